@@ -1,0 +1,29 @@
+"""Shared code of the bundles: what lives where, and how data flows.
+
+::
+
+    scans ──data_prep──▶ manifest.json + images ──common.data──▶ x
+    x ──policy──▶ lam ; (x, lam) ──transforms──▶ views ──encoder──▶ h ──head──▶ z ──loss──▶ scalar
+                           └─ a method says which it uses, in which phases; one engine runs them
+    h ──evaluation──▶ probe, intervals, audit ──report──▶ report.html
+    encoder (+ head) = models/model.pt ──inference.json──▶ predictions.csv, embeddings.npz
+
+Rooms, each with one door (its ``__init__``); an arrow means "may import":
+
+- `common.checks`, `common.distributed`: nothing of ours
+- `common.data` → checks
+- `common.transforms` → checks
+- `common.networks` → checks
+- `common.policies` → networks
+- `common.losses` → distributed
+- `common.methods` → all above
+- `common.engines` → methods, distributed
+- `common.evaluation` → data, methods, networks
+- `common.report`, `common.config` → all above
+
+Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
+applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``
+with -1 for "not labelled".
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Turns scans of one source into ``manifest.json`` and images: ``python -m data_prep <source>``."""
