@@ -1,0 +1,46 @@
+"""What every transformation asks of its arguments: shapes, one parameter row per image, dtype."""
+
+import torch
+from torch import Tensor
+
+from common.checks import require
+
+__all__ = ["checked_parameters", "columns"]
+
+
+def checked_parameters(name: str, x: Tensor, lam: Tensor, size: int | None) -> Tensor:
+    """Return `lam` on the device of `x`, in the dtype the transformation is computed in.
+
+    Args:
+        name: the transformation, for the error text.
+        x: images ``(B, C, *spatial)``, 2D or 3D, floating point.
+        lam: parameters ``(B, size)``.
+        size: parameters per image; None means one per spatial axis.
+
+    Returns:
+        ``(B, size)`` in float64 for float64 images, else float32: coordinates and angles in half
+        precision would be wrong by whole pixels.
+
+    Raises:
+        InputError: a wrong number of dimensions, an integer image, or a `lam` of another shape.
+    """
+    require(
+        x.dim() in (4, 5),
+        f"{name}: x must be (B, C, H, W) or (B, C, D, H, W), got shape {tuple(x.shape)}.",
+    )
+    require(
+        x.is_floating_point(),
+        f"{name}: x must be floating point, got {x.dtype}. Convert it with x.float() / 255.",
+    )
+    expected = (x.shape[0], x.dim() - 2 if size is None else size)
+    require(
+        tuple(lam.shape) == expected,
+        f"{name}: lam must have shape {expected} for x of shape {tuple(x.shape)}, "
+        f"got {tuple(lam.shape)}.",
+    )
+    return lam.to(device=x.device, dtype=torch.promote_types(x.dtype, torch.float32))
+
+
+def columns(value: Tensor, x: Tensor) -> Tensor:
+    """Reshape ``(B, 1)`` to ``(B, 1, 1, ...)`` so that it broadcasts against `x`."""
+    return value.reshape(-1, *[1] * (x.dim() - 1))
