@@ -1,0 +1,48 @@
+"""Manifests and images: what `data_prep` writes and the bundles read.
+
+- `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder;
+- `keep_labels`: labels for a fraction of the patients;
+- `image_datalist`: a folder, file or datalist to predict on;
+- `read_image`: PNG, JPEG, TIFF, DICOM or NIfTI to ``(C, *spatial)`` in [0, 1];
+- `LoadMedicalImaged`: the same inside a MONAI pipeline;
+- `SkipUnreadable`: a dataset that notes broken files and goes on.
+
+The last two need torch and MONAI and are imported when first asked for, so that data preparation,
+which needs neither, starts in a fraction of a second.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from common.data.datalist import image_datalist
+from common.data.image import read_image
+from common.data.manifest import (
+    keep_labels,
+    load_datalist,
+    read_manifest,
+    seeded_order,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from common.data.load import LoadMedicalImaged, SkipUnreadable
+
+__all__ = [
+    "LoadMedicalImaged",
+    "SkipUnreadable",
+    "image_datalist",
+    "keep_labels",
+    "load_datalist",
+    "read_image",
+    "read_manifest",
+    "seeded_order",
+    "write_manifest",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs MONAI on first use."""
+    if name in ("LoadMedicalImaged", "SkipUnreadable"):
+        from common.data import load
+
+        return getattr(load, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

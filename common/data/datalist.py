@@ -1,0 +1,97 @@
+"""What to predict: a folder, one file or a datalist as a list of entries."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.checks import InputError, require
+from common.data.image import is_image, is_volume
+from common.data.manifest import PARTS
+from common.data.nifti import black_share, load_voxels
+
+__all__ = ["MAX_BLACK", "image_datalist"]
+
+MAX_BLACK = 0.8  # paper, section 3.1: "slices with less than 80 % black pixels"
+
+
+def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, Any]]:
+    """Entries for every image of `source`, in sorted order.
+
+    A NIfTI volume with ``spatial_dims=2`` gives one entry per axial slice that is less than 80 %
+    black, as in training. A volume that cannot be read gives one entry, so that whoever loads it
+    meets the reason.
+
+    Args:
+        source: a folder (searched with its subfolders; other file types are passed over), one
+            image, or a JSON file: a manifest or a MONAI datalist.
+        spatial_dims: 2 or 3.
+
+    Returns:
+        ``{"image": path, "name": path relative to the folder}``, with ``"slice"`` for slices of a
+        volume. From JSON the other keys stay too.
+
+    Raises:
+        InputError: no such file, an empty folder, or JSON without entries.
+    """
+    require(
+        spatial_dims in (2, 3), f"image_datalist: spatial_dims must be 2 or 3, got {spatial_dims}."
+    )
+    source = Path(source)
+    if source.is_dir():
+        files = sorted(path for path in source.rglob("*") if path.is_file() and is_image(path))
+        require(
+            bool(files),
+            f"{source}: must hold images (PNG, JPEG, TIFF, DICOM, NIfTI), got none. "
+            "Check the folder.",
+        )
+        entries = [
+            {"image": str(path), "name": path.relative_to(source).as_posix()} for path in files
+        ]
+    elif source.suffix.lower() == ".json":
+        entries = _from_json(source)
+    else:
+        require(source.is_file(), f"{source}: must exist, got no such file or folder.")
+        entries = [{"image": str(source), "name": source.name}]
+    return [part for entry in entries for part in _slices(entry, spatial_dims)]
+
+
+def _from_json(source: Path) -> list[dict[str, Any]]:
+    """Entries of all parts of a manifest or datalist, paths relative to its folder."""
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{source}: must be a JSON datalist, got an error ({type(error).__name__})."
+        ) from None
+    if isinstance(content, dict):
+        content = [entry for part in PARTS for entry in content.get(part, [])]
+    entries = [{"image": item} if isinstance(item, str) else item for item in content]
+    require(
+        bool(entries) and all(isinstance(entry, dict) and "image" in entry for entry in entries),
+        f'{source}: must list entries with "image", got none. Give training, validation or test.',
+    )
+    root = source.parent
+    result = []
+    for entry in entries:
+        images = entry["image"]
+        names = [images] if isinstance(images, str) else list(images)
+        paths = [str(root / name) for name in names]
+        image = paths[0] if isinstance(images, str) else paths
+        result.append({**entry, "image": image, "name": str(entry.get("name", names[0]))})
+        if "mask" in entry:
+            result[-1]["mask"] = str(root / entry["mask"])
+    return result
+
+
+def _slices(entry: dict[str, Any], spatial_dims: int) -> list[dict[str, Any]]:
+    """One entry per slice worth reading, where `entry` is a volume to be read slice by slice."""
+    first = entry["image"] if isinstance(entry["image"], str) else entry["image"][0]
+    if spatial_dims == 3 or not is_volume(first) or "slice" in entry:
+        return [entry]
+    try:
+        share = black_share(load_voxels(first))
+    except InputError:
+        return [entry]
+    return [{**entry, "slice": int(index)} for index in np.flatnonzero(share < MAX_BLACK)]

@@ -1,0 +1,171 @@
+"""DICOM: open, decode with whichever reader can, and show as a viewer would.
+
+pydicom decodes (with pylibjpeg and GDCM); what it cannot, such as 12-bit JPEG Extended, SimpleITK
+decodes. SimpleITK inverts MONOCHROME1 and applies the rescale while pydicom does neither, so its
+result is turned back into stored values first and both go through the same steps.
+"""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+import SimpleITK as sitk
+from pydicom.errors import InvalidDicomError
+
+from common.checks import InputError, require
+from common.data.dicom_display import display
+
+__all__ = ["dicom_facts", "is_dicom", "open_dicom", "read_dicom"]
+
+Array = npt.NDArray[np.float32]
+Stored = npt.NDArray[Any]
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs header values
+sitk.ProcessObject.GlobalWarningDisplayOff()  # type: ignore[no-untyped-call]  # SWIG
+
+OLDEST_AGE = 90
+
+
+def is_dicom(path: str | Path) -> bool:
+    """Whether the file is named ``.dcm`` or carries the DICOM mark (PS3.10, section 7.1)."""
+    path = Path(path)
+    if path.suffix.lower() in (".dcm", ".dicom"):
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def open_dicom(path: str | Path, pixels: bool = True) -> pydicom.Dataset:
+    """Read the header, and the undecoded pixels if asked.
+
+    Raises:
+        InputError: missing, not DICOM or truncated.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # their texts quote header values
+            data = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+            require(
+                bool(data.get("SOPClassUID") or data.get("Rows")),
+                f"{path.name}: must be DICOM, got a file without a DICOM header. "
+                "Copy it again or leave it out.",
+            )
+            return data
+    except FileNotFoundError:
+        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
+    except InputError:
+        raise
+    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from None
+
+
+def read_dicom(path: str | Path) -> Array:
+    """Read one image as a viewer shows it: LUTs or window, black background, patient upright.
+
+    Returns:
+        (H, W) float32 in [0, 1]; colour as luminance.
+
+    Raises:
+        InputError: truncated, no pixel data, several frames, an unknown bit depth, a constant
+            image, or a transfer syntax that no reader decodes.
+    """
+    path = Path(path)
+    data = open_dicom(path)
+    require(
+        "PixelData" in data,
+        f"{path.name}: must hold pixel data, got none. Leave it out (a report or structure file).",
+    )
+    frames = int(data.get("NumberOfFrames") or 1)
+    require(frames == 1, f"{path.name}: must hold one frame, got {frames}. Export single images.")
+    bits = data.get("BitsAllocated")
+    require(
+        bits in (8, 16),
+        f"{path.name}: must have 8 or 16 bits allocated, got {bits}. Export it as 16-bit.",
+    )
+    stored = _stored(path, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return display(stored, data, path.name)
+
+
+def dicom_facts(path: str | Path) -> dict[str, Any]:
+    """The few header fields that data preparation uses.
+
+    Returns:
+        ``patient`` (identifying: for grouping only, never written), ``burned_in`` (bool), and the
+        allow-list ``modality``, ``view``, ``sex`` and ``age`` (whole years, 90 stands for 90 and
+        above, as HIPAA's safe harbour asks), each only where the header has it.
+    """
+    data = open_dicom(path, pixels=False)
+    facts: dict[str, Any] = {
+        "patient": str(data.get("PatientID") or data.get("PatientName") or ""),
+        "burned_in": str(data.get("BurnedInAnnotation") or "").strip().upper() == "YES",
+    }
+    for key, name, allowed in (
+        ("modality", "Modality", ("CR", "DX", "RG", "RF", "XA", "CT", "MR", "US", "NM", "OT")),
+        ("view", "ViewPosition", ("PA", "AP", "LL", "RL", "LLO", "RLO", "LAO", "RAO")),
+        ("sex", "PatientSex", ("M", "F", "O")),
+    ):
+        value = str(data.get(name) or "").strip().upper()
+        if value in allowed:
+            facts[key] = value
+    age = _age_years(str(data.get("PatientAge") or "").strip().upper())
+    if age is not None:
+        facts["age"] = min(age, OLDEST_AGE)
+    return facts
+
+
+def _age_years(text: str) -> int | None:
+    """Whole years of an age string (PS3.5, VR AS: 3 digits and D, W, M or Y); bare digits too."""
+    per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+    unit = text[-1:] if text[-1:] in per_year else "Y"
+    digits = text.rstrip("DWMY")
+    return int(int(digits) / per_year[unit]) if digits.isdigit() and int(digits) < 1000 else None
+
+
+def _stored(path: Path, data: pydicom.Dataset) -> Stored:
+    """Stored values (PS3.3 C.7.6.3), (H, W) or (H, W, 3), from the first reader that can."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(data.pixel_array)
+    except Exception as error:  # each plugin raises its own kinds
+        try:
+            stored = _stored_through_simpleitk(path, data)
+        except RuntimeError:
+            raise _damaged(path, error) from None
+        if stored.shape[:2] != (data.Rows, data.Columns):
+            raise _damaged(path, error) from None
+        return stored
+
+
+def _stored_through_simpleitk(path: Path, data: pydicom.Dataset) -> Stored:
+    """Undo what ITK's reader adds: the rescale, then the inversion of MONOCHROME1.
+
+    ITK inverts within the range of the stored bits, ``2 ** BitsStored - 1 - value``, before the
+    rescale (measured: RG1_J2KI.dcm, 803..26512 of 15 bits becomes 6255..31964).
+    """
+    pixels = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), axis=0)
+    slope, intercept = (
+        float(data.get(f"Rescale{name}", default))
+        for name, default in (("Slope", 1), ("Intercept", 0))
+    )
+    if (slope, intercept) != (1.0, 0.0):
+        pixels = np.rint((pixels - intercept) / slope)
+    if data.PhotometricInterpretation == "MONOCHROME1":
+        pixels = 2.0 ** int(data.BitsStored) - 1 - pixels
+    return np.asarray(pixels)
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path.name}: must be a whole DICOM file in a known compression, got a truncated or "
+        f"undecodable one ({type(error).__name__}). Copy it again or re-export it uncompressed."
+    )

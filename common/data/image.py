@@ -1,0 +1,59 @@
+"""One reader for every image: data preparation, training and inference see the same pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from common.checks import InputError, require
+from common.data.dicom import is_dicom, read_dicom
+from common.data.nifti import axial_slice, read_nifti
+from common.data.picture import read_picture
+
+__all__ = ["is_image", "is_volume", "read_image"]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+VOLUMES = (".nii", ".nii.gz")
+
+
+def is_volume(path: str | Path) -> bool:
+    """Whether the name is that of a NIfTI file."""
+    return Path(path).name.lower().endswith(VOLUMES)
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether `read_image` takes the file: by its name, or by the DICOM mark inside."""
+    name = Path(path).name.lower()
+    return is_volume(path) or name.endswith(PICTURES) or is_dicom(path)
+
+
+def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[np.float32]:
+    """Read a PNG, JPEG, TIFF, DICOM or NIfTI file.
+
+    Args:
+        path: the file; ``.dcm`` or a file with the DICOM mark is DICOM whatever its name.
+        slice_index: for NIfTI, one axial slice, counted from the feet; None gives the volume.
+
+    Returns:
+        (1, H, W), or (1, X, Y, Z) for a NIfTI volume; float32 in [0, 1].
+
+    Raises:
+        InputError: one line that names the file, never a field of a DICOM header.
+    """
+    if is_volume(path):
+        volume = read_nifti(path)
+        return volume[None] if slice_index is None else axial_slice(volume, slice_index)[None]
+    require(
+        slice_index is None,
+        f"{Path(path).name}: slice_index must be left out for a 2D image, got {slice_index}.",
+    )
+    if Path(path).name.lower().endswith(PICTURES):
+        return read_picture(path)[None]
+    if is_dicom(path):
+        return read_dicom(path)[None]
+    if not Path(path).is_file():
+        raise InputError(f"{path}: must exist, got no such file. Check the path.")
+    raise InputError(
+        f"{Path(path).name}: must be PNG, JPEG, TIFF, DICOM or NIfTI, got another type. "
+        "Convert it or leave it out."
+    )

@@ -1,0 +1,130 @@
+"""Loading for MONAI pipelines: one transform, and a dataset that outlives broken files."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.config import KeysCollection
+from monai.data import IterableDataset
+from monai.transforms import MapTransform
+
+from common.checks import InputError, require
+from common.data.image import is_volume, read_image
+from common.data.nifti import axial_slice
+
+__all__ = ["LoadMedicalImaged", "SkipUnreadable"]
+
+CACHED_VOLUMES = 4  # the modalities of one patient
+
+
+class LoadMedicalImaged(MapTransform):
+    """Load images with `read_image`: path or list of paths (channels) to float32 (C, *spatial).
+
+    A NIfTI volume with ``spatial_dims=2`` is read at the entry's ``slice``. The last four volumes
+    are kept, so that consecutive slices of one patient decode it once.
+
+    Args:
+        keys: entries to load.
+        spatial_dims: 2 or 3, what the loaded image must have.
+        allow_missing_keys: pass over entries without the key.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        spatial_dims: int = 2,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.spatial_dims = spatial_dims
+        self._volumes: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace each path by its pixels in [0, 1]."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            value = result[key]
+            paths = [str(value)] if not isinstance(value, list | tuple) else [str(p) for p in value]
+            channels = [self._read(path, result.get("slice")) for path in paths]
+            shapes = {channel.shape[1:] for channel in channels}
+            require(
+                len(shapes) == 1,
+                f"{paths[0]}: all channels must have one shape, got {sorted(shapes)}. "
+                "Give images of the same patient and grid.",
+            )
+            result[key] = torch.from_numpy(np.concatenate(channels))
+        return result
+
+    def _read(self, path: str, index: int | None) -> npt.NDArray[np.float32]:
+        if is_volume(path):
+            volume = self._volume(path)
+            if self.spatial_dims == 3:
+                return volume[None]
+            require(
+                index is not None,
+                f'{path}: a volume read in 2D must have "slice", got none. '
+                "List it with common.data.image_datalist.",
+            )
+            return np.ascontiguousarray(axial_slice(volume, int(index or 0))[None])
+        require(
+            self.spatial_dims == 2, f"{path}: must be a NIfTI volume for spatial_dims=3, got 2D."
+        )
+        return read_image(path)
+
+    def _volume(self, path: str) -> npt.NDArray[np.float32]:
+        if path not in self._volumes:
+            self._volumes[path] = read_image(path)[0]
+            if len(self._volumes) > CACHED_VOLUMES:
+                self._volumes.popitem(last=False)
+        return self._volumes[path]
+
+
+class SkipUnreadable(IterableDataset):
+    """Yield the transformed entries that can be read, and note the others in `skipped`.
+
+    Only `InputError` is taken for an unreadable file; any other error still stops the run. Use it
+    with ``num_workers=0``: a worker process would keep the notes to itself.
+
+    Args:
+        data: entries with ``name`` (or ``image``).
+        transform: applied to each entry.
+
+    Attributes:
+        skipped: (name, reason) of each entry left out in the last pass.
+    """
+
+    def __init__(
+        self, data: Sequence[Mapping[str, Any]], transform: Callable[[Any], Any] | None = None
+    ) -> None:
+        super().__init__(data, transform)
+        self.skipped: list[tuple[str, str]] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go through `data` once, in order."""
+        require(
+            torch.utils.data.get_worker_info() is None,
+            "SkipUnreadable: num_workers must be 0, got a worker process. Set num_workers to 0.",
+        )
+        self.skipped = []
+        for entry in self.data:
+            try:
+                item = entry if self.transform is None else self.transform(entry)
+            except Exception as error:
+                reason = _input_error(error)
+                if reason is None:
+                    raise
+                self.skipped.append((str(entry.get("name", entry["image"])), reason))
+                continue
+            yield item
+
+
+def _input_error(error: BaseException | None) -> str | None:
+    """The text of the `InputError` that caused `error`: MONAI's Compose wraps what it raises."""
+    while error is not None:
+        if isinstance(error, InputError):
+            return str(error)
+        error = error.__cause__
+    return None

@@ -1,0 +1,209 @@
+"""The manifest: a MONAI datalist with its source, arguments and a SHA-256 for each file.
+
+``manifest.json`` holds ``training``, ``validation`` and ``test``, lists of ``{"image": relative
+path or list of them (channels), "label": int, "patient": str, ...}`` with ``age``, ``site`` and
+``mask`` where they exist and ``fold`` 0, 1 or 2 for the three hold-out test sets; and ``source``,
+``licence``, ``arguments``, ``versions``, ``counts``, ``sha256`` (file to digest) and ``skipped``
+(``{"file", "reason"}``). `monai.data.load_decathlon_datalist` reads it too.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.checks import InputError, require
+
+__all__ = [
+    "PARTS",
+    "keep_labels",
+    "load_datalist",
+    "read_manifest",
+    "seeded_order",
+    "write_manifest",
+]
+
+PARTS = ("training", "validation", "test")
+MANIFEST = "manifest.json"
+REQUIRED = (
+    *PARTS,
+    "source",
+    "licence",
+    "arguments",
+    "versions",
+    "counts",
+    "sha256",
+    "skipped",
+)
+CURE = "Prepare the data again with python -m data_prep."
+
+
+def seeded_order(names: Iterable[str], seed: int) -> list[str]:
+    """Sort `names` by SHA-256 of seed and name: random, yet the same on every machine.
+
+    A name keeps its place relative to the others when names are added or removed.
+
+    >>> seeded_order(["a", "b", "c"], seed=0) == seeded_order(["c", "a", "b"], seed=0)
+    True
+    """
+    return sorted(
+        set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+    )
+
+
+def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
+    """Read and check ``manifest.json`` of `dataset_dir`.
+
+    Args:
+        dataset_dir: the folder that a `data_prep` command wrote.
+
+    Raises:
+        InputError: no manifest, not JSON, a missing key, an image listed twice, a patient in two
+            parts, or a listed file that does not exist.
+    """
+    path = Path(dataset_dir) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: dataset_dir must hold {MANIFEST}, got none. "
+            "Make one with python -m data_prep <source> --target DIR."
+        ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: must be JSON, got an error ({error}). {CURE}") from None
+    require(isinstance(manifest, dict), f"{path}: must be a JSON object, got a list. {CURE}")
+    missing = [key for key in REQUIRED if key not in manifest]
+    require(not missing, f"{path}: must hold {', '.join(missing)}, got no such key. {CURE}")
+    check_entries(manifest, str(path))
+    _check_files(manifest, Path(dataset_dir))
+    return dict(manifest)
+
+
+def check_entries(manifest: dict[str, Any], name: str) -> None:
+    """Check the entries of all parts: keys, unique images, no patient in two parts.
+
+    Args:
+        manifest: as described above.
+        name: what the error calls it.
+    """
+    seen_images: set[str] = set()
+    part_of_patient: dict[str, str] = {}
+    for part in PARTS:
+        for entry in manifest[part]:
+            for key in ("image", "label", "patient"):
+                require(
+                    key in entry, f"{name}: every {part} entry must hold {key}, got {entry}. {CURE}"
+                )
+            for image in _paths(entry, ("image",)):
+                require(
+                    image not in seen_images,
+                    f"{name}: every image must be listed once, got {image} twice. "
+                    "Remove one of them.",
+                )
+                seen_images.add(image)
+            patient = str(entry["patient"])
+            other = part_of_patient.setdefault(patient, part)
+            require(
+                other == part,
+                f"{name}: every patient must be in one part only, got patient {patient} in {other} "
+                f"and {part}. Put all images of a patient in one part.",
+            )
+
+
+def load_datalist(dataset_dir: str | Path, part: str) -> list[dict[str, Any]]:
+    """Entries of one part, with absolute ``image`` and ``mask`` paths.
+
+    Args:
+        dataset_dir: the folder of the manifest.
+        part: "training", "validation" or "test".
+
+    Raises:
+        InputError: as `read_manifest`, or another `part`.
+    """
+    require(part in PARTS, f"load_datalist: part must be one of {', '.join(PARTS)}, got {part!r}.")
+    manifest = read_manifest(dataset_dir)
+    root = Path(dataset_dir).resolve()
+    return [_absolute(entry, root) for entry in manifest[part]]
+
+
+def keep_labels(data: Sequence[dict[str, Any]], fraction: float, seed: int) -> list[dict[str, Any]]:
+    """Keep ``label`` for a fraction of the patients and set it to -1 for all others.
+
+    Patients are drawn in the order of `seeded_order`: at least one, and as many more as it takes
+    until every class is seen. A larger fraction with the same seed keeps the earlier patients.
+
+    Args:
+        data: entries with ``label`` (int, -1 for none) and ``patient``; left unchanged.
+        fraction: share of the patients that have a label, in (0, 1]; 1 keeps all.
+        seed: chooses the patients.
+
+    Returns:
+        New entries in the same order.
+    """
+    require(0 < fraction <= 1, f"keep_labels: fraction must lie in (0, 1], got {fraction}.")
+    classes: dict[str, set[int]] = {}
+    for entry in data:
+        if int(entry["label"]) >= 0:
+            classes.setdefault(str(entry["patient"]), set()).add(int(entry["label"]))
+    order = seeded_order(classes, seed)
+    count = max(1, round(fraction * len(order)))
+    kept = set(order[:count])
+    seen = set().union(*(classes[patient] for patient in kept))
+    for patient in order[count:]:
+        if classes[patient] - seen:
+            kept.add(patient)
+            seen |= classes[patient]
+    return [
+        dict(entry) if str(entry["patient"]) in kept else {**entry, "label": -1} for entry in data
+    ]
+
+
+def write_manifest(dataset_dir: str | Path, manifest: dict[str, Any]) -> Path:
+    """Write ``manifest.json``: checked, sorted keys, one atomic rename.
+
+    Returns:
+        Its path.
+    """
+    path = Path(dataset_dir) / MANIFEST
+    check_entries(manifest, str(path))
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _paths(entry: dict[str, Any], keys: Iterable[str] = ("image", "mask")) -> list[str]:
+    values = [entry[key] for key in keys if key in entry]
+    return [path for value in values for path in ([value] if isinstance(value, str) else value)]
+
+
+def _absolute(entry: dict[str, Any], root: Path) -> dict[str, Any]:
+    result = dict(entry)
+    for key in ("image", "mask"):
+        value = entry.get(key)
+        if isinstance(value, str):
+            result[key] = str(root / value)
+        elif value is not None:
+            result[key] = [str(root / item) for item in value]
+    return result
+
+
+def _check_files(manifest: dict[str, Any], root: Path) -> None:
+    """Every listed file must exist; each folder is listed once, so that 34 000 files are quick."""
+    listings: dict[Path, set[str]] = {}
+    for part in PARTS:
+        for relative in (path for entry in manifest[part] for path in _paths(entry)):
+            path = root / relative
+            if path.parent not in listings:
+                files = path.parent.iterdir() if path.parent.is_dir() else iter(())
+                listings[path.parent] = {file.name for file in files}
+            require(
+                path.name in listings[path.parent],
+                f"{root / MANIFEST}: every listed file must exist, got no {relative}. "
+                "Copy it back, or delete the manifest and run data_prep again.",
+            )
