@@ -1,0 +1,107 @@
+"""Writing files: all or nothing, and a PNG encoder faster than Pillow's.
+
+A file is written under a temporary name and renamed, so a killed or failing command leaves no
+half-written file; the temporary name is fixed, so the next run writes over a stale one.
+"""
+
+import hashlib
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+from isal import igzip, isal_zlib
+
+from common.checks import require
+
+__all__ = ["Output", "encode_nifti", "encode_png", "to_integers", "write_atomically"]
+
+COMPRESSION = 2  # ISA-L's second level: a tenth smaller than level 1 at the same speed
+
+
+class Output:
+    """Writes files below one folder and keeps their SHA-256.
+
+    Args:
+        target: the folder.
+
+    Attributes:
+        digests: relative path to SHA-256, of every file written.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.digests: dict[str, str] = {}
+
+    def write(self, relative: str, data: bytes) -> str:
+        """Write `data` at `relative` (with ``/``) and return `relative`."""
+        path = self.target / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+        self.digests[relative] = hashlib.sha256(data).hexdigest()
+        return relative
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a temporary file beside `path` and rename it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_integers(image: npt.NDArray[np.float32], bits: int) -> npt.NDArray[Any]:
+    """Round values in [0, 1] to 8- or 16-bit integers.
+
+    >>> to_integers(np.array([0.0, 0.5, 1.0], np.float32), bits=8).tolist()
+    [0, 128, 255]
+    """
+    require(bits in (8, 16), f"to_integers: bits must be 8 or 16, got {bits}.")
+    return np.asarray(np.rint(image * (2**bits - 1)), np.uint8 if bits == 8 else np.uint16)
+
+
+def encode_png(image: npt.NDArray[Any]) -> bytes:
+    """Encode a grey picture as PNG (ISO/IEC 15948), each row as its difference from the one above.
+
+    Args:
+        image: (H, W), uint8 or uint16.
+
+    Returns:
+        The file's bytes; the same for the same pixels on the same kind of processor.
+    """
+    require(
+        image.ndim == 2 and image.dtype in (np.uint8, np.uint16),
+        f"encode_png: image must be 2D uint8 or uint16, got {image.ndim}D {image.dtype}.",
+    )
+    height, width = image.shape
+    big_endian = np.ascontiguousarray(image, dtype=image.dtype.newbyteorder(">"))
+    rows = big_endian.view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
+    filtered[:, 0] = 2  # filter type "Up"
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    packed = isal_zlib.compress(filtered, COMPRESSION)
+    header = struct.pack(">IIBBBBB", width, height, image.dtype.itemsize * 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", packed)
+        + _chunk(b"IEND", b"")
+    )
+
+
+def encode_nifti(volume: npt.NDArray[Any], spacing_mm: float) -> bytes:
+    """Encode an (X, Y, Z) volume in RAS order as ``.nii.gz`` without a time stamp."""
+    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    data = nibabel.Nifti1Image(volume, affine).to_bytes()
+    return bytes(igzip.compress(data, COMPRESSION, mtime=0))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    """Length, type, data and CRC (ISO/IEC 15948, 5.3)."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

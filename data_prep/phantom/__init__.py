@@ -1,0 +1,141 @@
+"""Synthetic images with a small lesion in half of them: ``python -m data_prep phantom``.
+
+Deterministic, patient-structured (several slices or films of each patient, three sites, ages 20 to
+80 years), with the lesion's mask. One module per kind; a new kind is a module with ``DIMS``,
+``LESION_RADIUS``, ``LESION_CONTRAST``, ``frame_points`` and an anatomy class, and a line in
+`KINDS`.
+
+Counts to expect (ours): ``--kind brain`` gives 60 patients × 12 slices: 432 training, 72
+validation and 216 test images, half of each with a lesion.
+"""
+
+import argparse
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from common.checks import require
+from data_prep.files import Output, encode_nifti, encode_png, to_integers
+from data_prep.lesion import insert_lesion
+from data_prep.phantom import brain
+from data_prep.runner import Item, Plan
+from data_prep.split import Entry, split_by_share
+
+__all__ = ["KINDS", "PhantomPatient", "add_arguments", "plan"]
+
+KINDS: dict[str, Any] = {"brain": (brain, brain.Brain)}
+AGES = (20, 80)
+SPACING_MM = 180.0  # of the whole image side, the width of a head
+
+
+@dataclass(frozen=True)
+class PhantomPatient:
+    """One patient to draw.
+
+    Args:
+        kind: key of `KINDS`.
+        index: from 0.
+        dims: 2 for slices, 3 for one volume.
+        size: pixels of a side.
+        slices: images of the patient; 1 in 3D.
+        seed: of the whole phantom.
+        bits: 8 or 16.
+    """
+
+    kind: str
+    index: int
+    dims: int
+    size: int
+    slices: int
+    seed: int
+    bits: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``phantom``."""
+    parser.add_argument("--kind", choices=sorted(KINDS), required=True)
+    parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="2: PNG, 3: NIfTI")
+    parser.add_argument("--patients", type=int, default=60)
+    parser.add_argument("--slices", type=int, default=12, help="images of a patient, in 2D")
+    parser.add_argument("--size", type=int, default=64, help="pixels of a side")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """Lay out the patients.
+
+    Raises:
+        InputError: too few patients or pixels, or a kind that has no 3D form.
+    """
+    module, _ = KINDS[options.kind]
+    require(
+        options.dims in module.DIMS,
+        f"phantom: --dims must be 2 for --kind {options.kind}, got {options.dims}.",
+    )
+    require(options.patients >= 6, f"phantom: --patients must be >= 6, got {options.patients}.")
+    require(options.size >= 32, f"phantom: --size must be >= 32, got {options.size}.")
+    require(options.slices >= 2, f"phantom: --slices must be >= 2, got {options.slices}.")
+    slices = options.slices if options.dims == 2 else 1
+    patients = [
+        PhantomPatient(
+            options.kind, index, options.dims, options.size, slices, options.seed, options.bits
+        )
+        for index in range(options.patients)
+    ]
+    arguments = {key: value for key, value in asdict(patients[0]).items() if key != "index"}
+    return Plan(
+        source=f"synthetic {options.kind} phantom (data_prep phantom)",
+        licence="CC0-1.0: synthetic, no patient",
+        arguments={**arguments, "patients": options.patients},
+        items=[Item(_name(p), _name(p), p) for p in patients],
+        convert=convert,
+        split=partial(split_by_share, seed=options.seed),
+    )
+
+
+def convert(patient: PhantomPatient, output: Output) -> list[Entry]:
+    """Draw all images of one patient and write them."""
+    module, anatomy_class = KINDS[patient.kind]
+    rng = np.random.default_rng([patient.seed, patient.index, sorted(KINDS).index(patient.kind)])
+    age = int(rng.integers(*AGES, endpoint=True))
+    site = int(rng.integers(3))
+    anatomy = anatomy_class(rng, age, site)
+    entries = []
+    for index, lesion in enumerate(_has_lesion(patient, rng)):
+        points = module.frame_points(patient.size, patient.dims, index, patient.slices)
+        image, region = anatomy(points, 2 / patient.size)
+        image = image.astype(np.float32)
+        stem = f"{_name(patient)}/{index:02d}"
+        entry: Entry = {"patient": _name(patient), "age": age, "site": site, "label": int(lesion)}
+        if lesion:
+            radius = module.LESION_RADIUS * patient.size
+            image, mask = insert_lesion(image, region, rng, radius, module.LESION_CONTRAST)
+            entry["mask"] = _write(output, f"masks/{stem}", mask.astype(np.float32), 8)
+        entry["image"] = _write(output, f"images/{stem}", image, patient.bits)
+        entries.append(entry)
+    return entries
+
+
+def _has_lesion(patient: PhantomPatient, rng: np.random.Generator) -> list[bool]:
+    """Half the images of a patient; in 3D, every second patient of a shuffled order."""
+    if patient.slices > 1:
+        chosen = rng.permutation(patient.slices) < patient.slices // 2
+        return [bool(value) for value in chosen]
+    pair, second = divmod(patient.index, 2)
+    first_has = bool(np.random.default_rng([patient.seed, pair]).integers(2))
+    return [first_has != bool(second)]
+
+
+def _write(output: Output, stem: str, image: np.typing.NDArray[np.float32], bits: int) -> str:
+    integers = to_integers(image, bits)
+    if image.ndim == 2:
+        return output.write(f"{stem}.png", encode_png(integers))
+    spacing = SPACING_MM / image.shape[0]
+    return output.write(f"{stem}.nii.gz", encode_nifti(integers, spacing))
+
+
+def _name(patient: PhantomPatient) -> str:
+    return f"p{patient.index + 1:04d}"

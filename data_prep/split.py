@@ -1,0 +1,78 @@
+"""Splits by patient: training, validation and three hold-out test sets (the paper, section 3.1)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from common.data import seeded_order
+
+__all__ = ["Entry", "split_by_share", "split_by_test_size"]
+
+Entry = dict[str, Any]
+Parts = dict[str, list[Entry]]
+
+FOLDS = 3
+
+
+def split_by_share(
+    entries: Sequence[Entry], seed: int, validation: float = 0.1, test: float = 0.3
+) -> Parts:
+    """Give each part its share of the patients; test patients go to the folds in turn.
+
+    Args:
+        entries: with ``patient``.
+        seed: chooses the patients.
+        validation: share of the patients, rounded.
+        test: share of the patients, rounded.
+
+    Returns:
+        The entries by part, those of the test with ``fold`` 0, 1 or 2.
+    """
+    order = seeded_order((entry["patient"] for entry in entries), seed)
+    n_test, n_validation = round(test * len(order)), round(validation * len(order))
+    folds = {patient: index % FOLDS for index, patient in enumerate(order[:n_test])}
+    return _parts(entries, folds, set(order[n_test : n_test + n_validation]))
+
+
+def split_by_test_size(
+    entries: Sequence[Entry], seed: int, test_size: int, validation: float = 0.1
+) -> Parts:
+    """Fill three test folds with whole patients, up to `test_size` entries each.
+
+    A fold stops before the patient that would take it over `test_size` and never holds more than
+    a tenth of the patients (but at least one), so small inputs keep enough for training.
+
+    Args:
+        entries: with ``patient``.
+        seed: chooses the patients.
+        test_size: entries in each fold; the paper has 1 000.
+        validation: share of the patients that are left.
+
+    Returns:
+        As `split_by_share`.
+    """
+    sizes = Counter(str(entry["patient"]) for entry in entries)
+    order = seeded_order(sizes, seed)
+    most = max(1, len(order) // 10)
+    folds: dict[str, int] = {}
+    for fold in range(FOLDS):
+        filled = members = 0
+        for patient in order:
+            full = members == most or (members and filled + sizes[patient] > test_size)
+            if patient not in folds and len(folds) < len(order) - 1 and not full:
+                folds[patient] = fold
+                filled, members = filled + sizes[patient], members + 1
+    rest = [patient for patient in order if patient not in folds]
+    n_validation = min(max(1, round(validation * len(rest))), len(rest) - 1)
+    return _parts(entries, folds, set(rest[:n_validation]))
+
+
+def _parts(entries: Sequence[Entry], folds: dict[str, int], validation: set[str]) -> Parts:
+    parts: Parts = {"training": [], "validation": [], "test": []}
+    for entry in entries:
+        patient = entry["patient"]
+        if patient in folds:
+            parts["test"].append({**entry, "fold": folds[patient]})
+        else:
+            parts["validation" if patient in validation else "training"].append(dict(entry))
+    return parts
