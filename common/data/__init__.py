@@ -5,9 +5,10 @@
 - `image_datalist`: a folder, file or datalist to predict on;
 - `read_image`: PNG, JPEG, TIFF, DICOM or NIfTI to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
+- `EmptyMaskd`: an all-zero mask for images without one;
 - `SkipUnreadable`: a dataset that notes broken files and goes on.
 
-The last two need torch and MONAI and are imported when first asked for, so that data preparation,
+The last three need torch and MONAI and are imported when first asked for, so that data preparation,
 which needs neither, starts in a fraction of a second.
 """
 
@@ -24,9 +25,10 @@ from common.data.manifest import (
 )
 
 if TYPE_CHECKING:
-    from common.data.load import LoadMedicalImaged, SkipUnreadable
+    from common.data.load import EmptyMaskd, LoadMedicalImaged, SkipUnreadable
 
 __all__ = [
+    "EmptyMaskd",
     "LoadMedicalImaged",
     "SkipUnreadable",
     "image_datalist",
@@ -41,7 +43,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what needs MONAI on first use."""
-    if name in ("LoadMedicalImaged", "SkipUnreadable"):
+    if name in ("EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"):
         from common.data import load
 
         return getattr(load, name)

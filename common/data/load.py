@@ -9,13 +9,13 @@ import numpy.typing as npt
 import torch
 from monai.config import KeysCollection
 from monai.data import IterableDataset
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, Transform
 
 from common.checks import InputError, require
 from common.data.image import is_volume, read_image
 from common.data.nifti import axial_slice
 
-__all__ = ["LoadMedicalImaged", "SkipUnreadable"]
+__all__ = ["EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"]
 
 CACHED_VOLUMES = 4  # the modalities of one patient
 
@@ -80,6 +80,14 @@ class LoadMedicalImaged(MapTransform):
             if len(self._volumes) > CACHED_VOLUMES:
                 self._volumes.popitem(last=False)
         return self._volumes[path]
+
+
+class EmptyMaskd(Transform):
+    """Give entries without "mask" an all-zero one, ``(1, *spatial)``, so that batches collate."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the entry with a "mask" of the shape of its image's first channel."""
+        return {"mask": torch.zeros_like(data["image"][:1]), **data}
 
 
 class SkipUnreadable(IterableDataset):

@@ -1,0 +1,61 @@
+"""One optimiser per phase of a method."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from common.checks import require
+from common.methods import Method
+
+__all__ = ["PhaseOptimizers"]
+
+
+class PhaseOptimizers:
+    """The optimisers of a method's phases, saved and restored as one object.
+
+    Args:
+        network: the method; its ``phase_parameters`` say which parameters each phase updates.
+        learning_rates: phase name -> learning rate. A rate for a phase that has no parameters (M's
+            under random transformations) is not used; a phase with parameters needs one.
+        optimizer: makes an optimiser from parameters and ``lr``; Adam unless given.
+    """
+
+    def __init__(
+        self,
+        network: Method,
+        learning_rates: Mapping[str, float],
+        optimizer: Callable[..., Optimizer] = torch.optim.Adam,
+    ) -> None:
+        self.parameters: dict[str, list[nn.Parameter]] = network.phase_parameters()
+        missing = sorted(set(self.parameters) - set(learning_rates))
+        require(
+            not missing,
+            f"PhaseOptimizers: learning_rates must name every phase that learns, lacks {missing}.",
+        )
+        self.by_phase = {
+            name: optimizer(parameters, lr=learning_rates[name])
+            for name, parameters in self.parameters.items()
+        }
+
+    def __getitem__(self, phase: str) -> Optimizer:
+        return self.by_phase[phase]
+
+    def __iter__(self) -> Iterable[str]:  # type: ignore[misc]
+        return iter(self.by_phase)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every optimiser by phase name."""
+        return {name: optimizer.state_dict() for name, optimizer in self.by_phase.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned; the phases must be the same."""
+        require(
+            set(state) == set(self.by_phase),
+            f"PhaseOptimizers: the checkpoint has the phases {sorted(state)}, this run "
+            f"{sorted(self.by_phase)}. Resume with the configuration that wrote it.",
+        )
+        for name, optimizer in self.by_phase.items():
+            optimizer.load_state_dict(state[name])

@@ -1,0 +1,34 @@
+"""A progress bar over a whole training."""
+
+from ignite.engine import Engine, Events
+from tqdm import tqdm
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """A handler that shows epochs done, time left and the loss, on standard error."""
+
+    def attach(self, engine: Engine) -> None:
+        """Listen to `engine`, whose output holds "loss"."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
+        engine.add_event_handler(Events.COMPLETED, self._end)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
+
+    def _start(self, engine: Engine) -> None:
+        total = engine.state.max_epochs * engine.state.epoch_length
+        self._bar = tqdm(total=total, initial=engine.state.iteration, unit="batch", desc="training")
+
+    def _advance(self, engine: Engine) -> None:
+        self._bar.set_postfix(
+            epoch=engine.state.epoch, loss=f"{engine.state.output['loss']:.3f}", refresh=False
+        )
+        self._bar.update(engine.state.iteration - self._bar.n)
+
+    def _end(self, _: Engine) -> None:
+        self._bar.close()
+
+    def _fail(self, engine: Engine, error: BaseException) -> None:
+        self._end(engine)
+        raise error

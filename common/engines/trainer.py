@@ -1,0 +1,158 @@
+"""The engine: runs the phases a method yields, with everything a long training needs around them.
+
+Each iteration: the batch moves to the device; for each phase the method yields, the loss is
+back-propagated into that phase's parameters only, gradients are averaged over ranks, and that
+phase's optimiser steps. Losses gather features across ranks themselves (`common.distributed`), so W
+ranks of batch B/W follow the same path as one process of batch B.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.trainer import Trainer
+from torch import Tensor
+
+from common import distributed
+from common.checks import require
+from common.engines.optimizers import PhaseOptimizers
+from common.methods import Method, Phase
+
+__all__ = ["ContrastiveTrainer"]
+
+
+class ContrastiveTrainer(Trainer):
+    """A MONAI `Trainer` for any `common.methods.Method`; MONAI's and Ignite's handlers attach.
+
+    ``engine.state.output`` is a dict of floats: "loss" (of the last phase, usually the encoder's)
+    and "<phase>/<term>" for each phase.
+
+    Args:
+        device: where the network is and batches go.
+        max_epochs: last epoch.
+        train_data_loader: batches as dicts with at least "image" and "label".
+        network: the method.
+        optimizers: its `PhaseOptimizers`.
+        seed: every epoch reseeds torch (all devices) and numpy from (seed, epoch, rank), so that a
+            run resumed at an epoch boundary equals the uninterrupted one.
+        amp: mixed precision: float16 with loss scaling on CUDA, bfloat16 on CPU.
+        amp_kwargs: more arguments of ``torch.autocast``, such as ``{"dtype": torch.bfloat16}``.
+        accumulation: optimisers step once per this many batches, with the mean of their gradients.
+            A contrastive loss still compares images within one batch only. Batches left over at the
+            end of an epoch form a shorter group.
+        train_handlers: MONAI or Ignite handlers (objects with ``attach``).
+        prepare_batch: ``(batch, device, non_blocking) -> batch``; moves every tensor unless given.
+        non_blocking: copies from pinned memory overlap with work on the GPU.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device,
+        max_epochs: int,
+        train_data_loader: Iterable[Any],
+        network: Method,
+        optimizers: PhaseOptimizers,
+        seed: int = 0,
+        amp: bool = False,
+        amp_kwargs: dict[str, Any] | None = None,
+        accumulation: int = 1,
+        train_handlers: Sequence[Any] | None = None,
+        prepare_batch: Callable[..., Mapping[str, Any]] | None = None,
+        non_blocking: bool = False,
+    ) -> None:
+        require(
+            accumulation >= 1,
+            f"ContrastiveTrainer: accumulation must be at least 1, got {accumulation}.",
+        )
+        self.network = network
+        self.optimizers = optimizers
+        self.seed = seed
+        self.accumulation = accumulation
+        super().__init__(
+            device=device,
+            max_epochs=max_epochs,
+            data_loader=train_data_loader,
+            non_blocking=non_blocking,
+            prepare_batch=prepare_batch or _to_device,
+            amp=amp,
+            amp_kwargs=amp_kwargs,
+            decollate=False,
+        )
+        self.add_event_handler(Events.STARTED, _same_start_on_all_ranks)
+        self.add_event_handler(Events.EPOCH_STARTED, _reseed)
+        if train_handlers is not None:
+            self._register_handlers(train_handlers)
+
+    def run(self) -> None:  # type: ignore[override]
+        """Train until ``max_epochs``; called again, continue from the state it is in."""
+        scaled = self.amp and torch.device(self.state.device).type == "cuda"
+        self.scaler = torch.amp.GradScaler(enabled=scaled)
+        super(Trainer, self).run()
+
+    def _iteration(self, engine: Engine, batchdata: Mapping[str, Any]) -> dict[str, float]:
+        self.network.train()
+        batch = self.prepare_batch(batchdata, engine.state.device, engine.non_blocking)
+        position = (engine.state.iteration - 1) % engine.state.epoch_length
+        first = position % self.accumulation == 0
+        last = position + 1 == engine.state.epoch_length
+        full = (position + 1) % self.accumulation == 0
+        group = self.accumulation
+        if position >= engine.state.epoch_length - engine.state.epoch_length % self.accumulation:
+            group = engine.state.epoch_length % self.accumulation
+        output: dict[str, Tensor] = {}
+        phases = self.network.steps(batch)
+        while (phase := self._next(phases)) is not None:
+            self._backward(phase, group, fresh=first)
+            if full or last:
+                self._step(phase.name)
+            output["loss"] = output[f"{phase.name}/loss"] = phase.loss.detach()
+            output |= {f"{phase.name}/{name}": term for name, term in phase.terms.items()}
+        if full or last:
+            self.scaler.update()
+        names = list(output)
+        values = torch.stack([output[name].float().reshape(()) for name in names]).tolist()
+        return dict(zip(names, values))
+
+    def _next(self, phases: Any) -> Phase | None:
+        device = torch.device(self.state.device).type
+        with torch.autocast(device, enabled=self.amp, **self.amp_kwargs):
+            phase: Phase | None = next(phases, None)
+        return phase
+
+    def _backward(self, phase: Phase, group: int, fresh: bool) -> None:
+        if fresh:
+            self.optimizers[phase.name].zero_grad(set_to_none=True)
+        if not phase.loss.requires_grad:
+            return
+        torch.autograd.backward(
+            self.scaler.scale(phase.loss / group),
+            inputs=self.optimizers.parameters[phase.name],
+            retain_graph=phase.keep_graph,
+        )
+
+    def _step(self, name: str) -> None:
+        distributed.average_gradients(self.optimizers.parameters[name])
+        if any(p.grad is not None for p in self.optimizers.parameters[name]):
+            self.scaler.step(self.optimizers[name])
+
+
+def _to_device(
+    batch: Mapping[str, Any], device: torch.device, non_blocking: bool
+) -> dict[str, Any]:
+    return {
+        key: value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
+        for key, value in batch.items()
+    }
+
+
+def _reseed(engine: ContrastiveTrainer) -> None:
+    key = [engine.seed, engine.state.epoch, distributed.rank()]
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  MONAI's transforms draw from the global state
+
+
+def _same_start_on_all_ranks(engine: ContrastiveTrainer) -> None:
+    distributed.broadcast_parameters(engine.network)

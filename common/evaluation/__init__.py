@@ -1,0 +1,30 @@
+"""What a representation is worth, and what a choice of transformations did.
+
+- `linear_probe`: the linear evaluation of frozen features over hold-out folds.
+- `patient_interval`: a confidence interval that resamples patients, not images.
+- `embed`, `Embedded`: features, logits and labels of a data loader.
+- `audit_transforms`: spread of lambda over images, histogram, share of lesions kept, gallery.
+- `LinearEvaluation`: all of it for one training run; writes ``evaluation.json`` and ``model.pt``.
+- `ProbeAUC`: the linear probe as an Ignite metric, for validation while training.
+- `LoadModel`, `SavePredictions`: inference handlers; the second writes ``predictions.csv`` and ``embeddings.npz``.
+"""
+
+from common.evaluation.audit import audit_transforms
+from common.evaluation.embedding import Embedded, embed
+from common.evaluation.interval import patient_interval
+from common.evaluation.linear_evaluation import LinearEvaluation
+from common.evaluation.linear_probe import ProbeAUC, linear_probe
+from common.evaluation.model_file import LoadModel
+from common.evaluation.predictions import SavePredictions
+
+__all__ = [
+    "Embedded",
+    "LinearEvaluation",
+    "LoadModel",
+    "ProbeAUC",
+    "SavePredictions",
+    "audit_transforms",
+    "embed",
+    "linear_probe",
+    "patient_interval",
+]

@@ -1,0 +1,124 @@
+"""What a policy does to the images: the spread of lambda, lesions kept, and pictures to look at.
+
+The paper shows this for two images (Ruppli et al. 2022, Fig. 3); here it is counted.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.transforms import Composition
+
+__all__ = ["audit_transforms"]
+
+_EDGES = np.linspace(0.0, 1.0, 21)
+_KEPT = 0.5  # a lesion counts as kept when at least half of its mass survives crop and rotation
+
+
+@torch.no_grad()
+def audit_transforms(
+    policy: nn.Module,
+    transform: Composition,
+    batches: Iterable[Mapping[str, Any]],
+    device: str | torch.device,
+    examples: int = 6,
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Apply a policy to all images and describe what came out.
+
+    Args:
+        policy: ``x -> lam``; put into evaluation mode.
+        transform: the composition that reads lam.
+        batches: dicts with "image" ``(B, C, *spatial)``, optionally "mask" ``(B, 1, *spatial)``
+            (all zero where there is no lesion) and "name".
+        device: where the policy is.
+        examples: how many images the gallery shows, those with a lesion first.
+
+    Returns:
+        The summary: "names", "lam_mean", "lam_std_over_images" (over the images a transformation
+        was applied to), "histogram", "lesion_kept" (share of lesions of which at least half the
+        mass survives crop, flips and rotation; None without masks), "n_lesion_images".
+        The gallery: "image", "transformed" ``(n, H, W)``, "lam" ``(n, K)``, "name", and with masks
+        "mask" and "transformed_mask". 3D images are shown by their middle slice.
+    """
+    policy.eval()
+    lams: list[Tensor] = []
+    kept: list[Tensor] = []
+    shown: list[dict[str, Any]] = []
+    for batch in batches:
+        x = batch["image"].to(device)
+        lam = policy(x)
+        x_m = transform(x, lam)
+        lams.append(lam.float().cpu())
+        mask = batch["mask"].to(device) if "mask" in batch else None
+        moved = transform.geometric(mask, lam) if mask is not None else None
+        if mask is not None and moved is not None:
+            kept.append(torch.stack([mask.flatten(1).sum(1), moved.flatten(1).sum(1)], 1).cpu())
+        names = batch.get("name", [""] * len(x))
+        for index in _wanted(mask, len(x), examples - len(shown)):
+            shown.append(_picture(x, x_m, mask, moved, lam, names, index))
+    lam = torch.cat(lams).double().numpy()
+    return _summary(lam, transform, torch.cat(kept).numpy() if kept else None), _stack(shown)
+
+
+def _wanted(mask: Tensor | None, count: int, room: int) -> list[int]:
+    """Positions in the batch to show: images with a lesion where masks exist, else the first."""
+    if mask is None:
+        return list(range(min(count, room)))
+    return torch.nonzero(mask.flatten(1).amax(1) > 0).flatten()[: max(room, 0)].tolist()
+
+
+def _picture(
+    x: Tensor,
+    x_m: Tensor,
+    mask: Tensor | None,
+    moved: Tensor | None,
+    lam: Tensor,
+    names: Any,
+    index: int,
+) -> dict[str, Any]:
+    picture = {
+        "image": _plane(x[index]),
+        "transformed": _plane(x_m[index]),
+        "lam": lam[index].float().cpu().numpy(),
+        "name": str(names[index]),
+    }
+    if mask is not None and moved is not None:
+        picture |= {"mask": _plane(mask[index]), "transformed_mask": _plane(moved[index])}
+    return picture
+
+
+def _plane(x: Tensor) -> NDArray[np.float32]:
+    """First channel, middle slice: ``(C, *spatial) -> (H, W)``."""
+    plane = x[0] if x.ndim == 3 else x[0, ..., x.shape[-1] // 2]
+    return plane.float().cpu().numpy()
+
+
+def _stack(shown: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    return {key: np.stack([picture[key] for picture in shown]) for key in (shown or [{}])[0]}
+
+
+def _summary(
+    lam: NDArray[np.float64], transform: Composition, kept: NDArray[np.float32] | None
+) -> dict[str, Any]:
+    columns = [column[~np.isnan(column)] for column in lam.T]
+    summary: dict[str, Any] = {
+        "names": list(transform.names),
+        "lam_mean": [float(c.mean()) if c.size else None for c in columns],
+        "lam_std_over_images": [float(c.std()) if c.size else None for c in columns],
+        "histogram": {
+            "edges": _EDGES.tolist(),
+            "counts": [np.histogram(c, _EDGES)[0].tolist() for c in columns],
+        },
+        "lesion_kept": None,
+        "n_lesion_images": 0,
+    }
+    if kept is not None:
+        before, after = kept[kept[:, 0] > 0].T
+        summary["n_lesion_images"] = len(before)
+        if len(before):
+            summary["lesion_kept"] = float(np.mean(after >= _KEPT * before))
+    return summary

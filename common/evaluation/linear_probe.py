@@ -1,0 +1,144 @@
+"""Linear evaluation of frozen features: Ruppli et al. 2022, section 2.4 and the caption of Table 2.
+
+"One linear layer is added, after removing the projection head, and trained with a test set of
+labeled data, not used in the previous training phase": three hold-out sets, logistic regression
+fitted on two of them, AUC on the third, in turn.
+
+Differs from the paper: its optimiser and regularisation of the linear layer are not stated; ours is
+scikit-learn's logistic regression (L2, C = 1) on standardised features.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ignite.metrics import Metric
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from common.checks import require
+
+__all__ = ["Probe", "ProbeAUC", "fit_head", "linear_probe"]
+
+
+class Probe(NamedTuple):
+    """What `linear_probe` found.
+
+    Attributes:
+        auc: area under the ROC curve of each held-out fold, in the order of the fold numbers.
+        scores: ``(N,)`` decision values of every image, each by the model that did not see it.
+    """
+
+    auc: list[float]
+    scores: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the folds."""
+        return float(np.mean(self.auc))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over the folds (divided by their number)."""
+        return float(np.std(self.auc))
+
+
+def linear_probe(
+    features: NDArray[np.floating[Any]],
+    label: NDArray[np.integer[Any]],
+    fold: NDArray[np.integer[Any]],
+) -> Probe:
+    """Fit logistic regression on all folds but one and score the one left out, in turn.
+
+    Args:
+        features: ``(N, F)`` frozen representations.
+        label: ``(N,)``, 0 or 1.
+        fold: ``(N,)`` number of the hold-out set of each image; at least two sets. Patients must
+            not be shared between sets.
+
+    Returns:
+        The AUC of each fold and the scores of all images.
+
+    Raises:
+        InputError: fewer than two folds, or a fold with one class only.
+    """
+    numbers = np.unique(fold)
+    require(
+        len(numbers) >= 2,
+        f"linear_probe: fold must hold at least 2 hold-out sets, got {len(numbers)}. "
+        "Prepare the data with a test part in three folds.",
+    )
+    require(
+        all(set(np.unique(label[fold == number])) == {0, 1} for number in numbers),
+        "linear_probe: label must hold both classes, 0 and 1, in every fold. "
+        "Prepare larger hold-out sets.",
+    )
+    scores = np.zeros(len(label))
+    for number in numbers:
+        held_out = fold == number
+        model = _fit(features[~held_out], label[~held_out])
+        scores[held_out] = model.decision_function(features[held_out])
+    auc = [float(roc_auc_score(label[fold == n], scores[fold == n])) for n in numbers]
+    return Probe(auc, scores)
+
+
+def fit_head(
+    features: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]
+) -> tuple[Tensor, Tensor]:
+    """Fit the same logistic regression on all images, as weights of a linear layer.
+
+    Returns:
+        weight ``(1, F)`` and bias ``(1,)`` that act on the features as they are: the
+        standardisation is folded in.
+    """
+    model = _fit(features, label)
+    scaler, regression = model[0], model[1]
+    weight = regression.coef_ / scaler.scale_
+    bias = regression.intercept_ - weight @ scaler.mean_
+    return torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32)
+
+
+def _fit(features: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]) -> Pipeline:
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    return model.fit(features.astype(np.float64), label)
+
+
+class ProbeAUC(Metric):
+    """`linear_probe` on three contiguous thirds of the data, as a metric of an Ignite evaluator.
+
+    For watching a training: the probe's AUC on the validation part. Contiguous thirds keep patients
+    together because a manifest lists images by patient.
+
+    Args:
+        output_transform: ``engine.state.output -> (h (B, F), label (B,))``.
+    """
+
+    def __init__(
+        self, output_transform: Callable[[Any], tuple[Tensor, Tensor]] = lambda output: output
+    ) -> None:
+        super().__init__(output_transform)
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._h: list[Tensor] = []
+        self._label: list[Tensor] = []
+
+    def update(self, output: tuple[Tensor, Tensor]) -> None:
+        """Add ``(h (B, F), label (B,))``."""
+        h, label = output
+        self._h.append(h.detach().float().cpu())
+        self._label.append(label.detach().cpu())
+
+    def compute(self) -> float:
+        """Return the mean AUC; NaN where a third holds one class only."""
+        h = torch.cat(self._h).numpy()
+        label = torch.cat(self._label).numpy().astype(np.int64)
+        fold = np.arange(len(label)) * 3 // len(label)
+        if any(len(np.unique(label[fold == number])) < 2 for number in range(3)):
+            return float("nan")
+        return linear_probe(h, label, fold).mean

@@ -1,0 +1,149 @@
+"""Learned transformations: Ruppli et al. 2022, Eq. 1 to 3 and the steps of section 2.1.
+
+"Optimizing transformations for contrastive learning in a differentiable framework". With
+X_M = T(X; M(X)), l the contrastive loss between g(f(X_M)) and g(f(X)), and BCE the binary cross
+entropy of p(f(.)) on the labelled images, one training step is
+
+    M:        minimise  -alpha_0 l + alpha_1 BCE(X_M)                   (f, g, p fixed)
+    f, g, p:  minimise   alpha_2 l + alpha_3 BCE(X_M) + alpha_4 BCE(X)  (X_M from the updated M)
+
+Differs from the paper: Eq. 1 prints the opposite signs for the contrastive terms, which contradicts
+its own Eq. 2 (already a loss) and its text ("M ... minimise mutual information", "brings closer
+positive pairs"); the text is followed. "Shared" updates (below) are ours. No code was released.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from common.checks import require
+from common.methods.method import Method, Phase, classification_loss
+
+__all__ = ["LearnedTransforms"]
+
+
+class _Seen(NamedTuple):
+    z: Tensor
+    logits: Tensor
+
+
+class LearnedTransforms(Method):
+    """Contrastive learning with transformations chosen by a policy, and a little supervision.
+
+    Args:
+        classifier: encoder f and classifier p, see `Method`.
+        projector: projection head g, ``h -> z``.
+        policy: M (`common.policies.TransformationNetwork`), or a random policy, which has no
+            parameters and so no M phase: the paper's "random" strategies.
+        transform: `common.transforms.Composition`.
+        loss: ``z (B, 2, D) -> scalar``, ``z[:, 0]`` transformed; the paper's is
+            `common.losses.DecoupledInfoNCE` with temperature 1.
+        alpha: alpha_0 ... alpha_4 of Eq. 1.
+        update: "alternate", the paper's: M steps first, then f sees the images of the updated M;
+            the untransformed images are encoded once. "shared": both phases use one forward pass
+            (two vector-Jacobian products), which saves one pass of f, T and M; f then sees the
+            images of M before its step.
+        policy_every: M steps once in this many training steps; the other steps train f alone.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        projector: nn.Module,
+        policy: nn.Module,
+        transform: nn.Module,
+        loss: nn.Module,
+        alpha: Sequence[float] = (1.0, 10.0, 1.0, 1.0, 1.0),
+        update: str = "alternate",
+        policy_every: int = 1,
+    ) -> None:
+        super().__init__(classifier, policy, transform)
+        require(
+            len(alpha) == 5 and min(alpha) >= 0,
+            f"LearnedTransforms: alpha must be five weights >= 0, alpha_0 to alpha_4, got {alpha}.",
+        )
+        require(
+            update in ("alternate", "shared"),
+            f"LearnedTransforms: update must be 'alternate' or 'shared', got {update!r}.",
+        )
+        require(
+            policy_every >= 1,
+            f"LearnedTransforms: policy_every must be at least 1, got {policy_every}.",
+        )
+        self.projector = projector
+        self.loss = loss
+        self.alpha = tuple(float(a) for a in alpha)
+        self.update = update
+        self.policy_every = policy_every
+        self._step = 0
+
+    def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
+        """Yield the M phase (where M has parameters and it is its turn), then the encoder phase.
+
+        Args:
+            batch: "image" ``(B, C, *spatial)`` in [0, 1]; "label" ``(B,)``, -1 = not labelled.
+        """
+        x, label = batch["image"], batch["label"]
+        learns = any(p.requires_grad for p in self.policy.parameters())
+        turn = learns and self._step % self.policy_every == 0
+        self._step += 1
+        if turn and self.update == "shared":
+            yield from self._shared(x, label)
+        else:
+            yield from self._alternate(x, label, turn)
+
+    def _alternate(self, x: Tensor, label: Tensor, turn: bool) -> Iterator[Phase]:
+        plain = self._look(x)
+        if turn:
+            moved = self._look(self.transform(x, self.policy(x)))
+            agreement = self._contrast(moved.z, plain.z.detach())
+            yield self._policy_phase(agreement, classification_loss(moved.logits, label))
+        with torch.no_grad():
+            x_m = self.transform(x, self.policy(x))
+        moved = self._look(x_m)
+        yield self._encoder_phase(
+            self._contrast(moved.z, plain.z),
+            classification_loss(moved.logits, label),
+            classification_loss(plain.logits, label),
+        )
+
+    def _shared(self, x: Tensor, label: Tensor) -> Iterator[Phase]:
+        plain = self._look(x)
+        moved = self._look(self.transform(x, self.policy(x)))
+        agreement = self._contrast(moved.z, plain.z)
+        moved_bce = classification_loss(moved.logits, label)
+        plain_bce = classification_loss(plain.logits, label)
+        yield self._policy_phase(agreement, moved_bce, keep_graph=True)
+        yield self._encoder_phase(agreement, moved_bce, plain_bce)
+
+    def get_extra_state(self) -> Tensor:
+        """Return the number of training steps taken, so that a resumed run keeps M's turns."""
+        return torch.tensor(self._step)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore what `get_extra_state` returned."""
+        self._step = int(state)
+
+    def _look(self, x: Tensor) -> _Seen:
+        h = self.classifier.encode(x)
+        return _Seen(self.projector(h), self.classifier.head(h))
+
+    def _contrast(self, moved: Tensor, plain: Tensor) -> Tensor:
+        contrast: Tensor = self.loss(torch.stack([moved, plain], dim=1))
+        return contrast
+
+    def _policy_phase(self, contrast: Tensor, bce: Tensor, keep_graph: bool = False) -> Phase:
+        loss = -self.alpha[0] * contrast + self.alpha[1] * bce
+        terms = {"contrastive": contrast.detach(), "transformed_bce": bce.detach()}
+        return Phase("policy", loss, terms, keep_graph)
+
+    def _encoder_phase(self, contrast: Tensor, moved_bce: Tensor, plain_bce: Tensor) -> Phase:
+        loss = self.alpha[2] * contrast + self.alpha[3] * moved_bce + self.alpha[4] * plain_bce
+        terms = {
+            "contrastive": contrast.detach(),
+            "transformed_bce": moved_bce.detach(),
+            "untransformed_bce": plain_bce.detach(),
+        }
+        return Phase("encoder", loss, terms)

@@ -1,0 +1,29 @@
+"""DenseNet121 (Huang et al. 2017) as an encoder, the paper's choice for chest X-rays."""
+
+from monai.networks.nets import DenseNet121
+from torch import Tensor, nn
+
+__all__ = ["DenseNetEncoder"]
+
+
+class DenseNetEncoder(nn.Module):
+    """MONAI's `DenseNet121` up to its globally averaged features: ``x -> h (B, 1024)``.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+
+    Shapes: ``x (B, in_channels, *spatial) -> h (B, 1024)``; every side at least 32 pixels.
+    """
+
+    out_features = 1024
+
+    def __init__(self, spatial_dims: int = 2, in_channels: int = 1) -> None:
+        super().__init__()
+        self.network = DenseNet121(spatial_dims, in_channels, out_channels=1)
+        self.network.class_layers.out = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features ``h (B, 1024)`` of ``x (B, in_channels, *spatial)``."""
+        h: Tensor = self.network(x)
+        return h
