@@ -98,7 +98,7 @@ def encode_png(image: npt.NDArray[Any]) -> bytes:
 def encode_nifti(volume: npt.NDArray[Any], spacing_mm: float) -> bytes:
     """Encode an (X, Y, Z) volume in RAS order as ``.nii.gz`` without a time stamp."""
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
-    data = nibabel.Nifti1Image(volume, affine).to_bytes()
+    data = nibabel.Nifti1Image(volume, affine).to_bytes()  # type: ignore[no-untyped-call]  # partly typed
     return bytes(igzip.compress(data, COMPRESSION, mtime=0))
 
 

@@ -107,7 +107,6 @@ def convert(patient: PhantomPatient, output: Output) -> list[Entry]:
     for index, lesion in enumerate(_has_lesion(patient, rng)):
         points = module.frame_points(patient.size, patient.dims, index, patient.slices)
         image, region = anatomy(points, 2 / patient.size)
-        image = image.astype(np.float32)
         stem = f"{_name(patient)}/{index:02d}"
         entry: Entry = {"patient": _name(patient), "age": age, "site": site, "label": int(lesion)}
         if lesion:

@@ -12,7 +12,7 @@ from data_prep.phantom.texture import Field, soft_step
 
 __all__ = ["DIMS", "LESION_CONTRAST", "LESION_RADIUS", "Brain", "frame_points"]
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.float32]
 
 DIMS = (2, 3)
 LESION_RADIUS = 0.065  # of the image side
@@ -40,7 +40,7 @@ class Brain:
     def __post_init__(self) -> None:
         """Draw what stays the same in every image of the patient."""
         rng = self.rng
-        self.axes = np.array([0.74, 0.9, 0.88]) * rng.uniform(0.92, 1.04, 3)
+        self.axes = (np.array([0.74, 0.9, 0.88]) * rng.uniform(0.92, 1.04, 3)).astype(np.float32)
         self.outline = Field(rng, 2.0)
         self.folds = Field(rng, 9.0)
         self.tissue = Field(rng, 22.0)
@@ -93,7 +93,8 @@ class Brain:
         """Bias field, the site's contrast and gain, and noise."""
         exponent, gain, noise = SITES[self.site]
         shaded = np.clip(image, 0, 1) ** exponent * gain * (1 + 0.1 * self.shading(points))
-        return np.clip(shaded + self.rng.normal(0, noise, image.shape), 0.0, 1.0)
+        shaded += noise * self.rng.standard_normal(image.shape, np.float32)
+        return np.asarray(np.clip(shaded, 0.0, 1.0))
 
 
 def frame_points(size: int, dims: int, index: int, count: int) -> Array:
@@ -103,7 +104,7 @@ def frame_points(size: int, dims: int, index: int, count: int) -> Array:
         For 2D (size, size, 3): an axial slice, front on top and patient's right on the left, moved
         up the head with `index`. For 3D (size, size, size, 3) in (x, y, z) order.
     """
-    line = (np.arange(size) + 0.5) / size * 2 - 1
+    line = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
     if dims == 3:
         return np.stack(np.meshgrid(line, line, line, indexing="ij"), -1)
     y, x = np.meshgrid(-line, -line, indexing="ij")

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 __all__ = ["Field", "soft_step"]
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.float32]
 
 
 class Field:
@@ -21,17 +21,17 @@ class Field:
     def __init__(
         self, rng: np.random.Generator, frequency: float, terms: int = 24, dims: int = 3
     ) -> None:
-        self.frequencies = rng.normal(0.0, frequency, (terms, dims))
-        self.phases = rng.uniform(0.0, 2 * np.pi, terms)
+        self.frequencies = rng.normal(0.0, frequency, (terms, dims)).astype(np.float32)
+        self.phases = rng.uniform(0.0, 2 * np.pi, terms).astype(np.float32)
 
     def __call__(self, points: Array) -> Array:
         """Values of mean 0 and variance 1: (..., dims) to (...)."""
-        total = np.zeros(points.shape[:-1])
-        for frequency, phase in zip(self.frequencies, self.phases):
-            total += np.cos(points @ frequency + phase)
-        return np.asarray(total * np.sqrt(2.0 / len(self.phases)))
+        angles = points.reshape(-1, points.shape[-1]) @ self.frequencies.T
+        angles += self.phases
+        values = np.cos(angles, out=angles).sum(1) * np.float32(np.sqrt(2.0 / len(self.phases)))
+        return np.asarray(values.reshape(points.shape[:-1]))
 
 
 def soft_step(values: Array, width: float) -> Array:
     """0 well below zero, 1 well above, over about `width`: an edge seen through a scanner."""
-    return np.asarray(0.5 + 0.5 * np.tanh(values / width))
+    return np.asarray(0.5 + 0.5 * np.tanh(values / np.float32(width)))
