@@ -8,10 +8,10 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.manifest import PARTS
-from data_prep import phantom
+from data_prep import brats, chest_xray, phantom
 from data_prep.runner import run
 
-SOURCES: dict[str, Any] = {"phantom": phantom}
+SOURCES: dict[str, Any] = {"brats": brats, "chest_xray": chest_xray, "phantom": phantom}
 NEEDS_NO_SOURCE = ("phantom",)
 
 
@@ -65,9 +65,7 @@ def _summary(manifest: dict[str, Any], target: Path) -> str:
         )
     skipped = manifest["skipped"]
     if skipped:
-        lines.append(
-            f"skipped: {len(skipped)}, first: {skipped[0]['file']}: {skipped[0]['reason']}"
-        )
+        lines.append(f"skipped: {len(skipped)} files, the first: {skipped[0]['reason']}")
     lines.append(f"manifest: {target / 'manifest.json'}")
     return "\n".join(lines)
 

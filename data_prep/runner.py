@@ -203,13 +203,17 @@ def _convert_one(convert: Callable[[Any, Output], list[Entry]], item: Item, targ
     except OSError as error:
         if error.errno in FULL:
             raise
-        record = {"skipped": {"file": item.name, "reason": f"unreadable: {error.strerror}"}}
+        record = {"skipped": _skip(item, f"unreadable ({error.strerror})")}
     except Exception as error:  # its text may quote a header, so only its kind is kept
-        record = {"skipped": {"file": item.name, "reason": f"unexpected {type(error).__name__}"}}
+        record = {"skipped": _skip(item, f"unreadable ({type(error).__name__})")}
     if "skipped" in record:
         for relative in output.digests:
             (target / relative).unlink(missing_ok=True)
     write_atomically(_record_path(target, item), _json(record))
+
+
+def _skip(item: Item, reason: str) -> dict[str, str]:
+    return {"file": item.name, "reason": f"{item.name}: {reason}"}
 
 
 def _record_path(target: Path, item: Item) -> Path:
@@ -218,14 +222,7 @@ def _record_path(target: Path, item: Item) -> Path:
 
 def _manifest(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, Any]:
     """Put the records together, in the order of the items."""
-    entries: list[Entry] = []
-    digests: dict[str, str] = {}
-    skipped = list(plan.skipped)
-    for item in plan.items:
-        record = json.loads(_record_path(target, item).read_text(encoding="utf-8"))
-        entries += record.get("entries", [])
-        digests |= record.get("sha256", {})
-        skipped += [record["skipped"]] if "skipped" in record else []
+    entries, digests, skipped = _records(plan, target)
     if not entries:
         first = skipped[0]["reason"] if skipped else "no image in the inputs"
         raise InputError(
@@ -243,6 +240,28 @@ def _manifest(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, A
         "sha256": digests,
         "skipped": skipped,
     }
+
+
+def _records(plan: Plan, target: Path) -> tuple[list[Entry], dict[str, str], list[dict[str, str]]]:
+    """Entries, digests and skipped items, in the order of the items, without exact copies."""
+    entries: list[Entry] = []
+    digests: dict[str, str] = {}
+    skipped = list(plan.skipped)
+    first_with: dict[str, str] = {}
+    for item in plan.items:
+        record = json.loads(_record_path(target, item).read_text(encoding="utf-8"))
+        pixels = "".join(sorted(record.get("sha256", {}).values()))
+        if "skipped" in record:
+            skipped.append(record["skipped"])
+        elif pixels in first_with:
+            skipped.append(_skip(item, f"same pixels as {first_with[pixels]}"))
+            for relative in record["sha256"]:
+                (target / relative).unlink(missing_ok=True)
+        else:
+            first_with[pixels] = item.name
+            entries += record["entries"]
+            digests |= record["sha256"]
+    return entries, digests, skipped
 
 
 def _counts(entries: list[Entry]) -> dict[str, Any]:

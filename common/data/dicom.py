@@ -6,7 +6,10 @@ result is turned back into stored values first and both go through the same step
 """
 
 import logging
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +155,8 @@ def _stored_through_simpleitk(path: Path, data: pydicom.Dataset) -> Stored:
     ITK inverts within the range of the stored bits, ``2 ** BitsStored - 1 - value``, before the
     rescale (measured: RG1_J2KI.dcm, 803..26512 of 15 bits becomes 6255..31964).
     """
-    pixels = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), axis=0)
+    with _quiet_stderr():
+        pixels = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), axis=0)
     slope, intercept = (
         float(data.get(f"Rescale{name}", default))
         for name, default in (("Slope", 1), ("Intercept", 0))
@@ -162,6 +166,20 @@ def _stored_through_simpleitk(path: Path, data: pydicom.Dataset) -> Stored:
     if data.PhotometricInterpretation == "MONOCHROME1":
         pixels = 2.0 ** int(data.BitsStored) - 1 - pixels
     return np.asarray(pixels)
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep the lines that the C libraries print for each codec they try off the terminal."""
+    kept = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

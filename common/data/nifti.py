@@ -29,14 +29,15 @@ PERCENTILE = 99.5
 MAX_NEGATIVE = 0.1
 
 
-def load_voxels(path: str | Path) -> Voxels:
+def load_voxels(path: str | Path, allow_black: bool = False) -> Voxels:
     """Voxels of a 3D NIfTI file in RAS order, in their stored type where the file has no scaling.
 
     Args:
         path: ``.nii`` or ``.nii.gz``.
+        allow_black: accept nothing but zeros, as in a segmentation without a lesion.
 
     Returns:
-        (X, Y, Z), finite, not all zero; a view, so not necessarily contiguous.
+        (X, Y, Z), finite; a view, so not necessarily contiguous.
 
     Raises:
         InputError: unreadable or truncated, not 3D, NaN or infinite voxels, nothing but zeros.
@@ -59,7 +60,7 @@ def load_voxels(path: str | Path) -> Voxels:
             "Replace them or leave the volume out.",
         )
     require(
-        bool(voxels.any()),
+        allow_black or bool(voxels.any()),
         f"{path.name}: must hold an image, got an all-black volume. Leave it out.",
     )
     return voxels
