@@ -93,7 +93,7 @@ def mean(values: Tensor, mask: Tensor) -> Tensor:
     count = mask.sum()
     if world_size() > 1:
         dist.all_reduce(count)
-    return values[mask].sum() * world_size() / count.clamp(min=1)
+    return torch.where(mask, values, 0).sum() * world_size() / count.clamp(min=1)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -39,7 +39,7 @@ def gradient(loss: nn.Module, z: Tensor) -> Tensor:
 @pytest.fixture(params=[512, 5, 4], ids=["at once", "tiles of 5", "tiles of 4"])
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Tiles that do and do not divide the rows, and that cut through a subject's views."""
-    monkeypatch.setattr(repulsion, "_TILE", {"cpu": request.param})
+    monkeypatch.setattr(repulsion, "_TILE", {"cpu": request.param, "cuda": request.param})
     side: int = request.param
     return side
 
@@ -256,6 +256,7 @@ class LargestTensor(torch.utils._python_dispatch.TorchDispatchMode):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @EVERY
 def test_cuda_gives_the_value_and_gradient_of_the_cpu(loss: nn.Module, tile: int) -> None:
     z = views(subjects=40, dtype=torch.float32)
