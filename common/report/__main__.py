@@ -1,0 +1,42 @@
+"""``python -m common.report RUN_DIR... [--output report.html] [--title T]``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.checks import InputError
+from common.report.page import build_report, find_runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report and print its path.
+
+    Args:
+        arguments: the command line after the program's name; this process's unless given.
+
+    Returns:
+        The exit status: 0, or 1 after a one-line message on standard error.
+    """
+    parser = argparse.ArgumentParser(prog="python -m common.report", description=__doc__)
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN_DIR",
+        help="a run folder, or a folder that holds run folders",
+    )
+    parser.add_argument("--output", type=Path, default=Path("report.html"))
+    parser.add_argument("--title", default="Contrastive learning report")
+    options = parser.parse_args(arguments)
+    try:
+        runs = [run for folder in options.runs for run in find_runs(folder)]
+        print(build_report(runs, options.output, options.title))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Section with example images: original and transformed, the lesion outlined (paper's Fig. 3)."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from common.report.groups import Group, group_runs
+from common.report.markup import element, paragraph, section, swatch, text
+from common.report.runs import Gallery, Images, Run
+from common.report.words import describe
+
+MAX_IMAGES = 8
+VISIBLE = 0.25
+KEPT = 0.5
+
+Key = tuple[str, int]
+
+
+def gallery(runs: Sequence[Run]) -> str:
+    """A row an image, a column a strategy (its first seed that has pictures)."""
+    chosen = [
+        (group, run)
+        for group in group_runs(runs)
+        if (run := next((run for run in group.runs if run.gallery), None)) is not None
+    ]
+    heading = "Original and transformed images"
+    if not chosen:
+        return section("gallery", heading, paragraph("No example images were kept."))
+    indices = [_keys(run.gallery) for _, run in chosen if run.gallery]
+    keys = list(dict.fromkeys(key for index in indices for key in index))
+    rows = [_row(key, chosen, indices) for key in keys[:MAX_IMAGES]]
+    notes = []
+    if any(run.gallery is not None and run.gallery.mask is not None for _, run in chosen):
+        notes.append("Red: outline of the lesion; lost: less than half of it is left.")
+    if len({run.seed for _, run in chosen}) == 1:
+        notes.append(f"Pictures are of seed {chosen[0][1].seed}.")
+    else:
+        notes.append("Pictures are of each strategy's lowest seed that kept any.")
+    notes.append("The crop's centre counts from the top left corner: (down, across).")
+    if len(keys) > MAX_IMAGES:
+        notes.append(f"The first {MAX_IMAGES} of {len(keys)} images.")
+    return section("gallery", heading, paragraph(" ".join(notes), "note"), *rows)
+
+
+def _keys(pictures: Gallery | None) -> dict[Key, int]:
+    """Name (and how often it came before) of each picture, to find it in other runs."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for index, name in enumerate(pictures.names if pictures else ()):
+        found[name, seen[name]] = index
+        seen[name] += 1
+    return found
+
+
+def _row(key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[Key, int]]) -> str:
+    cells: list[str] = []
+    for (group, run), index in zip(chosen, indices):
+        if run.gallery is None or key not in index:
+            continue
+        at = index[key]
+        if not cells:
+            mask = None if run.gallery.mask is None else run.gallery.mask[at]
+            picture = _picture(run.gallery.image[at], mask, f"{key[0]}, original")
+            cells.append(_cell(picture, element("b", "Original"), ""))
+        names = run.transform.names if run.transform else ()
+        cells.append(_transformed(group, run.gallery, at, names))
+    name = key[0] or "unnamed image"
+    return element(
+        "div",
+        element("h3", text(name), class_="image-name"),
+        element("div", *cells, class_="pictures"),
+        class_="block",
+    )
+
+
+def _transformed(group: Group, pictures: Gallery, at: int, names: Sequence[str]) -> str:
+    mask = None if pictures.transformed_mask is None else pictures.transformed_mask[at]
+    picture = _picture(
+        pictures.transformed[at], mask, f"{pictures.names[at]}, transformed by {group.name}"
+    )
+    lam = pictures.lam[at].tolist()
+    words = describe(names, lam) if len(names) == len(lam) else ""
+    lost = ""
+    if mask is not None and pictures.mask is not None:
+        before = float(pictures.mask[at].sum())
+        if before > 0 and float(mask.sum()) < KEPT * before:
+            lost = element("strong", "lesion lost", class_="lost")
+    return _cell(picture, element("b", swatch(group.colour, group.name)), text(words), lost)
+
+
+def _cell(picture: str, head: str, words: str, lost: str = "") -> str:
+    caption = head + element("span", words) if words else head
+    return element("figure", picture, element("figcaption", caption, lost))
+
+
+def _picture(image: Images, mask: Images | None, title: str) -> str:
+    height, width = image.shape
+    shown = element("image", href=_png(image), width=width, height=height)
+    outline = "" if mask is None else _outline(mask > VISIBLE)
+    if outline:
+        shown += element("path", d=outline, class_="lesion")
+    view = f"0 0 {width} {height}"
+    return element("svg", shown, viewBox=view, role="img", aria_label=title)
+
+
+def _png(image: Images) -> str:
+    """Return the image, [0, 1] from black to white, as a PNG data address."""
+    grey = np.round(255 * np.clip(np.nan_to_num(image), 0, 1)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _outline(inside: NDArray[np.bool_]) -> str:
+    """Return an SVG path along the pixel borders between inside and outside.
+
+    >>> _outline(np.array([[False, True]]))
+    'M1 0h1M1 1h1M1 0v1M2 0v1'
+    """
+    padded = np.pad(inside, 1)
+    across = padded[1:, 1:-1] != padded[:-1, 1:-1]
+    down = padded[1:-1, 1:] != padded[1:-1, :-1]
+    path = [f"M{x} {y}h1" for y, x in np.argwhere(across)]
+    return "".join(path + [f"M{x} {y}v1" for y, x in np.argwhere(down)])

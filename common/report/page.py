@@ -1,0 +1,115 @@
+"""The page: sections in order, one style sheet, nothing fetched from anywhere."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from common.checks import InputError, require
+from common.report import facts, gallery, results, training, transformations
+from common.report.load import EVALUATION, load_runs
+from common.report.markup import element, text
+from common.report.runs import Run
+
+SECTIONS: list[Callable[[Sequence[Run]], str]] = [
+    results.verdict,
+    results.auc_by_strategy,
+    results.auc_by_epoch,
+    training.training_curves,
+    transformations.histograms,
+    transformations.spread_over_images,
+    transformations.lesions_kept,
+    gallery.gallery,
+    facts.settings,
+    facts.origin,
+    facts.how_to_read,
+    facts.limits,
+]
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def build_report(runs: Sequence[Path], output: Path, title: str) -> Path:
+    """Write one self-contained HTML page about `runs`.
+
+    The same input gives the same bytes. The page is written beside its place and moved there, so
+    an interruption leaves an older report as it was.
+
+    Args:
+        runs: run folders; several of one strategy count as its seeds.
+        output: the HTML file; its folder is made when needed.
+        title: heading of the page.
+
+    Returns:
+        `output`.
+
+    Raises:
+        InputError: a run is missing or invalid (see `load_runs`), or `output` cannot be written.
+    """
+    page = _page(load_runs([Path(run) for run in runs]), title)
+    require(not output.is_dir(), f"{output}: output must be a file, got a folder. Add a file name.")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _write(output, page)
+    except OSError as error:
+        raise InputError(
+            f"{output}: output must be writable, got {error.strerror}. Name another place."
+        ) from error
+    return output
+
+
+def report_folder(folder: str | Path, title: str | None = None) -> Path:
+    """Write ``report.html`` into `folder`, about every run in it.
+
+    Args:
+        folder: holds run folders.
+        title: heading; the name of the folder unless given.
+
+    Raises:
+        InputError: there is no run in `folder`, or see `build_report`.
+    """
+    folder = Path(folder)
+    return build_report(find_runs(folder), folder / "report.html", title or folder.resolve().name)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return `folder` itself where it is a run, else its sub-folders that are, by name.
+
+    Raises:
+        InputError: neither is the case.
+    """
+    require(folder.is_dir(), f"{folder}: must be a folder, got no folder there. Check the path.")
+    if (folder / EVALUATION).is_file():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob(f"*/{EVALUATION}"))
+    require(
+        len(found) > 0,
+        f"{folder}: must be or hold a folder with {EVALUATION}, got none. Run evaluate.json first.",
+    )
+    return found
+
+
+def _page(runs: Sequence[Run], title: str) -> str:
+    style = files("common.report").joinpath("style.css").read_text(encoding="utf-8")
+    head = (
+        '<meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{text(POLICY)}">'
+        '<meta name="color-scheme" content="light dark">'
+    )
+    head += element("title", text(title)) + f"<style>{style}</style>"
+    body = element("h1", text(title)) + "\n".join(make(runs) for make in SECTIONS)
+    main = element("main", body)
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{main}</body></html>\n'
+
+
+def _write(output: Path, page: str) -> None:
+    handle, name = tempfile.mkstemp(dir=output.parent, prefix=output.name, suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(page)
+        part.chmod(0o644)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)

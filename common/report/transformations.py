@@ -1,0 +1,200 @@
+"""Sections on what the transformations did: lambda, its spread over images, lesions kept."""
+
+import math
+from collections.abc import Sequence
+
+from common.report.axis import nice_axis
+from common.report.dot_chart import DotRow, dot_chart
+from common.report.groups import Group, group_runs
+from common.report.markup import element, paragraph, section, swatch, text
+from common.report.runs import Run, Transform, finite_mean
+from common.report.words import listed, parameters, plural
+
+PRACTICALLY_CONSTANT = 0.02
+UNIFORM_SPREAD = 1 / math.sqrt(12)
+HISTOGRAM_HEIGHT = 54
+LEARNED_KEYS = ("self_supervised", "learned")
+
+
+def _transforms(group: Group) -> list[tuple[int, Transform]]:
+    """(seed, transform) of the runs that say what their transformations did, all alike in names."""
+    found = [(run.seed, run.transform) for run in group.runs if run.transform is not None]
+    return [pair for pair in found if pair[1].names == found[0][1].names]
+
+
+def _learned_first(runs: Sequence[Run]) -> list[Group]:
+    groups = [group for group in group_runs(runs) if _transforms(group)]
+    groups.sort(key=lambda group: not group.key.startswith(LEARNED_KEYS))
+    return groups
+
+
+def histograms(runs: Sequence[Run]) -> str:
+    """Histogram of each parameter for each strategy, with mean and spread over images."""
+    groups = _learned_first(runs)
+    heading = "Which transformations were applied (λ)"
+    if not groups:
+        return section("lambda", heading, paragraph("No run recorded its transformations."))
+    blocks = [
+        element(
+            "div",
+            element("h3", swatch(group.colour, group.name)),
+            element("div", *_panels(group), class_="panels"),
+            class_="block",
+        )
+        for group in groups
+    ]
+    several = any(len(group.runs) > 1 for group in groups)
+    note = (
+        "Each bar counts images; λ runs from 0 to 1, and the ends say what that means. Below: "
+        "mean λ ± its standard deviation over images" + (", averaged over seeds" if several else "")
+    )
+    note += ". Shades: seeds, stacked." if several else "."
+    return section("lambda", heading, *blocks, paragraph(note, "note"))
+
+
+def _panels(group: Group) -> list[str]:
+    transforms = _transforms(group)
+    first = transforms[0][1]
+    panels = []
+    for index, parameter in enumerate(parameters(first.names)):
+        mean = finite_mean([transform.mean[index] for _, transform in transforms])
+        words = f"{mean:.2f} ± {_spread(group, index):.3f}" if math.isfinite(mean) else "never used"
+        ends = element("span", text(parameter.zero)) + element("span", text(parameter.one))
+        panels.append(
+            element(
+                "div",
+                element("div", text(parameter.title), class_="panel-title"),
+                _bars(group, index, f"{group.name}, {parameter.title}: {words}"),
+                element("div", ends, class_="ends"),
+                element("div", text(words), class_="panel-words"),
+                class_="panel small",
+            )
+        )
+    return panels
+
+
+def _bars(group: Group, index: int, title: str) -> str:
+    transforms = [transform for _, transform in _transforms(group)]
+    edges = transforms[0].edges
+    alike = [transform for transform in transforms if transform.edges == edges]
+    stacks = list(zip(*(transform.counts[index] for transform in alike)))
+    tallest = max((sum(stack) for stack in stacks), default=0.0) or 1.0
+    bars = []
+    for low, high, stack in zip(edges, edges[1:], stacks):
+        base = float(HISTOGRAM_HEIGHT)
+        for order, count in enumerate(stack):
+            height = count / tallest * (HISTOGRAM_HEIGHT - 4)
+            base -= height
+            if count:
+                bar = {"x": f"{100 * low:.2f}%", "width": f"{100 * (high - low):.2f}%"}
+                shade = f"{1 - 0.5 * order / max(1, len(stack) - 1):.2f}"
+                place = {"y": f"{base:.2f}", "height": f"{height:.2f}"}
+                bars.append(element("rect", **bar, **place, fill=group.colour, opacity=shade))
+    floor = HISTOGRAM_HEIGHT - 0.5
+    bars.append(element("line", x1=0, x2="100%", y1=floor, y2=floor, class_="axis"))
+    return element("svg", *bars, height=HISTOGRAM_HEIGHT, role="img", aria_label=title)
+
+
+def _spread(group: Group, index: int) -> float:
+    """Standard deviation of lambda over images, averaged over seeds; NaN where never applied."""
+    return finite_mean([transform.spread[index] for _, transform in _transforms(group)])
+
+
+def spread_over_images(runs: Sequence[Run]) -> str:
+    """Does the policy look at the image? The standard deviation of lambda over images."""
+    groups = _learned_first(runs)
+    if not groups:
+        return ""
+    rows, sentences = [], []
+    for group in groups:
+        titles = [parameter.title for parameter in parameters(_transforms(group)[0][1].names)]
+        spreads = {
+            title: value
+            for index, title in enumerate(titles)
+            if math.isfinite(value := _spread(group, index))
+        }
+        if not spreads:
+            continue
+        rows.append(_spread_row(group, spreads))
+        sentences.append(_spread_sentence(group, spreads))
+    highest = max((value for row in rows for value, _ in row.small), default=0.0)
+    axis = nice_axis(0.0, max(0.3, highest), 4)
+    references = [(PRACTICALLY_CONSTANT, f"practically constant {PRACTICALLY_CONSTANT}")]
+    references.append((UNIFORM_SPREAD, f"uniform draw {UNIFORM_SPREAD:.2f}"))
+    told = [paragraph(words) for words in sentences if words] or [
+        paragraph(
+            "No transformation is practically constant: every standard deviation of λ over images "
+            f"is {PRACTICALLY_CONSTANT} or more."
+        )
+    ]
+    chart = dot_chart(rows, axis, references, "standard deviation of λ over images")
+    note = "Each dot is one transformation parameter (the mean over seeds)."
+    return section(
+        "spread",
+        "Does the transformation depend on the image?",
+        *told,
+        chart,
+        paragraph(note, "note"),
+    )
+
+
+def _spread_row(group: Group, spreads: dict[str, float]) -> DotRow:
+    dots = tuple((value, f"{title}: {value:.3f}") for title, value in spreads.items())
+    low, high = min(spreads.values()), max(spreads.values())
+    return DotRow(group.name, group.colour, f"{low:.3f} to {high:.3f}", dots)
+
+
+def _spread_sentence(group: Group, spreads: dict[str, float]) -> str:
+    below = {title: value for title, value in spreads.items() if value < PRACTICALLY_CONSTANT}
+    if not below:
+        return ""
+    if len(below) == len(spreads):
+        largest = max(below, key=lambda title: below[title])
+        return (
+            f"{group.name}: practically the same transformation for every image. Every parameter "
+            f"varies by less than {PRACTICALLY_CONSTANT} over images; {largest} varies most "
+            f"({below[largest]:.3f})."
+        )
+    quoted = [f"{title} ({value:.3f})" for title, value in below.items()]
+    return f"{group.name}: practically the same transformation for every image in {listed(quoted)}."
+
+
+def lesions_kept(runs: Sequence[Run]) -> str:
+    """Share of transformed images that keep the lesion, for each strategy."""
+    rows = []
+    for group in group_runs(runs):
+        known = [
+            (seed, transform.lesion_kept, transform.n_lesion_images)
+            for seed, transform in _transforms(group)
+            if transform.lesion_kept is not None
+        ]
+        if known:
+            share = finite_mean([kept for _, kept, _ in known])
+            images = max(count for _, _, count in known)
+            dots = tuple((kept, f"seed {seed}: {100 * kept:.0f} %") for seed, kept, _ in known)
+            words = f"{100 * share:.0f} % of {plural(images, 'image')}"
+            small = dots if len(dots) > 1 else ()
+            rows.append(DotRow(group.name, group.colour, words, small, share))
+    heading = "Does the lesion survive the transformation?"
+    if not rows:
+        return section("lesions", heading, paragraph("No lesion masks, so this was not counted."))
+    axis = nice_axis(0.0, 100.0)
+    scaled = [_in_percent(row) for row in rows]
+    chart = dot_chart(
+        scaled, axis, [], "% of transformed images that keep at least half of the lesion"
+    )
+    return section(
+        "lesions",
+        heading,
+        paragraph(
+            "A transformation that removes the lesion teaches the encoder that the lesion does not "
+            "matter."
+        ),
+        chart,
+    )
+
+
+def _in_percent(row: DotRow) -> DotRow:
+    small = tuple((100 * value, name) for value, name in row.small)
+    mean = None if row.mean is None else 100 * row.mean
+    return DotRow(row.label, row.colour, row.words, small, mean)
