@@ -19,6 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -147,31 +148,24 @@ def convert(scan: Scan, output: Output) -> list[Entry]:
         present = ", ".join(path.name for path in scan.volumes.values())
         require(kind in scan.volumes, f"{present}: the scan must have a {kind} volume, got none.")
     tumour = load_segmentation(scan.volumes["seg"])
-    slices: npt.NDArray[np.intp] | None = None
-    channels = []
-    for modality in scan.modalities:
-        path = scan.volumes[modality]
-        voxels = load_voxels(path)
-        require(
-            voxels.shape == tumour.shape,
-            f"{path.name}: volume and segmentation must share a shape, got {voxels.shape} and "
-            f"{tumour.shape}. Resample one to the other.",
-        )
-        if slices is None:
-            slices = np.flatnonzero(black_share(voxels) < MAX_BLACK)
-        scale = np.float32(scale_of(voxels, path.name))
-        wanted = voxels[:, :, slices].astype(np.float32)
-        channels.append(to_integers(np.clip(wanted / scale, 0.0, 1.0), scan.bits))
-    assert slices is not None
-    first = scan.volumes[scan.modalities[0]].name
+    volumes = [_aligned(scan.volumes[modality], tumour.shape) for modality in scan.modalities]
+    slices = np.flatnonzero(black_share(volumes[0]) < MAX_BLACK)
     require(
         len(slices) > 0,
-        f"{first}: some slice must be less than 80 % black, got none. Leave the scan out.",
+        f"{scan.volumes[scan.modalities[0]].name}: some slice must be less than 80 % black, got "
+        "none. Leave the scan out.",
     )
+    channels = []
+    for modality, voxels in zip(scan.modalities, volumes):
+        scale = np.float32(scale_of(voxels, scan.volumes[modality].name))
+        wanted = voxels[:, :, slices].astype(np.float32)
+        channels.append(to_integers(np.clip(wanted / scale, 0.0, 1.0), scan.bits))
     entries = []
     for place, index in enumerate(slices):
         images = [axial_slice(channel, place) for channel in channels]
-        entries.append(_write_slice(scan, output, images, axial_slice(tumour, index), int(index)))
+        entries.append(
+            _write_slice(scan, output, images, axial_slice(tumour, int(index)), int(index))
+        )
     return entries
 
 
@@ -180,10 +174,21 @@ def load_segmentation(path: Path) -> npt.NDArray[np.bool_]:
     return np.asarray(load_voxels(path, allow_black=True) > 0)
 
 
+def _aligned(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Voxels of one modality, on the grid of the segmentation."""
+    voxels = load_voxels(path)
+    require(
+        voxels.shape == shape,
+        f"{path.name}: volume and segmentation must share a shape, got {voxels.shape} and "
+        f"{shape}. Resample one to the other.",
+    )
+    return voxels
+
+
 def _write_slice(
     scan: Scan,
     output: Output,
-    channels: list[npt.NDArray[np.generic]],
+    channels: list[npt.NDArray[Any]],
     tumour: npt.NDArray[np.bool_],
     index: int,
 ) -> Entry:

@@ -15,7 +15,8 @@ Patient ID, else the file name up to its first ``_`` where that ends in a digit 
 person12_virus_3.jpeg), else the file. Exact copies of an image are left out and listed as skipped,
 for they could lie on both sides of the split.
 
-Counts to expect (ours, 2026-11): Kermany's 224 px copy, 3 306 JPEG, gives 3 293 images; 13 are exact copies.
+Counts to expect (ours, 2026-11): Kermany's 224 px copy, 3 306 JPEG, gives 3 293 images;
+13 are exact copies.
 """
 
 import argparse
