@@ -43,30 +43,23 @@ def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0) -> Tensor:
     weights = torch.softmax(-0.5 * (offsets / sigma) ** 2, dim=1)  # (B, 2 radius + 1)
     with torch.autocast(x.device.type, enabled=False):
         out = x.to(lam.dtype)
-        for dim in range(2, x.dim()):
-            # the axis comes second to last: (B, n, n) @ (B, rest, n, last)
-            out = _along(out, _banded(weights, x.shape[dim]), dim)
+        for dim in (x.dim() - 1, *range(2, x.dim() - 1)):  # this order ends contiguous
+            out = _convolved(out, weights, dim)
     return out.to(x.dtype)
 
 
-def _banded(weights: Tensor, side: int) -> Tensor:
-    """Return the convolution with zero padding as a matrix ``(B, side, side)``.
+def _convolved(x: Tensor, weights: Tensor, dim: int) -> Tensor:
+    """Convolve axis `dim` of ``x (B, C, *spatial)`` with ``weights (B, taps)`` of each image.
 
-    Row i holds the weights from column ``i - radius`` on; writing them one further right in each
-    row of a table is writing them at the start of each row of a table one column wider.
+    The axis comes second to last and all axes before it become the channels of one image, each
+    with its own column-shaped filter: the fastest form measured, for every axis (a filter along
+    the last axis takes 7 times as long).
     """
-    batch, taps = weights.shape
-    width = side + taps - 1
-    rows = functional.pad(weights[:, None].expand(batch, side, taps), (0, side))
-    table = rows.reshape(batch, -1)[:, : side * width].reshape(batch, side, width)
-    return table[:, :, taps // 2 : taps // 2 + side]
-
-
-def _along(x: Tensor, matrix: Tensor, dim: int) -> Tensor:
-    """Multiply axis `dim` of ``x (B, C, *spatial)`` by ``matrix (B, n, n)`` of each image."""
-    batch, side = matrix.shape[:2]
-    if dim == x.dim() - 1:
-        return torch.bmm(x.reshape(batch, -1, side), matrix.mT).reshape(x.shape)
-    before = math.prod(x.shape[1:dim])
-    flat = x.reshape(batch, before, side, -1)
-    return torch.matmul(matrix[:, None], flat).reshape(x.shape)
+    moved = x.movedim(dim, -2)
+    side, last = moved.shape[-2:]
+    channels = moved[..., 0, 0].numel()
+    taps = weights.shape[1]
+    filters = weights[:, None].expand(-1, channels // x.shape[0], -1).reshape(channels, 1, taps, 1)
+    flat = moved.reshape(1, channels, side, last)
+    out = functional.conv2d(flat, filters, padding=(taps // 2, 0), groups=channels)
+    return out.reshape(moved.shape).movedim(-2, dim)

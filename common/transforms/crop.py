@@ -45,5 +45,6 @@ def crop(x: Tensor, lam: Tensor, *, half_width: float | None = None, slope: floa
         # S grows, so S(half - max_axis |x - c|) = min_axis S(half - |x - c|)
         shape = [1] * x.dim()
         shape[0], shape[axis + 2] = x.shape[0], side
-        mask = torch.minimum(mask, torch.sigmoid(slope * inside).reshape(shape))
+        profile = torch.sigmoid(slope * inside).reshape(shape)
+        mask = torch.where(profile < mask, profile, mask)
     return x * mask.to(x.dtype)

@@ -1,6 +1,7 @@
 """Rotation of Ruppli et al. 2022, Table 1, about the centre of the image."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -36,19 +37,33 @@ def rotate(x: Tensor, lam: Tensor) -> Tensor:
     spatial = x.dim() - 2
     lam = checked_parameters("rotate", x, lam, size=1 if spatial == 2 else 3)
     planes = [(0, 1)] if spatial == 2 else [(1, 2), (2, 0), (0, 1)]
-    sides = torch.tensor(x.shape[2:], device=lam.device, dtype=lam.dtype)
     with torch.autocast(x.device.type, enabled=False):
         turn = torch.eye(spatial, device=lam.device, dtype=lam.dtype)
         for angle, plane in zip((2 * math.pi * lam).unbind(1), planes):
             turn = turn @ _plane_rotation(angle, plane, spatial)
-        # PyTorch's grid runs over [-1, 1] along every side and lists the last axis first
-        turn = (turn * sides / sides[:, None]).flip(1, 2)
-        matrix = torch.cat([turn, turn.new_zeros(*turn.shape[:2], 1)], dim=2)
-        grid = functional.affine_grid(matrix, list(x.shape), align_corners=False)
+        grid = _source_grid(turn, x.shape[2:])
         out = functional.grid_sample(
             x.to(lam.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=False
         )
     return out.to(x.dtype)
+
+
+def _source_grid(turn: Tensor, sides: Sequence[int]) -> Tensor:
+    """Return where each pixel comes from, ``(B, *spatial, spatial)`` as grid_sample wants it.
+
+    That is in [-1, 1] from edge to edge of each side, the last axis first.
+    """
+    lengths = torch.tensor(sides, device=turn.device, dtype=turn.dtype)
+    columns = (turn / lengths[:, None]).flip(1).unbind(2)
+    grid: Tensor = turn.new_zeros(())
+    for axis, (side, column) in enumerate(zip(sides, columns)):
+        # twice the distance of the pixel centres from the centre of the image, in pixels
+        pixels = torch.arange(1 - side, side, 2, device=turn.device, dtype=turn.dtype)
+        shape = [-1 if other == axis else 1 for other in range(len(sides))]
+        grid = grid + pixels.reshape(1, *shape, 1) * column.reshape(
+            -1, *[1] * len(sides), len(sides)
+        )
+    return grid
 
 
 def _plane_rotation(angle: Tensor, plane: tuple[int, int], spatial: int) -> Tensor:
