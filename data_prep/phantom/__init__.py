@@ -2,14 +2,15 @@
 
 Deterministic, patient-structured (several slices or films of each patient, three sites, ages 20 to
 80 years), with the lesion's mask. One module per kind; a new kind is a module with ``DIMS``,
-``LESION_RADIUS``, ``LESION_CONTRAST``, ``frame_points`` and an anatomy class, and a line in
-`KINDS`.
+``IMAGES``, ``LESION_RADIUS``, ``LESION_CONTRAST``, ``frame_points`` and an anatomy class, and a
+line in `KINDS`.
 
 Counts to expect (ours): ``--kind brain`` gives 60 patients × 12 slices: 432 training, 72
-validation and 216 test images, half of each with a lesion.
+validation and 216 test images, half of each with a lesion; ``--kind chest`` 60 × 8 films.
 """
 
 import argparse
+import zlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -19,13 +20,13 @@ import numpy as np
 from common.checks import require
 from data_prep.files import Output, encode_nifti, encode_png, to_integers
 from data_prep.lesion import insert_lesion
-from data_prep.phantom import brain
+from data_prep.phantom import brain, chest
 from data_prep.runner import Item, Plan
 from data_prep.split import Entry, split_by_share
 
 __all__ = ["KINDS", "PhantomPatient", "add_arguments", "plan"]
 
-KINDS: dict[str, Any] = {"brain": (brain, brain.Brain)}
+KINDS: dict[str, Any] = {"brain": (brain, brain.Brain), "chest": (chest, chest.Chest)}
 AGES = (20, 80)
 SPACING_MM = 180.0  # of the whole image side, the width of a head
 
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=sorted(KINDS), required=True)
     parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="2: PNG, 3: NIfTI")
     parser.add_argument("--patients", type=int, default=60)
-    parser.add_argument("--slices", type=int, default=12, help="images of a patient, in 2D")
+    parser.add_argument("--slices", type=int, help="images of a patient, in 2D; default: by kind")
     parser.add_argument("--size", type=int, default=64, help="pixels of a side")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--seed", type=int, default=0)
@@ -77,8 +78,9 @@ def plan(options: argparse.Namespace) -> Plan:
     )
     require(options.patients >= 6, f"phantom: --patients must be >= 6, got {options.patients}.")
     require(options.size >= 32, f"phantom: --size must be >= 32, got {options.size}.")
-    require(options.slices >= 2, f"phantom: --slices must be >= 2, got {options.slices}.")
-    slices = options.slices if options.dims == 2 else 1
+    images = options.slices or module.IMAGES
+    require(images >= 2, f"phantom: --slices must be >= 2, got {images}.")
+    slices = images if options.dims == 2 else 1
     patients = [
         PhantomPatient(
             options.kind, index, options.dims, options.size, slices, options.seed, options.bits
@@ -99,7 +101,7 @@ def plan(options: argparse.Namespace) -> Plan:
 def convert(patient: PhantomPatient, output: Output) -> list[Entry]:
     """Draw all images of one patient and write them."""
     module, anatomy_class = KINDS[patient.kind]
-    rng = np.random.default_rng([patient.seed, patient.index, sorted(KINDS).index(patient.kind)])
+    rng = np.random.default_rng([patient.seed, patient.index, zlib.crc32(patient.kind.encode())])
     age = int(rng.integers(*AGES, endpoint=True))
     site = int(rng.integers(3))
     anatomy = anatomy_class(rng, age, site)

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from data_prep.phantom.texture import Field, soft_step
 
-__all__ = ["DIMS", "LESION_CONTRAST", "LESION_RADIUS", "Brain", "frame_points"]
+__all__ = ["DIMS", "IMAGES", "LESION_CONTRAST", "LESION_RADIUS", "Brain", "frame_points"]
 
 Array = npt.NDArray[np.float32]
 
 DIMS = (2, 3)
+IMAGES = 12  # slices of a patient
 LESION_RADIUS = 0.065  # of the image side
 LESION_CONTRAST = 0.12  # standard deviation of the pattern
 LOWEST, HIGHEST = -0.3, 0.5  # slices, as a share of half the head
