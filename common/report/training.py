@@ -82,7 +82,7 @@ def _panel(group: Group, term: str, x_axis: Axis, y_axis: Axis) -> str:
     means = tuple(finite_mean(by_epoch[x]) for x in epochs)
     mean = Line(epochs, means, group.colour, style="mean")
     known = [y for y in means if math.isfinite(y)]
-    last = f"{known[-1]:.3g}" if known else "none"
+    last = f"{known[-1]:#.3g}".rstrip(".") if known else "none"
     return element(
         "div",
         element(
