@@ -35,7 +35,6 @@ def load_run(folder: Path) -> Run:
         f"{folder}: must be a run folder, got no folder there. Check the path of the run.",
     )
     fields = Fields.load(folder / EVALUATION)
-    interval = fields.inside("interval")
     return Run(
         folder=folder,
         bundle=fields.text("bundle"),
@@ -46,12 +45,7 @@ def load_run(folder: Path) -> Run:
         counts=fields.table("counts"),
         epochs=tuple(sorted(map(_epoch, fields.items("epochs")), key=lambda epoch: epoch.number)),
         auc=fields.number("auc_mean", 0, 1),
-        interval=Interval(
-            interval.number("level", 0, 1),
-            interval.number("low", 0, 1),
-            interval.number("high", 0, 1),
-            interval.text("method"),
-        ),
+        interval=_interval(fields.inside("interval")),
         baselines={
             name: Fields(fields.path, entry, f"baselines.{name}.").number("auc_mean", 0, 1)
             for name, entry in fields.table("baselines").items()
@@ -80,6 +74,11 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
             f"{run.strategy} with seed {run.seed} also in {twin}. Leave one of the two out.",
         )
     return runs
+
+
+def _interval(fields: Fields) -> Interval:
+    level, low, high = (fields.number(name, 0, 1) for name in ("level", "low", "high"))
+    return Interval(level, low, high, fields.text("method"))
 
 
 def _epoch(fields: Fields) -> Epoch:
