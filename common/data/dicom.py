@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import SimpleITK as sitk
-from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from common.checks import InputError, require
 from common.data.dicom_display import display
@@ -60,12 +60,13 @@ def open_dicom(path: str | Path, pixels: bool = True) -> pydicom.Dataset:
                 f"{path.name}: must be DICOM, got a file without a DICOM header. "
                 "Copy it again or leave it out.",
             )
+            _name_syntax(data)
             return data
     except FileNotFoundError:
         raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
     except InputError:
         raise
-    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # on damaged bytes the parser raises anything
         raise _damaged(path, error) from None
 
 
@@ -93,9 +94,17 @@ def read_dicom(path: str | Path) -> Array:
         f"{path.name}: must have 8 or 16 bits allocated, got {bits}. Export it as 16-bit.",
     )
     stored = _stored(path, data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return display(stored, data, path.name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return display(stored, data, path.name)
+    except InputError:
+        raise
+    except Exception as error:  # a table or window that contradicts the pixels
+        raise InputError(
+            f"{path.name}: the header must describe its pixels, got one that does not "
+            f"({type(error).__name__}). Re-export the image."
+        ) from None
 
 
 def dicom_facts(path: str | Path) -> dict[str, Any]:
@@ -125,6 +134,14 @@ def dicom_facts(path: str | Path) -> dict[str, Any]:
     return facts
 
 
+def _name_syntax(data: pydicom.Dataset) -> None:
+    """Old files have no meta header; what pydicom found while reading them is their syntax."""
+    if "TransferSyntaxUID" not in data.file_meta:
+        implicit, little = data.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
 def _age_years(text: str) -> int | None:
     """Whole years of an age string (PS3.5, VR AS: 3 digits and D, W, M or Y); bare digits too."""
     per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
@@ -140,6 +157,8 @@ def _stored(path: Path, data: pydicom.Dataset) -> Stored:
             warnings.simplefilter("ignore")
             return np.asarray(data.pixel_array)
     except Exception as error:  # each plugin raises its own kinds
+        if not _is_whole_compressed(data):
+            raise _damaged(path, error) from None
         try:
             stored = _stored_through_simpleitk(path, data)
         except RuntimeError:
@@ -147,6 +166,17 @@ def _stored(path: Path, data: pydicom.Dataset) -> Stored:
         if stored.shape[:2] != (data.Rows, data.Columns):
             raise _damaged(path, error) from None
         return stored
+
+
+def _is_whole_compressed(data: pydicom.Dataset) -> bool:
+    """Whether another decoder may be asked: JPEG family, and the end marker FFD9 is there.
+
+    SimpleITK fills what a short file lacks with whatever lies in memory, so it must not see one.
+    """
+    syntax = getattr(data.file_meta, "TransferSyntaxUID", None)
+    if syntax is None or not syntax.is_compressed:
+        return False
+    return b"\xff\xd9" in bytes(data.PixelData)[-16:]
 
 
 def _stored_through_simpleitk(path: Path, data: pydicom.Dataset) -> Stored:
@@ -162,9 +192,9 @@ def _stored_through_simpleitk(path: Path, data: pydicom.Dataset) -> Stored:
         for name, default in (("Slope", 1), ("Intercept", 0))
     )
     if (slope, intercept) != (1.0, 0.0):
-        pixels = np.rint((pixels - intercept) / slope)
+        pixels = np.rint((pixels - intercept) / slope).astype(np.int32)
     if data.PhotometricInterpretation == "MONOCHROME1":
-        pixels = 2.0 ** int(data.BitsStored) - 1 - pixels
+        pixels = 2 ** int(data.BitsStored) - 1 - pixels.astype(np.int32)
     return np.asarray(pixels)
 
 

@@ -55,11 +55,11 @@ def display(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> npt.N
 def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset) -> Values:
     """Modality and VOI transformation to [0, 1], before the inversion."""
     values = np.asarray(apply_modality_lut(stored, data))
-    if data.get("VOILUTSequence") and values.dtype.kind in "ui":
+    if data.get("VOILUTSequence"):
         bits = int(data.VOILUTSequence[0].LUTDescriptor[2])
-        shown = apply_voi(values, data, index=0) / (2.0**bits - 1)
+        shown = apply_voi(np.rint(values).astype(np.int64), data, index=0) / (2.0**bits - 1)
     else:
-        shown = _windowed(values.astype(np.float64), data)
+        shown = np.clip(_windowed(values.astype(np.float64), data), 0.0, 1.0)
     if shown.min() == shown.max():  # a window beside the values would erase the image
         shown = _stretched(values.astype(np.float64))
     return np.asarray(np.clip(shown, 0.0, 1.0))

@@ -42,7 +42,7 @@ class Chest:
         rng = self.rng
         self.lung = (np.array([0.3, 0.62]) * rng.uniform(0.9, 1.1, 2)).astype(np.float32)
         self.apart = 0.36 * rng.uniform(0.95, 1.08)
-        self.heart = 0.24 + 0.1 * (self.age - 20) / 60 + rng.normal(0, 0.02)
+        self.heart = np.float32(0.24 + 0.1 * (self.age - 20) / 60 + rng.normal(0, 0.02))
         self.rib_phase = rng.uniform(0, 2 * np.pi)
         self.rib_pitch = rng.uniform(17, 21)
         self.rib_slope = rng.uniform(0.5, 0.9)
@@ -78,7 +78,7 @@ class Chest:
         across = (np.abs(x) - self.apart) / self.lung[0]
         radius = np.sqrt(across**2 + ((y + 0.08) / self.lung[1]) ** 2)
         edge = (1 - radius) * 0.3 + 0.02 * self.outline(points)
-        dome = 0.42 + inhaled + 0.25 * (np.abs(x) - self.apart) ** 2
+        dome = np.float32(0.42) + inhaled + np.float32(0.25) * (np.abs(x) - self.apart) ** 2
         return soft_step(edge, pixel) * soft_step(dome - y, pixel)
 
     def _heart(self, x: Array, y: Array, pixel: float) -> Array:

@@ -1,0 +1,83 @@
+"""Small files of every kind that data preparation reads."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+DX_STORAGE = "1.2.840.10008.5.1.4.1.1.1.1"
+
+
+def write_nifti(
+    path: Path, voxels: npt.NDArray[Any], affine: npt.NDArray[np.float64] | None = None
+) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def write_picture(path: Path, pixels: npt.NDArray[Any], **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def write_dicom(path: Path, pixels: npt.NDArray[Any], bits: int = 12, **fields: Any) -> Path:
+    """A DX image, MONOCHROME2, explicit little endian; `fields` by keyword, None leaves one out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = DX_STORAGE
+    data.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[path.name])
+    stored = pixels if pixels.dtype.itemsize <= 2 else pixels.astype(np.uint16)
+    defaults: dict[str, Any] = {
+        "SOPClassUID": DX_STORAGE,
+        "SOPInstanceUID": data.file_meta.MediaStorageSOPInstanceUID,
+        "Modality": "DX",
+        "PatientID": "planted-id",
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "SamplesPerPixel": 1 if pixels.ndim == 2 else 3,
+        "PhotometricInterpretation": "MONOCHROME2" if pixels.ndim == 2 else "RGB",
+        "BitsAllocated": stored.dtype.itemsize * 8,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(stored.dtype.kind == "i"),
+        "PixelData": stored.tobytes(),
+    }
+    if pixels.ndim == 3:
+        defaults["PlanarConfiguration"] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some fields are wrong on purpose
+        for key, value in (defaults | fields).items():
+            if value is not None:
+                setattr(data, key, value)
+        data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def ramp(height: int = 12, width: int = 10, high: int = 4095) -> npt.NDArray[np.uint16]:
+    """Values 0..high rising along the rows, different everywhere."""
+    return np.linspace(0, high, height * width).round().astype(np.uint16).reshape(height, width)
+
+
+def write_brats(
+    folder: Path, name: str, tumour: bool = True, shape: tuple[int, int, int] = (20, 18, 8)
+) -> Path:
+    """One BraTS 2020 case, flair and t1: a bright box, tumour in slices 3 and 4, slice 0 black."""
+    rng = np.random.default_rng(list(name.encode()))
+    flair = np.zeros(shape, np.int16)
+    flair[3:-3, 3:-3, 1:] = rng.integers(100, 1000, flair[3:-3, 3:-3, 1:].shape)
+    seg = np.zeros(shape, np.uint8)
+    if tumour:
+        seg[8:11, 7:10, 3:5] = 4
+    for kind, voxels in (("flair", flair), ("t1", flair // 2), ("seg", seg)):
+        write_nifti(folder / name / f"{name}_{kind}.nii.gz", voxels)
+    return folder / name
