@@ -1,0 +1,75 @@
+"""Files are written whole or not at all, and decode to what was encoded."""
+
+import errno
+import hashlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.checks import InputError
+from data_prep.files import Output, encode_nifti, encode_png, to_integers, write_atomically
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (64, 33)])
+def test_png_decodes_to_the_same_pixels(dtype: Any, shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
+    decoded = np.asarray(Image.open(BytesIO(encode_png(pixels))))
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_png_of_a_view_equals_that_of_its_copy() -> None:
+    pixels = np.random.default_rng(0).integers(0, 60000, (9, 8)).astype(np.uint16)
+    view = pixels[::-1, ::-1].T
+    assert encode_png(view) == encode_png(view.copy())
+
+
+def test_png_refuses_colour() -> None:
+    with pytest.raises(InputError, match="2D"):
+        encode_png(np.zeros((2, 2, 3), np.uint8))
+
+
+def test_nifti_bytes_hold_the_volume_and_no_time(tmp_path: Path) -> None:
+    volume = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    data = encode_nifti(volume, spacing_mm=2.0)
+    assert data[4:8] == b"\0\0\0\0", "the time stamp of gzip (RFC 1952)"
+    (tmp_path / "a.nii.gz").write_bytes(data)
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), volume)
+    assert image.header.get_zooms() == (2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_integers_are_rounded_over_the_whole_range(bits: int) -> None:
+    values = np.linspace(0, 1, 2**bits, dtype=np.float32)
+    np.testing.assert_array_equal(to_integers(values, bits), np.arange(2**bits))
+
+
+def test_failed_write_keeps_the_old_file_and_leaves_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    write_atomically(path, b"old")
+
+    def half(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new content")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_output_keeps_the_digest_of_what_lies_on_disk(tmp_path: Path) -> None:
+    output = Output(tmp_path)
+    output.write("a/b.bin", b"content")
+    digest = hashlib.sha256((tmp_path / "a" / "b.bin").read_bytes()).hexdigest()
+    assert output.digests == {"a/b.bin": digest}
