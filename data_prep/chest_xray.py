@@ -12,11 +12,10 @@ modality). Patients become p0001, p0002, ... in the order of the SHA-256 of thei
 tells nothing to those who lack the list of identities. A DICOM file that says its pixels hold
 burnt-in annotation (0028,0301) is skipped. A patient is the CSV's ``patient`` column, else DICOM
 Patient ID, else the file name up to its first ``_`` where that ends in a digit (00000001_000.png,
-person12_virus_3.jpeg), else the file. Exact copies of an image are left out and listed as skipped,
-for they could lie on both sides of the split.
+person12_virus_3.jpeg), else the file. Patients who share an exact image count as one,
+unless the CSV gives the split: a copy must not lie on both sides of it.
 
-Counts to expect (ours, 2026-11): Kermany's 224 px copy, 3 306 JPEG, gives 3 293 images;
-13 are exact copies.
+Counts to expect (ours, 2026-11): Kermany's 224 px copy, 3 306 JPEG, gives 3 306 images.
 """
 
 import argparse
@@ -102,6 +101,7 @@ def plan(options: argparse.Namespace) -> Plan:
         split=partial(_split, seed=options.seed, given=splits),
         skipped=skipped,
         extra={"classes": table.classes, "sites": table.sites},
+        merge_copies=not splits,
     )
 
 

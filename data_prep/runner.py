@@ -68,6 +68,7 @@ class Plan:
         split: entries to parts.
         skipped: files already found unusable.
         extra: further keys of the manifest.
+        merge_copies: count patients who share an exact image as one; each entry has one image.
     """
 
     source: str
@@ -78,6 +79,7 @@ class Plan:
     split: Callable[[list[Entry]], dict[str, list[Entry]]]
     skipped: list[dict[str, str]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+    merge_copies: bool = False
 
 
 def run(plan: Plan, target: Path, workers: int | None = None) -> dict[str, Any]:
@@ -229,7 +231,7 @@ def _manifest(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, A
             f"{plan.source}: at least one file must be usable, got none of {len(plan.items)} "
             f"({first})"
         )
-    parts = plan.split(entries)
+    parts = plan.split(_merged(entries, digests) if plan.merge_copies else entries)
     return {
         **parts,
         **identity,
@@ -243,25 +245,36 @@ def _manifest(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, A
 
 
 def _records(plan: Plan, target: Path) -> tuple[list[Entry], dict[str, str], list[dict[str, str]]]:
-    """Entries, digests and skipped items, in the order of the items, without exact copies."""
+    """Entries, digests and skipped items, in the order of the items."""
     entries: list[Entry] = []
     digests: dict[str, str] = {}
     skipped = list(plan.skipped)
-    first_with: dict[str, str] = {}
     for item in plan.items:
         record = json.loads(_record_path(target, item).read_text(encoding="utf-8"))
-        pixels = "".join(sorted(record.get("sha256", {}).values()))
         if "skipped" in record:
             skipped.append(record["skipped"])
-        elif pixels in first_with:
-            skipped.append(_skip(item, f"same pixels as {first_with[pixels]}"))
-            for relative in record["sha256"]:
-                (target / relative).unlink(missing_ok=True)
         else:
-            first_with[pixels] = item.name
             entries += record["entries"]
             digests |= record["sha256"]
     return entries, digests, skipped
+
+
+def _merged(entries: list[Entry], digests: dict[str, str]) -> list[Entry]:
+    """Make patients who share an exact image one patient, so that no copy leaks across a split."""
+    same: dict[str, str] = {}
+
+    def first(patient: str) -> str:
+        while patient in same:
+            patient = same[patient]
+        return patient
+
+    patient_with: dict[str, str] = {}
+    for entry in entries:
+        patient = first(entry["patient"])
+        other = first(patient_with.setdefault(digests[entry["image"]], patient))
+        if other != patient:
+            same[max(patient, other)] = min(patient, other)
+    return [{**entry, "patient": first(entry["patient"])} for entry in entries]
 
 
 def _counts(entries: list[Entry]) -> dict[str, Any]:

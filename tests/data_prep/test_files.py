@@ -19,8 +19,8 @@ from data_prep.files import Output, encode_nifti, encode_png, to_integers, write
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (64, 33)])
 def test_png_decodes_to_the_same_pixels(dtype: Any, shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
-    decoded = np.asarray(Image.open(BytesIO(encode_png(pixels))))
-    np.testing.assert_array_equal(decoded, pixels)
+    with Image.open(BytesIO(encode_png(pixels))) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), pixels)
 
 
 def test_png_of_a_view_equals_that_of_its_copy() -> None:

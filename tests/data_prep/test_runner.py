@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,13 @@ def test_failures_are_listed_with_reasons_and_no_quoted_text(tmp_path: Path) -> 
     ]
 
 
-def test_exact_copies_are_left_out(tmp_path: Path) -> None:
-    manifest = run(plan_of(1, 2, 101), tmp_path, workers=1)
-    assert manifest["skipped"] == [{"file": "case101", "reason": "case101: same pixels as case1"}]
-    assert not (tmp_path / "images" / "p101.bin").exists()
-    read_manifest(tmp_path)
+def test_patients_who_share_an_exact_image_become_one_on_request(tmp_path: Path) -> None:
+    for merge, count in ((True, 3), (False, 5)):
+        plan = replace(plan_of(1, 2, 101, 201, 3), merge_copies=merge)
+        manifest = run(plan, tmp_path / str(merge), workers=1)
+        entries = [*manifest["training"], *manifest["validation"], *manifest["test"]]
+        assert len(entries) == 5
+        assert len({entry["patient"] for entry in entries}) == count
 
 
 def test_nothing_usable_is_an_error_without_manifest(tmp_path: Path) -> None:
