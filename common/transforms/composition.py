@@ -110,18 +110,22 @@ class Composition(nn.Module):
             f"{tuple(lam.shape)}. Its columns are {', '.join(self.names)}.",
         )
         parts = torch.split(lam, list(self.sizes), dim=1)
-        applied = torch.stack([~part.isnan().any(dim=1) for part in parts], dim=1)
-        counts = applied.sum(dim=0).tolist()  # the one wait for the device
-        for index, name in enumerate(self.order):
-            if name not in only or counts[index] == 0:
+        applied = torch.stack([~part.isnan().any(dim=1) for part in parts]).cpu()
+        tracked = torch.is_grad_enabled() and (x.requires_grad or lam.requires_grad)
+        out = x
+        for name, part, chosen in zip(self.order, parts, applied):
+            if name not in only or not chosen.any():
                 continue
-            if counts[index] == x.shape[0]:
-                x = _one(name, x, parts[index], generator)
+            if chosen.all():
+                out = _one(name, out, part, generator)
+                continue
+            rows = chosen.nonzero().squeeze(1).to(x.device)
+            changed = _one(name, out.index_select(0, rows), part.index_select(0, rows), generator)
+            if tracked or out is x:
+                out = out.index_copy(0, rows, changed)
             else:
-                rows = applied[:, index].nonzero().squeeze(1)
-                changed = _one(name, x[rows], parts[index][rows], generator)
-                x = x.index_copy(0, rows, changed)
-        return x
+                out.index_copy_(0, rows, changed)
+        return out
 
 
 def _one(name: str, x: Tensor, lam: Tensor, generator: Generator | None) -> Tensor:

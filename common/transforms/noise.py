@@ -39,9 +39,8 @@ def noise(
     """
     lam = checked_parameters("noise", x, lam, size=1)
     require(max_std >= 0, f"noise: max_std must not be negative, got {max_std}.")
-    uniform = torch.rand(x.shape, generator=generator, device=x.device, dtype=lam.dtype)
-    uniform = uniform.mul_(2).sub_(1).clamp_(-LARGEST_UNIFORM, LARGEST_UNIFORM)
-    normal = uniform.erfinv_()
+    uniform = torch.empty(x.shape, device=x.device, dtype=lam.dtype)
+    normal = uniform.uniform_(-LARGEST_UNIFORM, LARGEST_UNIFORM, generator=generator).erfinv_()
     return torch.addcmul(x.to(lam.dtype), columns(lam * (max_std * math.sqrt(2)), x), normal).to(
         x.dtype
     )

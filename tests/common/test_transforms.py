@@ -218,8 +218,10 @@ def test_noise_is_standard_normal_times_a_tenth_of_lambda() -> None:
 
 
 def test_noise_is_finite_where_the_uniform_draw_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = torch.tensor([[[[0.0, 1.0]]]])
-    monkeypatch.setattr(torch, "rand", lambda *_, **__: ends.clone())
+    def ends(self: Tensor, low: float, high: float, **_: object) -> Tensor:
+        return self.copy_(torch.tensor([low, high]))
+
+    monkeypatch.setattr(Tensor, "uniform_", ends)
     out = noise(torch.zeros(1, 1, 1, 2), torch.ones(1, 1))
     assert out.abs().max().item() == pytest.approx(0.1 * 4.89, abs=0.01)
     assert math.copysign(1, out[0, 0, 0, 0].item()) == -1
