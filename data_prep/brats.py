@@ -29,7 +29,7 @@ from common.data import seeded_order
 from common.data.datalist import MAX_BLACK
 from common.data.nifti import axial_slice, black_share, load_voxels, scale_of
 from data_prep.files import Output, encode_png, to_integers
-from data_prep.runner import Item, Plan
+from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_by_test_size
 
 __all__ = ["MODALITIES", "add_arguments", "plan"]

@@ -36,7 +36,7 @@ from common.data.dicom import dicom_facts, is_dicom
 from common.data.image import is_image, is_volume
 from data_prep.files import Output, encode_png, to_integers
 from data_prep.labels import LabelTable, Row, number_names, read_labels
-from data_prep.runner import Item, Plan
+from data_prep.plan import Item, Plan
 from data_prep.split import FOLDS, Entry, split_by_share
 
 __all__ = ["add_arguments", "plan", "shrink"]

@@ -17,69 +17,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from common import __version__
 from common.checks import InputError, require
 from common.data import read_manifest, write_manifest
+from data_prep.collect import PROGRESS, collect, record_path
 from data_prep.files import Output, write_atomically
+from data_prep.plan import Item, Plan
 from data_prep.split import Entry
 
-__all__ = ["Item", "Plan", "run"]
+__all__ = ["run"]
 
-PROGRESS = ".progress"
-LIBRARIES = ("numpy", "scipy", "pillow", "nibabel", "pydicom", "SimpleITK", "isal")
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One unit of work: a patient or a file.
-
-    Args:
-        key: unique, names the record; must not identify a patient.
-        name: what the list of skipped files calls it.
-        payload: given to the plan's `convert`; picklable.
-        stamp: changes when the input changes, e.g. its size.
-    """
-
-    key: str
-    name: str
-    payload: Any
-    stamp: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a source wants done.
-
-    Args:
-        source: one sentence, recorded.
-        licence: of the data, recorded.
-        arguments: those that decide the output (not folders, not workers), recorded.
-        items: the work, in the order of the manifest.
-        convert: ``(payload, output) -> entries``; a module-level function, so picklable; raises
-            `InputError` for an input that cannot be used.
-        split: entries to parts.
-        skipped: files already found unusable.
-        extra: further keys of the manifest.
-        merge_copies: count patients who share an exact image as one; each entry has one image.
-    """
-
-    source: str
-    licence: str
-    arguments: dict[str, Any]
-    items: list[Item]
-    convert: Callable[[Any, Output], list[Entry]]
-    split: Callable[[list[Entry]], dict[str, list[Entry]]]
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
-    merge_copies: bool = False
 
 
 def run(plan: Plan, target: Path, workers: int | None = None) -> dict[str, Any]:
@@ -99,21 +51,32 @@ def run(plan: Plan, target: Path, workers: int | None = None) -> dict[str, Any]:
     identity = _identity(plan)
     try:
         if _finished(target, identity):
+            shutil.rmtree(target / PROGRESS, ignore_errors=True)
             return read_manifest(target)
         (target / PROGRESS).mkdir(parents=True, exist_ok=True)
         write_atomically(target / PROGRESS / "run.json", _json(identity))
-        _convert_all(plan, target, workers or len(os.sched_getaffinity(0)))
-        manifest = _manifest(plan, target, identity)
+        _convert_all(plan, target, workers or _cores())
+        manifest = collect(plan, target, identity)
         write_manifest(target, manifest)
     except OSError as error:
         if error.errno not in FULL:
-            raise
+            raise InputError(
+                f"{target}: target must be a folder one may write to, got an error "
+                f"({error.strerror}). Choose another --target."
+            ) from None
         raise InputError(
             f"{target}: the disk must have room for the output, got a full disk. "
             "Free some space and run the same command again; it goes on where it stopped."
         ) from None
     shutil.rmtree(target / PROGRESS)
     return manifest
+
+
+def _cores() -> int:
+    """Cores this process may use; fewer than the machine's in a container or a batch job."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
@@ -148,7 +111,7 @@ def _finished(target: Path, identity: dict[str, Any]) -> bool:
 
 def _convert_all(plan: Plan, target: Path, workers: int) -> None:
     """Convert the items that have no record yet."""
-    pending = [item for item in plan.items if not _record_path(target, item).is_file()]
+    pending = [item for item in plan.items if not record_path(target, item).is_file()]
     bar = tqdm(total=len(plan.items), initial=len(plan.items) - len(pending), disable=None)
     with bar:
         if workers == 1 or len(pending) < 2:
@@ -211,79 +174,11 @@ def _convert_one(convert: Callable[[Any, Output], list[Entry]], item: Item, targ
     if "skipped" in record:
         for relative in output.digests:
             (target / relative).unlink(missing_ok=True)
-    write_atomically(_record_path(target, item), _json(record))
+    write_atomically(record_path(target, item), _json(record))
 
 
 def _skip(item: Item, reason: str) -> dict[str, str]:
     return {"file": item.name, "reason": f"{item.name}: {reason}"}
-
-
-def _record_path(target: Path, item: Item) -> Path:
-    return target / PROGRESS / f"{item.key}.json"
-
-
-def _manifest(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    """Put the records together, in the order of the items."""
-    entries, digests, skipped = _records(plan, target)
-    if not entries:
-        first = skipped[0]["reason"] if skipped else "no image in the inputs"
-        raise InputError(
-            f"{plan.source}: at least one file must be usable, got none of {len(plan.items)} "
-            f"({first})"
-        )
-    parts = plan.split(_merged(entries, digests) if plan.merge_copies else entries)
-    return {
-        **parts,
-        **identity,
-        **plan.extra,
-        "licence": plan.licence,
-        "versions": {"data_prep": __version__, **{name: version(name) for name in LIBRARIES}},
-        "counts": {part: _counts(parts[part]) for part in parts},
-        "sha256": digests,
-        "skipped": skipped,
-    }
-
-
-def _records(plan: Plan, target: Path) -> tuple[list[Entry], dict[str, str], list[dict[str, str]]]:
-    """Entries, digests and skipped items, in the order of the items."""
-    entries: list[Entry] = []
-    digests: dict[str, str] = {}
-    skipped = list(plan.skipped)
-    for item in plan.items:
-        record = json.loads(_record_path(target, item).read_text(encoding="utf-8"))
-        if "skipped" in record:
-            skipped.append(record["skipped"])
-        else:
-            entries += record["entries"]
-            digests |= record["sha256"]
-    return entries, digests, skipped
-
-
-def _merged(entries: list[Entry], digests: dict[str, str]) -> list[Entry]:
-    """Make patients who share an exact image one patient, so that no copy leaks across a split."""
-    same: dict[str, str] = {}
-
-    def first(patient: str) -> str:
-        while patient in same:
-            patient = same[patient]
-        return patient
-
-    patient_with: dict[str, str] = {}
-    for entry in entries:
-        patient = first(entry["patient"])
-        other = first(patient_with.setdefault(digests[entry["image"]], patient))
-        if other != patient:
-            same[max(patient, other)] = min(patient, other)
-    return [{**entry, "patient": first(entry["patient"])} for entry in entries]
-
-
-def _counts(entries: list[Entry]) -> dict[str, Any]:
-    labels = sorted({int(entry["label"]) for entry in entries})
-    return {
-        "images": len(entries),
-        "patients": len({entry["patient"] for entry in entries}),
-        "labels": {str(k): sum(entry["label"] == k for entry in entries) for k in labels},
-    }
 
 
 def _json(value: Any) -> bytes:

@@ -75,11 +75,12 @@ class LoadMedicalImaged(MapTransform):
         return read_image(path)
 
     def _volume(self, path: str) -> npt.NDArray[np.float32]:
-        if path not in self._volumes:
-            self._volumes[path] = read_image(path)[0]
+        volume = self._volumes.get(path)  # threads share the cache, so nothing is read back from it
+        if volume is None:
+            volume = self._volumes[path] = read_image(path)[0]
             if len(self._volumes) > CACHED_VOLUMES:
                 self._volumes.popitem(last=False)
-        return self._volumes[path]
+        return volume
 
 
 class EmptyMaskd(Transform):

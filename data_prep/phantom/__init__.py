@@ -21,7 +21,7 @@ from common.checks import require
 from data_prep.files import Output, encode_nifti, encode_png, to_integers
 from data_prep.lesion import insert_lesion
 from data_prep.phantom import brain, chest
-from data_prep.runner import Item, Plan
+from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_by_share
 
 __all__ = ["KINDS", "PhantomPatient", "add_arguments", "plan"]

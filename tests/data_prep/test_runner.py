@@ -18,7 +18,8 @@ from common.checks import InputError
 from common.data import read_manifest
 from data_prep.__main__ import main
 from data_prep.files import Output
-from data_prep.runner import Item, Plan, run
+from data_prep.plan import Item, Plan
+from data_prep.runner import run
 from data_prep.split import Entry, split_by_share
 
 
@@ -108,6 +109,12 @@ def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("dear")
     with pytest.raises(InputError, match="other files"):
         run(plan_of(1), tmp_path, workers=1)
+
+
+def test_target_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="one may write to"):
+        run(plan_of(1), tmp_path / "file", workers=1)
 
 
 def fill_disk_after(monkeypatch: pytest.MonkeyPatch, images: int) -> None:
