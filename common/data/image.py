@@ -22,8 +22,13 @@ def is_volume(path: str | Path) -> bool:
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether `read_image` takes the file: by its name, or by the DICOM mark inside."""
+    """Whether `read_image` takes the file: by its name, or by the DICOM mark inside.
+
+    Hidden files (``._film.dcm`` of macOS) and the index file DICOMDIR are no images.
+    """
     name = Path(path).name.lower()
+    if name.startswith(".") or name == "dicomdir":
+        return False
     return is_volume(path) or name.endswith(PICTURES) or is_dicom(path)
 
 

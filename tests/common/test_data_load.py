@@ -25,7 +25,8 @@ def volume(path: Path) -> Path:
 def test_folder_is_listed_in_sorted_order_with_relative_names(tmp_path: Path) -> None:
     write_picture(tmp_path / "b" / "x.png", ramp())
     write_dicom(tmp_path / "a" / "film", ramp())
-    (tmp_path / "notes.txt").write_text("passed over")
+    for name in ("notes.txt", "._x.png", "DICOMDIR"):
+        (tmp_path / name).write_text("passed over")
     entries = image_datalist(tmp_path)
     assert [entry["name"] for entry in entries] == ["a/film", "b/x.png"]
     assert entries[1]["image"] == str(tmp_path / "b" / "x.png")
