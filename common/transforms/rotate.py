@@ -51,19 +51,19 @@ def rotate(x: Tensor, lam: Tensor) -> Tensor:
 def _source_grid(turn: Tensor, sides: Sequence[int]) -> Tensor:
     """Return where each pixel comes from, ``(B, *spatial, spatial)`` as grid_sample wants it.
 
-    That is in [-1, 1] from edge to edge of each side, the last axis first.
+    That is in [-1, 1] from edge to edge of each side, the last axis first. In memory every
+    coordinate is one block, which is quicker both to write and to sample than pairs.
     """
+    spatial = len(sides)
     lengths = torch.tensor(sides, device=turn.device, dtype=turn.dtype)
     columns = (turn / lengths[:, None]).flip(1).unbind(2)
     grid: Tensor = turn.new_zeros(())
     for axis, (side, column) in enumerate(zip(sides, columns)):
         # twice the distance of the pixel centres from the centre of the image, in pixels
         pixels = torch.arange(1 - side, side, 2, device=turn.device, dtype=turn.dtype)
-        shape = [-1 if other == axis else 1 for other in range(len(sides))]
-        grid = grid + pixels.reshape(1, *shape, 1) * column.reshape(
-            -1, *[1] * len(sides), len(sides)
-        )
-    return grid
+        shape = [side if other == axis else 1 for other in range(spatial)]
+        grid = grid + column.reshape(-1, spatial, *[1] * spatial) * pixels.reshape(shape)
+    return grid.movedim(1, -1)
 
 
 def _plane_rotation(angle: Tensor, plane: tuple[int, int], spatial: int) -> Tensor:
