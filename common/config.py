@@ -20,11 +20,22 @@ from common.checks import InputError
 
 __all__ = ["guard", "unknown_keys"]
 
-_RUN_ARGUMENTS = frozenset(
-    "run_id init_id final_id meta_file config_file logging_file tracking args_file".split()
+_RUN_ARGUMENTS = (
+    "run_id",
+    "init_id",
+    "final_id",
+    "meta_file",
+    "config_file",
+    "logging_file",
+    "tracking",
+    "args_file",
 )
-_TRACKING_ARGUMENTS = frozenset(
-    "output_dir tracking_uri experiment_name run_name save_execute_config is_not_rank0".split()
+_TRACKING_ARGUMENTS = (
+    "output_dir",
+    "tracking_uri",
+    "experiment_name",
+    "run_name",
+    "save_execute_config",
 )
 
 
@@ -46,7 +57,7 @@ def guard(arguments: Sequence[str] | None = None) -> None:
     if "args_file" in given:
         given = ConfigParser.load_config_file(given["args_file"]) | given
     files = _files(given.get("config_file", "configs/train.json"))
-    known = _RUN_ARGUMENTS | (_TRACKING_ARGUMENTS if "tracking" in given else frozenset())
+    known = _RUN_ARGUMENTS + (_TRACKING_ARGUMENTS if "tracking" in given else ())
     overrides = {key: value for key, value in given.items() if key not in known}
     layers = [(str(path), ConfigParser.load_config_file(path)) for path in files]
     for name, key, close in unknown_keys([*layers, ("the command line", overrides)]):

@@ -6,7 +6,8 @@
 - `audit_transforms`: spread of lambda over images, histogram, share of lesions kept, gallery.
 - `LinearEvaluation`: all of it for one training run; writes ``evaluation.json`` and ``model.pt``.
 - `ProbeAUC`: the linear probe as an Ignite metric, for validation while training.
-- `LoadModel`, `SavePredictions`: inference handlers; the second writes ``predictions.csv`` and ``embeddings.npz``.
+- `LoadModel`: the inference handler that loads ``model.pt``.
+- `SavePredictions`: the inference handler that writes ``predictions.csv`` and ``embeddings.npz``.
 """
 
 from common.evaluation.audit import audit_transforms
