@@ -125,14 +125,13 @@ def pipeline() -> dict[str, Case]:
     x, weight = torch.rand(2, 32, 1, 224, 224, generator=generator)
     lam = torch.rand(32, 7, generator=generator)
     peers: dict[str, Transform] = {
-        f"kornia, blur {blurred}, {cut.__module__.split('.')[0]} crop, {turn.__name__}": partial(
-            kornia_pipeline, separable=blurred == "by axis", cut=cut, turn=turn
+        f"kornia, {blurred} blur, {window_name} crop, {turn.__name__}": partial(
+            kornia_pipeline, separable=blurred == "separable", cut=cut, turn=turn
         )
-        for blurred in ("by axis", "2D")
-        for cut in (window, crop)
+        for blurred in ("separable", "2D")
+        for window_name, cut in {"plain": window, "our": crop}.items()
         for turn in (turned, warped)
     }
-    peers = {name.replace("__main__", "plain"): peer for name, peer in peers.items()}
     silent = lam * torch.tensor([1, 0, 1, 1, 1, 1, 1])
     agree(Composition(), peers, x, silent)
     everyone: dict[str, Transform] = {"ours": Composition(), **peers}
@@ -143,7 +142,10 @@ def volume(gradients: bool) -> dict[str, Case]:
     generator = torch.Generator().manual_seed(0)
     x, weight = torch.rand(2, 2, 1, 96, 96, 96, generator=generator)
     lam = torch.tensor([[0.3], [0.9]])
-    peers = {"kornia filter3d": kornia_volume, "kornia filter3d by axis": kornia_volume_by_axis}
+    peers = {
+        "kornia filter3d, Gaussian kernel": kornia_volume,
+        "kornia filter3d, three 1D kernels": kornia_volume_by_axis,
+    }
     agree(blur, peers, x, lam)
     everyone: dict[str, Transform] = {"ours": blur, **peers}
     if gradients:

@@ -19,7 +19,9 @@ class TransformationNetwork(nn.Module):
     parameters are practically constant over images: a standard deviation of 0.003 to 0.018 was
     observed, already at initialisation, because a mean over thousands of positions hardly differs
     between images and forgets where anything is. ``grid > 1`` averages within ``grid`` cells along
-    each axis, so that M sees position and can place the crop.
+    each axis, so that M sees position and can place the crop: at initialisation, over 64 slices
+    of the IXI brains (56 x 68 pixels, mean of 5 seeds), 0.010, 0.016 and 0.023 for a grid of 1, 2
+    and 4. Standardising each image first lowered all three, so M takes it as it is.
 
     Differs from the paper: § 2.3 states two blocks of one convolution and outputs "normalized to
     [0, 1]"; channels, normalisation, pooling and the sigmoid are ours.

@@ -90,6 +90,15 @@ def test_images_without_nan_are_as_if_there_were_none() -> None:
     torch.testing.assert_close(out[[1, 3]], wanted[[1, 3]], rtol=0, atol=1e-12)
 
 
+def test_the_result_is_the_same_whether_gradients_are_wanted_or_not() -> None:
+    x, lam = example()
+    lam[0, 0] = lam[1, 1] = lam[2, 3] = lam[0, 6] = torch.nan
+    plain = Composition()(x, lam, seeded())
+    tracked = Composition()(x.clone().requires_grad_(), lam.clone().requires_grad_(), seeded())
+    assert tracked.requires_grad
+    assert torch.equal(plain, tracked)
+
+
 def test_all_nan_is_the_identity() -> None:
     x, lam = example()
     assert torch.equal(Composition()(x, torch.full_like(lam, torch.nan)), x)
@@ -121,7 +130,7 @@ def test_masks_follow_the_geometry_and_nothing_else() -> None:
 
 def test_inputs_and_global_random_state_are_untouched() -> None:
     x, lam = example()
-    lam[0, 0] = torch.nan
+    lam[0, 0] = lam[1, 1] = lam[2, 3] = lam[0, 6] = torch.nan
     copies, state = (x.clone(), lam.clone()), torch.get_rng_state()
     Composition()(x, lam, seeded())
     assert torch.equal(x, copies[0])
