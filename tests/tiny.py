@@ -1,0 +1,110 @@
+"""The smallest networks, methods and batches that a method or an engine can be run with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.data import DataLoader
+from torch import Tensor, nn
+
+from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers
+from common.losses import DecoupledInfoNCE
+from common.methods import LearnedTransforms, Method, SimCLR, Supervised
+from common.networks import ConvEncoder, ImageClassifier, Projector
+from common.policies import TransformationNetwork, Uniform
+from common.transforms import Composition
+
+SIDE = 8
+FEATURES = 5
+RATES = {"encoder": 0.3, "policy": 0.2}
+DETERMINISTIC = ("blur", "crop", "flip_0", "rotate")  # no noise
+
+
+class Matrix(nn.Module):
+    """``activation(pixels @ weight)``: no bias, no normalisation over the batch."""
+
+    def __init__(self, inputs: int, outputs: int, activation: str) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.3 * torch.randn(inputs, outputs))
+        self.activation = getattr(torch, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x.flatten(1) @ self.weight)
+
+
+class Linear(nn.Module):
+    """``h @ weight``."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, outputs))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h @ self.weight
+
+
+def matrix_method(**settings: Any) -> LearnedTransforms:
+    """`LearnedTransforms` in float64 out of single matrices, the same on every call."""
+    torch.manual_seed(0)
+    transform = Composition(DETERMINISTIC)
+    return LearnedTransforms(
+        ImageClassifier(Matrix(SIDE**2, FEATURES, "tanh"), FEATURES),
+        Linear(FEATURES, 4),
+        Matrix(SIDE**2, transform.n_parameters, "sigmoid"),
+        transform,
+        DecoupledInfoNCE(),
+        **settings,
+    ).double()
+
+
+def conv_method(kind: str = "learned", **settings: Any) -> Method:
+    """A method of `kind` with convolutions and batch normalisation, noise included."""
+    transform = Composition()
+    classifier = ImageClassifier(ConvEncoder(channels=(4, 6)), 6)
+    if kind == "supervised":
+        return Supervised(classifier, Uniform(transform.n_parameters), transform)
+    projector = Projector(6, 6, 4)
+    if kind == "simclr":
+        policy = Uniform(transform.n_parameters)
+        return SimCLR(classifier, projector, policy, transform, DecoupledInfoNCE())
+    m = TransformationNetwork(n_parameters=transform.n_parameters, channels=(3, 4))
+    return LearnedTransforms(classifier, projector, m, transform, DecoupledInfoNCE(), **settings)
+
+
+def batch(count: int = 6, seed: int = 1, dtype: torch.dtype = torch.double) -> dict[str, Tensor]:
+    """Images in [0, 1], two of three labelled."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(count, 1, SIDE, SIDE, dtype=torch.double, generator=generator).to(dtype)
+    label = torch.tensor([0, 1, -1]).repeat(count)[:count]
+    return {"image": image, "label": label}
+
+
+def entries(count: int, dtype: torch.dtype = torch.float32) -> list[dict[str, Tensor]]:
+    """The images of `batch` one by one, as a data set."""
+    whole = batch(count, dtype=dtype)
+    return [{key: value[index] for key, value in whole.items()} for index in range(count)]
+
+
+def trainer(
+    method: Method,
+    data: Sequence[dict[str, Tensor]],
+    batch_size: int,
+    max_epochs: int = 1,
+    optimizer: Any = torch.optim.SGD,
+    seed: int = 0,
+    **settings: Any,
+) -> ContrastiveTrainer:
+    """An engine over `data` (entries), shuffled by (seed, epoch)."""
+    loader = DataLoader(
+        data, batch_size=batch_size, sampler=EpochSampler(data, seed=seed), drop_last=True
+    )
+    optimizers = PhaseOptimizers(method, RATES, optimizer=optimizer)
+    return ContrastiveTrainer("cpu", max_epochs, loader, method, optimizers, seed=seed, **settings)
+
+
+def one_batch(method: Method, content: dict[str, Tensor], **settings: Any) -> ContrastiveTrainer:
+    """The engine after one step on `content`, with plain gradient descent."""
+    optimizers = PhaseOptimizers(method, RATES, optimizer=torch.optim.SGD)
+    engine = ContrastiveTrainer("cpu", 1, [content], method, optimizers, **settings)
+    engine.run()
+    return engine
