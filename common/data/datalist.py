@@ -20,8 +20,8 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
     """Entries for every image of `source`, in sorted order.
 
     A NIfTI volume with ``spatial_dims=2`` gives one entry per axial slice that is less than 80 %
-    black, as in training. A volume that cannot be read gives one entry, so that whoever loads it
-    meets the reason.
+    black, as in training. A volume that cannot be read, or has no such slice, gives one entry, so
+    that whoever loads it meets the reason.
 
     Args:
         source: a folder (searched with its subfolders; other file types are passed over), one
@@ -29,8 +29,9 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
         spatial_dims: 2 or 3.
 
     Returns:
-        ``{"image": path, "name": path relative to the folder}``, with ``"slice"`` for slices of a
-        volume. From JSON the other keys stay too.
+        ``{"image": path, "name": path relative to the folder}``, and in 2D ``"slice"``: the axial
+        slice of a volume, -1 for an image that is none, so that entries collate. From JSON the
+        other keys stay too.
 
     Raises:
         InputError: no such file, an empty folder, or JSON without entries.
@@ -88,10 +89,14 @@ def _from_json(source: Path) -> list[dict[str, Any]]:
 def _slices(entry: dict[str, Any], spatial_dims: int) -> list[dict[str, Any]]:
     """One entry per slice worth reading, where `entry` is a volume to be read slice by slice."""
     first = entry["image"] if isinstance(entry["image"], str) else entry["image"][0]
-    if spatial_dims == 3 or not is_volume(first) or "slice" in entry:
+    if spatial_dims == 3 or "slice" in entry:
         return [entry]
+    whole = {**entry, "slice": -1}
+    if not is_volume(first):
+        return [whole]
     try:
         share = black_share(load_voxels(first))
     except InputError:
-        return [entry]
-    return [{**entry, "slice": int(index)} for index in np.flatnonzero(share < MAX_BLACK)]
+        return [whole]
+    worth = np.flatnonzero(share < MAX_BLACK)
+    return [{**entry, "slice": int(index)} for index in worth] or [whole]

@@ -23,8 +23,9 @@ CACHED_VOLUMES = 4  # the modalities of one patient
 class LoadMedicalImaged(MapTransform):
     """Load images with `read_image`: path or list of paths (channels) to float32 (C, *spatial).
 
-    A NIfTI volume with ``spatial_dims=2`` is read at the entry's ``slice``. The last four volumes
-    are kept, so that consecutive slices of one patient decode it once.
+    A NIfTI volume with ``spatial_dims=2`` is read at the entry's ``slice``; for other images it is
+    not looked at. The last four volumes are kept, so that consecutive slices of one patient decode
+    it once.
 
     Args:
         keys: entries to load.
@@ -63,12 +64,13 @@ class LoadMedicalImaged(MapTransform):
             volume = self._volume(path)
             if self.spatial_dims == 3:
                 return volume[None]
+            number = -1 if index is None else int(index)
             require(
-                index is not None,
-                f'{path}: a volume read in 2D must have "slice", got none. '
-                "List it with common.data.image_datalist.",
+                number >= 0,
+                f"{path}: a volume read in 2D must have a slice less than 80 % black, got none. "
+                "List its slices with common.data.image_datalist.",
             )
-            return np.ascontiguousarray(axial_slice(volume, int(index or 0))[None])
+            return np.ascontiguousarray(axial_slice(volume, number)[None])
         require(
             self.spatial_dims == 2, f"{path}: must be a NIfTI volume for spatial_dims=3, got 2D."
         )

@@ -1,6 +1,7 @@
 """Inference output: ``predictions.csv`` and ``embeddings.npz``."""
 
 import csv
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,21 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from common.checks import require
 from common.networks import ImageClassifier
 
 __all__ = ["SavePredictions"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class SavePredictions:
     """A handler of an inference evaluator; writes once all images are done.
 
     ``predictions.csv`` has a row per image: file, slice (empty unless the image is a slice of a
-    volume), and the probability of each class. ``embeddings.npz`` holds "h" ``(N, F)``, "file" and
-    "slice" in the same order. ``skipped.csv`` lists files that could not be read, with the reason.
+    volume), and the probability of each class. ``embeddings.npz`` holds "h" ``(N, F)``, "name" (the
+    file) and "slice" (-1 unless a slice of a volume) in the same order. ``skipped.csv``, where
+    files could not be read, lists them with the reason.
 
     Args:
         output_dir: folder for the files.
@@ -39,37 +44,62 @@ class SavePredictions:
         self.output_dir = Path(output_dir)
         self.classes = list(classes)
         self.dataset = dataset
-        self._h: list[Tensor] = []
-        self._rows: list[list[str]] = []
+        self._start()
         network.encoder.register_forward_hook(self._keep)
 
     def attach(self, engine: Engine) -> None:
         """Listen to `engine`, whose decollated output holds "pred" probabilities ``(classes,)``."""
+        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _start(self) -> None:
+        self._h: list[Tensor] = []
+        self._names: list[str] = []
+        self._slices: list[int] = []
+        self._probabilities: list[list[float]] = []
 
     def _keep(self, _: nn.Module, __: Any, h: Tensor) -> None:
         self._h.append(h.detach().float().cpu())
 
     def _add(self, engine: Engine) -> None:
         for entry, output in zip(engine.state.batch, engine.state.output):
-            index = int(entry.get("slice", -1))
-            row = [f"{p:.6f}" for p in output["pred"].float().flatten().tolist()]
-            self._rows.append([str(entry["name"]), str(index) if index >= 0 else "", *row])
+            self._names.append(str(entry["name"]))
+            self._slices.append(int(entry.get("slice", -1)))
+            self._probabilities.append(output["pred"].float().flatten().tolist())
 
     def _write(self, _: Engine) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        header = ["file", "slice", *(f"probability_{name}" for name in self.classes)]
-        self._csv("predictions.csv", header, self._rows)
-        np.savez_compressed(
-            self.output_dir / "embeddings.npz",
-            h=torch.cat(self._h).numpy(),
-            file=np.array([row[0] for row in self._rows]),
-            slice=np.array([row[1] for row in self._rows]),
-        )
-        skipped = getattr(self.dataset, "skipped", [])
+        skipped = list(getattr(self.dataset, "skipped", []))
+        (self.output_dir / "skipped.csv").unlink(missing_ok=True)
         if skipped:
             self._csv("skipped.csv", ["file", "reason"], skipped)
+        require(
+            bool(self._names),
+            f"{self.output_dir / 'skipped.csv'}: none of the {len(skipped)} files could be read. "
+            "Its reasons say why.",
+        )
+        rows = [
+            [name, "" if index < 0 else str(index), *(f"{p:.6f}" for p in probabilities)]
+            for name, index, probabilities in zip(self._names, self._slices, self._probabilities)
+        ]
+        header = ["file", "slice", *(f"probability_{name}" for name in self.classes)]
+        self._csv("predictions.csv", header, rows)
+        self._embeddings()
+        _LOG.info(
+            "%s: %d images predicted, %d files skipped", self.output_dir, len(rows), len(skipped)
+        )
+
+    def _embeddings(self) -> None:
+        partial = self.output_dir / "embeddings.npz.partial"
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                h=torch.cat(self._h).numpy(),
+                name=np.array(self._names),
+                slice=np.array(self._slices),
+            )
+        partial.replace(self.output_dir / "embeddings.npz")
 
     def _csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         partial = self.output_dir / (name + ".partial")

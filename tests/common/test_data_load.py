@@ -38,6 +38,26 @@ def test_volume_gives_its_slices_that_are_not_mostly_black(tmp_path: Path) -> No
     assert {entry["name"] for entry in entries} == {"v.nii.gz"}
 
 
+def test_volume_without_a_slice_worth_reading_reaches_the_notes(tmp_path: Path) -> None:
+    voxels = np.zeros((10, 10, 4), np.int16)
+    voxels[0, 0] = 5
+    write_nifti(tmp_path / "v.nii", voxels)
+    (entry,) = image_datalist(tmp_path)
+    assert entry["slice"] == -1
+    data = SkipUnreadable([entry], LoadMedicalImaged())
+    assert list(data) == []
+    assert "less than 80 % black" in data.skipped[0][1]
+
+
+def test_images_and_slices_of_volumes_collate_together(tmp_path: Path) -> None:
+    volume(tmp_path / "a.nii")
+    write_picture(tmp_path / "b.png", ramp(10, 10))
+    data = SkipUnreadable(image_datalist(tmp_path), LoadMedicalImaged())
+    (batch,) = DataLoader(data, batch_size=4, num_workers=0)
+    assert batch["slice"].tolist() == [1, 2, -1]
+    assert batch["name"] == ["a.nii", "a.nii", "b.png"]
+
+
 def test_volume_stays_whole_in_3d(tmp_path: Path) -> None:
     (entry,) = image_datalist(volume(tmp_path / "v.nii"), spatial_dims=3)
     assert "slice" not in entry
@@ -49,7 +69,7 @@ def test_json_paths_are_relative_to_its_folder(tmp_path: Path) -> None:
     write_picture(tmp_path / "x.png", ramp())
     (tmp_path / "list.json").write_text(json.dumps({"test": [{"image": "x.png", "label": 1}]}))
     (entry,) = image_datalist(tmp_path / "list.json")
-    assert entry == {"image": str(tmp_path / "x.png"), "name": "x.png", "label": 1}
+    assert entry == {"image": str(tmp_path / "x.png"), "name": "x.png", "label": 1, "slice": -1}
 
 
 def test_empty_folder_is_one_line(tmp_path: Path) -> None:
