@@ -10,16 +10,17 @@
 
 Rooms, each with one door (its ``__init__``); an arrow means "may import":
 
-- `common.checks`, `common.distributed`: nothing of ours
+- `common.checks`: nothing of ours
+- `common.distributed` → checks
 - `common.data` → checks
 - `common.transforms` → checks
 - `common.networks` → checks
 - `common.policies` → networks
-- `common.losses` → distributed
+- `common.losses` → checks, distributed
 - `common.methods` → all above
-- `common.engines` → methods, distributed
+- `common.engines` → checks, methods, distributed
 - `common.evaluation` → data, methods, networks
-- `common.report`, `common.config` → all above
+- `common.report`, `common.config` → checks
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``

@@ -6,6 +6,7 @@ phase's optimiser steps. Losses gather features across ranks themselves (`common
 ranks of batch B/W follow the same path as one process of batch B.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ class ContrastiveTrainer(Trainer):
         amp_kwargs: more arguments of ``torch.autocast``, such as ``{"dtype": torch.bfloat16}``.
         accumulation: optimisers step once per this many batches, with the mean of their gradients.
             A contrastive loss still compares images within one batch only. Batches left over at the
-            end of an epoch form a shorter group.
+            end of an epoch form a shorter group. A phase that is not yielded for every batch counts
+            as zero where it is missing.
         train_handlers: MONAI or Ignite handlers (objects with ``attach``).
         prepare_batch: ``(batch, device, non_blocking) -> batch``; moves every tensor unless given.
         non_blocking: copies from pinned memory overlap with work on the GPU.
@@ -87,6 +89,11 @@ class ContrastiveTrainer(Trainer):
 
     def run(self) -> None:  # type: ignore[override]
         """Train until ``max_epochs``; called again, continue from the state it is in."""
+        require(
+            self.state.epoch_length != 0,
+            "ContrastiveTrainer: train_data_loader must hold at least one batch, got none. "
+            "Lower batch_size, or give more images.",
+        )
         scaled = self.amp and torch.device(self.state.device).type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=scaled)
         super(Trainer, self).run()
@@ -101,18 +108,31 @@ class ContrastiveTrainer(Trainer):
         group = self.accumulation
         if position >= engine.state.epoch_length - engine.state.epoch_length % self.accumulation:
             group = engine.state.epoch_length % self.accumulation
+        waiting = dict.fromkeys(self.optimizers)  # phases whose gradients no step has used yet
+        if first:
+            for name in waiting:
+                self.optimizers[name].zero_grad(set_to_none=True)
         output: dict[str, Tensor] = {}
         phases = self.network.steps(batch)
         while (phase := self._next(phases)) is not None:
-            self._backward(phase, group, fresh=first)
+            self._backward(phase, group)
             if full or last:
                 self._step(phase.name)
+                del waiting[phase.name]
             output["loss"] = output[f"{phase.name}/loss"] = phase.loss.detach()
             output |= {f"{phase.name}/{name}": term for name, term in phase.terms.items()}
         if full or last:
+            for name in waiting:
+                self._step(name)
             self.scaler.update()
         names = list(output)
         values = torch.stack([output[name].float().reshape(()) for name in names]).tolist()
+        bad = [name for name, value in zip(names, values) if not math.isfinite(value)]
+        require(
+            not bad,
+            f"ContrastiveTrainer: every loss must be finite, got {bad} at iteration "
+            f"{engine.state.iteration}. Lower the learning rates, or check the images.",
+        )
         return dict(zip(names, values))
 
     def _next(self, phases: Any) -> Phase | None:
@@ -121,9 +141,7 @@ class ContrastiveTrainer(Trainer):
             phase: Phase | None = next(phases, None)
         return phase
 
-    def _backward(self, phase: Phase, group: int, fresh: bool) -> None:
-        if fresh:
-            self.optimizers[phase.name].zero_grad(set_to_none=True)
+    def _backward(self, phase: Phase, group: int) -> None:
         if not phase.loss.requires_grad:
             return
         torch.autograd.backward(
