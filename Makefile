@@ -1,0 +1,48 @@
+# The verbs of this project. A person without make finds the same commands in README.md.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: setup demo test test-fast lint types format bundle-check clean
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps -e .
+	touch $@
+
+$(VENV)/.tested: $(VENV)/.installed requirements-test.lock
+	$(BIN)/pip install --quiet -r requirements-test.lock
+	touch $@
+
+setup: $(VENV)/.installed     ## environment with the pinned dependencies
+
+demo: $(VENV)/.installed      ## phantom, train, evaluate, predict: the result in a few minutes
+	PATH="$(abspath $(BIN)):$$PATH" sh demo.sh
+
+test: $(VENV)/.tested         ## lint, types and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+test-fast: $(VENV)/.tested    ## the tests that train nothing
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(VENV)/.tested         ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.tested        ## strict types
+	$(BIN)/mypy
+
+format: $(VENV)/.tested       ## rewrite to style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bundle-check: $(VENV)/.tested ## contract and smoke tests of one bundle: make bundle-check NAME=...
+	$(BIN)/python -m pytest -q tests/bundles -k "$(NAME)"
+
+clean:                        ## forget the demo and the environment
+	rm -rf $(VENV) demo
