@@ -45,9 +45,13 @@ class Checkpoint:
         self.interval = interval
 
     def attach(self, engine: ContrastiveTrainer) -> None:
-        """Listen to `engine`."""
-        engine.add_event_handler(Events.STARTED, self._restore)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+        """Listen to `engine`; of all handlers of an epoch's end, this one comes last."""
+        engine.add_event_handler(Events.STARTED, self._start)
+
+    def _start(self, engine: ContrastiveTrainer) -> None:
+        self._restore(engine)
+        if not engine.has_event_handler(self._save):
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
 
     def _save(self, engine: ContrastiveTrainer) -> None:
         epoch, last = engine.state.epoch, engine.state.max_epochs
