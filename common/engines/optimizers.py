@@ -1,6 +1,6 @@
 """One optimiser per phase of a method."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ class PhaseOptimizers:
     def __getitem__(self, phase: str) -> Optimizer:
         return self.by_phase[phase]
 
-    def __iter__(self) -> Iterable[str]:  # type: ignore[misc]
+    def __iter__(self) -> Iterator[str]:
         return iter(self.by_phase)
 
     def state_dict(self) -> dict[str, Any]:

@@ -115,10 +115,11 @@ class ContrastiveTrainer(Trainer):
         output: dict[str, Tensor] = {}
         phases = self.network.steps(batch)
         while (phase := self._next(phases)) is not None:
-            self._backward(phase, group)
-            if full or last:
-                self._step(phase.name)
-                del waiting[phase.name]
+            if phase.name in self.optimizers.parameters:
+                self._backward(phase, group)
+                if full or last:
+                    self._step(phase.name)
+                    del waiting[phase.name]
             output["loss"] = output[f"{phase.name}/loss"] = phase.loss.detach()
             output |= {f"{phase.name}/{name}": term for name, term in phase.terms.items()}
         if full or last:
