@@ -9,6 +9,9 @@ __all__ = ["Progress"]
 class Progress:
     """A handler that shows epochs done, time left and the loss, on standard error."""
 
+    def __init__(self) -> None:
+        self._bar = tqdm(disable=True)  # a run may fail before it starts
+
     def attach(self, engine: Engine) -> None:
         """Listen to `engine`, whose output holds "loss"."""
         engine.add_event_handler(Events.STARTED, self._start)
