@@ -14,7 +14,8 @@ class EpochSampler(DistributedSampler):  # type: ignore[type-arg]
 
     MONAI's workflows call ``set_epoch`` on it, so the order of an epoch follows from its number and
     a resumed run sees the batches the uninterrupted run would have seen. With W ranks of batch B/W,
-    step t of all ranks together sees the images that one process of batch B sees at step t.
+    step t of all ranks together sees the images that one process of batch B sees at step t; images
+    that do not go round all ranks are left out of that epoch, none is seen twice.
 
     Args:
         dataset: what is sampled.
@@ -29,4 +30,5 @@ class EpochSampler(DistributedSampler):  # type: ignore[type-arg]
             rank=rank(),
             shuffle=shuffle,
             seed=seed,
+            drop_last=True,
         )
