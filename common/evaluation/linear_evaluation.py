@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.networks.layers.factories import Pool
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 
 from common.checks import InputError, require
 from common.evaluation.audit import audit_transforms
@@ -72,7 +72,7 @@ class LinearEvaluation:
     def run(self) -> dict[str, Any]:
         """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
         snapshots = self._snapshots()
-        classifier: Any = self.network.classifier
+        classifier = self.network.classifier
         baselines = self._baselines(classifier)
         epochs = []
         for epoch, path in snapshots:
@@ -87,7 +87,7 @@ class LinearEvaluation:
             self.network.policy,
             self.network.transform,
             self.batches,
-            self.device,  # type: ignore[arg-type]
+            self.device,
         )
         result = self._result(seen, probe, epochs, baselines, summary)
         np.savez_compressed(self.run_dir / "gallery.npz", **gallery)  # type: ignore[arg-type]
@@ -182,6 +182,5 @@ class LinearEvaluation:
 def _small(x: torch.Tensor) -> NDArray[np.float32]:
     """Images averaged down to at most 32 pixels (2D) or 12 voxels (3D) a side, flat."""
     side = 32 if x.ndim == 4 else 12
-    size = tuple(min(side, n) for n in x.shape[2:])
-    pool = adaptive_avg_pool2d if x.ndim == 4 else adaptive_avg_pool3d
-    return pool(x.float(), size).flatten(1).cpu().numpy()
+    pool = Pool["ADAPTIVEAVG", x.ndim - 2]([min(side, n) for n in x.shape[2:]])
+    return np.asarray(pool(x.float()).flatten(1).cpu())

@@ -1,7 +1,9 @@
 """What a result was made with."""
 
 import platform
+import subprocess
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -11,8 +13,29 @@ _PACKAGES = ("monai-contrastive-bundles", "torch", "monai", "pytorch-ignite", "s
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and the packages a number depends on, and the processor."""
+    """Return the versions of Python and the packages a number depends on, device and commit."""
     found = {"python": platform.python_version()}
     found |= {name: version(name) for name in _PACKAGES}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    return found | {"device": device, "threads": str(torch.get_num_threads())}
+    found |= {"device": device, "threads": str(torch.get_num_threads())}
+    commit = _commit()
+    return found | ({"commit": commit} if commit else {})
+
+
+def _commit() -> str:
+    """Commit of the checkout this file is tracked in, "+" behind it with changes; else nothing."""
+    here = Path(__file__)
+    if not _git(here, "ls-files", here.name):
+        return ""
+    changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+    return _git(here, "rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def _git(here: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=here.parent, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

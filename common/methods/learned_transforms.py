@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.methods.method import Method, Phase, classification_loss
+from common.networks import ImageClassifier
+from common.transforms import Composition
 
 __all__ = ["LearnedTransforms"]
 
@@ -50,10 +52,10 @@ class LearnedTransforms(Method):
 
     def __init__(
         self,
-        classifier: nn.Module,
+        classifier: ImageClassifier,
         projector: nn.Module,
         policy: nn.Module,
-        transform: nn.Module,
+        transform: Composition,
         loss: nn.Module,
         alpha: Sequence[float] = (1.0, 10.0, 1.0, 1.0, 1.0),
         update: str = "alternate",

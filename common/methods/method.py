@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from common.distributed import mean
+from common.networks import ImageClassifier
+from common.transforms import Composition
 
 __all__ = ["Method", "Phase", "classification_loss"]
 
@@ -40,7 +42,9 @@ class Method(nn.Module, ABC):
         transform: ``(x, lam) -> x``.
     """
 
-    def __init__(self, classifier: nn.Module, policy: nn.Module, transform: nn.Module) -> None:
+    def __init__(
+        self, classifier: ImageClassifier, policy: nn.Module, transform: Composition
+    ) -> None:
         super().__init__()
         self.classifier = classifier
         self.policy = policy

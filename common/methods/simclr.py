@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from common.methods.method import Method, Phase
+from common.networks import ImageClassifier
+from common.transforms import Composition
 
 __all__ = ["SimCLR"]
 
@@ -29,10 +31,10 @@ class SimCLR(Method):
 
     def __init__(
         self,
-        classifier: nn.Module,
+        classifier: ImageClassifier,
         projector: nn.Module,
         policy: nn.Module,
-        transform: nn.Module,
+        transform: Composition,
         loss: nn.Module,
     ) -> None:
         super().__init__(classifier, policy, transform)
