@@ -63,7 +63,8 @@ class SavePredictions:
         self._h.append(h.detach().float().cpu())
 
     def _add(self, engine: Engine) -> None:
-        for entry, output in zip(engine.state.batch, engine.state.output):
+        state: Any = engine.state
+        for entry, output in zip(state.batch, state.output):
             self._names.append(str(entry["name"]))
             self._slices.append(int(entry.get("slice", -1)))
             self._probabilities.append(output["pred"].float().flatten().tolist())
