@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 __all__ = ["patient_interval"]
 
@@ -47,8 +46,21 @@ def patient_interval(
             chosen = generator.integers(len(group), size=len(group))
             index = np.concatenate([group[k] for k in chosen])
             if len(np.unique(label[index])) == 2:
-                auc.append(roc_auc_score(label[index], scores[index]))
+                auc.append(_auc(label[index], scores[index]))
         if len(auc) == len(groups):
             means.append(np.mean(auc))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _auc(label: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]) -> float:
+    """Area under the ROC curve from the mean ranks of the scores (Mann and Whitney's U).
+
+    The same as scikit-learn's, whose checks of the input take longer than a thousand ranks.
+    """
+    _, position, count = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(count) - (count - 1) / 2  # from 1; ties share their mean
+    positive = label == 1
+    n = int(positive.sum())
+    u = mean_rank[position][positive].sum() - n * (n + 1) / 2
+    return float(u / (n * (len(label) - n)))
