@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ class LinearEvaluation:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             self.network.load_state_dict(state)
-        except (RuntimeError, EOFError, OSError) as error:
+        except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
             raise InputError(
                 f"{path}: the snapshot does not fit this configuration. Evaluate with the "
                 "configuration that trained it, or train again."
