@@ -1,0 +1,286 @@
+"""Evaluating a run folder, the model it leaves, and predicting with that model."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+from torch import nn
+
+from common.checks import InputError
+from common.evaluation import (
+    LinearEvaluation,
+    LoadModel,
+    SavePredictions,
+    embed,
+    linear_probe,
+)
+from common.methods import Method
+from common.networks import ConvEncoder, ImageClassifier
+from common.report.load import load_run
+from tests.oracles import evaluation as oracle
+from tests.tiny import conv_method
+
+SETTINGS = {"image_size": 8, "channels": [4, 6]}
+
+
+def held_out(count: int = 24) -> list[dict[str, Any]]:
+    """Batches of six; bright corners where the label is 1; two images a patient, three folds."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(count, 1, 8, 8, generator=generator)
+    label = torch.arange(count) % 2
+    mask = torch.zeros_like(x)
+    mask[label == 1, :, :3, :3] = 1
+    whole = {
+        "image": x / 2 + mask / 3,
+        "label": label,
+        "mask": mask,
+        "fold": torch.arange(count) * 3 // count,
+        "patient": [f"p{index // 2:02d}" for index in range(count)],
+        "name": [f"{index:02d}.png" for index in range(count)],
+    }
+    return [
+        {key: value[start : start + 6] for key, value in whole.items()}
+        for start in range(0, count, 6)
+    ]
+
+
+def method(seed: int) -> Method:
+    torch.manual_seed(seed)
+    return conv_method("learned")
+
+
+def snapshots(folder: Path, *epochs: int) -> dict[int, Method]:
+    """A network per epoch, saved as the training saves them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    networks = {epoch: method(seed=epoch) for epoch in epochs}
+    for epoch, network in networks.items():
+        torch.save(network.state_dict(), folder / f"network_epoch={epoch}.pt")
+    return networks
+
+
+def evaluation(folder: Path, network: Method | None = None) -> LinearEvaluation:
+    return LinearEvaluation(
+        network or method(seed=0),
+        held_out(),
+        folder / "run",
+        folder / "models" / "model.pt",
+        "cpu",
+        bundle="tiny",
+        strategy="learned",
+        seed=0,
+        settings=SETTINGS,
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, Method]]:
+    """A folder with the evaluation of three snapshots, and their networks."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    networks = snapshots(folder / "run", 2, 10, 1)
+    evaluation(folder).run()
+    return folder, networks
+
+
+def read(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "run" / "evaluation.json").read_text()))
+
+
+def test_every_snapshot_is_probed_in_the_order_of_its_epoch(evaluated: Any) -> None:
+    folder, networks = evaluated
+    result = read(folder)
+    assert [entry["epoch"] for entry in result["epochs"]] == [1, 2, 10]
+    for entry in result["epochs"]:
+        seen = embed(networks[entry["epoch"]].classifier, held_out(), "cpu")
+        probe = linear_probe(seen.h, seen.label, seen.fold)
+        assert entry["auc_folds"] == pytest.approx(probe.auc, abs=1e-12)
+        assert entry["auc_mean"] == pytest.approx(probe.mean, abs=1e-12)
+    assert result["auc_mean"] == result["epochs"][-1]["auc_mean"]
+
+
+def test_the_result_says_what_was_measured_and_with_what(evaluated: Any) -> None:
+    result = read(evaluated[0])
+    assert (result["bundle"], result["strategy"], result["seed"]) == ("tiny", "learned", 0)
+    assert result["settings"] == SETTINGS
+    assert result["counts"] == {"test_images": 24, "test_patients": 12, "test_positive": 12}
+    assert {"python", "torch", "monai", "device"} <= set(result["versions"])
+    assert 0 <= result["interval"]["low"] <= result["auc_mean"] <= result["interval"]["high"] <= 1
+    assert set(result["baselines"]) == {"pixels", "untrained"}
+    assert result["transform"]["n_lesion_images"] == 12
+
+
+def test_the_pixel_baseline_is_the_probe_on_principal_components(evaluated: Any) -> None:
+    pixels = torch.cat([batch["image"] for batch in held_out()]).flatten(1).double().numpy()
+    centred = pixels - pixels.mean(axis=0)
+    components = centred @ np.linalg.svd(centred, full_matrices=False)[2].T
+    label = np.concatenate([batch["label"] for batch in held_out()])
+    fold = np.concatenate([batch["fold"] for batch in held_out()])
+    auc, _ = oracle.linear_evaluation(components[:, :-1], label, fold)  # the last has no variance
+    found = read(evaluated[0])["baselines"]["pixels"]
+    assert found["auc_mean"] == pytest.approx(np.mean(auc), abs=0.03)
+
+
+def test_scores_and_gallery_belong_to_the_last_snapshot(evaluated: Any) -> None:
+    folder, networks = evaluated
+    seen = embed(networks[10].classifier, held_out(), "cpu")
+    probe = linear_probe(seen.h, seen.label, seen.fold)
+    with np.load(folder / "run" / "scores.npz") as scores:
+        np.testing.assert_allclose(scores["score"], probe.scores, rtol=0, atol=1e-12)
+        assert scores["patient"].tolist() == seen.patient.tolist()
+    with np.load(folder / "run" / "gallery.npz") as gallery:
+        assert gallery["image"].shape == (6, 8, 8)
+        assert gallery["name"][0] == "01.png"
+
+
+def test_the_deployed_model_loads_strictly_and_decides_as_the_probe_on_all_folds(
+    evaluated: Any,
+) -> None:
+    folder, networks = evaluated
+    state = torch.load(folder / "models" / "model.pt", weights_only=True)
+    network = classifier()
+    keys = network.load_state_dict(state, strict=True)
+    assert keys.missing_keys == keys.unexpected_keys == []
+    assert set(state) == set(network.state_dict())
+    encoder = networks[10].classifier.encoder.state_dict()
+    torch.testing.assert_close(network.encoder.state_dict(), encoder, rtol=0, atol=0)
+    seen = embed(network, held_out(), "cpu")
+    positive = seen.logits[:, 0][seen.label == 1].mean()
+    assert positive > seen.logits[:, 0][seen.label == 0].mean() + 0.5
+
+
+def test_the_report_reads_the_run(evaluated: Any) -> None:
+    run = load_run(evaluated[0] / "run")
+    assert run.strategy == "learned"
+    assert run.gallery is not None
+
+
+def spoil_shape(folder: Path) -> None:
+    torch.save({"other": torch.zeros(1)}, folder / "run" / "network_epoch=1.pt")
+
+
+def spoil_bytes(folder: Path) -> None:
+    path = folder / "run" / "network_epoch=1.pt"
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def spoil_text(folder: Path) -> None:
+    (folder / "run" / "network_epoch=1.pt").write_text("not a snapshot")
+
+
+@pytest.mark.parametrize("spoil", [spoil_shape, spoil_bytes, spoil_text])
+def test_a_snapshot_that_does_not_fit_is_refused_and_nothing_written(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    snapshots(tmp_path / "run", 1)
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=r"network_epoch=1\.pt: the snapshot does not fit this"):
+        evaluation(tmp_path).run()
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["network_epoch=1.pt"]
+
+
+def test_a_run_without_snapshots_is_refused_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"run: holds no snapshot .* Run train\.json with the same"
+    ):
+        evaluation(tmp_path).run()
+
+
+def classifier(in_channels: int = 1, channels: tuple[int, ...] = (4, 6)) -> ImageClassifier:
+    return ImageClassifier(ConvEncoder(in_channels=in_channels, channels=channels), channels[-1])
+
+
+def load(path: Path, network: nn.Module | None = None, **settings: Any) -> nn.Module:
+    """Run an engine with `LoadModel`; the bundle and settings are those of the training."""
+    network = network or classifier()
+    arguments = {"bundle": "tiny", "settings": {"image_size": 8}} | settings
+    engine = Engine(lambda _, __: None)
+    LoadModel(path, network, **arguments).attach(engine)
+    engine.run([0])
+    return network
+
+
+def test_inference_loads_what_the_evaluation_deployed(evaluated: Any) -> None:
+    path = evaluated[0] / "models" / "model.pt"
+    state = torch.load(path, weights_only=True)
+    torch.testing.assert_close(load(path).state_dict(), state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bundle": "other"}, "belongs to bundle 'tiny', this is 'other'. Give its own ckpt_dir."),
+        (
+            {"settings": {"image_size": 9}},
+            'was trained with image_size 8, this run has 9. Add --image_size "8".',
+        ),
+        (
+            {"settings": {"channels": [4, 7]}},
+            'trained with channels [4, 6], this run has [4, 7]. Add --channels "[4, 6]".',
+        ),
+        ({"network": classifier(in_channels=2)}, "does not fit this network. Use the model.pt of"),
+        ({"network": classifier(channels=(4, 7))}, "does not fit this network. Use the model.pt"),
+    ],
+    ids=["bundle", "image size", "channels", "network for more channels", "wider network"],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    evaluated: Any, settings: dict[str, Any], message: str
+) -> None:
+    path = evaluated[0] / "models" / "model.pt"
+    with pytest.raises(InputError) as caught:
+        load(path, **settings)
+    assert str(caught.value).startswith(f"{path}: the model ")
+    assert message in str(caught.value)
+
+
+def test_a_missing_model_is_refused_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.pt: no such model\. Train and evaluate first"):
+        load(tmp_path / "model.pt")
+
+
+def predict(output_dir: Path, times: int = 1) -> ImageClassifier:
+    """Two batches through an engine with `SavePredictions`; the second entry is a slice."""
+    torch.manual_seed(0)
+    network = classifier().eval()
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    entries: list[dict[str, Any]] = [
+        {"image": x[0], "name": "a.png"},
+        {"image": x[1], "name": "folder/b, c.nii.gz", "slice": 4},
+        {"image": x[2], "name": "d.dcm"},
+    ]
+
+    def step(engine: Engine, batch: list[dict[str, Any]]) -> list[dict[str, torch.Tensor]]:
+        return [{"pred": p} for p in network(torch.stack([e["image"] for e in batch])).sigmoid()]
+
+    with torch.no_grad():
+        handler = SavePredictions(output_dir, network, ["lesion"])
+        for _ in range(times):
+            engine = Engine(step)
+            handler.attach(engine)
+            engine.run([entries[:2], entries[2:]])
+    return network
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "again"])
+def test_predictions_have_a_row_per_image_and_embeddings_the_same_order(
+    times: int, tmp_path: Path
+) -> None:
+    network = predict(tmp_path, times)
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["file", "slice", "probability_lesion"]
+    assert [row[:2] for row in rows[1:]] == [
+        ["a.png", ""],
+        ["folder/b, c.nii.gz", "4"],
+        ["d.dcm", ""],
+    ]
+    with np.load(tmp_path / "embeddings.npz") as embeddings, torch.no_grad():
+        assert embeddings["name"].tolist() == ["a.png", "folder/b, c.nii.gz", "d.dcm"]
+        assert embeddings["slice"].tolist() == [-1, 4, -1]
+        probability = network.head(torch.tensor(embeddings["h"])).sigmoid()[:, 0]
+    assert [float(row[2]) for row in rows[1:]] == pytest.approx(probability.tolist(), abs=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["embeddings.npz", "predictions.csv"]
