@@ -94,7 +94,7 @@ def _options(words: Sequence[str]) -> dict[str, Any]:
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
             following = words[index + 1] if index + 1 < len(words) else ""
-            options[key] = value if equals else following
+            options[key.replace("-", "_")] = value if equals else following  # as Fire does
     return options
 
 
