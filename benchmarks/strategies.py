@@ -10,6 +10,7 @@ lambda over images.
     python benchmarks/strategies.py --data DIR --out DIR [--bundle NAME] [--seeds 0 1 2]
         [--strategies ...] [--jobs 2] [--set key=value ...]
 
+Any other overlay of the bundle counts as a strategy too, such as alpha_0p1_10_1_1_1.
 Hyper-parameters are given with --set and are the same for all strategies, except those an overlay
 sets (the paper gives M without supervision a tenth of the learning rate; `--unsupervised-rate`
 replaces that number where --set changes the others).
@@ -51,8 +52,11 @@ def train_and_evaluate(
         return f"{run_dir.name}: kept"
     torch.set_num_threads(1)
     configs = ROOT / "bundles" / bundle / "configs"
-    files = [str(configs / "train.json"), str(configs / f"strategy_{strategy}.json")]
+    overlay = configs / f"strategy_{strategy}.json"
+    overlay = overlay if overlay.is_file() else configs / f"{strategy}.json"
+    files = [str(configs / "train.json"), str(overlay)]
     common = {
+        "strategy": strategy,
         "dataset_dir": str(data),
         "output_dir": str(out),
         "ckpt_dir": str(run_dir / "models"),
