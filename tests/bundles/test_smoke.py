@@ -1,0 +1,204 @@
+"""Every bundle for real, on a small phantom: train, evaluate, infer."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+
+from common.checks import InputError
+from common.data import load_datalist
+from tests.commands import BUNDLES
+from tests.synthetic import ramp, write_dicom, write_nifti
+
+Workflow = Callable[..., ConfigWorkflow]
+Phantom = Callable[[Path], Path]
+
+pytestmark = pytest.mark.slow
+
+
+def run(parts: ConfigWorkflow) -> ConfigWorkflow:
+    parts.initialize()
+    parts.run()
+    parts.finalize()
+    return parts
+
+
+def refused(parts: ConfigWorkflow) -> str:
+    """The `InputError` that a run ends in, however deep MONAI wrapped it."""
+    with pytest.raises(RuntimeError) as caught:
+        run(parts)
+    error: BaseException | None = caught.value
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return str(error)
+
+
+def history(folder: Path) -> dict[str, Any]:
+    (path,) = (folder / "eval").glob("*/history.json")
+    return dict(json.loads(path.read_text()))
+
+
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
+def bundle(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    bundle: Path, workflow: Workflow, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of one epoch and its evaluation, and the weights before it."""
+    folder = tmp_path_factory.mktemp("run")
+    parts = workflow(bundle, "train", folder)
+    parts.initialize()
+    network = parts.parser.get_parsed_content("network")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    parts.run()
+    parts.finalize()
+    run(workflow(bundle, "train+evaluate", folder))
+    return folder, before
+
+
+def test_training_changes_every_network(trained: Any) -> None:
+    folder, before = trained
+    (path,) = (folder / "eval").glob("*/network_epoch=1.pt")
+    after = torch.load(path, weights_only=True)
+    assert set(after) == set(before)
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert {"classifier", "projector", "policy"} <= changed
+
+
+def test_training_keeps_a_history_and_watches_the_probe(trained: Any) -> None:
+    kept = history(trained[0])
+    assert kept["epoch"] == [1]
+    assert {"loss", "policy/contrastive", "encoder/untransformed_bce"} <= set(kept["terms"])
+    assert all(np.isfinite(values).all() for values in kept["terms"].values())
+    assert list((trained[0] / "eval").glob("*/tensorboard/events*"))
+
+
+def test_evaluation_writes_the_result_the_report_and_the_model(
+    bundle: Path, phantom: Phantom, trained: Any
+) -> None:
+    folder = trained[0]
+    (path,) = (folder / "eval").glob("*/evaluation.json")
+    result = json.loads(path.read_text())
+    test = load_datalist(phantom(bundle), "test")
+    assert result["bundle"] == bundle.name
+    assert result["counts"]["test_images"] == len(test)
+    assert result["transform"]["n_lesion_images"] == sum("mask" in entry for entry in test)
+    assert 0 <= result["auc_mean"] <= 1
+    report = (folder / "eval" / "report.html").read_text()
+    assert bundle.name in report
+    assert 'http-equiv="refresh"' not in report
+    about = json.loads((folder / "models" / "model.json").read_text())
+    assert about["bundle"] == bundle.name
+
+
+def mixed_folder(folder: Path, phantom: Path) -> Path:
+    """A PNG, a DICOM, a NIfTI volume with two slices that are not black, a broken PNG, a note."""
+    folder.mkdir()
+    image = load_datalist(phantom, "test")[0]["image"]
+    shutil.copy(image, folder / "a.png")
+    write_dicom(folder / "b.dcm", ramp(40, 30))
+    voxels = np.zeros((24, 20, 6), np.int16)
+    voxels[2:-2, 2:-2, 2:4] = ramp(20, 16)[:, :, None]
+    write_nifti(folder / "sub" / "c.nii.gz", voxels)
+    (folder / "d.png").write_bytes(Path(image).read_bytes()[:100])
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
+    bundle: Path, phantom: Phantom, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    images = mixed_folder(tmp_path / "images", phantom(bundle))
+    settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
+    parts = run(workflow(bundle, "inference", tmp_path, **settings))
+    header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
+    assert header == ["file", "slice", "probability_pathology"]
+    named = [("a.png", ""), ("b.dcm", ""), ("sub/c.nii.gz", "2"), ("sub/c.nii.gz", "3")]
+    assert [(row[0], row[1]) for row in rows] == named
+    with np.load(tmp_path / "eval" / "embeddings.npz") as embeddings, torch.no_grad():
+        assert embeddings["name"].tolist() == [row[0] for row in rows]
+        head = parts.parser.get_parsed_content("network_def").head
+        expected = head(torch.tensor(embeddings["h"])).sigmoid()[:, 0]
+    assert [float(row[2]) for row in rows] == pytest.approx(expected.tolist(), abs=1e-6)
+    _, *skipped = read_csv(tmp_path / "eval" / "skipped.csv")
+    assert [row[0] for row in skipped] == ["d.png"]
+    assert "d.png" in skipped[0][1]
+
+
+def test_the_deployed_encoder_is_that_of_the_last_snapshot(trained: Any) -> None:
+    folder = trained[0]
+    state = torch.load(folder / "models" / "model.pt", weights_only=True)
+    (path,) = (folder / "eval").glob("*/network_epoch=1.pt")
+    snapshot = torch.load(path, weights_only=True)
+    encoder = [name for name in state if name.startswith("encoder.")]
+    assert len(encoder) == len(state) - 2
+    for name in encoder:
+        assert torch.equal(state[name], snapshot[f"classifier.{name}"])
+
+
+def test_a_model_of_another_image_size_is_refused(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    models = str(trained[0] / "models")
+    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, image_size=64)
+    cure = 'trained with image_size 32, this run has 64. Add --image_size "32".'
+    assert cure in refused(parts)
+
+
+def test_the_same_seed_repeats_and_resume_continues(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    again, other = tmp_path / "again", tmp_path / "other"
+    run(workflow(bundle, "train", again, epochs=2))
+    run(workflow(bundle, "train", other, seed=1))
+    first = history(trained[0])["terms"]["loss"]
+    assert history(again)["terms"]["loss"][:1] == first
+    assert history(other)["terms"]["loss"] != first
+    resumed = tmp_path / "resumed"
+    run(workflow(bundle, "train", resumed))
+    run(workflow(bundle, "train", resumed, epochs=2, resume=True))
+    assert history(resumed) == history(again)
+    states = [torch.load(f / "models" / "model.pt", weights_only=True) for f in (again, resumed)]
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_a_spoilt_checkpoint_stops_the_run_and_leaves_the_model(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(trained[0], folder)
+    (path,) = (folder / "eval").glob("*/checkpoint.pt")
+    path.write_bytes(path.read_bytes()[:1000])
+    model = (folder / "models" / "model.pt").read_bytes()
+    parts = workflow(bundle, "train", folder, epochs=2, resume=True)
+    assert "checkpoint.pt: not a readable checkpoint. Delete it" in refused(parts)
+    assert (folder / "models" / "model.pt").read_bytes() == model
+
+
+def test_all_strategies_train_and_evaluate(
+    bundle: Path, workflow: Workflow, tmp_path: Path
+) -> None:
+    names = sorted(path.stem for path in (bundle / "configs").glob("strategy_*.json"))
+    assert len(names) == 7
+    for name in names:
+        run(workflow(bundle, f"train+{name}", tmp_path))
+        run(workflow(bundle, f"train+{name}+evaluate", tmp_path))
+    results = [json.loads(p.read_text()) for p in (tmp_path / "eval").glob("*/evaluation.json")]
+    assert {f"strategy_{result['strategy']}" for result in results} == set(names)
+    report = (tmp_path / "eval" / "report.html").read_text()
+    assert report.count("<svg") >= 2

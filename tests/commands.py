@@ -1,0 +1,39 @@
+"""The shell commands that a Markdown page shows."""
+
+import re
+import shlex
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BUNDLES = sorted(path.parent for path in (ROOT / "bundles").glob("*/configs"))
+
+
+def blocks(page: Path) -> list[str]:
+    """The text of every ```bash block, without its indentation in a list."""
+    found = re.findall(r"^ *```bash\n(.*?)^ *```", page.read_text(), flags=re.M | re.S)
+    return [re.sub(r"^ +", "", text.replace("\\\n", " "), flags=re.M) for text in found]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every command of every block as words; comments and ``VARIABLE=value`` before it left out."""
+    lines = [line for text in blocks(page) for line in text.splitlines()]
+    parts = [part for line in lines for part in re.split(r"&&|;|\|", line)]
+    found = []
+    for part in parts:
+        words = shlex.split(part, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words = words[1:]
+        if words:
+            found.append(words)
+    return found
+
+
+def module_commands(page: Path) -> list[list[str]]:
+    """The words after ``python -m`` of every such command, options of the interpreter left out."""
+    found = []
+    for words in commands(page):
+        if re.fullmatch(r"(\S*/)?python3?", words[0]) and "-m" in words:
+            found.append(words[words.index("-m") + 1 :])
+        elif words[0] == "torchrun":
+            found.append(["torch.distributed.run", *words[1:]])
+    return found
