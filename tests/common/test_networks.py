@@ -67,13 +67,13 @@ def test_the_conv_encoder_averages_over_positions() -> None:
 
 
 def test_the_densenet_encoder_is_densenet121_before_its_last_layer() -> None:
-    encoder, x = DenseNetEncoder(2, 2).eval(), images(2, 32)
-    whole = DenseNet121(2, 2, out_channels=1).eval()
+    encoder, x = DenseNetEncoder(2, 2).double().eval(), images(2, 32).double()
+    whole = DenseNet121(2, 2, out_channels=1).double().eval()
     missing = whole.load_state_dict(encoder.network.state_dict(), strict=False)
     assert set(missing.missing_keys) == {"class_layers.out.weight", "class_layers.out.bias"}
     assert missing.unexpected_keys == []
     last = whole.class_layers.out
-    assert torch.equal(last(encoder(x)), whole(x))
+    torch.testing.assert_close(last(encoder(x)), whole(x), rtol=0, atol=1e-12)
 
 
 def test_the_projector_is_linear_relu_linear() -> None:
