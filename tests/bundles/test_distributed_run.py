@@ -1,0 +1,128 @@
+"""Two processes on the CPU: a bundle through torchrun, and one step against one process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from torch import Tensor, nn
+
+from common import distributed
+from common.methods import Phase
+from tests.bundles.conftest import NARROW, SHORT, SIDE
+from tests.commands import BUNDLES, ROOT
+from tests.tiny import batch, matrix_method, one_batch
+
+WORLD = 2
+SAVE = "$torch.save(@network.state_dict(), @output_dir + '/rank' + str(@rank) + '.pt')"
+LABELS = torch.tensor([0, 1, 1, -1, -1, 0])  # three on rank 0, one on rank 1
+CASES: dict[str, dict[str, Any]] = {
+    "alternate": {"update": "alternate"},
+    "shared": {"update": "shared"},
+    "no policy step": {"alpha": (0, 0, 1, 2, 3)},
+}
+
+pytestmark = pytest.mark.slow
+
+
+class Recorded(nn.Module):
+    """A method whose losses are kept in full precision."""
+
+    def __init__(self, method: Any) -> None:
+        super().__init__()
+        self.method = method
+        self.losses: list[Tensor] = []
+
+    def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
+        return dict(self.method.phase_parameters())
+
+    def steps(self, content: Mapping[str, Any]) -> Iterator[Phase]:
+        for phase in self.method.steps(content):
+            self.losses.append(phase.loss.detach())
+            yield phase
+
+
+def step(case: str) -> dict[str, Any]:
+    """Losses, gradients and parameters after one step on this rank's share of six images."""
+    content = {"image": batch()["image"], "label": LABELS}
+    own = {k: v.chunk(distributed.world_size())[distributed.rank()] for k, v in content.items()}
+    recorded: Any = Recorded(matrix_method(**CASES[case]))
+    one_batch(recorded, own)
+    parameters = dict(recorded.named_parameters())
+    return {
+        "losses": torch.stack(recorded.losses),
+        "gradients": {name: p.grad for name, p in parameters.items() if p.grad is not None},
+        "parameters": {name: p.detach() for name, p in parameters.items()},
+    }
+
+
+def worker(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
+    torch.save({case: step(case) for case in CASES}, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of two processes computed."""
+    folder = tmp_path_factory.mktemp("ranks")
+    multiprocessing.spawn(worker, args=(str(folder),), nprocs=WORLD)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_step_of_two_ranks_is_that_of_one_process(
+    ranks: list[dict[str, Any]], case: str
+) -> None:
+    one = step(case)
+    assert len(one["gradients"]) == 5
+    losses = torch.stack([rank[case]["losses"] for rank in ranks])
+    assert (losses[0] - losses[1]).abs().max() > 1e-3  # the ranks see different images
+    torch.testing.assert_close(losses.mean(dim=0), one["losses"], rtol=0, atol=1e-10)
+    for rank in ranks:
+        torch.testing.assert_close(rank[case]["gradients"], one["gradients"], rtol=0, atol=1e-10)
+        torch.testing.assert_close(rank[case]["parameters"], one["parameters"], rtol=0, atol=1e-10)
+
+
+def torchrun(bundle: Path, folder: Path, **overrides: Any) -> subprocess.CompletedProcess[str]:
+    """The documented command, with an overlay that saves the weights of every rank."""
+    overlay = {"run": ["$@train#trainer.run()", SAVE, "$torch.distributed.destroy_process_group()"]}
+    (folder / "save.json").write_text(json.dumps(overlay))
+    configs = [bundle / "configs" / name for name in ("train.json", "multi_gpu_train.json")]
+    files = [str(path) for path in [*configs, folder / "save.json"]]
+    options = [word for key, value in overrides.items() for word in (f"--{key}", str(value))]
+    command = f"-m torch.distributed.run --standalone --nproc_per_node={WORLD} -m monai.bundle run"
+    return subprocess.run(
+        [sys.executable, *command.split(), "--config_file", str(files), *options],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_torchrun_trains_a_bundle_to_the_same_weights_on_both_ranks(
+    bundle: Path, phantom: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    settings = {"dataset_dir": phantom(bundle), "output_dir": tmp_path, "ckpt_dir": tmp_path}
+    narrow = NARROW.get(bundle.name.split("_")[0], {})
+    done = torchrun(bundle, tmp_path, image_size=SIDE, **settings, **SHORT, **narrow)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(WORLD))
+    assert len(first) > 10
+    # without GPUs batch statistics are each rank's own: SyncBatchNorm needs CUDA
+    own = [name for name in first if "running_" in name]
+    assert {name for name in first if not torch.equal(first[name], second[name])} <= set(own)
+    assert len(list(tmp_path.glob("*/history.json"))) == 1
