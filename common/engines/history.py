@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from ignite.engine import Engine, Events
 
@@ -38,7 +39,8 @@ class History:
             self.terms = {name: values[:done] for name, values in kept["terms"].items()}
 
     def _add(self, engine: Engine) -> None:
-        for name, value in engine.state.output.items():
+        state: Any = engine.state
+        for name, value in state.output.items():
             self._sums.setdefault(name, []).append(value)
 
     def _write(self, engine: Engine) -> None:

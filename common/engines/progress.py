@@ -1,5 +1,7 @@
 """A progress bar over a whole training."""
 
+from typing import Any
+
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
@@ -20,14 +22,14 @@ class Progress:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: Engine) -> None:
-        total = engine.state.max_epochs * engine.state.epoch_length
-        self._bar = tqdm(total=total, initial=engine.state.iteration, unit="batch", desc="training")
+        state: Any = engine.state
+        total = state.max_epochs * state.epoch_length
+        self._bar = tqdm(total=total, initial=state.iteration, unit="batch", desc="training")
 
     def _advance(self, engine: Engine) -> None:
-        self._bar.set_postfix(
-            epoch=engine.state.epoch, loss=f"{engine.state.output['loss']:.3f}", refresh=False
-        )
-        self._bar.update(engine.state.iteration - self._bar.n)
+        state: Any = engine.state
+        self._bar.set_postfix(epoch=state.epoch, loss=f"{state.output['loss']:.3f}", refresh=False)
+        self._bar.update(state.iteration - self._bar.n)
 
     def _end(self, _: Engine) -> None:
         self._bar.close()

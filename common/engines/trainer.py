@@ -49,6 +49,8 @@ class ContrastiveTrainer(Trainer):
         non_blocking: copies from pinned memory overlap with work on the GPU.
     """
 
+    scaler: torch.amp.GradScaler  # type: ignore[assignment]  # MONAI names the CUDA-only class
+
     def __init__(
         self,
         device: str | torch.device,
@@ -99,15 +101,15 @@ class ContrastiveTrainer(Trainer):
         super(Trainer, self).run()
 
     def _iteration(self, engine: Engine, batchdata: Mapping[str, Any]) -> dict[str, float]:
+        state: Any = engine.state
         self.network.train()
-        batch = self.prepare_batch(batchdata, engine.state.device, engine.non_blocking)
-        position = (engine.state.iteration - 1) % engine.state.epoch_length
+        batch = self.prepare_batch(batchdata, state.device, self.non_blocking)
+        position = (state.iteration - 1) % state.epoch_length
         first = position % self.accumulation == 0
-        last = position + 1 == engine.state.epoch_length
+        last = position + 1 == state.epoch_length
         full = (position + 1) % self.accumulation == 0
-        group = self.accumulation
-        if position >= engine.state.epoch_length - engine.state.epoch_length % self.accumulation:
-            group = engine.state.epoch_length % self.accumulation
+        left_over = state.epoch_length % self.accumulation
+        group = left_over if position >= state.epoch_length - left_over else self.accumulation
         waiting = dict.fromkeys(self.optimizers)  # phases whose gradients no step has used yet
         if first:
             for name in waiting:
@@ -132,7 +134,7 @@ class ContrastiveTrainer(Trainer):
         require(
             not bad,
             f"ContrastiveTrainer: every loss must be finite, got {bad} at iteration "
-            f"{engine.state.iteration}. Lower the learning rates, or check the images.",
+            f"{state.iteration}. Lower the learning rates, or check the images.",
         )
         return dict(zip(names, values))
 
