@@ -1,0 +1,253 @@
+"""What every folder in bundles/ promises, without training anything."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from pydoc import locate
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ComponentLocator, ConfigParser, ConfigWorkflow, verify_net_in_out
+from monai.networks.utils import copy_model_state
+
+import common
+from common.config import unknown_keys
+from tests.commands import BUNDLES, ROOT
+
+FILES = ("metadata.json", "train.json", "evaluate.json", "inference.json", "multi_gpu_train.json")
+OTHERS = ("LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt")
+REQUIRED = {
+    "schema": str,
+    "version": str,
+    "changelog": dict,
+    "monai_version": str,
+    "pytorch_version": str,
+    "numpy_version": str,
+    "required_packages_version": dict,
+    "name": str,
+    "task": str,
+    "description": str,
+    "authors": str,
+    "copyright": str,
+    "data_source": str,
+    "data_type": str,
+    "intended_use": str,
+    "references": list,
+    "network_data_format": dict,
+}
+TENSOR = {
+    "type": str,
+    "format": str,
+    "num_channels": int,
+    "spatial_shape": list,
+    "dtype": str,
+    "value_range": list,
+    "is_patch_data": bool,
+    "channel_def": dict,
+}
+NOT_A_DIAL = {
+    *("_desc_", "imports", "bundle", "bundle_root", "dataset_dir", "output_dir", "ckpt_dir"),
+    *("strategy", "run_dir", "device", "sources", "initialize", "run"),
+}
+SEMANTIC = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+LARGEST = 25 * 2**20
+
+pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def config(bundle: Path, name: str) -> dict[str, Any]:
+    return dict(read(bundle / "configs" / f"{name}.json"))
+
+
+def overlays(bundle: Path) -> list[Path]:
+    standing_alone = ("train.json", "inference.json", "metadata.json")
+    return [p for p in sorted((bundle / "configs").glob("*.json")) if p.name not in standing_alone]
+
+
+def walk(content: Any) -> Iterator[tuple[str, Any]]:
+    """(key, value) of every dict, at any depth."""
+    if isinstance(content, dict):
+        yield from content.items()
+    for value in content.values() if isinstance(content, dict) else content:
+        if isinstance(value, dict | list):
+            yield from walk(value)
+
+
+def texts(content: Any) -> Iterator[str]:
+    """Every string, at any depth."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict | list):
+        for value in content.values() if isinstance(content, dict) else content:
+            yield from texts(value)
+
+
+def test_the_files_are_there(bundle: Path) -> None:
+    wanted = [bundle / "configs" / name for name in FILES] + [bundle / name for name in OTHERS]
+    missing = [str(path.relative_to(bundle)) for path in wanted if not path.is_file()]
+    assert missing == []
+    assert all(path.stat().st_size for path in wanted)
+
+
+def test_a_bundle_holds_no_python_and_no_large_file(bundle: Path) -> None:
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    assert [path for path in files if path.suffix == ".py"] == []
+    assert [path for path in files if path.stat().st_size > LARGEST] == []
+
+
+def test_the_name_is_that_of_the_folder_everywhere(bundle: Path) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+){1,4}", bundle.name)
+    for name in ("train", "inference"):
+        assert config(bundle, name)["bundle"] == bundle.name
+    assert f"bundles/{bundle.name}/docs/README.md" in (ROOT / "README.md").read_text()
+
+
+def test_the_metadata_is_complete(bundle: Path) -> None:
+    metadata = config(bundle, "metadata")
+    wrong = [key for key, kind in REQUIRED.items() if not isinstance(metadata.get(key), kind)]
+    assert wrong == []
+    assert [key for key in REQUIRED if not metadata[key]] == []
+    assert metadata["schema"].endswith("meta_schema_20240725.json")
+    assert "optional_packages_version" not in metadata
+
+
+def test_the_version_is_semantic_and_in_the_changelog(bundle: Path) -> None:
+    metadata = config(bundle, "metadata")
+    assert re.fullmatch(SEMANTIC, metadata["version"])
+    assert metadata["version"] in metadata["changelog"]
+    for key in ("monai_version", "pytorch_version", "numpy_version"):
+        assert re.fullmatch(SEMANTIC, metadata[key])
+    assert metadata["required_packages_version"]["monai-contrastive-bundles"] == common.__version__
+
+
+def test_the_first_input_is_image_and_the_first_output_pred(bundle: Path) -> None:
+    formats = config(bundle, "metadata")["network_data_format"]
+    assert next(iter(formats["inputs"])) == "image"
+    assert next(iter(formats["outputs"])) == "pred"
+    for tensor in [*formats["inputs"].values(), *formats["outputs"].values()]:
+        wrong = [key for key, kind in TENSOR.items() if not isinstance(tensor.get(key), kind)]
+        assert wrong == []
+        assert len(tensor["channel_def"]) == tensor["num_channels"]
+        assert all(isinstance(size, int | str) for size in tensor["spatial_shape"])
+        assert all(isinstance(value, int | float) for value in tensor["value_range"])
+
+
+def test_the_network_has_the_inputs_and_outputs_of_the_metadata(bundle: Path) -> None:
+    folder = bundle / "configs"
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(folder / "metadata.json"),
+        config_file=str(folder / "inference.json"),
+        device="cpu",
+        n=4,
+        p=4,
+        any=64,
+    )
+    parser = ConfigParser(config(bundle, "inference"))
+    classes = config(bundle, "metadata")["network_data_format"]["outputs"]["pred"]["channel_def"]
+    assert list(classes.values()) == parser.get_parsed_content("classes")
+
+
+@pytest.mark.parametrize("name", ["train", "inference"])
+def test_every_dial_has_a_source_and_every_source_a_dial(bundle: Path, name: str) -> None:
+    content = config(bundle, name)
+
+    def is_dial(value: Any) -> bool:
+        values = value if isinstance(value, list) else [value]
+        return not any(isinstance(v, dict) or str(v).startswith(("$", "@")) for v in values)
+
+    dials = {key for key, value in content.items() if key not in NOT_A_DIAL and is_dial(value)}
+    assert len(dials) >= 3
+    assert dials == set(content["sources"])
+    assert all(str(source).strip() for source in content["sources"].values())
+
+
+def test_every_key_of_an_overlay_is_known(bundle: Path) -> None:
+    names = overlays(bundle)
+    assert {"evaluate.json", "multi_gpu_train.json"} < {path.name for path in names}
+    train = ("train", config(bundle, "train"))
+    for path in names:
+        assert unknown_keys([train, (path.name, read(path))]) == []
+
+
+def test_an_overlay_that_changes_the_run_names_its_strategy(bundle: Path) -> None:
+    rows = [path for path in overlays(bundle) if path.name.startswith(("strategy_", "alpha_"))]
+    names = [read(path).get("strategy") for path in rows]
+    assert None not in names
+    assert len(set(names)) == len(names)
+    assert [p for p in rows if p.name == f"strategy_{read(p)['strategy']}.json"] == [
+        p for p in rows if p.name.startswith("strategy_")
+    ]
+
+
+def test_every_target_resolves_and_ours_through_a_public_door(bundle: Path) -> None:
+    locator = ComponentLocator()
+    targets = {
+        value
+        for path in (bundle / "configs").glob("*.json")
+        for key, value in walk(read(path))
+        if key == "_target_"
+    }
+    assert len(targets) > 10
+    for target in sorted(targets):
+        if "." not in target:
+            assert isinstance(locator.get_component_module_name(target), str), target
+            continue
+        assert locate(target) is not None, target
+        if target.startswith("common."):
+            door, _, name = target.rpartition(".")
+            assert door.count(".") == 1, target
+            assert name in import_module(door).__all__, target
+
+
+@pytest.mark.parametrize("names", ["train", "train+evaluate", "train+multi_gpu_train", "inference"])
+def test_monai_finds_every_property(
+    bundle: Path, names: str, workflow: Callable[..., ConfigWorkflow], tmp_path: Path
+) -> None:
+    parts = workflow(bundle, names, tmp_path, initialize=[])
+    parts.initialize()
+    assert parts.check_properties() == []
+
+
+def test_training_and_inference_build_the_network_of_model_pt(bundle: Path) -> None:
+    networks = [
+        ConfigParser(config(bundle, name)).get_parsed_content("network_def")
+        for name in ("train", "inference")
+    ]
+    trained, deployed = (network.state_dict() for network in networks)
+    assert {k: v.shape for k, v in trained.items()} == {k: v.shape for k, v in deployed.items()}
+    _, updated, unchanged = copy_model_state(networks[1], networks[0])
+    assert len(updated) == len(trained)
+    assert list(unchanged) == []
+    loaded = networks[1].state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in trained.items())
+
+
+def test_handlers_are_dicts_and_imports_are_not_ours(bundle: Path) -> None:
+    """MONAI Label reads ``_target_`` of each handler; our own code comes by ``_target_`` only."""
+    train, inference = config(bundle, "train"), config(bundle, "inference")
+    for handlers in (train["train"]["handlers"], train["validate"]["handlers"]):
+        assert all(isinstance(handler, dict) for handler in handlers)
+    assert all(isinstance(handler, dict) for handler in inference["handlers"])
+    for line in train["imports"] + inference["imports"]:
+        assert re.fullmatch(r"\$import (os|torch|numpy as np)", line)
+
+
+def test_no_path_is_absolute(bundle: Path) -> None:
+    for path in (bundle / "configs").glob("*.json"):
+        for text in texts(read(path)):
+            assert not text.startswith(("/", "~")), f"{path.name}: {text}"
+            assert not re.search(r"/(home|root|mnt|Users|workspace)/|[A-Z]:\\", text), path.name
+
+
+def test_the_readme_mentions_every_overlay(bundle: Path) -> None:
+    text = (bundle / "docs" / "README.md").read_text()
+    missing = [path.name for path in overlays(bundle) if path.stem not in text]
+    assert missing == []
