@@ -1,0 +1,128 @@
+"""What the pages tell a reader to type: it exists, its options exist, and it runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from common.config import guard
+from data_prep import __main__ as data_prep
+from tests.commands import BUNDLES, ROOT, blocks, commands, module_commands
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "bundles" / "README.md",
+    *(bundle / "docs" / "README.md" for bundle in BUNDLES),
+]
+SHORTER = {  # the demo's words, and what the test types in their place
+    "--target demo/data": "--target demo/data --patients 12 --slices 4",
+    "--epochs 20 --snapshot_interval 5": "--epochs 1 --snapshot_interval 1 --batch_size 8",
+}
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=name)
+
+
+def folder_of(page: Path, words: list[str]) -> Path:
+    """Where a bundle's command is typed: the repository, unless its files are the bundle's."""
+    from_root = any("bundles/" in word for word in words)
+    return page.parents[1] if page.parent.name == "docs" and not from_root else ROOT
+
+
+@every_page
+def test_a_page_shows_commands_and_every_module_in_them_exists(page: Path) -> None:
+    shown = module_commands(page)
+    assert commands(page)
+    assert [words[0] for words in shown if find_spec(words[0]) is None] == []
+
+
+@every_page
+def test_every_key_and_file_of_a_bundle_command_exists(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # guard sets another
+    for words in module_commands(page):
+        if "monai.bundle" not in words or "NAME" in " ".join(words):
+            continue
+        run = words[words.index("monai.bundle") + 1 :]
+        monkeypatch.chdir(folder_of(page, run))
+        guard(run)
+        for path in re.findall(r"[\w./]+\.json", " ".join(run)):
+            assert Path(path).is_file() or "configs/" not in path, f"{name(page)}: {path}"
+
+
+@every_page
+def test_every_data_prep_command_parses(page: Path) -> None:
+    for words in module_commands(page):
+        if words[0] == "data_prep" and not words[1].startswith(("<", "SOURCE")):
+            options = data_prep._parser().parse_args(words[1:])
+            assert options.target is not None
+
+
+@every_page
+def test_every_make_verb_exists(page: Path) -> None:
+    verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    assert {"setup", "demo", "test", "bundle-check"} <= verbs
+    used = {words[1] for words in commands(page) if words[0] == "make"}
+    assert used <= verbs
+
+
+@every_page
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    local = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@every_page
+def test_every_path_in_a_table_exists(page: Path) -> None:
+    cells = re.findall(
+        r"`((?:common|data_prep|bundles|tests|benchmarks)/[\w./]+)`", page.read_text()
+    )
+    assert [cell for cell in cells if not (ROOT / cell).exists()] == []
+
+
+def test_the_readme_shows_the_demo_with_and_without_make() -> None:
+    text = "\n".join(blocks(ROOT / "README.md"))
+    assert "make demo" in text
+    assert "sh demo.sh" in text
+    assert "sh demo.sh" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.slow
+def test_the_demo_runs_to_its_report_and_predictions(tmp_path: Path) -> None:
+    script = (ROOT / "demo.sh").read_text()
+    for long, short in SHORTER.items():
+        assert script.count(long) == 1
+        script = script.replace(long, short)
+    (tmp_path / "demo.sh").write_text(script)
+    shutil.copytree(ROOT / "bundles", tmp_path / "bundles")
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        ["sh", "demo.sh"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 10_000
+    rows = (tmp_path / "demo" / "predictions" / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 1 + 12 * 4
+    assert done.stdout.splitlines()[-1] == "predictions: demo/predictions/predictions.csv"
+    assert "report.html" in done.stdout
