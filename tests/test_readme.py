@@ -39,9 +39,9 @@ def folder_of(page: Path, words: list[str]) -> Path:
 
 
 @every_page
-def test_a_page_shows_commands_and_every_module_in_them_exists(page: Path) -> None:
+def test_every_module_in_a_command_exists(page: Path) -> None:
     shown = module_commands(page)
-    assert commands(page)
+    assert commands(page) or page.parent.name == "bundles"
     assert [words[0] for words in shown if find_spec(words[0]) is None] == []
 
 
@@ -72,8 +72,8 @@ def test_every_data_prep_command_parses(page: Path) -> None:
 def test_every_make_verb_exists(page: Path) -> None:
     verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     assert {"setup", "demo", "test", "bundle-check"} <= verbs
-    used = {words[1] for words in commands(page) if words[0] == "make"}
-    assert used <= verbs
+    used = re.findall(r"(?:^|`|\*\*) *make ([a-z-]+)", page.read_text(), flags=re.M)
+    assert set(used) <= verbs
 
 
 @every_page
