@@ -163,10 +163,10 @@ def page(result: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "**Saturated: this proves nothing about transformations.** Pixels and an untrained encoder",
-        "already separate the classes, so little is left for a strategy to show, and the order here",
-        "is that of a few epochs on a fraction of the films. The comparison that can tell strategies",
-        "apart is that of inserted lesions.",
+        "**Saturated: this proves nothing about transformations.** Pixels and an untrained",
+        "encoder already separate the classes, so little is left for a strategy to show, and the",
+        "order here is that of a few epochs on a fraction of the films. The comparison that can",
+        "tell strategies apart is that of inserted lesions.",
         "",
         f"Predictions of {STRATEGIES[-1]} (`inference.json`); the films are adults of other",
         "hospitals, far from what the model was trained on, and only show that they are read:",
