@@ -17,6 +17,7 @@ from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
 from common.checks import require
+from common.networks.memory_format import use_channels_last
 
 __all__ = ["ConvEncoder"]
 
@@ -60,8 +61,7 @@ class ConvEncoder(nn.Module):
                     )
                 )
         self.blocks = nn.Sequential(*layers)
-        if spatial_dims == 2:
-            self.to(memory_format=torch.channels_last)  # see the class
+        use_channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the representation ``h (B, channels[-1])`` of ``x (B, in_channels, *spatial)``."""

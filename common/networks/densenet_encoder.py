@@ -1,8 +1,9 @@
 """DenseNet121 (Huang et al. 2017) as an encoder, the paper's choice for chest X-rays."""
 
-import torch
 from monai.networks.nets import DenseNet121
 from torch import Tensor, nn
+
+from common.networks.memory_format import use_channels_last
 
 __all__ = ["DenseNetEncoder"]
 
@@ -26,8 +27,7 @@ class DenseNetEncoder(nn.Module):
         super().__init__()
         self.network = DenseNet121(spatial_dims, in_channels, out_channels=1)
         self.network.class_layers.out = nn.Identity()
-        if spatial_dims == 2:
-            self.to(memory_format=torch.channels_last)  # see the class
+        use_channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features ``h (B, 1024)`` of ``x (B, in_channels, *spatial)``."""

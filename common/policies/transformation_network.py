@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from monai.networks.blocks import Convolution
 from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
 from common.checks import require
+from common.networks.memory_format import use_channels_last
 
 __all__ = ["TransformationNetwork"]
 
@@ -66,8 +66,7 @@ class TransformationNetwork(nn.Module):
         self.blocks = nn.Sequential(*layers)
         self.pool = Pool["ADAPTIVEAVG", spatial_dims](grid)
         self.head = nn.Linear(channels[-1] * grid**spatial_dims, n_parameters)
-        if spatial_dims == 2:
-            self.to(memory_format=torch.channels_last)  # see the class
+        use_channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``lam (B, n_parameters)`` in (0, 1) for ``x (B, in_channels, *spatial)``."""
