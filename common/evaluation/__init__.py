@@ -6,7 +6,7 @@
 - `audit_transforms`: spread of lambda over images, histogram, share of lesions kept, gallery.
 - `LinearEvaluation`: all of it for one training run; writes ``evaluation.json`` and ``model.pt``.
 - `ProbeAUC`: the linear probe as an Ignite metric, for validation while training.
-- `LoadModel`: the inference handler that loads ``model.pt``.
+- `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
 - `SavePredictions`: the inference handler that writes ``predictions.csv`` and ``embeddings.npz``.
 """
 
@@ -15,7 +15,7 @@ from common.evaluation.embedding import Embedded, embed
 from common.evaluation.interval import patient_interval
 from common.evaluation.linear_evaluation import LinearEvaluation
 from common.evaluation.linear_probe import ProbeAUC, linear_probe
-from common.evaluation.model_file import LoadModel
+from common.evaluation.model_file import LoadModel, SaveModel
 from common.evaluation.predictions import SavePredictions
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "LinearEvaluation",
     "LoadModel",
     "ProbeAUC",
+    "SaveModel",
     "SavePredictions",
     "audit_transforms",
     "embed",

@@ -6,6 +6,8 @@ the deployable ``model.pt``: the last encoder with the linear head fitted on all
 """
 
 import json
+import logging
+import math
 import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -17,7 +19,6 @@ import numpy as np
 import torch
 from monai.networks.layers.factories import Pool
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from common.checks import InputError, require
 from common.evaluation.audit import audit_transforms
@@ -31,6 +32,7 @@ from common.networks import ImageClassifier
 
 __all__ = ["LinearEvaluation"]
 
+_LOG = logging.getLogger(__name__)
 _LEVEL = 0.95
 _METHOD = "bootstrap of the mean AUC over the three folds, patients drawn with replacement"
 
@@ -102,6 +104,11 @@ class LinearEvaluation:
         text = json.dumps(result, indent=1, allow_nan=False)
         (self.run_dir / "evaluation.json").write_text(text + "\n")
         self._deploy(classifier, seen)
+        low, high = result["interval"]["low"], result["interval"]["high"]
+        _LOG.info(
+            f"{self.about['strategy']}, seed {self.about['seed']}: AUC {probe.mean:.3f} "
+            f"(95 % interval over patients {low:.3f} to {high:.3f}), written to {self.run_dir}"
+        )
         return result
 
     def _snapshots(self) -> list[tuple[int, Path]]:
@@ -115,7 +122,13 @@ class LinearEvaluation:
             f"{self.run_dir}: holds no snapshot network_epoch=<n>.pt. Run train.json with the same "
             "strategy, seed and output_dir first.",
         )
-        return sorted(found.items())
+        last = self._last_epoch()
+        return sorted((epoch, path) for epoch, path in found.items() if epoch <= last)
+
+    def _last_epoch(self) -> float:
+        """Epoch the training ended at; later snapshots are left over from a longer one."""
+        history = self.run_dir / "history.json"
+        return json.loads(history.read_text())["epoch"][-1] if history.is_file() else math.inf
 
     def _load(self, path: Path) -> None:
         try:
@@ -137,9 +150,7 @@ class LinearEvaluation:
                 untrained.encode(x)
                 pixels.append(_small(x))
         seen = embed(untrained, self.batches, self.device)
-        raw = np.concatenate(pixels)
-        reduced = PCA(min(100, *raw.shape), random_state=0).fit_transform(raw)
-        baselines = {"pixels": reduced, "untrained": seen.h}
+        baselines = {"pixels": np.concatenate(pixels), "untrained": seen.h}
         probes = {
             name: linear_probe(features, seen.label, seen.fold)
             for name, features in baselines.items()

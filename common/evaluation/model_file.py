@@ -11,7 +11,7 @@ from torch import nn
 
 from common.checks import InputError, require
 
-__all__ = ["LoadModel", "save_model"]
+__all__ = ["LoadModel", "SaveModel", "save_model"]
 
 
 def save_model(path: Path, network: nn.Module, about: Mapping[str, Any]) -> None:
@@ -28,6 +28,28 @@ def save_model(path: Path, network: nn.Module, about: Mapping[str, Any]) -> None
     partial.replace(path)
     partial.write_text(json.dumps(dict(about), indent=1) + "\n")
     partial.replace(path.with_suffix(".json"))
+
+
+class SaveModel:
+    """A handler that writes ``models/model.pt`` with `save_model` when training is done.
+
+    Args:
+        path: ``models/model.pt``.
+        network: the deployable network.
+        about: "bundle", "settings" and whatever else is worth knowing, for ``model.json``.
+    """
+
+    def __init__(self, path: str | Path, network: nn.Module, about: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.network = network
+        self.about = dict(about)
+
+    def attach(self, engine: Engine) -> None:
+        """Listen to `engine`."""
+        engine.add_event_handler(Events.COMPLETED, self._save)
+
+    def _save(self, _: Engine) -> None:
+        save_model(self.path, self.network, self.about)
 
 
 class LoadModel:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.checks import InputError
+from common.report.groups import group_runs
+from common.report.load import load_runs
 from common.report.page import build_report, find_runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report and print its path.
+    """Write the report, print the AUC of each strategy and the path.
 
     Args:
         arguments: the command line after the program's name; this process's unless given.
@@ -31,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         runs = [run for folder in options.runs for run in find_runs(folder)]
-        print(build_report(runs, options.output, options.title))
+        report = build_report(runs, options.output, options.title)
+        for group in group_runs(load_runs(runs)):
+            print(f"{group.name}: AUC {group.auc:.3f} ({group.interval_words})")
+        print(f"report: {report}")
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
