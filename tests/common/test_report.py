@@ -285,7 +285,12 @@ def test_the_command_line_takes_runs_or_a_folder_of_runs(
     one, both = tmp_path / "one.html", tmp_path / "both.html"
     assert main([str(run), "--output", str(one), "--title", "Only one"]) == 0
     assert main([str(tmp_path / "runs"), "--output", str(both)]) == 0
-    assert capsys.readouterr().out.split() == [str(one), str(both)]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("report:")] == [
+        f"report: {one}",
+        f"report: {both}",
+    ]
+    assert sum("AUC 0." in line for line in lines) == 3
     assert "Only one" in Words(one).text
     assert "random transformations" not in Words(one).text
     assert "random transformations" in Words(both).text
