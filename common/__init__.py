@@ -11,7 +11,7 @@
 Rooms, each with one door (its ``__init__``); an arrow means "may import":
 
 - `common.checks`: nothing of ours
-- `common.distributed` → checks
+- `common.distributed`, `common.files` → checks
 - `common.data` → checks
 - `common.transforms` → checks
 - `common.networks` → checks

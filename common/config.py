@@ -5,6 +5,7 @@ MONAI accepts an override or overlay key that exists nowhere without a word (``-
 section therefore starts with `guard`.
 """
 
+import errno
 import json
 import re
 import sys
@@ -109,6 +110,9 @@ def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackT
     while cause is not None:
         if isinstance(cause, InputError):
             print(f"error: {cause}", file=sys.stderr)
+            return
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            print("error: the disk is full. Free some space and resume.", file=sys.stderr)
             return
         cause = cause.__cause__ or cause.__context__
     sys.__excepthook__(kind, error, trace)

@@ -15,6 +15,7 @@ from ignite.engine import Events
 from common.checks import InputError, require
 from common.distributed import rank
 from common.engines.trainer import ContrastiveTrainer
+from common.files import replacing
 
 __all__ = ["Checkpoint"]
 
@@ -61,10 +62,8 @@ class Checkpoint:
         state["engine"] = {"epoch": epoch, "iteration": engine.state.iteration}
         state["scaler"] = engine.scaler.state_dict()
         state["bundle"] = self.bundle
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.path)
+        with replacing(self.path) as partial:
+            torch.save(state, partial)
 
     def _restore(self, engine: ContrastiveTrainer) -> None:
         if not self.resume or not self.path.is_file():

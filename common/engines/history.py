@@ -8,6 +8,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from common.distributed import rank
+from common.files import replacing
 
 __all__ = ["History"]
 
@@ -51,6 +52,6 @@ class History:
             self.terms.setdefault(name, []).append(math.fsum(values) / len(values))
         self._sums = {}
         if rank() == 0:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"epoch": self.epochs, "terms": self.terms}, indent=1)
-            self.path.write_text(text + "\n")
+            with replacing(self.path) as partial:
+                partial.write_text(text + "\n")

@@ -27,6 +27,7 @@ from common.evaluation.interval import patient_interval
 from common.evaluation.linear_probe import Probe, fit_head, linear_probe
 from common.evaluation.model_file import save_model
 from common.evaluation.provenance import versions
+from common.files import replacing
 from common.methods import Method
 from common.networks import ImageClassifier
 
@@ -93,16 +94,12 @@ class LinearEvaluation:
             self.device,
         )
         result = self._result(seen, probe, epochs, baselines, summary)
-        np.savez_compressed(self.run_dir / "gallery.npz", **gallery)  # type: ignore[arg-type]
-        np.savez_compressed(
-            self.run_dir / "scores.npz",
-            label=seen.label,
-            fold=seen.fold,
-            patient=seen.patient,
-            score=probe.scores,
-        )
+        self._arrays("gallery.npz", gallery)
+        columns = {"label": seen.label, "fold": seen.fold, "patient": seen.patient}
+        self._arrays("scores.npz", {**columns, "score": probe.scores})
         text = json.dumps(result, indent=1, allow_nan=False)
-        (self.run_dir / "evaluation.json").write_text(text + "\n")
+        with replacing(self.run_dir / "evaluation.json") as partial:
+            partial.write_text(text + "\n")
         self._deploy(classifier, seen)
         low, high = result["interval"]["low"], result["interval"]["high"]
         _LOG.info(
@@ -110,6 +107,10 @@ class LinearEvaluation:
             f"(95 % interval over patients {low:.3f} to {high:.3f}), written to {self.run_dir}"
         )
         return result
+
+    def _arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        with replacing(self.run_dir / name) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     def _snapshots(self) -> list[tuple[int, Path]]:
         found = {}

@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from common.checks import InputError, require
+from common.files import replacing
 
 __all__ = ["LoadModel", "SaveModel", "save_model"]
 
@@ -22,12 +23,10 @@ def save_model(path: Path, network: nn.Module, about: Mapping[str, Any]) -> None
         network: the deployable network.
         about: "bundle", "settings" and whatever else is worth knowing of its training.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(network.state_dict(), partial)
-    partial.replace(path)
-    partial.write_text(json.dumps(dict(about), indent=1) + "\n")
-    partial.replace(path.with_suffix(".json"))
+    with replacing(path) as partial:
+        torch.save(network.state_dict(), partial)
+    with replacing(path.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(dict(about), indent=1) + "\n")
 
 
 class SaveModel:

@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from common.checks import require
+from common.files import replacing
 from common.networks import ImageClassifier
 
 __all__ = ["SavePredictions"]
@@ -92,20 +93,18 @@ class SavePredictions:
         )
 
     def _embeddings(self) -> None:
-        partial = self.output_dir / "embeddings.npz.partial"
-        with partial.open("wb") as file:
+        path = self.output_dir / "embeddings.npz"
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez_compressed(
                 file,
                 h=torch.cat(self._h).numpy(),
                 name=np.array(self._names),
                 slice=np.array(self._slices),
             )
-        partial.replace(self.output_dir / "embeddings.npz")
 
     def _csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        partial = self.output_dir / (name + ".partial")
-        with partial.open("w", newline="") as file:
+        path = self.output_dir / name
+        with replacing(path) as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)
-        partial.replace(self.output_dir / name)

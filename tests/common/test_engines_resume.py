@@ -148,7 +148,7 @@ def test_an_interrupted_save_leaves_the_previous_checkpoint(
 
     with monkeypatch.context() as context:
         context.setattr(torch, "save", disk_full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(InputError, match="No space left"):
             train(tmp_path, max_epochs=2, resume=True)
     assert_same(first, train(tmp_path, max_epochs=1, resume=True))
 
