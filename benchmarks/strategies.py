@@ -65,7 +65,9 @@ def train_and_evaluate(
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         **settings,
     }
-    for extra in ([], [str(configs / "evaluate.json")]):
+    trained = (run_dir / f"network_epoch={settings.get('epochs')}.pt").is_file()
+    evaluate = [str(configs / "evaluate.json")]
+    for extra in [evaluate] if trained else [[], evaluate]:
         override = {**common, "run": ["$@evaluation.run()"]} if extra else common
         workflow = ConfigWorkflow(
             config_file=files + extra, workflow_type="train", logging_file=False, **override
