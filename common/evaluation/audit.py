@@ -4,6 +4,7 @@ The paper shows this for two images (Ruppli et al. 2022, Fig. 3); here it is cou
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def _picture(
         "image": _plane(x[index]),
         "transformed": _plane(x_m[index]),
         "lam": lam[index].float().cpu().numpy(),
-        "name": str(names[index]),
+        "name": Path(str(names[index])).name,
     }
     if mask is not None and moved is not None:
         picture |= {"mask": _plane(mask[index]), "transformed_mask": _plane(moved[index])}
