@@ -85,7 +85,7 @@ def _picture(
         "image": _plane(x[index]),
         "transformed": _plane(x_m[index]),
         "lam": lam[index].float().cpu().numpy(),
-        "name": Path(str(names[index])).name,
+        "name": "/".join(Path(str(names[index])).parts[-2:]),
     }
     if mask is not None and moved is not None:
         picture |= {"mask": _plane(mask[index]), "transformed_mask": _plane(moved[index])}
