@@ -7,7 +7,7 @@ With s_ij the cosine, over the temperature, of transformed image i and untransfo
 (Ruppli et al., Optimizing transformations for contrastive learning in a differentiable framework,
 2022, Eq. 2.) The positive is not in the denominator, so the loss may be negative.
 
-Differs from the paper: rows are L2-normalised (the paper prints ``x^T x' / tau`` without; the author's
+Differs from the paper: rows are L2-normalised (it prints ``x^T x' / tau`` without; the author's
 later code normalises), and the mean over images is taken, not the sum.
 Differs from the author's later public code: that one also exchanges the two roles, and adds the
 images of the anchor's own view to the denominator; here one direction, other view only, as printed.
