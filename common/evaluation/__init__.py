@@ -7,15 +7,19 @@
 - `LinearEvaluation`: all of it for one training run; writes ``evaluation.json`` and ``model.pt``.
 - `ProbeAUC`: the linear probe as an Ignite metric, for validation while training.
 - `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
+- `openbhb_score`, `age_mae`, `site_balanced_accuracy`: the OpenBHB challenge, as its code does it.
+- `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
 - `SavePredictions`: the inference handler that writes ``predictions.csv`` and ``embeddings.npz``.
 """
 
 from common.evaluation.audit import audit_transforms
+from common.evaluation.challenge import age_mae, openbhb_score, site_balanced_accuracy
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.interval import patient_interval
 from common.evaluation.linear_evaluation import LinearEvaluation
 from common.evaluation.linear_probe import ProbeAUC, linear_probe
 from common.evaluation.model_file import LoadModel, SaveModel
+from common.evaluation.pair_distances import pair_distances
 from common.evaluation.predictions import SavePredictions
 
 __all__ = [
@@ -25,8 +29,12 @@ __all__ = [
     "ProbeAUC",
     "SaveModel",
     "SavePredictions",
+    "age_mae",
     "audit_transforms",
     "embed",
     "linear_probe",
+    "openbhb_score",
+    "pair_distances",
     "patient_interval",
+    "site_balanced_accuracy",
 ]

@@ -1,4 +1,6 @@
-"""Area under the curve, linear evaluation and patient bootstrap, written out as loops."""
+"""What `common.evaluation` computes, written out as loops."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,3 +54,44 @@ def patient_bootstrap(
         if len(found) == len(set(fold.tolist())):
             means.append(sum(found) / len(found))
     return means
+
+
+def best_of_five_folds(features: Array, target: Array, models: list[Any], folds: Any) -> Any:
+    """The first model with the best mean score over the folds, fitted on all rows."""
+    means = []
+    for model, score in models:
+        found = []
+        for held_out in folds:
+            seen = np.setdiff1d(np.arange(len(target)), held_out)
+            predicted = model.fit(features[seen], target[seen]).predict(features[held_out])
+            found.append(score(target[held_out], predicted))
+        means.append(sum(found) / len(found))
+    return models[int(np.argmax(means))][0].fit(features, target)
+
+
+def r2(target: Array, predicted: Array) -> float:
+    """One minus the squared error over that of the mean."""
+    error = sum((t - p) ** 2 for t, p in zip(target, predicted))
+    return float(1 - error / sum((t - np.mean(target)) ** 2 for t in target))
+
+
+def balanced_accuracy(target: Array, predicted: Array) -> float:
+    """Mean over the classes in `target` of the share recognised."""
+    shares = []
+    for value in sorted(set(target.tolist())):
+        hits = [p == t for t, p in zip(target, predicted) if t == value]
+        shares.append(sum(hits) / len(hits))
+    return sum(shares) / len(shares)
+
+
+def distance_groups(z: Array, label: Array, bias: Array) -> dict[str, list[float]]:
+    """Distances of unit rows for all i < j, by whether label and bias agree."""
+    groups: dict[str, list[float]] = {}
+    for i in range(len(z)):
+        for j in range(i + 1, len(z)):
+            name = "positive" if label[i] == label[j] else "negative"
+            name += "_aligned" if bias[i] == bias[j] else "_conflicting"
+            a, b = (row / sum(v * v for v in row) ** 0.5 for row in (z[i], z[j]))
+            distance = sum((u - v) ** 2 for u, v in zip(a, b)) ** 0.5
+            groups.setdefault(name, []).append(distance)
+    return groups
