@@ -3,13 +3,15 @@
 - `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder;
 - `keep_labels`: labels for a fraction of the patients;
 - `image_datalist`: a folder, file or datalist to predict on;
-- `read_image`: PNG, JPEG, TIFF, DICOM or NIfTI to ``(C, *spatial)`` in [0, 1];
+- `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
 - `EmptyMaskd`: an all-zero mask for images without one;
-- `SkipUnreadable`: a dataset that notes broken files and goes on.
+- `SkipUnreadable`: a dataset that notes broken files and goes on;
+- `write_stack`: many images in one ``.npy`` file;
+- `StackDataset` with `as_batch`: whole batches from such files, by memory map.
 
-The last three need torch and MONAI and are imported when first asked for, so that data preparation,
-which needs neither, starts in a fraction of a second.
+What needs torch or MONAI is imported when first asked for, so that data preparation, which needs
+neither, starts in a fraction of a second.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,14 +25,18 @@ from common.data.manifest import (
     seeded_order,
     write_manifest,
 )
+from common.data.stack_file import write_stack
 
 if TYPE_CHECKING:
     from common.data.load import EmptyMaskd, LoadMedicalImaged, SkipUnreadable
+    from common.data.stack import StackDataset, as_batch
 
 __all__ = [
     "EmptyMaskd",
     "LoadMedicalImaged",
     "SkipUnreadable",
+    "StackDataset",
+    "as_batch",
     "image_datalist",
     "keep_labels",
     "load_datalist",
@@ -38,11 +44,16 @@ __all__ = [
     "read_manifest",
     "seeded_order",
     "write_manifest",
+    "write_stack",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs MONAI on first use."""
+    """Import what needs torch or MONAI on first use."""
+    if name in ("StackDataset", "as_batch"):
+        from common.data import stack
+
+        return getattr(stack, name)
     if name in ("EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"):
         from common.data import load
 

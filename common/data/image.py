@@ -13,11 +13,11 @@ from common.data.picture import read_picture
 __all__ = ["is_image", "is_volume", "read_image"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-VOLUMES = (".nii", ".nii.gz")
+VOLUMES = (".nii", ".nii.gz", ".npy")
 
 
 def is_volume(path: str | Path) -> bool:
-    """Whether the name is that of a NIfTI file."""
+    """Whether the name is that of a NIfTI or NumPy file."""
     return Path(path).name.lower().endswith(VOLUMES)
 
 
@@ -33,14 +33,14 @@ def is_image(path: str | Path) -> bool:
 
 
 def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[np.float32]:
-    """Read a PNG, JPEG, TIFF, DICOM or NIfTI file.
+    """Read a PNG, JPEG, TIFF, DICOM or NIfTI file, or a volume saved by NumPy (``.npy``).
 
     Args:
         path: the file; ``.dcm`` or a file with the DICOM mark is DICOM whatever its name.
-        slice_index: for NIfTI, one axial slice, counted from the feet; None gives the volume.
+        slice_index: for a volume, one axial slice, counted from the feet; None gives the volume.
 
     Returns:
-        (1, H, W), or (1, X, Y, Z) for a NIfTI volume; float32 in [0, 1].
+        (1, H, W), or (1, X, Y, Z) for a volume; float32 in [0, 1].
 
     Raises:
         InputError: one line that names the file, never a field of a DICOM header.
@@ -59,6 +59,6 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
     if not Path(path).is_file():
         raise InputError(f"{path}: must exist, got no such file. Check the path.")
     raise InputError(
-        f"{Path(path).name}: must be PNG, JPEG, TIFF, DICOM or NIfTI, got another type. "
+        f"{Path(path).name}: must be PNG, JPEG, TIFF, DICOM, NIfTI or .npy, got another type. "
         "Convert it or leave it out."
     )

@@ -5,6 +5,10 @@ path or list of them (channels), "label": int, "patient": str, ...}`` with ``age
 ``mask`` where they exist and ``fold`` 0, 1 or 2 for the three hold-out test sets; and ``source``,
 ``licence``, ``arguments``, ``versions``, ``counts``, ``sha256`` (file to digest) and ``skipped``
 (``{"file", "reason"}``). `monai.data.load_decathlon_datalist` reads it too.
+
+Images in a stack (a ``.npy`` file of rows) have the row's ``index``; the manifest's own ``mask``
+then names the voxels of a row, and ``classes`` the values of ``label`` (a list) or of several
+columns (lists by column).
 """
 
 import hashlib
@@ -14,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import InputError, require
+from common.data.stack_file import check_stacks
 
 __all__ = [
     "PARTS",
@@ -60,7 +65,7 @@ def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
 
     Raises:
         InputError: no manifest, not JSON, a missing key, an image listed twice, a patient in two
-            parts, or a listed file that does not exist.
+            parts, a listed file that does not exist, or an index outside its stack.
     """
     path = Path(dataset_dir) / MANIFEST
     try:
@@ -77,6 +82,7 @@ def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
     require(not missing, f"{path}: must hold {', '.join(missing)}, got no such key. {CURE}")
     check_entries(manifest, str(path))
     _check_files(manifest, Path(dataset_dir))
+    check_stacks(manifest, Path(dataset_dir), str(path))
     return dict(manifest)
 
 
@@ -87,7 +93,7 @@ def check_entries(manifest: dict[str, Any], name: str) -> None:
         manifest: as described above.
         name: what the error calls it.
     """
-    seen_images: set[str] = set()
+    seen_images: set[tuple[str, Any]] = set()
     part_of_patient: dict[str, str] = {}
     for part in PARTS:
         for entry in manifest[part]:
@@ -96,12 +102,13 @@ def check_entries(manifest: dict[str, Any], name: str) -> None:
                     key in entry, f"{name}: every {part} entry must hold {key}, got {entry}. {CURE}"
                 )
             for image in _paths(entry, ("image",)):
+                row = entry.get("index")
                 require(
-                    image not in seen_images,
-                    f"{name}: every image must be listed once, got {image} twice. "
-                    "Remove one of them.",
+                    (image, row) not in seen_images,
+                    f"{name}: every image must be listed once, got {image} twice"
+                    f"{'' if row is None else f' (row {row})'}. Remove one of them.",
                 )
-                seen_images.add(image)
+                seen_images.add((image, row))
             patient = str(entry["patient"])
             other = part_of_patient.setdefault(patient, part)
             require(

@@ -1,7 +1,8 @@
-"""NIfTI volumes: canonical orientation, one scale, axial slices.
+"""NIfTI and NumPy volumes: canonical orientation, one scale, axial slices.
 
 Axes of a volume are (x, y, z) with x to the patient's right, y to the front and z to the head
-(RAS, NIfTI-1 standard, method 2 and 3 of the orientation fields, as nibabel resolves them).
+(RAS, NIfTI-1 standard, method 2 and 3 of the orientation fields, as nibabel resolves them). A
+``.npy`` file has no orientation: its axes are taken as they are.
 """
 
 import gzip
@@ -33,7 +34,7 @@ def load_voxels(path: str | Path, allow_black: bool = False) -> Voxels:
     """Voxels of a 3D NIfTI file in RAS order, in their stored type where the file has no scaling.
 
     Args:
-        path: ``.nii`` or ``.nii.gz``.
+        path: ``.nii`` or ``.nii.gz``; or ``.npy``, whose leading axes of length 1 are dropped.
         allow_black: accept nothing but zeros, as in a segmentation without a lesion.
 
     Returns:
@@ -43,7 +44,7 @@ def load_voxels(path: str | Path, allow_black: bool = False) -> Voxels:
         InputError: unreadable or truncated, not 3D, NaN or infinite voxels, nothing but zeros.
     """
     path = Path(path)
-    voxels = _canonical(path)
+    voxels = _array(path) if path.name.lower().endswith(".npy") else _canonical(path)
     require(
         voxels.ndim == 3,
         f"{path.name}: must be one 3D volume, got shape {voxels.shape}. "
@@ -111,6 +112,22 @@ def axial_slice(volume: Voxels, index: int) -> Voxels:
 def black_share(volume: Voxels) -> npt.NDArray[np.float64]:
     """Share of pixels <= 0 of each axial slice, (Z,) in [0, 1]."""
     return np.asarray((volume <= 0).mean(axis=(0, 1)))
+
+
+def _array(path: Path) -> Voxels:
+    """The array of a ``.npy`` file without leading axes of length 1, as OpenBHB writes them."""
+    try:
+        voxels = np.asarray(np.load(path, allow_pickle=False))
+    except FileNotFoundError:
+        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"{path.name}: must be a whole .npy file of numbers, got an error "
+            f"({type(error).__name__}). Copy or export it again."
+        ) from None
+    while voxels.ndim > 3 and voxels.shape[0] == 1:
+        voxels = voxels[0]
+    return voxels
 
 
 def _canonical(path: Path) -> Voxels:

@@ -1,0 +1,177 @@
+"""Stacks on disk: many images in one ``.npy`` file, written row by row and read by memory map.
+
+A stack is ``(N, H, W)`` or ``(N, H, W, 3)`` uint8, ``(N, *spatial)`` or ``(N, features)`` float, or
+``(N, voxels)`` float beside the manifest's ``"mask"``: ``volume[mask] = row``.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from common.checks import InputError, require
+from common.files import replacing
+
+__all__ = ["check_stacks", "open_stack", "read_mask", "write_stack"]
+
+Array = npt.NDArray[Any]
+CURE = "Prepare the data again with python -m data_prep."
+
+
+def open_stack(path: str | Path) -> Array:
+    """Map a stack into memory, read-only; nothing is read until rows are asked for.
+
+    Returns:
+        (N, ...), uint8, float16, float32 or float64.
+
+    Raises:
+        InputError: no such file, not a whole ``.npy`` file, no row axis, or another type.
+    """
+    path = Path(path)
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise InputError(f"{path}: must exist, got no such file. {CURE}") from None
+    except (ValueError, OSError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: must be a whole .npy file of numbers, got an error ({reason}). {CURE}"
+        ) from None
+    require(
+        array.ndim >= 2,
+        f"{path}: must hold one row for each image, got shape {array.shape}. {CURE}",
+    )
+    require(
+        array.dtype in (np.uint8, np.float16, np.float32, np.float64),
+        f"{path}: must hold uint8 or floating point numbers, got {array.dtype}. {CURE}",
+    )
+    return array
+
+
+def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
+    """Read the mask of a manifest: bool, the spatial shape of the volumes."""
+    path = Path(path)
+    try:
+        mask = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"{path}: must be a .npy file, got an error ({type(error).__name__}). {CURE}"
+        ) from None
+    require(
+        mask.dtype == np.bool_ and bool(mask.any()),
+        f"{path}: mask must be bool with at least one True, got {mask.dtype}. {CURE}",
+    )
+    return np.asarray(mask, np.bool_)
+
+
+def write_stack(
+    path: str | Path, rows: Iterable[Array], row_shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> int:
+    """Write rows to a ``.npy`` file one after the other; no more than one row is held.
+
+    The rows need not be counted beforehand. The file appears under its name when it is whole, and
+    the same rows give the same bytes.
+
+    Args:
+        path: the file to write.
+        rows: arrays of shape `row_shape`; converted to `dtype` as they are.
+        row_shape: of one row, without the first axis.
+        dtype: of the file, e.g. ``"float16"``.
+
+    Returns:
+        The number of rows; with none, a stack of shape ``(0, *row_shape)`` is written.
+
+    Raises:
+        InputError: a row of another shape, a full disk, or a folder that cannot be written.
+    """
+    kind, count = np.dtype(dtype), 0
+    with replacing(path) as partial, partial.open("wb") as file:
+        _write_header(file, (0, *row_shape), kind)
+        start = file.tell()
+        for row in rows:
+            require(
+                row.shape == tuple(row_shape),
+                f"write_stack: every row must have shape {tuple(row_shape)}, got {row.shape}.",
+            )
+            file.write(np.ascontiguousarray(row, kind).data)
+            count += 1
+        file.seek(0)
+        _write_header(file, (count, *row_shape), kind)
+        require(
+            file.tell() == start,
+            f"write_stack: {path}: header must keep its length for {count} rows, got another. "
+            "Write fewer rows.",
+        )
+    return count
+
+
+def check_stacks(manifest: dict[str, Any], root: Path, name: str) -> None:
+    """Check what a manifest says of stacks: ``index``, ``mask`` and ``classes``.
+
+    Args:
+        manifest: entries of stacks have an ``index``; others are passed over.
+        root: folder of the manifest.
+        name: what an error calls the manifest.
+
+    Raises:
+        InputError: an index outside its stack, a mask whose True voxels are not a row's length,
+            or a class that has no name.
+    """
+    entries = [e for part in ("training", "validation", "test") for e in manifest[part]]
+    lengths: dict[str, int] = {}
+    mask = manifest.get("mask")
+    require(
+        mask is None or isinstance(mask, str),
+        f"{name}: mask must be the path of a .npy file, got {mask!r}. {CURE}",
+    )
+    voxels = int(read_mask(root / mask).sum()) if mask is not None else 0
+    for entry in (entry for entry in entries if "index" in entry):
+        image, index = entry["image"], entry["index"]
+        require(
+            isinstance(image, str) and isinstance(index, int),
+            f"{name}: an entry with index must have one image and an integer, got {index!r}. "
+            f"{CURE}",
+        )
+        if image not in lengths:
+            stack = open_stack(root / image)
+            require(
+                mask is None or stack.shape[1:] == (voxels,),
+                f"{name}: rows of {image} must have the mask's {voxels} voxels, "
+                f"got shape {stack.shape[1:]}. {CURE}",
+            )
+            lengths[image] = len(stack)
+        require(
+            0 <= index < lengths[image],
+            f"{name}: index must lie in 0..{lengths[image] - 1} for {image}, got {index}. {CURE}",
+        )
+    _check_classes(manifest.get("classes"), entries, name)
+
+
+def _check_classes(classes: Any, entries: list[dict[str, Any]], name: str) -> None:
+    """A list names the values of ``label``; an object names those of each of its columns."""
+    columns = {"label": classes} if isinstance(classes, list) else classes
+    if columns is None:
+        return
+    require(
+        isinstance(columns, dict)
+        and all(isinstance(names, list) for names in columns.values())
+        and all(isinstance(word, str) for names in columns.values() for word in names),
+        f"{name}: classes must be a list of names, or lists of names by column, "
+        f"got {type(classes).__name__}. {CURE}",
+    )
+    for column, names in columns.items():
+        for entry in entries:
+            value = entry.get(column)
+            require(
+                value is None or (isinstance(value, int) and -1 <= value < len(names)),
+                f"{name}: {column} must be -1 or the number of one of {len(names)} classes, "
+                f"got {value!r}. {CURE}",
+            )
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Version 1.0 header; NumPy pads it so that the first axis may grow without moving the data."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
