@@ -1,0 +1,190 @@
+"""Biased-MNIST: digits on a background whose colour nearly gives the digit away.
+
+Reads MNIST (see `data_prep.mnist`). Each class has a colour. Of the n training digits of a class,
+``int(n ratio)`` get that colour; the rest is dealt out evenly to the nine other colours, in random
+order. Every pixel that is not 0 becomes white, every other one the colour (Bahng et al., ReBias,
+2020, with colour 9 as in the public code of Barbano et al., ICLR 2023). Test digits have each of
+the ten colours equally often (ratio 0.1), so the colour says nothing there.
+
+A validation part is carved out of the training digits and coloured as the test part is, so that
+nothing need be chosen on the test part. Differs from the published setting, which has none;
+``--validation 0`` gives that one.
+
+Each digit counts as its own patient. Counts to expect (ours, 2026-11): 55 000 training, 5 000
+validation and 10 000 test images; at ratio 0.99, 555 training images off their colour.
+"""
+
+import argparse
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.checks import require
+from common.data.manifest import PARTS
+from data_prep.files import Output
+from data_prep.mnist import read_digits
+from data_prep.plan import Item, Plan
+from data_prep.split import Entry
+
+__all__ = ["COLOURS", "add_arguments", "assign_colours", "colour_digits", "plan"]
+
+COLOURS = {
+    "red": (255, 0, 0),
+    "green": (0, 255, 0),
+    "blue": (0, 0, 255),
+    "yellow": (225, 225, 0),
+    "magenta": (225, 0, 225),
+    "cyan": (0, 255, 255),
+    "orange": (255, 128, 0),
+    "rose": (255, 0, 128),
+    "violet": (128, 0, 255),
+    "mint": (50, 255, 128),
+}
+UNBIASED = 0.1
+TRAINING_DIGITS = 60_000
+
+Bytes = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part to colour and write.
+
+    Args:
+        name: "training", "validation" or "test".
+        source: folder of MNIST.
+        ratio: of the training part.
+        validation: training digits set aside.
+        seed: draws the validation digits and the colours.
+    """
+
+    name: str
+    source: Path
+    ratio: float
+    validation: int
+    seed: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``biased_mnist``."""
+    parser.add_argument(
+        "--ratio",
+        type=float,
+        required=True,
+        help="share of the training digits in their class's colour; published: .99 .995 .997 .999",
+    )
+    parser.add_argument(
+        "--validation", type=int, default=5000, help="training digits set aside; published: 0"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the colours and the split")
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """Lay out the parts.
+
+    Raises:
+        InputError: no folder, a ratio outside [0.1, 1], or too many validation digits.
+    """
+    source: Path = options.source
+    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
+    require(
+        UNBIASED <= options.ratio <= 1,
+        f"biased_mnist: --ratio must lie in [{UNBIASED}, 1], got {options.ratio}.",
+    )
+    require(
+        0 <= options.validation <= TRAINING_DIGITS // 2,
+        f"biased_mnist: --validation must lie in 0..{TRAINING_DIGITS // 2}, "
+        f"got {options.validation}.",
+    )
+    names = ["training", *(["validation"] if options.validation else []), "test"]
+    parts = [Part(name, source, options.ratio, options.validation, options.seed) for name in names]
+    return Plan(
+        source="Biased-MNIST from MNIST's idx files (data_prep biased_mnist)",
+        licence="that of MNIST (LeCun, Cortes, Burges), commonly stated as CC BY-SA 3.0",
+        arguments={
+            "ratio": options.ratio,
+            "seed": options.seed,
+            "validation": options.validation,
+        },
+        items=[Item(part.name, part.name, part) for part in parts],
+        convert=convert,
+        split=_split,
+        extra={"classes": {"label": [str(digit) for digit in range(10)], "bias": list(COLOURS)}},
+    )
+
+
+def convert(part: Part, output: Output) -> list[Entry]:
+    """Colour one part and write it as a stack ``(N, 28, 28, 3)`` uint8."""
+    images, labels = read_digits(part.source, training=part.name != "test")
+    order = np.random.default_rng([part.seed, 0]).permutation(len(labels))
+    chosen = {
+        "training": np.sort(order[part.validation :]),
+        "validation": np.sort(order[: part.validation]),
+        "test": np.arange(len(labels)),
+    }[part.name]
+    label = labels[chosen].astype(np.int64)
+    ratio = part.ratio if part.name == "training" else UNBIASED
+    stream = 1 + PARTS.index(part.name)
+    bias = assign_colours(label, ratio, np.random.default_rng([part.seed, stream]))
+    file = io.BytesIO()
+    np.save(file, colour_digits(images[chosen], bias))
+    stack = output.write(f"{part.name}.npy", file.getvalue())
+    prefix = "t" if part.name == "test" else "d"
+    return [
+        {
+            "image": stack,
+            "index": row,
+            "label": int(label[row]),
+            "bias": int(bias[row]),
+            "patient": f"{prefix}{digit:05d}",
+            "part": part.name,
+        }
+        for row, digit in enumerate(chosen)
+    ]
+
+
+def assign_colours(label: Labels, ratio: float, rng: np.random.Generator) -> Labels:
+    """Give each digit a colour: ``int(n ratio)`` of a class its own, the others evenly.
+
+    Args:
+        label: ``(N,)``, 0 to 9.
+        ratio: share of the aligned digits of each class.
+        rng: draws which digits those are, and the order of the other colours.
+
+    Returns:
+        ``(N,)``, the colour's number, 0 to 9.
+    """
+    bias = label.copy()
+    for digit in np.unique(label):
+        members = rng.permutation(np.flatnonzero(label == digit))
+        others = members[int(len(members) * ratio) :]
+        colours = rng.permutation(np.delete(np.arange(len(COLOURS)), digit))
+        share = max(1, -(-len(others) // len(colours)))
+        bias[others] = colours[np.arange(len(others)) // share]
+    return bias
+
+
+def colour_digits(images: Bytes, bias: Labels) -> Bytes:
+    """White digits on a background of the colour numbered `bias`.
+
+    Args:
+        images: ``(N, 28, 28)`` grey.
+        bias: ``(N,)``.
+
+    Returns:
+        ``(N, 28, 28, 3)`` RGB.
+    """
+    background = np.array(list(COLOURS.values()), np.uint8)[bias][:, None, None, :]
+    return np.where(images[..., None] != 0, np.uint8(255), background)
+
+
+def _split(entries: list[Entry]) -> dict[str, list[Entry]]:
+    parts: dict[str, list[Any]] = {part: [] for part in PARTS}
+    for entry in entries:
+        parts[entry["part"]].append({k: v for k, v in entry.items() if k != "part"})
+    return parts
