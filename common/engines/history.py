@@ -41,7 +41,7 @@ class History:
 
     def _add(self, engine: Engine) -> None:
         state: Any = engine.state
-        for name, value in state.output.items():
+        for name, value in state.output[0].items():
             self._sums.setdefault(name, []).append(value)
 
     def _write(self, engine: Engine) -> None:

@@ -28,7 +28,9 @@ class Progress:
 
     def _advance(self, engine: Engine) -> None:
         state: Any = engine.state
-        self._bar.set_postfix(epoch=state.epoch, loss=f"{state.output['loss']:.3f}", refresh=False)
+        self._bar.set_postfix(
+            epoch=state.epoch, loss=f"{state.output[0]['loss']:.3f}", refresh=False
+        )
         self._bar.update(state.iteration - self._bar.n)
 
     def _end(self, _: Engine) -> None:

@@ -27,8 +27,8 @@ __all__ = ["ContrastiveTrainer"]
 class ContrastiveTrainer(Trainer):
     """A MONAI `Trainer` for any `common.methods.Method`; MONAI's and Ignite's handlers attach.
 
-    ``engine.state.output`` is a dict of floats: "loss" (of the last phase, usually the encoder's)
-    and "<phase>/<term>" for each phase.
+    ``engine.state.output`` is, as MONAI's handlers expect, a list holding one dict of floats:
+    "loss" (of the last phase, usually the encoder's) and "<phase>/<term>" for each phase.
 
     Args:
         device: where the network is and batches go.
@@ -100,7 +100,9 @@ class ContrastiveTrainer(Trainer):
         self.scaler = torch.amp.GradScaler(enabled=scaled)
         super(Trainer, self).run()
 
-    def _iteration(self, engine: Engine, batchdata: Mapping[str, Any]) -> dict[str, float]:
+    def _iteration(  # type: ignore[override]  # MONAI promises a dict; its handlers read a list
+        self, engine: Engine, batchdata: Mapping[str, Any]
+    ) -> list[dict[str, float]]:
         state: Any = engine.state
         self.network.train()
         batch = self.prepare_batch(batchdata, state.device, self.non_blocking)
@@ -136,7 +138,7 @@ class ContrastiveTrainer(Trainer):
             f"ContrastiveTrainer: every loss must be finite, got {bad} at iteration "
             f"{state.iteration}. Lower the learning rates, or check the images.",
         )
-        return dict(zip(names, values))
+        return [dict(zip(names, values))]
 
     def _next(self, phases: Any) -> Phase | None:
         device = torch.device(self.state.device).type

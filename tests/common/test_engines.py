@@ -14,6 +14,7 @@ from monai.handlers import (
     MLFlowHandler,
     StatsHandler,
     TensorBoardStatsHandler,
+    from_engine,
 )
 from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
@@ -112,7 +113,7 @@ def test_history_holds_the_mean_of_every_term_of_every_epoch(tmp_path: Path) -> 
     engine = trainer(make("simclr"), entries(IMAGES), BATCH, max_epochs=2)
     seen: list[float] = []
     engine.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.output["loss"])
+        Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.output[0]["loss"])
     )
     History(tmp_path / "runs" / "history.json").attach(engine)
     engine.run()
@@ -129,9 +130,9 @@ def test_monai_handlers_attach(tmp_path: Path, capsys: pytest.CaptureFixture[str
     schedule = StepLR(engine.optimizers["encoder"], step_size=1, gamma=0.1)
     engine._register_handlers(
         [
-            StatsHandler(name="stats", output_transform=lambda output: output["loss"]),
+            StatsHandler(name="stats", output_transform=from_engine(["loss"], first=True)),
             TensorBoardStatsHandler(
-                log_dir=str(tmp_path / "board"), output_transform=lambda output: output["loss"]
+                log_dir=str(tmp_path / "board"), output_transform=from_engine(["loss"], first=True)
             ),
             LrScheduleHandler(schedule),
             CheckpointSaver(str(tmp_path), {"network": method}, save_interval=1),
@@ -145,15 +146,17 @@ def test_monai_handlers_attach(tmp_path: Path, capsys: pytest.CaptureFixture[str
     torch.testing.assert_close(state, method.state_dict(), rtol=0, atol=0)
 
 
+@pytest.mark.filterwarnings("default")  # mlflow and its database warn of their own futures
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow, an optional extra, is absent")
 def test_mlflow_handler_attaches(tmp_path: Path) -> None:
     engine = trainer(make("simclr"), entries(IMAGES), BATCH)
-    handler = MLFlowHandler(
-        tracking_uri=(tmp_path / "runs").as_uri(), output_transform=lambda output: output["loss"]
-    )
+    store = f"sqlite:///{tmp_path / 'runs.db'}"
+    handler = MLFlowHandler(tracking_uri=store, output_transform=from_engine(["loss"], first=True))
     handler.attach(engine)
     engine.run()
-    assert list((tmp_path / "runs").rglob("metrics/*"))
+    (experiment,) = handler.client.search_experiments(filter_string="name != 'Default'")
+    (run,) = handler.client.search_runs([experiment.experiment_id])
+    assert list(run.data.metrics) == ["Loss"]
 
 
 def test_progress_counts_the_batches_and_shows_the_loss(

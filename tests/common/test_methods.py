@@ -172,7 +172,7 @@ def test_simclr_never_trains_the_classification_head() -> None:
     before = method.classifier.head.weight.detach().clone()
     engine = one_batch(method, batch(dtype=torch.float32))
     assert torch.equal(method.classifier.head.weight, before)
-    assert set(engine.state.output) == {"loss", "encoder/loss", "encoder/contrastive"}
+    assert set(engine.state.output[0]) == {"loss", "encoder/loss", "encoder/contrastive"}
 
 
 def test_supervised_is_the_cross_entropy_of_transformed_images() -> None:
@@ -221,7 +221,7 @@ def test_the_loss_compares_transformed_with_untransformed_images() -> None:
 
 def test_the_engine_reports_every_term_of_every_phase() -> None:
     engine: ContrastiveTrainer = one_batch(matrix_method(), batch())
-    output = engine.state.output
+    output = engine.state.output[0]
     assert output["loss"] == output["encoder/loss"]
     assert set(output) == {
         "loss",
