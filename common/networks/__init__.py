@@ -1,14 +1,30 @@
 """Encoders MONAI lacks, projection heads, and the deployable classifier.
 
 - `ConvEncoder`: the fully convolutional encoder of the learned-transformations paper, 2D and 3D.
-- `DenseNetEncoder`: MONAI's DenseNet121 without its classification layer.
-- `Projector`: SimCLR's multi-layer perceptron ``h (B, F) -> z (B, D)``.
+- `ResNet18Encoder`, `DenseNetEncoder`: MONAI's networks without their classification layer.
+- `SimpleConvNet`: the small network of the Biased-MNIST experiments.
+- `Projector`: multi-layer perceptron ``h (B, F) -> z (B, D)``; also the encoder of a table.
+- `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
+- `StandardizedEncoder`: an encoder of normalised images.
 - `ImageClassifier`: encoder + linear head, exactly what ``models/model.pt`` holds.
 """
 
 from common.networks.classifier import ImageClassifier
 from common.networks.conv_encoder import ConvEncoder
 from common.networks.densenet_encoder import DenseNetEncoder
+from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.projector import Projector
+from common.networks.resnet18_encoder import ResNet18Encoder
+from common.networks.simple_conv_net import SimpleConvNet
+from common.networks.standardized_encoder import StandardizedEncoder
 
-__all__ = ["ConvEncoder", "DenseNetEncoder", "ImageClassifier", "Projector"]
+__all__ = [
+    "ConvEncoder",
+    "DenseNetEncoder",
+    "EmbeddingEncoder",
+    "ImageClassifier",
+    "Projector",
+    "ResNet18Encoder",
+    "SimpleConvNet",
+    "StandardizedEncoder",
+]

@@ -1,28 +1,44 @@
-"""SimCLR's projection head (Chen et al. 2020, section 4.2): a two-layer perceptron."""
+"""A multi-layer perceptron: SimCLR's projection head (Chen et al. 2020, section 4.2).
+
+Two linear layers unless told otherwise. ``Projector(512, 512, 128)`` is the "512-512-128" head of
+the brain-age code (Barbano et al., ISBI 2023): it names the three widths of two linear layers. A
+table of features needs no other encoder than this.
+"""
+
+from itertools import pairwise
 
 from torch import Tensor, nn
+
+from common.checks import require
 
 __all__ = ["Projector"]
 
 
 class Projector(nn.Module):
-    """``h (B, in_features) -> z (B, out_features)``: linear, ReLU, linear.
+    """``h (B, in_features) -> z (B, out_features)``: linear layers with ReLU between them.
 
     Args:
-        in_features: width of the representation.
-        hidden_features: width of the hidden layer.
+        in_features: width of the representation, or the number of columns of a table.
+        hidden_features: width of the hidden layers.
         out_features: width of the projection the loss reads.
+        layers: number of linear layers, at least 1; 2 is SimCLR's head.
     """
 
     def __init__(
-        self, in_features: int, hidden_features: int = 256, out_features: int = 128
+        self,
+        in_features: int,
+        hidden_features: int = 256,
+        out_features: int = 128,
+        layers: int = 2,
     ) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(in_features, hidden_features),
-            nn.ReLU(),
-            nn.Linear(hidden_features, out_features),
-        )
+        require(layers >= 1, f"Projector: layers must be at least 1, got {layers}.")
+        self.out_features = out_features
+        widths = [in_features, *[hidden_features] * (layers - 1), out_features]
+        steps: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            steps += [nn.Linear(before, after), nn.ReLU()]
+        self.layers = nn.Sequential(*steps[:-1])
 
     def forward(self, h: Tensor) -> Tensor:
         """Return ``z (B, out_features)``; not normalised, the losses do that."""
