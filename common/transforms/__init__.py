@@ -1,18 +1,36 @@
-"""The transformations of Ruppli et al. 2022, Table 1: pure functions of an image and a parameter.
+"""Transformations of a batch on its device: pure functions of an image and a parameter.
 
 Every function is ``(x, lam) -> x'`` with ``x (B, C, *spatial)`` in 2D or 3D and ``lam (B, k)`` in
-[0, 1], one row per image; all are differentiable in both, keep the shape and dtype of `x`, and
-work in float32 at least (bfloat16 images are computed in float32 and rounded once).
+[0, 1], one row per image; all are differentiable in `x`, and in `lam` except `cutout` and
+`mirror`, keep the shape and dtype of `x`, and work in float32 at least (bfloat16 images are
+computed in float32 and rounded once).
 
-- `flip`, `crop`, `rotate` move or hide pixels; `blur`, `noise` change intensities.
+- `flip`, `crop`, `rotate`, `blur`, `noise`: Table 1 of Ruppli et al. 2022.
+- `mirror`, `cutout`, `crop_resize`, `affine`, with `blur` and `noise`: the augmentations of volumes
+  in y-aware (Dufumier et al. 2021) and in the OpenBHB challenge.
 - `Composition` applies several in an order, slicing one ``lam (B, K)`` between them.
 """
 
+from common.transforms.affine import affine
 from common.transforms.blur import blur
 from common.transforms.composition import Composition
 from common.transforms.crop import crop
+from common.transforms.crop_resize import crop_resize
+from common.transforms.cutout import cutout
 from common.transforms.flip import flip
+from common.transforms.mirror import mirror
 from common.transforms.noise import noise
 from common.transforms.rotate import rotate
 
-__all__ = ["Composition", "blur", "crop", "flip", "noise", "rotate"]
+__all__ = [
+    "Composition",
+    "affine",
+    "blur",
+    "crop",
+    "crop_resize",
+    "cutout",
+    "flip",
+    "mirror",
+    "noise",
+    "rotate",
+]

@@ -14,10 +14,11 @@ __all__ = ["blur"]
 SMALLEST_SIGMA = 1e-2
 
 
-def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0) -> Tensor:
-    """Return ``g_sigma * X`` with ``sigma = lam max_sigma`` pixels.
+def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0, min_sigma: float = 0.0) -> Tensor:
+    """Return ``g_sigma * X`` with ``sigma = min_sigma + lam (max_sigma - min_sigma)`` pixels.
 
-    ``lam = 0`` is the identity, ``lam = 1`` a Gaussian of `max_sigma` pixels along every axis.
+    By default ``lam = 0`` is the identity; ``lam = 1`` is a Gaussian of `max_sigma` pixels along
+    every axis. Another `min_sigma` is for a range such as y-aware's 0.1 to 1 voxel.
 
     Differs from the paper: the truncation and the border are not stated there; ours cuts the
     Gaussian at ``ceil(3 max_sigma)`` pixels, makes its weights sum to 1, pads with zeros (black
@@ -26,8 +27,9 @@ def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0) -> Tensor:
 
     Args:
         x: images ``(B, C, *spatial)``.
-        lam: share of `max_sigma` ``(B, 1)`` in [0, 1].
+        lam: place between the two widths ``(B, 1)`` in [0, 1].
         max_sigma: standard deviation in pixels at ``lam = 1``.
+        min_sigma: standard deviation in pixels at ``lam = 0``.
 
     Returns:
         Images of the shape and dtype of `x`, differentiable in `x` and `lam`.
@@ -37,9 +39,13 @@ def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0) -> Tensor:
     """
     lam = checked_parameters("blur", x, lam, size=1)
     require(max_sigma > 0, f"blur: max_sigma must be positive, got {max_sigma}.")
+    require(
+        0 <= min_sigma <= max_sigma,
+        f"blur: min_sigma must be between 0 and max_sigma = {max_sigma}, got {min_sigma}.",
+    )
     radius = math.ceil(3 * max_sigma)
     offsets = torch.arange(-radius, radius + 1, device=lam.device, dtype=lam.dtype)
-    sigma = (lam * max_sigma).clamp(min=SMALLEST_SIGMA)
+    sigma = (min_sigma + lam * (max_sigma - min_sigma)).clamp(min=SMALLEST_SIGMA)
     weights = torch.softmax(-0.5 * (offsets / sigma) ** 2, dim=1)  # (B, 2 radius + 1)
     with torch.autocast(x.device.type, enabled=False):
         out = x.to(lam.dtype)

@@ -1,18 +1,39 @@
 """Several transformations in an order, sharing one parameter vector per image."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from common.checks import require
+from common.transforms.affine import affine
 from common.transforms.blur import blur
 from common.transforms.crop import crop
+from common.transforms.crop_resize import crop_resize
+from common.transforms.cutout import cutout
 from common.transforms.flip import flip
+from common.transforms.mirror import mirror
 from common.transforms.noise import noise
 from common.transforms.rotate import rotate
 
 __all__ = ["Composition"]
+
+Transform = Callable[..., Tensor]
+FUNCTIONS: dict[str, Transform] = {
+    "blur": blur,
+    "noise": noise,
+    "crop": crop,
+    "rotate": rotate,
+    "mirror": mirror,
+    "cutout": cutout,
+    "crop_resize": crop_resize,
+    "affine": affine,
+}
+INTENSITIES = ("blur", "noise")
+NOT_SETTINGS = ("x", "lam", "generator", "axis")
 
 
 class Composition(nn.Module):
@@ -22,12 +43,26 @@ class Composition(nn.Module):
     Crop o N o G``, the blur G first and the rotation R last: 7 parameters in 2D. In 3D it also
     flips the third axis, and crop and rotation take three numbers: 11 parameters.
 
+    The augmentations of y-aware (Dufumier et al. 2021) are an order and settings::
+
+        Composition(
+            ["mirror", "blur", "noise", "cutout", "crop_resize"],
+            spatial_dims=3,
+            settings={
+                "blur": {"min_sigma": 0.1, "max_sigma": 1.0},
+                "noise": {"min_std": 0.1, "max_std": 1.0},
+            },
+        )
+
     Differs from the paper: nothing known in 2D; 3D is ours.
 
     Args:
         order: names in the order of application, any of "blur", "noise", "crop", "flip_0",
-            "flip_1", ("flip_2" in 3D,) "rotate", each at most once; None is the paper's order.
+            "flip_1", ("flip_2" in 3D,) "rotate", "mirror", "cutout", "crop_resize", "affine", each
+            at most once; None is the paper's order.
         spatial_dims: 2 or 3.
+        settings: by name, keyword arguments of that transformation's function, such as
+            ``{"cutout": {"size": 0.25}}``; what is not named keeps its default.
 
     Attributes:
         order: the names, in order of application.
@@ -39,14 +74,20 @@ class Composition(nn.Module):
     ('blur', 'noise', 'crop_0', 'crop_1', 'flip_0', 'flip_1', 'rotate')
     """
 
-    def __init__(self, order: Sequence[str] | None = None, spatial_dims: int = 2) -> None:
+    def __init__(
+        self,
+        order: Sequence[str] | None = None,
+        spatial_dims: int = 2,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         super().__init__()
         require(
             spatial_dims in (2, 3), f"Composition: spatial_dims must be 2 or 3, got {spatial_dims}."
         )
         flips = [f"flip_{axis}" for axis in range(spatial_dims)]
-        valid = ("blur", "noise", "crop", *flips, "rotate")
-        self.order = valid if order is None else tuple(order)
+        default = ("blur", "noise", "crop", *flips, "rotate")
+        valid = (*default, *(name for name in FUNCTIONS if name not in default))
+        self.order = default if order is None else tuple(order)
         for name in self.order:
             require(
                 name in valid,
@@ -57,7 +98,8 @@ class Composition(nn.Module):
             f"Composition: order must name at least one transformation and each once, got "
             f"{list(self.order)}.",
         )
-        several = {"crop": spatial_dims, "rotate": 1 if spatial_dims == 2 else 3}
+        several = _counts(spatial_dims)
+        self.settings = _checked_settings(self.order, settings or {})
         self.spatial_dims = spatial_dims
         self.sizes = tuple(several.get(name, 1) for name in self.order)
         self.n_parameters = sum(self.sizes)
@@ -82,19 +124,20 @@ class Composition(nn.Module):
         return self._transform(x, lam, generator, self.order)
 
     def geometric(self, x: Tensor, lam: Tensor) -> Tensor:
-        """Apply only crop, flips and rotation, as to the lesion masks that go with the images.
+        """Apply all but blur and noise, as to the lesion masks that go with the images.
 
         Args:
             x: masks ``(B, C, *spatial)``, floating point.
             lam: the same parameters ``(B, K)`` as for the images.
         """
         return self._transform(
-            x, lam, None, [name for name in self.order if name not in ("blur", "noise")]
+            x, lam, None, [name for name in self.order if name not in INTENSITIES]
         )
 
     def extra_repr(self) -> str:
-        """Return the order for ``print(model)``."""
-        return f"order={list(self.order)}, spatial_dims={self.spatial_dims}"
+        """Return the settings for ``print(model)``."""
+        told = f", settings={self.settings}" if self.settings else ""
+        return f"order={list(self.order)}, spatial_dims={self.spatial_dims}{told}"
 
     def _transform(
         self, x: Tensor, lam: Tensor, generator: Generator | None, only: Sequence[str]
@@ -116,24 +159,50 @@ class Composition(nn.Module):
         for name, part, chosen in zip(self.order, parts, applied):
             if name not in only or not chosen.any():
                 continue
+            function = self._function(name, generator)
             if chosen.all():
-                out = _one(name, out, part, generator)
+                out = function(out, part)
                 continue
             rows = chosen.nonzero().squeeze(1).to(x.device)
-            changed = _one(name, out.index_select(0, rows), part.index_select(0, rows), generator)
+            changed = function(out.index_select(0, rows), part.index_select(0, rows))
             if tracked or out is x:
                 out = out.index_copy(0, rows, changed)
             else:
                 out.index_copy_(0, rows, changed)
         return out
 
+    def _function(self, name: str, generator: Generator | None) -> Transform:
+        """Return the transformation called `name` as a function of images and parameters."""
+        if name.startswith("flip_"):
+            return partial(flip, axis=int(name[-1]))
+        settings = self.settings.get(name, {})
+        if name == "noise":
+            return partial(noise, generator=generator, **settings)
+        return partial(FUNCTIONS[name], **settings)
 
-def _one(name: str, x: Tensor, lam: Tensor, generator: Generator | None) -> Tensor:
-    """Apply the transformation called `name`, every image of which has parameters."""
-    if name.startswith("flip_"):
-        return flip(x, lam, axis=int(name[-1]))
-    if name == "noise":
-        return noise(x, lam, generator=generator)
-    if name == "blur":
-        return blur(x, lam)
-    return crop(x, lam) if name == "crop" else rotate(x, lam)
+
+def _counts(spatial_dims: int) -> dict[str, int]:
+    """Return the parameters of the transformations that have more than one."""
+    axes = 1 if spatial_dims == 2 else 3
+    places = dict.fromkeys(("crop", "cutout", "crop_resize"), spatial_dims)
+    return {**places, "rotate": axes, "affine": axes + spatial_dims + 1}
+
+
+def _checked_settings(
+    order: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return a copy of `settings`, all of which belong to a transformation of `order`."""
+    for name, values in settings.items():
+        require(
+            name in order,
+            f"Composition: settings must be of {', '.join(order)}, got {name!r}.",
+        )
+        known = inspect.signature(FUNCTIONS.get(name, flip)).parameters
+        free = [key for key in known if key not in NOT_SETTINGS]
+        for key in values:
+            require(
+                key in free,
+                f"Composition: settings of {name} must be {', '.join(free) or 'empty'}, got "
+                f"{key!r}.",
+            )
+    return {name: dict(values) for name, values in settings.items()}

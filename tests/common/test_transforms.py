@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from common.checks import InputError
-from common.transforms import blur, crop, flip, noise, rotate
+from common.transforms import (
+    affine,
+    blur,
+    crop,
+    crop_resize,
+    cutout,
+    flip,
+    mirror,
+    noise,
+    rotate,
+)
 from tests.oracles import transforms as oracle
 
 SIZES = {2: (2, 7, 10), 3: (1, 5, 6, 7)}  # channels and sides: never square
@@ -30,12 +40,31 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "blur": blur,
     "noise": seeded_noise,
     "rotate": rotate,
+    "mirror": mirror,
+    "cutout": cutout,
+    "crop_resize": crop_resize,
+    "affine": affine,
 }
+ORACLES: dict[str, Callable[[np.ndarray, list[float]], np.ndarray]] = {
+    "flip": lambda image, lam: oracle.flip(image, lam[0], axis=0),
+    "blur": lambda image, lam: oracle.blur(image, lam[0]),
+    "mirror": lambda image, lam: oracle.mirror(image, lam[0]),
+    "crop": oracle.crop,
+    "rotate": oracle.rotate,
+    "cutout": oracle.cutout,
+    "crop_resize": oracle.crop_resize,
+    "affine": oracle.affine,
+}
+STEPS = ("mirror", "cutout")  # their parameter picks whole pixels or axes: no gradient
 EVERY = pytest.mark.parametrize("name", FUNCTIONS)
+SMOOTH = pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in STEPS])
+WITHOUT_NOISE = pytest.mark.parametrize("name", ORACLES)
 
 
 def parameters(name: str, spatial: int) -> int:
-    return {"crop": spatial, "rotate": 1 if spatial == 2 else 3}.get(name, 1)
+    angles = 1 if spatial == 2 else 3
+    places = dict.fromkeys(("crop", "cutout", "crop_resize"), spatial)
+    return {**places, "rotate": angles, "affine": angles + spatial + 1}.get(name, 1)
 
 
 def example(name: str, spatial: int, batch: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -46,34 +75,34 @@ def example(name: str, spatial: int, batch: int = 3, seed: int = 0) -> tuple[Ten
     return x, lam
 
 
-def expected(name: str, image: np.ndarray, lam: list[float]) -> np.ndarray:
-    if name == "flip":
-        return oracle.flip(image, lam[0], axis=0)
-    if name == "blur":
-        return oracle.blur(image, lam[0])
-    return oracle.crop(image, lam) if name == "crop" else oracle.rotate(image, lam)
-
-
 @DIMENSIONS
-@pytest.mark.parametrize("name", ["flip", "crop", "blur", "rotate"])
+@WITHOUT_NOISE
 def test_equals_the_loop_written_from_the_formula(name: str, spatial: int) -> None:
     x, lam = example(name, spatial, batch=2)
     for image, row, out in zip(x, lam, FUNCTIONS[name](x, lam)):
-        wanted = expected(name, image.numpy(), row.tolist())
+        wanted = ORACLES[name](image.numpy(), row.tolist())
         assert np.abs(wanted - image.numpy()).max() > 1e-3
         np.testing.assert_allclose(out.numpy(), wanted, rtol=0, atol=1e-10)
 
 
 @DIMENSIONS
-@EVERY
+@SMOOTH
 def test_gradients_in_image_and_parameter_are_exact(name: str, spatial: int) -> None:
     x, lam = example(name, spatial, batch=2)
     x, lam = x[..., :4, :5], lam
     assert torch.autograd.gradcheck(FUNCTIONS[name], (x.requires_grad_(), lam.requires_grad_()))
 
 
+@DIMENSIONS
+@pytest.mark.parametrize("name", STEPS)
+def test_gradients_in_the_image_of_steps_are_exact(name: str, spatial: int) -> None:
+    x, lam = example(name, spatial, batch=2)
+    x = x[..., :4, :5].requires_grad_()
+    assert torch.autograd.gradcheck(lambda image: FUNCTIONS[name](image, lam), (x,))
+
+
 @pytest.mark.parametrize("wanted", ["image", "parameter"])
-@EVERY
+@SMOOTH
 def test_a_gradient_wanted_alone_is_the_same(name: str, wanted: str) -> None:
     x, lam = example(name, 2)
     both = torch.autograd.grad(
@@ -87,7 +116,7 @@ def test_a_gradient_wanted_alone_is_the_same(name: str, wanted: str) -> None:
 
 
 @DIMENSIONS
-@pytest.mark.parametrize("name", ["flip", "crop", "blur", "rotate"])
+@WITHOUT_NOISE
 def test_an_image_alone_equals_the_same_image_in_a_batch(name: str, spatial: int) -> None:
     x, lam = example(name, spatial)
     together = FUNCTIONS[name](x, lam)

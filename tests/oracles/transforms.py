@@ -1,4 +1,4 @@
-"""The transformations of Ruppli et al. 2022, Table 1, pixel by pixel, straight from the formulas.
+"""The transformations, pixel by pixel, straight from the formulas.
 
 Loops over one image ``(C, *spatial)`` in float64; nothing here knows of PyTorch.
 """
@@ -77,11 +77,61 @@ def rotate(image: Image, lam: list[float]) -> Image:
     centre = (np.array(image.shape[1:]) - 1) / 2
     out = np.zeros_like(image)
     for index in np.ndindex(image.shape):
-        source = matrix @ (np.array(index[1:]) - centre) + centre
-        low = np.floor(source).astype(int)
-        for corner in itertools.product((0, 1), repeat=len(source)):
-            pixel = low + corner
-            if np.all((pixel >= 0) & (pixel < image.shape[1:])):
-                weight = np.prod(1 - np.abs(source - pixel))
-                out[index] += weight * image[(index[0], *pixel)]
+        out[index] = between(image, index[0], matrix @ (np.array(index[1:]) - centre) + centre)
+    return out
+
+
+def mirror(image: Image, lam: float, axes: list[int] | None = None) -> Image:
+    """The axis number floor(lam n) of n, reversed."""
+    choices = list(range(image.ndim - 1)) if axes is None else axes
+    return flip(image, 1.0, choices[min(int(lam * len(choices)), len(choices) - 1)])
+
+
+def cutout(image: Image, lam: list[float], size: float = 0.25) -> Image:
+    out = image.copy()
+    for index in np.ndindex(image.shape):
+        hidden = True
+        for pixel, side, share in zip(index[1:], image.shape[1:], lam):
+            length = round(size * side)
+            start = min(int(share * (side - length + 1)), side - length)
+            hidden = hidden and start <= pixel < start + length
+        if hidden:
+            out[index] = 0
+    return out
+
+
+def between(image: Image, channel: int, source: Image) -> float:
+    """The value at a place between pixels, by (bi-, tri-)linear weights, 0 outside."""
+    total = 0.0
+    for corner in itertools.product((0, 1), repeat=len(source)):
+        pixel = np.floor(source).astype(int) + corner
+        if np.all((pixel >= 0) & (pixel < image.shape[1:])):
+            total += np.prod(1 - np.abs(source - pixel)) * image[(channel, *pixel)]
+    return float(total)
+
+
+def crop_resize(image: Image, lam: list[float], size: float = 0.75) -> Image:
+    """Pixel i is `size` times as far from the start of the box as from that of the image."""
+    sides = np.array(image.shape[1:])
+    start = np.array(lam) * (1 - size) * sides
+    out = np.zeros_like(image)
+    for index in np.ndindex(image.shape):
+        source = start + size * (np.array(index[1:]) + 0.5) - 0.5
+        out[index] = between(image, index[0], np.clip(source, 0, sides - 1))
+    return out
+
+
+def affine(
+    image: Image, lam: list[float], degrees: float = 10, shift: float = 5, scale: float = 0.1
+) -> Image:
+    """X(R (p - t) / s), p counted from the centre."""
+    spatial = image.ndim - 1
+    unit = 2 * np.array(lam) - 1
+    turns = (unit[: -spatial - 1] * degrees / 360).tolist()
+    matrix = rotation_matrix(turns) / (1 + scale * unit[-1])
+    centre = (np.array(image.shape[1:]) - 1) / 2
+    out = np.zeros_like(image)
+    for index in np.ndindex(image.shape):
+        place = np.array(index[1:]) - centre - shift * unit[-spatial - 1 : -1]
+        out[index] = between(image, index[0], matrix @ place + centre)
     return out
