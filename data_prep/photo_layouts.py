@@ -1,0 +1,164 @@
+"""Where the published sets of photographs keep their images, labels and biases.
+
+========================  ==========================================================================
+``image_folder``          ``train/<class>/…``, and ``test/`` or ``val/`` (where both, val validates)
+``imagenet9``             ImageNet's ``train/<wnid>/…`` and ``val/<wnid>/…``: 42 of the classes make
+                          the nine of ReBias (Bahng et al. 2020)
+``corrupted_cifar10``     ``<ratio>/align/<class>/…``, ``<ratio>/conflict/…``, ``<ratio>/valid/…``,
+                          ``test/<class>/…`` with files ``<number>_<label>_<bias>.png``
+``bffhq``                 ``<ratio>/align/…``, ``<ratio>/conflict/…``, ``valid/…``, ``test/…`` with
+                          files ``<number>_<label>_<bias>.png``
+========================  ==========================================================================
+
+The last two are those of Lee et al. (DFA, 2021), which Barbano et al. (ICLR 2023) use.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.checks import InputError, require
+
+__all__ = ["Photo", "find_photos", "with_biases"]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff")
+NAMED = re.compile(r".*_(?P<label>\d+)_(?P<bias>\d+)")
+NINE = ["dog", "cat", "frog", "turtle", "bird", "monkey", "fish", "crab", "insect"]
+SYNSETS = {
+    "dog": "n02085620 n02099601 n02106550 n02106662 n02110958",
+    "cat": "n02123045 n02123159 n02123394 n02123597 n02124075",
+    "frog": "n01641577 n01644373 n01644900",
+    "turtle": "n01664065 n01665541 n01667114 n01667778 n01669191",
+    "bird": "n01819313 n01820546 n01833805 n01843383 n01847000",
+    "monkey": "n02486410 n02487347 n02488291 n02488702 n02492035",
+    "fish": "n02607072 n02640242 n02641379 n02643566 n02655020",
+    "crab": "n01978287 n01978455 n01980166 n01981276",
+    "insect": "n02174001 n02177972 n02190166 n02206856 n02219486",
+}
+CLASS_OF_SYNSET = {
+    synset: NINE.index(name) for name, synsets in SYNSETS.items() for synset in synsets.split()
+}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One file.
+
+    Args:
+        path: the file.
+        name: relative to the source, with ``/``.
+        part: "training", "validation" or "test".
+        label: class number.
+        bias: number of the bias attribute; None where it is not known.
+    """
+
+    path: Path
+    name: str
+    part: str
+    label: int
+    bias: int | None = None
+
+
+def find_photos(source: Path, kind: str, ratio: str | None) -> tuple[list[Photo], list[str]]:
+    """List the photographs of a published layout, in sorted order, and the class names.
+
+    Args:
+        source: the folder.
+        kind: one of the table above.
+        ratio: name of the folder of a ratio, such as "0.5pct", where the layout has several.
+
+    Raises:
+        InputError: the layout is not there.
+    """
+    if kind in ("corrupted_cifar10", "bffhq"):
+        return _named_by_bias(source, kind, ratio)
+    require(ratio is None, f"photos: --ratio must be left out for --kind {kind}, got {ratio}.")
+    folders = {name: source / name for name in ("train", "val", "test")}
+    present = {name: path for name, path in folders.items() if path.is_dir()}
+    require(
+        bool(present),
+        f"{source}: source must hold train/<class>, val/<class> or test/<class>, got none of them. "
+        "Check the folder.",
+    )
+    parts = {
+        "train": "training",
+        "test": "test",
+        "val": "validation" if "test" in present else "test",
+    }
+    numbers = CLASS_OF_SYNSET if kind == "imagenet9" else _folder_numbers(list(present.values()))
+    photos = [
+        Photo(path, path.relative_to(source).as_posix(), parts[name], numbers[folder.name])
+        for name, top in present.items()
+        for folder in sorted(top.iterdir())
+        if folder.is_dir() and folder.name in numbers
+        for path in _images(folder)
+    ]
+    return photos, NINE if kind == "imagenet9" else list(numbers)
+
+
+def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str]]:
+    """Add the bias attribute of each photograph from a CSV with the columns file and bias.
+
+    Args:
+        photos: as `find_photos` lists them; those the table does not name keep none.
+        table: ``file`` relative to the source, ``bias`` any text; numbered in sorted order.
+
+    Raises:
+        InputError: no such file or columns, or no row that fits.
+    """
+    require(table.is_file(), f"{table}: bias must be a CSV file, got none. Check the path.")
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    require(
+        bool(rows) and {"file", "bias"} <= set(rows[0]),
+        f"{table}: must have the columns file and bias, got {sorted(rows[0]) if rows else 'none'}.",
+    )
+    names = sorted({row["bias"] for row in rows})
+    number = {row["file"]: names.index(row["bias"]) for row in rows}
+    found = [Photo(p.path, p.name, p.part, p.label, number.get(p.name, p.bias)) for p in photos]
+    require(
+        any(photo.name in number for photo in photos),
+        f"{table}: file must name images below the source, got none that exist, the first: "
+        f"{rows[0]['file']}.",
+    )
+    return found, names
+
+
+def _named_by_bias(source: Path, kind: str, ratio: str | None) -> tuple[list[Photo], list[str]]:
+    ratios = sorted(path.parent.name for path in source.glob("*/align"))
+    require(
+        ratio in ratios,
+        f"{source}: --ratio must name one of its folders {', '.join(ratios) or '(none found)'}, "
+        f"got {ratio}.",
+    )
+    top = source / str(ratio)
+    valid = top / "valid" if kind == "corrupted_cifar10" else source / "valid"
+    folders = [
+        ("training", top / "align"),
+        ("training", top / "conflict"),
+        ("validation", valid),
+        ("test", source / "test"),
+    ]
+    photos = []
+    for part, folder in folders:
+        require(folder.is_dir(), f"{folder}: must be a folder, got none. Unpack the archive again.")
+        for path in _images(folder):
+            match = NAMED.fullmatch(path.stem)
+            name = path.relative_to(source).as_posix()
+            if match is None:
+                raise InputError(
+                    f"{name}: the file must be named <number>_<label>_<bias>, got another name."
+                )
+            photos.append(Photo(path, name, part, int(match["label"]), int(match["bias"])))
+    classes = 1 + max((photo.label for photo in photos), default=-1)
+    return photos, [str(number) for number in range(classes)]
+
+
+def _folder_numbers(tops: list[Path]) -> dict[str, int]:
+    names = {path.name for top in tops for path in top.iterdir() if path.is_dir()}
+    return {name: number for number, name in enumerate(sorted(names))}
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())

@@ -1,0 +1,231 @@
+"""Photographs in the published layouts: CIFAR-10 and -100, image folders, and three biased sets.
+
+Writes RGB stacks ``(N, size, size, 3)`` uint8 of at most 1 024 images each. CIFAR and Corrupted
+CIFAR-10 keep their 32 pixels; other images are shrunk or enlarged until their shorter side has
+``--size`` pixels (bilinear, antialiased) and cut to the central square. `data_prep.photo_layouts`
+and `data_prep.cifar` say which folders are read.
+
+Where a set has no validation part of its own, ``--validation`` training images (a tenth unless
+given) are set aside, so that nothing need be chosen on the test part; ``--validation 0`` is the
+published setting. Each image counts as its own patient.
+
+Counts to expect (published): CIFAR 50 000 and 10 000; ImageNet-100 about 126 700 and 5 000.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from common.checks import InputError, require
+from common.data import seeded_order
+from common.data.manifest import PARTS
+from data_prep import cifar
+from data_prep.files import Output
+from data_prep.photo_layouts import Photo, find_photos, with_biases
+from data_prep.plan import Item, Plan
+from data_prep.split import Entry
+
+__all__ = ["KINDS", "add_arguments", "plan", "square"]
+
+KINDS = ("cifar10", "cifar100", "image_folder", "imagenet9", "corrupted_cifar10", "bffhq")
+SMALL = ("cifar10", "cifar100", "corrupted_cifar10")
+SIZE = 224
+ROWS = 1024  # of a stack: what an interruption may cost
+SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some photographs of one part, which go into one stack.
+
+    Args:
+        stack: relative path of the output.
+        photos: in the order of the rows.
+        size: pixels of a side.
+        first: number of the first photograph, for the pseudonyms.
+    """
+
+    stack: str
+    photos: tuple[Photo, ...]
+    size: int
+    first: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``photos``."""
+    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--ratio", help="corrupted_cifar10, bffhq: the folder, such as 0.5pct")
+    parser.add_argument("--bias", type=Path, help="CSV with the columns file and bias")
+    parser.add_argument("--size", type=int, help=f"pixels of a side; default {SIZE}, CIFAR 32")
+    parser.add_argument("--validation", type=int, help="training images set aside; default a tenth")
+    parser.add_argument("--seed", type=int, default=0, help="of the validation part")
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """Find the images and lay out the work.
+
+    Raises:
+        InputError: no folder, not the layout of the kind, or a bad option.
+    """
+    source: Path = options.source
+    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
+    fixed = options.kind in SMALL
+    size = options.size or (cifar.SIDE if fixed else SIZE)
+    require(
+        size == cifar.SIDE if fixed else size >= 8,
+        f"photos: --size must be {'32' if fixed else '>= 8'} for {options.kind}, got {size}.",
+    )
+    count = options.validation
+    require(count is None or count >= 0, f"photos: --validation must be >= 0, got {count}.")
+    items, classes = (_batches if options.kind in cifar.FOLDERS else _shards)(options, size)
+    return Plan(
+        source=f"photographs, {options.kind} (data_prep photos)",
+        licence="that of the source",
+        arguments={
+            "bias": options.bias.name if options.bias else None,
+            "kind": options.kind,
+            "ratio": options.ratio,
+            "seed": options.seed,
+            "size": size,
+            "validation": count,
+        },
+        items=items,
+        convert=convert,
+        split=partial(_split, count=count, seed=options.seed),
+        extra={"classes": classes},
+    )
+
+
+def convert(payload: Shard | cifar.Batch, output: Output) -> list[Entry]:
+    """Write one stack and list its rows."""
+    return _shard(payload, output) if isinstance(payload, Shard) else _batch(payload, output)
+
+
+def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+    """Scale the shorter side to `size` and cut out the middle.
+
+    Returns:
+        ``(size, size, 3)``, upright as the EXIF orientation says.
+    """
+    upright = ImageOps.exif_transpose(picture).convert("RGB")
+    width, height = upright.size
+    scale = size / min(width, height)
+    shape = (max(size, round(width * scale)), max(size, round(height * scale)))
+    if shape != upright.size:
+        upright = upright.resize(shape, Image.Resampling.BILINEAR)
+    left, top = (shape[0] - size) // 2, (shape[1] - size) // 2
+    return np.asarray(upright.crop((left, top, left + size, top + size)))
+
+
+def _batches(options: argparse.Namespace, size: int) -> tuple[list[Item], dict[str, list[str]]]:
+    for name in ("ratio", "bias"):
+        given = getattr(options, name)
+        require(
+            given is None, f"photos: --{name} must be left out for {options.kind}, got {given}."
+        )
+    batches, classes = cifar.find_batches(options.source, options.kind)
+    items = [
+        Item(batch.path.stem, batch.path.name, batch, str(batch.path.stat().st_size))
+        for batch in batches
+    ]
+    return items, {"label": classes}
+
+
+def _batch(batch: cifar.Batch, output: Output) -> list[Entry]:
+    images, labels = cifar.read_batch(batch)
+    stack = f"{batch.path.stem}.npy"
+    output.write_stack(stack, images, images.shape[1:], "uint8")
+    return [
+        {
+            "image": stack,
+            "index": row,
+            "label": int(label),
+            "patient": f"{batch.part}{batch.first + row:05d}",
+            "part": batch.part,
+        }
+        for row, label in enumerate(labels)
+    ]
+
+
+def _shards(options: argparse.Namespace, size: int) -> tuple[list[Item], dict[str, list[str]]]:
+    photos, labels = find_photos(options.source, options.kind, options.ratio)
+    require(
+        bool(photos),
+        f"{options.source}: source must hold images of {options.kind}, got none. Check the folder.",
+    )
+    classes = {"label": labels}
+    if options.bias:
+        photos, classes["bias"] = with_biases(photos, options.bias)
+    elif photos[0].bias is not None:
+        highest = max(photo.bias or 0 for photo in photos)
+        classes["bias"] = [str(number) for number in range(highest + 1)]
+    items = []
+    for part in PARTS:
+        mine = [photo for photo in photos if photo.part == part]
+        for number, start in enumerate(range(0, len(mine), ROWS)):
+            chosen = tuple(mine[start : start + ROWS])
+            key = f"{part}_{number:04d}"
+            stamp = str([(p.name, p.bias, p.path.stat().st_size) for p in chosen])
+            items.append(Item(key, key, Shard(f"{key}.npy", chosen, size, start), stamp))
+    return items, classes
+
+
+def _shard(shard: Shard, output: Output) -> list[Entry]:
+    entries: list[Entry] = []
+
+    def rows() -> Iterator[npt.NDArray[np.uint8]]:
+        for number, photo in enumerate(shard.photos, start=shard.first):
+            try:
+                pixels = _read(photo, shard.size)
+            except InputError as error:
+                output.skip(photo.name, str(error))
+                continue
+            entry: Entry = {
+                "image": shard.stack,
+                "index": len(entries),
+                "label": photo.label,
+                "patient": f"{photo.part}{number:06d}",
+                "part": photo.part,
+            }
+            entries.append(entry if photo.bias is None else {**entry, "bias": photo.bias})
+            yield pixels
+
+    output.write_stack(shard.stack, rows(), (shard.size, shard.size, 3), "uint8")
+    return entries
+
+
+def _read(photo: Photo, size: int) -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(photo.path) as picture:
+            return square(picture, size)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"{photo.name}: must be a whole picture, got a truncated or damaged one "
+            f"({type(error).__name__}). Copy it again."
+        ) from None
+
+
+def _split(entries: list[Entry], count: int | None, seed: int) -> dict[str, list[Entry]]:
+    """The parts of the layout; where none validates, some of the training images do."""
+    parts: dict[str, list[Any]] = {part: [] for part in PARTS}
+    for entry in entries:
+        parts[entry["part"]].append({key: v for key, v in entry.items() if key != "part"})
+    training = [entry["patient"] for entry in parts["training"]]
+    if parts["validation"] or not training:
+        return parts
+    wanted = round(SHARE * len(training)) if count is None else count
+    require(
+        wanted < len(training),
+        f"photos: --validation must leave training images, got {wanted} of {len(training)}.",
+    )
+    aside = set(seeded_order(training, seed)[:wanted])
+    parts["validation"] = [e for e in parts["training"] if e["patient"] in aside]
+    parts["training"] = [e for e in parts["training"] if e["patient"] not in aside]
+    return parts
