@@ -30,6 +30,7 @@ from common.evaluation.provenance import versions
 from common.files import replacing
 from common.methods import Method
 from common.networks import ImageClassifier
+from common.transforms import Composition
 
 __all__ = ["LinearEvaluation"]
 
@@ -65,7 +66,13 @@ class LinearEvaluation:
         seed: int,
         settings: Mapping[str, Any],
     ) -> None:
+        if not isinstance(network.transform, Composition):
+            raise InputError(
+                f"LinearEvaluation: network must transform its images with a Composition, got a "
+                f"{type(network).__name__} without one. Evaluate its features with linear_probe."
+            )
         self.network = network.to(device)
+        self.transform = network.transform
         self.batches = batches
         self.run_dir = Path(run_dir)
         self.model_path = Path(model_path)
@@ -89,7 +96,7 @@ class LinearEvaluation:
             )
         summary, gallery = audit_transforms(
             self.network.policy,
-            self.network.transform,
+            self.transform,
             self.batches,
             self.device,
         )

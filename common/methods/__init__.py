@@ -1,14 +1,28 @@
 """One page a method: an ``nn.Module`` with encoder, head, policy and loss that yields its phases.
 
 - `Method`, `Phase`: what the engine asks of a method.
+- `Contrastive`: any loss of `common.losses` on V views, a regulariser, and a head beside it.
 - `LearnedTransforms`: Ruppli et al. 2022; transformations learned by a network M, or random ones.
 - `SimCLR`: one view transformed, contrastive loss only.
-- `Supervised`: classification of randomly transformed images.
+- `Supervised`: classification or regression of randomly transformed images.
+- `classification_loss`, `cross_entropy`, `absolute_error`: what the last and a head may minimise.
 """
 
+from common.methods.contrastive import Contrastive
+from common.methods.labelled_loss import absolute_error, classification_loss, cross_entropy
 from common.methods.learned_transforms import LearnedTransforms
 from common.methods.method import Method, Phase
 from common.methods.simclr import SimCLR
 from common.methods.supervised import Supervised
 
-__all__ = ["LearnedTransforms", "Method", "Phase", "SimCLR", "Supervised"]
+__all__ = [
+    "Contrastive",
+    "LearnedTransforms",
+    "Method",
+    "Phase",
+    "SimCLR",
+    "Supervised",
+    "absolute_error",
+    "classification_loss",
+    "cross_entropy",
+]

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
-from common.methods.method import Method, Phase, classification_loss
+from common.methods.labelled_loss import classification_loss
+from common.methods.method import Method, Phase
 from common.networks import ImageClassifier
 from common.transforms import Composition
 
@@ -102,9 +103,7 @@ class LearnedTransforms(Method):
             moved = self._look(self.transform(x, self.policy(x)))
             agreement = self._contrast(moved.z, plain.z.detach())
             yield self._policy_phase(agreement, classification_loss(moved.logits, label))
-        with torch.no_grad():
-            x_m = self.transform(x, self.policy(x))
-        moved = self._look(x_m)
+        moved = self._look(self.transformed(x))
         yield self._encoder_phase(
             self._contrast(moved.z, plain.z),
             classification_loss(moved.logits, label),

@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from common.distributed import mean
+from common.checks import require
 from common.networks import ImageClassifier
-from common.transforms import Composition
 
-__all__ = ["Method", "Phase", "classification_loss"]
+__all__ = ["Method", "Phase"]
 
 
 class Phase(NamedTuple):
@@ -31,6 +31,22 @@ class Phase(NamedTuple):
     keep_graph: bool = False
 
 
+class NoPolicy(nn.Module):
+    """Choose nothing: ``lam (B, 0)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``lam (B, 0)`` for ``x (B, ...)``."""
+        return x.new_empty(len(x), 0)
+
+
+class NoTransform(nn.Module):
+    """Leave images as they are."""
+
+    def forward(self, x: Tensor, lam: Tensor) -> Tensor:
+        """Return `x`."""
+        return x
+
+
 class Method(nn.Module, ABC):
     """Encoder, heads, policy and loss of one published method.
 
@@ -39,16 +55,26 @@ class Method(nn.Module, ABC):
             h, ``head(h)`` the logits. ``forward`` is its prediction, so evaluators can use a method
             as a network.
         policy: who chooses ``lam`` from x; its parameters form the phase "policy".
-        transform: ``(x, lam) -> x``.
+        transform: ``(x, lam) -> x``, such as `common.transforms.Composition`; None (then `policy`
+            is None too) leaves images, or the rows of a table, as they are.
     """
 
     def __init__(
-        self, classifier: ImageClassifier, policy: nn.Module, transform: Composition
+        self,
+        classifier: ImageClassifier,
+        policy: nn.Module | None = None,
+        transform: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        name = type(self).__name__
+        require(
+            (policy is None) == (transform is None),
+            f"{name}: policy and transform must both be given or both be None, got "
+            f"{type(policy).__name__} and {type(transform).__name__}.",
+        )
         self.classifier = classifier
-        self.policy = policy
-        self.transform = transform
+        self.policy = NoPolicy() if policy is None else policy
+        self.transform = NoTransform() if transform is None else transform
 
     @abstractmethod
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
@@ -61,24 +87,13 @@ class Method(nn.Module, ABC):
         encoder = [p for p in self.parameters() if p.requires_grad and id(p) not in chosen]
         return {name: p for name, p in (("policy", policy), ("encoder", encoder)) if p}
 
+    def transformed(self, x: Tensor) -> Tensor:
+        """Return `x` under parameters the policy chooses now; no gradient reaches the policy."""
+        with torch.no_grad():
+            moved: Tensor = self.transform(x, self.policy(x))
+        return moved
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits ``(B, classes)`` of untransformed images."""
         logits: Tensor = self.classifier(x)
         return logits
-
-
-def classification_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Binary cross entropy over the labelled images of all ranks.
-
-    Args:
-        logits: ``(B, classes)``.
-        label: ``(B,)`` or ``(B, classes)``, 0 or 1; -1 = not labelled, which adds nothing.
-
-    Returns:
-        Scalar, mean over the labelled entries; 0 where a batch holds none.
-    """
-    target = label.to(logits).reshape(len(logits), -1)
-    losses = nn.functional.binary_cross_entropy_with_logits(
-        logits, target.clamp(min=0.0), reduction="none"
-    )
-    return mean(losses, target >= 0)

@@ -44,8 +44,7 @@ class SimCLR(Method):
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the encoder phase for ``batch["image"] (B, C, *spatial)`` in [0, 1]."""
         x = batch["image"]
-        with torch.no_grad():
-            x_m = self.transform(x, self.policy(x))
-        z = [self.projector(self.classifier.encode(view)) for view in (x_m, x)]
+        views = self.transformed(x), x
+        z = [self.projector(self.classifier.encode(view)) for view in views]
         contrast = self.loss(torch.stack(z, dim=1))
         yield Phase("encoder", contrast, {"contrastive": contrast.detach()})

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from common.checks import InputError
 from common.engines import ContrastiveTrainer
 from common.losses import DecoupledInfoNCE
-from common.methods import LearnedTransforms, Method, SimCLR, Supervised
-from common.methods.method import classification_loss
+from common.methods import LearnedTransforms, Method, SimCLR, Supervised, classification_loss
 from common.networks import ImageClassifier
 from common.policies import Uniform
 from common.transforms import Composition
