@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from common.checks import require
 from common.methods import Method
@@ -20,14 +19,15 @@ class PhaseOptimizers:
         network: the method; its ``phase_parameters`` say which parameters each phase updates.
         learning_rates: phase name -> learning rate. A rate for a phase that has no parameters (M's
             under random transformations) is not used; a phase with parameters needs one.
-        optimizer: makes an optimiser from parameters and ``lr``; Adam unless given.
+        optimizer: makes an optimiser from parameters and ``lr``; Adam unless given. Phases that
+            differ in more than their rate have one each: phase name -> maker.
     """
 
     def __init__(
         self,
         network: Method,
         learning_rates: Mapping[str, float],
-        optimizer: Callable[..., Optimizer] = torch.optim.Adam,
+        optimizer: Callable[..., Optimizer] | Mapping[str, Callable[..., Optimizer]] = Adam,
     ) -> None:
         self.parameters: dict[str, list[nn.Parameter]] = network.phase_parameters()
         missing = sorted(set(self.parameters) - set(learning_rates))
@@ -35,8 +35,18 @@ class PhaseOptimizers:
             not missing,
             f"PhaseOptimizers: learning_rates must name every phase that learns, lacks {missing}.",
         )
+        each = (
+            optimizer
+            if isinstance(optimizer, Mapping)
+            else dict.fromkeys(learning_rates, optimizer)
+        )
+        require(
+            set(self.parameters) <= set(each) <= set(learning_rates),
+            f"PhaseOptimizers: optimizer must name the phases of learning_rates, "
+            f"{sorted(learning_rates)}, got {sorted(each)}.",
+        )
         self.by_phase = {
-            name: optimizer(parameters, lr=learning_rates[name])
+            name: each[name](parameters, lr=learning_rates[name])
             for name, parameters in self.parameters.items()
         }
 

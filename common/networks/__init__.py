@@ -2,6 +2,7 @@
 
 - `ConvEncoder`: the fully convolutional encoder of the learned-transformations paper, 2D and 3D.
 - `ResNet18Encoder`, `DenseNetEncoder`: MONAI's networks without their classification layer.
+- `AlexNet3D`: the small 3D encoder of the brain-age papers.
 - `SimpleConvNet`: the small network of the Biased-MNIST experiments.
 - `Projector`: multi-layer perceptron ``h (B, F) -> z (B, D)``; also the encoder of a table.
 - `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
@@ -9,6 +10,7 @@
 - `ImageClassifier`: encoder + linear head, exactly what ``models/model.pt`` holds.
 """
 
+from common.networks.alexnet3d import AlexNet3D
 from common.networks.classifier import ImageClassifier
 from common.networks.conv_encoder import ConvEncoder
 from common.networks.densenet_encoder import DenseNetEncoder
@@ -19,6 +21,7 @@ from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
 
 __all__ = [
+    "AlexNet3D",
     "ConvEncoder",
     "DenseNetEncoder",
     "EmbeddingEncoder",
