@@ -1,11 +1,17 @@
 """Confidence intervals over patients: images of one patient are not independent."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["patient_interval"]
+__all__ = ["LEVEL", "auc", "patient_draws", "patient_interval", "percentiles"]
+
+LEVEL = 0.95
+_DRAWS = 1000
+
+Index = NDArray[np.intp]
 
 
 def patient_interval(
@@ -14,8 +20,8 @@ def patient_interval(
     fold: NDArray[np.integer[Any]],
     patient: NDArray[np.str_],
     *,
-    level: float = 0.95,
-    draws: int = 1000,
+    level: float = LEVEL,
+    draws: int = _DRAWS,
     seed: int = 0,
 ) -> tuple[float, float]:
     """Percentile bootstrap of the mean AUC over folds, patients drawn with replacement.
@@ -34,29 +40,75 @@ def patient_interval(
         the AUC depends on which patients were tested, not on which were used for fitting.
     """
     generator = np.random.default_rng(seed)
-    groups = [
-        [np.flatnonzero((fold == number) & (patient == name)) for name in np.unique(patient[here])]
-        for number in np.unique(fold)
-        for here in [fold == number]
-    ]
+    rows = [np.flatnonzero(fold == number) for number in np.unique(fold)]
+    groups = [(here, _Patients(patient[here])) for here in rows]
     means = []
     for _ in range(draws):
-        auc = []
-        for group in groups:
-            chosen = generator.integers(len(group), size=len(group))
-            index = np.concatenate([group[k] for k in chosen])
+        found = []
+        for here, patients in groups:
+            index = here[patients.draw(generator)]
             if len(np.unique(label[index])) == 2:
-                auc.append(_auc(label[index], scores[index]))
-        if len(auc) == len(groups):
-            means.append(np.mean(auc))
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+                found.append(auc(label[index], scores[index]))
+        if len(found) == len(groups):
+            means.append(np.mean(found))
+    return percentiles(np.array(means), level)
+
+
+def patient_draws(
+    statistic: Callable[[Index], float],
+    patient: NDArray[np.str_],
+    *,
+    draws: int = _DRAWS,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Any figure of a test set, on bootstrap samples of its patients.
+
+    Args:
+        statistic: rows ``(n,)`` of the test set, some of them several times -> the figure.
+        patient: ``(N,)`` patient of each row.
+        draws: number of samples.
+        seed: of the draws; the same seed and patients give the same samples, so that the draws of
+            two models may be subtracted from each other.
+
+    Returns:
+        ``(draws,)`` figures, for `percentiles`.
+    """
+    generator = np.random.default_rng(seed)
+    patients = _Patients(patient)
+    return np.array([statistic(patients.draw(generator)) for _ in range(draws)])
+
+
+def percentiles(figures: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
+    """Return the ends between which the share `level` of the draws lies; NaN draws are left out."""
+    low, high = np.nanquantile(figures, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _auc(label: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]) -> float:
+class _Patients:
+    """Rows grouped by patient, patients in the order of their names."""
+
+    def __init__(self, patient: NDArray[np.str_]) -> None:
+        _, number, self._size = np.unique(patient, return_inverse=True, return_counts=True)
+        self._order = np.argsort(number, kind="stable")
+        self._first = np.cumsum(self._size) - self._size
+
+    def draw(self, generator: np.random.Generator) -> Index:
+        """Return all rows of as many patients as there are, drawn with replacement."""
+        chosen = generator.integers(len(self._size), size=len(self._size))
+        size = self._size[chosen]
+        start = self._first[chosen] - (np.cumsum(size) - size)
+        rows: Index = self._order[np.repeat(start, size) + np.arange(size.sum())]
+        return rows
+
+
+def auc(label: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]) -> float:
     """Area under the ROC curve from the mean ranks of the scores (Mann and Whitney's U).
 
     The same as scikit-learn's, whose checks of the input take longer than a thousand ranks.
+
+    Args:
+        label: ``(N,)``, 0 or 1, both present.
+        scores: ``(N,)``.
     """
     _, position, count = np.unique(scores, return_inverse=True, return_counts=True)
     mean_rank = np.cumsum(count) - (count - 1) / 2  # from 1; ties share their mean

@@ -66,11 +66,11 @@ def snapshots(folder: Path, *epochs: int) -> dict[int, Method]:
 
 def evaluation(folder: Path, network: Method | None = None) -> LinearEvaluation:
     return LinearEvaluation(
-        network or method(seed=0),
         held_out(),
-        folder / "run",
-        folder / "models" / "model.pt",
-        "cpu",
+        network=network or method(seed=0),
+        run_dir=folder / "run",
+        model_path=folder / "models" / "model.pt",
+        device="cpu",
         bundle="tiny",
         strategy="learned",
         seed=0,
@@ -129,7 +129,7 @@ def test_snapshots_beyond_the_end_of_the_training_are_left_out(tmp_path: Path) -
         (tmp_path / f"network_epoch={epoch}.pt").touch()
     evaluation = LinearEvaluation.__new__(LinearEvaluation)
     evaluation.run_dir = tmp_path
-    assert [epoch for epoch, _ in evaluation._snapshots()] == [1, 2]
+    assert [epoch for epoch, _ in evaluation.snapshots()] == [1, 2]
 
 
 def test_scores_and_gallery_belong_to_the_last_snapshot(evaluated: Any) -> None:
