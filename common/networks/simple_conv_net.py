@@ -32,8 +32,8 @@ class SimpleConvNet(nn.Module):
         in_channels: channels of the image.
         channels: output channels of each convolution.
         kernel_size: side of the convolutions in pixels, odd.
-        strides: of each convolution; None is 1, at which the image keeps its size. Larger ones are
-            ours, for short runs: at (2, 2, 2, 1) a step costs a thirtieth.
+        strides: of each convolution; None is 1 everywhere, at which the image keeps its size.
+            Larger ones are ours, for short runs on a CPU.
         activation: "tanh" or "relu", after the last normalisation; the others are ReLU.
         unit_length: divide h by its Euclidean length.
 
@@ -58,7 +58,7 @@ class SimpleConvNet(nn.Module):
         strides = [1] * len(channels) if strides is None else strides
         require(
             len(strides) == len(channels),
-            f"SimpleConvNet: strides must have one number for each of {len(channels)} convolutions, "
+            f"SimpleConvNet: strides must have {len(channels)} numbers, one for each convolution, "
             f"got {list(strides)}.",
         )
         self.out_features = channels[-1]
