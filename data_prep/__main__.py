@@ -8,14 +8,16 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.manifest import PARTS
-from data_prep import biased_mnist, brats, chest_xray, phantom
+from data_prep import biased_mnist, brats, chest_xray, openbhb, phantom, photos
 from data_prep.runner import run
 
 SOURCES: dict[str, Any] = {
     "biased_mnist": biased_mnist,
     "brats": brats,
     "chest_xray": chest_xray,
+    "openbhb": openbhb,
     "phantom": phantom,
+    "photos": photos,
 }
 NEEDS_NO_SOURCE = ("phantom",)
 

@@ -67,6 +67,7 @@ def _records(plan: Plan, target: Path) -> tuple[list[Entry], dict[str, str], lis
         else:
             entries += record["entries"]
             digests |= record["sha256"]
+            skipped += record.get("left_out", [])
     return entries, digests, skipped
 
 

@@ -7,6 +7,7 @@ half-written file; the temporary name is fixed, so the next run writes over a st
 import hashlib
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from isal import igzip, isal_zlib
 
 from common.checks import require
+from common.data import write_stack
 
 __all__ = ["Output", "encode_nifti", "encode_png", "to_integers", "write_atomically"]
 
@@ -30,11 +32,13 @@ class Output:
 
     Attributes:
         digests: relative path to SHA-256, of every file written.
+        skipped: parts of an item that could not be used, where the rest could.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
         self.digests: dict[str, str] = {}
+        self.skipped: list[dict[str, str]] = []
 
     def write(self, relative: str, data: bytes) -> str:
         """Write `data` at `relative` (with ``/``) and return `relative`."""
@@ -43,6 +47,27 @@ class Output:
         write_atomically(path, data)
         self.digests[relative] = hashlib.sha256(data).hexdigest()
         return relative
+
+    def write_stack(
+        self, relative: str, rows: Iterable[Any], row_shape: tuple[int, ...], dtype: str
+    ) -> int:
+        """Write `rows` as they come at `relative`; see `common.data.write_stack`.
+
+        Returns:
+            The number of rows. With none, there is no file.
+        """
+        path = self.target / relative
+        count = write_stack(path, rows, row_shape, dtype)
+        if count == 0:
+            path.unlink()
+            return 0
+        with path.open("rb") as file:
+            self.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+        return count
+
+    def skip(self, file: str, reason: str) -> None:
+        """Note a part of the item that is left out, and why."""
+        self.skipped.append({"file": file, "reason": reason})
 
 
 def write_atomically(path: Path, data: bytes) -> None:

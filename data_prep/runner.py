@@ -162,8 +162,10 @@ def _convert_one(convert: Callable[[Any, Output], list[Entry]], item: Item, targ
     record: dict[str, Any]
     try:
         entries = convert(item.payload, output)
-        record = {"entries": entries, "sha256": output.digests}
+        record = {"entries": entries, "sha256": output.digests, "left_out": output.skipped}
     except InputError as error:
+        if isinstance(error.__cause__, OSError):  # the output could not be written
+            raise error.__cause__ from None
         record = {"skipped": {"file": item.name, "reason": str(error)}}
     except OSError as error:
         if error.errno in FULL:

@@ -71,11 +71,9 @@ class StackDataset(Dataset[Batch]):
         self._file = np.array([number[entry["image"]] for entry in self.entries], np.int64)
         self._row = np.array([entry["index"] for entry in self.entries], np.int64)
         self._columns = {name: _column(self.entries, name, where) for name in columns}
-        self._voxels: Tensor | None = None
-        self._spatial: tuple[int, ...] = ()
+        self._mask: npt.NDArray[np.bool_] | None = None
         if "mask" in manifest:
-            mask = read_mask(Path(dataset_dir) / manifest["mask"])
-            self._voxels, self._spatial = torch.from_numpy(np.flatnonzero(mask)), mask.shape
+            self._mask = read_mask(Path(dataset_dir) / manifest["mask"])
         self._maps: list[npt.NDArray[Any]] | None = None
         shapes = {(stack.shape[1:], str(stack.dtype)) for stack in self._stacks()}
         require(
@@ -133,19 +131,18 @@ class StackDataset(Dataset[Batch]):
             for file in present:
                 places = files == file
                 raw[places] = stacks[file][rows[places]]
+        if self._mask is not None:
+            volumes = np.zeros((len(chosen), 1, *self._mask.shape), np.float32)
+            volumes[:, 0, self._mask] = raw
+            return torch.from_numpy(volumes)
         image = torch.from_numpy(raw)
-        if image.dtype == torch.uint8:
-            if image.ndim == 4 and image.shape[-1] == RGB:
-                image = image.movedim(-1, 1).contiguous()
-            else:
-                image = image[:, None]
-            return image.float().div_(255)
-        image = image.float()
-        if self._voxels is None:
-            return image if image.ndim == 2 else image[:, None]
-        volumes = torch.zeros(len(chosen), int(np.prod(self._spatial)))
-        volumes.index_copy_(1, self._voxels, image)
-        return volumes.view(len(chosen), 1, *self._spatial)
+        if image.dtype != torch.uint8:
+            return image.float() if image.ndim == 2 else image.float()[:, None]
+        if image.ndim == 4 and image.shape[-1] == RGB:
+            image = image.movedim(-1, 1).contiguous()
+        else:
+            image = image[:, None]
+        return image.float().div_(255)
 
 
 def _column(entries: list[dict[str, Any]], name: str, where: str) -> Tensor | list[str]:

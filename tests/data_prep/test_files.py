@@ -73,3 +73,12 @@ def test_output_keeps_the_digest_of_what_lies_on_disk(tmp_path: Path) -> None:
     output.write("a/b.bin", b"content")
     digest = hashlib.sha256((tmp_path / "a" / "b.bin").read_bytes()).hexdigest()
     assert output.digests == {"a/b.bin": digest}
+
+
+def test_stack_keeps_its_digest_and_an_empty_one_leaves_no_file(tmp_path: Path) -> None:
+    output = Output(tmp_path)
+    assert output.write_stack("images/a.npy", iter(np.ones((3, 4))), (4,), "float16") == 3
+    assert output.write_stack("images/b.npy", iter(()), (4,), "float16") == 0
+    data = (tmp_path / "images" / "a.npy").read_bytes()
+    assert output.digests == {"images/a.npy": hashlib.sha256(data).hexdigest()}
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["a.npy"]

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.checks import InputError
@@ -147,6 +149,33 @@ def test_full_disk_is_one_line_and_the_next_run_goes_on(
     monkeypatch.undo()
     run(plan_of(*range(8)), target, workers=1)
     assert tree(target) == tree(whole)
+
+
+def convert_to_stack(payload: int, output: Output) -> list[Entry]:
+    def rows() -> Iterator[np.ndarray]:
+        for row in range(2):
+            if payload == 1 and row == 1 and os.environ.get("TEST_FULL_DISK"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            yield np.full(3, payload)
+
+    path = f"images/{payload}.npy"
+    output.write_stack(path, rows(), (3,), "float32")
+    output.skip(f"case{payload}", "left out")
+    return [{"image": path, "index": 1, "label": 0, "patient": f"p{payload}"}]
+
+
+def test_full_disk_in_the_middle_of_a_stack_is_no_skipped_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(plan_of(0, 1, 2), convert=convert_to_stack)
+    monkeypatch.setenv("TEST_FULL_DISK", "1")
+    with pytest.raises(InputError, match="full disk"):
+        run(plan, tmp_path, workers=1)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["0.npy"]
+    monkeypatch.undo()
+    manifest = run(plan, tmp_path, workers=1)
+    assert sorted(manifest["sha256"]) == [f"images/{i}.npy" for i in range(3)]
+    assert [line["file"] for line in manifest["skipped"]] == ["case0", "case1", "case2"]
 
 
 def test_full_disk_at_the_manifest_leaves_none(

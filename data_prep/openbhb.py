@@ -1,0 +1,254 @@
+"""OpenBHB brains (challenge rows or one file per subject) as stacks, with age, sex and site.
+
+Reads two layouts. (a) The challenge's files: ``train.npy`` and ``test.npy``, rows of 3,659,572
+float32 values in the blocks of `MODALITIES`, with ``train.tsv`` and ``test.tsv``. (b) One file per
+subject at any depth, such as ``sub-001_preproc-cat12vbm_desc-gm_T1w.npy`` (or ``.nii.gz``), with
+``participants.tsv`` (``participant_id``, ``age``, ``sex``, ``site`` or ``siteXacq``, ``split``).
+
+Volumes are kept as the voxels of a mask, ``volume[mask] = row`` (float16); region tables as they
+are (float32). Rows are read and written one at a time, so memory does not grow with the set.
+``.npy`` files keep the axes they have, and so does their mask; NIfTI volumes and their mask are
+brought into RAS order.
+Differs from the reader released with the papers, which transposes unmasked volumes before it
+reshapes them and so scrambles them (neighbours along one axis correlate .57 instead of .98); scores
+published with that reader are not comparable voxel by voxel.
+
+The official split is kept: ``training`` holds the training subjects, without a tenth of them
+(``--validation``, ours) for choices in ``validation``; ``test`` holds the two public validation
+sets, ``"split": "internal"`` (sites of the training set) and ``"external"`` (unseen sites). With
+``--validation 0`` all training subjects train, as in the challenge.
+
+Counts to expect: 3 227 training, 362 internal and 396 external (data set's paper, which gives 757
+for the two together).
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.checks import InputError, require
+from common.data import seeded_order
+from data_prep.files import Output
+from data_prep.openbhb_images import MODALITIES, Image, read_row
+from data_prep.openbhb_mask import Mask, find_mask
+from data_prep.openbhb_tables import Subject, read_subjects
+from data_prep.plan import Item, Plan
+from data_prep.split import Entry
+
+__all__ = ["add_arguments", "plan"]
+
+STACK_VALUES = 2**26  # of one file: 128 MB in float16
+
+
+@dataclass(frozen=True)
+class Block:
+    """Subjects whose rows go into one stack.
+
+    Args:
+        path: of the stack, relative to the target.
+        subjects: in the order of the rows.
+        image: what to read of each.
+        dtype: of the stack.
+        classes: names of the values of ``site`` and ``label``, by column.
+    """
+
+    path: str
+    subjects: tuple[Subject, ...]
+    image: Image
+    dtype: str
+    classes: dict[str, list[str]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``openbhb``."""
+    parser.add_argument("--modality", choices=sorted(MODALITIES), required=True)
+    parser.add_argument(
+        "--dtype", choices=("float16", "float32"), help="default: float16, float32 for tables"
+    )
+    parser.add_argument("--mask", type=Path, help="voxels of a row: .npy, .nii or .nii.gz")
+    parser.add_argument(
+        "--validation", type=float, default=0.1, help="share of the training subjects, for choices"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the validation subjects")
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """Read the tables and the mask and lay out the stacks.
+
+    Raises:
+        InputError: neither layout, a table that does not fit its rows, a subject in two splits, or
+            no mask where rows need one.
+    """
+    source: Path = options.source
+    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
+    require(
+        0 <= options.validation < 1,
+        f"openbhb: --validation must lie in [0, 1), got {options.validation}.",
+    )
+    modality = MODALITIES[options.modality]
+    subjects, skipped = read_subjects(source, modality.suffix)
+    rows = subjects[0].row is not None
+    mask = _mask(options, subjects)
+    dtype = options.dtype or ("float16" if modality.spatial else "float32")
+    image = Image(options.modality, mask, _shape(subjects, options.modality, mask))
+    classes = _classes(subjects)
+    groups = _groups(subjects, options.validation, options.seed)
+    items = _items(groups, image, dtype, classes)
+    extra: dict[str, Any] = {"classes": classes}
+    if mask is not None:
+        items.append(Item("mask", "mask.npy", mask))
+        extra["mask"] = "mask.npy"
+        if mask.orientation:
+            extra["orientation"] = mask.orientation
+    return Plan(
+        source="OpenBHB brains (data_prep openbhb)",
+        licence="that of the source: OpenBHB, research use, cite Dufumier et al. 2022",
+        arguments={
+            "dtype": dtype,
+            "layout": "challenge rows" if rows else "one file per subject",
+            "mask": mask.digest() if mask is not None else None,
+            "modality": options.modality,
+            "seed": options.seed,
+            "validation": options.validation,
+        },
+        items=items,
+        convert=convert,
+        split=partial(_split, validation={s.patient for s in groups["validation"]}),
+        skipped=skipped,
+        extra=extra,
+    )
+
+
+def convert(payload: "Block | Mask", output: Output) -> list[Entry]:
+    """Write one stack, or the mask; subjects that cannot be used are noted and left out."""
+    if isinstance(payload, Mask):
+        output.write("mask.npy", payload.as_npy())
+        return []
+    used: list[Subject] = []
+
+    def rows() -> Iterator[npt.NDArray[Any]]:
+        mask = payload.image.mask.read() if payload.image.mask is not None else None
+        for subject in payload.subjects:
+            try:
+                row = read_row(subject, payload.image, mask, payload.dtype)
+            except InputError as error:
+                output.skip(subject.patient, str(error))
+                continue
+            used.append(subject)
+            yield row
+
+    output.write_stack(payload.path, rows(), payload.image.shape, payload.dtype)
+    return [
+        {"image": payload.path, "index": index, **_facts(subject, payload.classes)}
+        for index, subject in enumerate(used)
+    ]
+
+
+def _mask(options: argparse.Namespace, subjects: list[Subject]) -> Mask | None:
+    """The mask of a volume's rows; tables have none."""
+    modality = MODALITIES[options.modality]
+    if not modality.spatial:
+        require(
+            options.mask is None,
+            f"openbhb: --mask must be left out for {options.modality}, got {options.mask}.",
+        )
+        return None
+    voxels = modality.size if subjects[0].row is not None else None
+    nifti = any(".nii" in subject.path.name for subject in subjects)
+    return find_mask(options.source, modality.mask, modality.threshold, voxels, options.mask, nifti)
+
+
+def _facts(subject: Subject, classes: dict[str, list[str]]) -> Entry:
+    """The columns of one subject: names as numbers, -1 or null where the table says nothing."""
+    site, label = classes["site"], classes["label"]
+    return {
+        "patient": subject.patient,
+        "split": subject.split,
+        "age": subject.age,
+        "sex": -1 if subject.sex is None else subject.sex,
+        "site": -1 if subject.site is None else site.index(subject.site),
+        "label": -1 if subject.diagnosis is None else label.index(subject.diagnosis),
+    }
+
+
+def _classes(subjects: list[Subject]) -> dict[str, list[str]]:
+    """Names of sites, those of the training set first, and of diagnoses, controls first."""
+
+    def order(name: str) -> tuple[bool, int, str]:
+        return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
+
+    training = {s.site for s in subjects if s.split == "train" and s.site is not None}
+    others = {s.site for s in subjects if s.site is not None} - training
+    diagnoses = {s.diagnosis for s in subjects if s.diagnosis is not None} - {"control"}
+    return {
+        "site": [*sorted(training, key=order), *sorted(others, key=order)],
+        "label": ["control", *sorted(diagnoses, key=order)],
+    }
+
+
+def _groups(subjects: list[Subject], share: float, seed: int) -> dict[str, list[Subject]]:
+    """Subjects by the name of their stacks."""
+    train = [s for s in subjects if s.split == "train"]
+    order = seeded_order((s.patient for s in train), seed)
+    count = round(share * len(order)) if share == 0 else max(1, round(share * len(order)))
+    chosen = set(order[: min(count, len(order) - 1)])
+    return {
+        "training": [s for s in train if s.patient not in chosen],
+        "validation": [s for s in train if s.patient in chosen],
+        "internal": [s for s in subjects if s.split == "internal"],
+        "external": [s for s in subjects if s.split == "external"],
+    }
+
+
+def _items(
+    groups: dict[str, list[Subject]], image: Image, dtype: str, classes: dict[str, list[str]]
+) -> list[Item]:
+    """One item per stack: so many subjects that a run can be taken up again in small steps."""
+    items = []
+    size = max(1, STACK_VALUES // int(np.prod(image.shape)))
+    for name, members in groups.items():
+        for number, start in enumerate(range(0, len(members), size)):
+            subjects = tuple(members[start : start + size])
+            key = f"{name}_{number:03d}"
+            facts = [[s.path.stat().st_size, s.row, _facts(s, classes)] for s in subjects]
+            stamp = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+            block = Block(f"images/{key}.npy", subjects, image, dtype, classes)
+            items.append(Item(key, f"{key}.npy ({len(subjects)} subjects)", block, stamp))
+    return items
+
+
+def _shape(subjects: list[Subject], name: str, mask: Mask | None) -> tuple[int, ...]:
+    """Shape of one row of a stack."""
+    if mask is not None:
+        return (mask.voxels,)
+    modality = MODALITIES[name]
+    if not modality.spatial:
+        return (modality.size,)
+    for subject in subjects:
+        try:
+            return read_row(subject, Image(name, None), None, "float32").shape
+        except InputError:
+            continue
+    raise InputError(
+        f"openbhb: at least one {name} volume must be readable, got none of {len(subjects)}. "
+        "Check the files of --source."
+    )
+
+
+def _split(entries: list[Entry], validation: set[str]) -> dict[str, list[Entry]]:
+    """The official split, with the chosen training subjects apart."""
+    parts: dict[str, list[Entry]] = {"training": [], "validation": [], "test": []}
+    for entry in entries:
+        if entry["split"] != "train":
+            parts["test"].append(entry)
+        else:
+            parts["validation" if entry["patient"] in validation else "training"].append(entry)
+    return parts

@@ -1,0 +1,247 @@
+"""The tables of OpenBHB: who is in which split, with age, sex, site and diagnosis."""
+
+import csv
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from common.checks import InputError, require
+
+__all__ = ["ROW", "Subject", "read_subjects"]
+
+ROW = 3_659_572  # values of one subject in the challenge's files
+SITES = ("siteXacq", "site")  # the acquisition site, which the challenge predicts, comes first
+CONTROLS = ("control", "controls", "healthy", "healthy control", "hc", "cn")
+SEXES = {"f": 0, "female": 0, "m": 1, "male": 1}
+EXTENSIONS = (".npy", ".nii.gz", ".nii")
+Skipped = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of a table and where its image is.
+
+    Args:
+        patient: ``participant_id`` without "sub-", or the place in the table where it has none.
+        split: "train", "internal" or "external".
+        age: years, None if missing.
+        sex: 0 female, 1 male, None if missing; other numbers as the table has them.
+        site: its name, None if missing.
+        diagnosis: "control" or another name, None if missing.
+        path: of the image or of the rows.
+        row: in the rows of the challenge; None for a file of its own.
+    """
+
+    patient: str
+    split: str
+    age: float | None
+    sex: int | None
+    site: str | None
+    diagnosis: str | None
+    path: Path
+    row: int | None = None
+
+
+def read_subjects(source: Path, suffix: str) -> tuple[list[Subject], Skipped]:
+    """Subjects of either layout, in the order of the tables, and those without a file.
+
+    Args:
+        source: folder with ``train.npy`` or ``participants.tsv``.
+        suffix: of the files of layout (b), after ``sub-<id>_``.
+
+    Raises:
+        InputError: neither layout, a table that does not fit, or a subject in two splits.
+    """
+    folder = next((f for f in (source, source / "data") if (f / "train.npy").is_file()), None)
+    skipped: Skipped = []
+    if folder is not None:
+        subjects = _challenge(folder)
+    elif (source / "participants.tsv").is_file():
+        subjects, skipped = _one_file_each(source, suffix)
+    else:
+        raise InputError(
+            f"{source}: source must hold train.npy with train.tsv (rows of the challenge) or "
+            "participants.tsv (one file per subject), got neither. Check the folder."
+        )
+    _check_splits(subjects, source)
+    return subjects, skipped
+
+
+def _challenge(folder: Path) -> list[Subject]:
+    subjects = []
+    for name in ("train", "test"):
+        path = folder / f"{name}.npy"
+        if not path.is_file():
+            continue
+        table = _read_table(folder / f"{name}.tsv", "age", "split")
+        first = _first_row(path, len(table))
+        for index, line in enumerate(table):
+            patient = _plain(line.get("participant_id") or f"{name}-{index:05d}")
+            subjects.append(_subject(line, patient, path, first + index))
+    return _named_splits(subjects, folder)
+
+
+def _first_row(path: Path, count: int) -> int:
+    """Where the subjects begin: an early release has a first row that holds a count and NaN."""
+    try:
+        rows = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"{path}: must be a whole .npy file, got an error ({type(error).__name__}). "
+            "Copy it again."
+        ) from None
+    require(
+        rows.ndim == 2 and rows.shape[1] == ROW,
+        f"{path}: rows must have {ROW} values, got shape {rows.shape}. "
+        "Pass the folder of the challenge's train.npy.",
+    )
+    header = len(rows) == count + 1 and bool(np.isnan(rows[0, 1:1000]).all())
+    require(
+        header or len(rows) == count,
+        f"{path}: must have as many rows as {path.stem}.tsv, got {len(rows)} and {count}. "
+        "Use the table that came with it.",
+    )
+    return int(header)
+
+
+def _one_file_each(source: Path, suffix: str) -> tuple[list[Subject], Skipped]:
+    table = _read_table(source / "participants.tsv", "participant_id", "age", "split")
+    files: dict[str, Path] = {}
+    skipped: Skipped = []
+    for path in sorted(source.rglob(f"sub-*{suffix}.n*")):
+        if not path.name.endswith(tuple(suffix + extension for extension in EXTENSIONS)):
+            continue
+        subject = _plain(path.name.split("_")[0])
+        if subject in files:
+            reason = f"{path.name}: a subject must have one image, got a second. Leave one out."
+            skipped.append({"file": path.name, "reason": reason})
+        files.setdefault(subject, path)
+    subjects = []
+    for line in table:
+        patient = _plain(line["participant_id"])
+        path_of = files.get(patient)
+        if path_of is None:
+            reason = f"{patient}: must have a file sub-*_{suffix}.npy or .nii.gz, got none."
+            skipped.append({"file": patient, "reason": reason})
+            continue
+        subjects.append(_subject(line, patient, path_of, None))
+    listed = {subject.patient for subject in subjects}
+    for path in (path for name, path in files.items() if name not in listed):
+        reason = f"{path.name}: subject must be in participants.tsv, got no such line."
+        skipped.append({"file": path.name, "reason": reason})
+    require(
+        bool(subjects),
+        f"{source}: source must hold files sub-*_{suffix}.npy or .nii.gz of the participants, "
+        "got none. Check --source and --modality.",
+    )
+    return _named_splits(subjects, source), skipped
+
+
+def _read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """Lines of a tab-separated table, without spaces around the values."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [
+                {key: (value or "").strip() for key, value in line.items() if key is not None}
+                for line in csv.DictReader(file, delimiter="\t")
+            ]
+    except FileNotFoundError:
+        raise InputError(f"{path}: must exist, got no such file. Check --source.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path}: must be a tab-separated table, got an error ({type(error).__name__})."
+        ) from None
+    present = set(lines[0]) if lines else set()
+    missing = [name for name in columns if name not in present]
+    if not present.intersection(SITES):
+        missing.append(" or ".join(SITES))
+    require(
+        not missing,
+        f"{path}: must have the columns {', '.join(columns)} and a site, got no "
+        f"{', '.join(missing)}. Use the table that came with the data.",
+    )
+    return lines
+
+
+def _subject(line: dict[str, str], patient: str, path: Path, row: int | None) -> Subject:
+    site = next((line[name] for name in SITES if line.get(name)), "")
+    diagnosis = line.get("diagnosis", "control").strip().lower()
+    sex = line.get("sex", "").lower()
+    return Subject(
+        patient=patient,
+        split=line["split"].lower(),
+        age=_number(line["age"]),
+        sex=SEXES[sex] if sex in SEXES else _integer(sex),
+        site=_name(site),
+        diagnosis="control" if diagnosis in CONTROLS else _name(diagnosis),
+        path=path,
+        row=row,
+    )
+
+
+def _named_splits(subjects: list[Subject], source: Path) -> list[Subject]:
+    """Call every split "train", "internal" or "external".
+
+    A test subject whose split says neither is internal if its site has training subjects.
+    """
+    seen = {s.site for s in subjects if "train" in s.split and s.site is not None}
+    named = []
+    for subject in subjects:
+        split = subject.split
+        known = [name for name in ("external", "train", "internal") if name in split]
+        require(
+            bool(known) or split.startswith(("val", "test")),
+            f"{source}: split must be train, internal_test, external_test, val or test, "
+            f"got {split!r}. Correct the table.",
+        )
+        by_site = "internal" if subject.site in seen else "external"
+        named.append(replace(subject, split=known[0] if known else by_site))
+    require(
+        any(subject.split == "train" for subject in named),
+        f"{source}: split must name training subjects, got none. Correct the table.",
+    )
+    return named
+
+
+def _check_splits(subjects: list[Subject], source: Path) -> None:
+    """No subject may be in two splits: its scans would be trained on and tested."""
+    earlier: dict[str, Subject] = {}
+    for subject in subjects:
+        other = earlier.setdefault(subject.patient, subject)
+        require(
+            other.split == subject.split,
+            f"{source}: every subject must be in one split, got {subject.patient} in "
+            f"{other.split} and {subject.split}. Correct the tables.",
+        )
+        require(
+            other is subject or subject.row is not None,
+            f"{source}: participants.tsv must list a subject once, got {subject.patient} twice. "
+            "Correct the table.",
+        )
+
+
+def _plain(participant: str) -> str:
+    return participant.removeprefix("sub-")
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _integer(text: str) -> int | None:
+    value = _number(text)
+    return None if value is None else int(value)
+
+
+def _name(text: str) -> str | None:
+    """A name; a number such as 12.0 loses its fraction; None for n/a, nan or nothing."""
+    if text.lower() in ("", "n/a", "na", "nan", "none"):
+        return None
+    value = _number(text)
+    return str(int(value)) if value is not None and value == int(value) else text
