@@ -7,16 +7,24 @@ import torch
 from monai.data import DataLoader
 from torch import Tensor, nn
 
+from common.distributed import gather
 from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers
-from common.losses import DecoupledInfoNCE
-from common.methods import LearnedTransforms, Method, SimCLR, Supervised
+from common.losses import DecoupledInfoNCE, InfoNCE
+from common.methods import (
+    Contrastive,
+    LearnedTransforms,
+    Method,
+    SimCLR,
+    Supervised,
+    classification_loss,
+)
 from common.networks import ConvEncoder, ImageClassifier, Projector
 from common.policies import TransformationNetwork, Uniform
 from common.transforms import Composition
 
 SIDE = 8
 FEATURES = 5
-RATES = {"encoder": 0.3, "policy": 0.2}
+RATES = {"encoder": 0.3, "policy": 0.2, "head": 0.1}
 DETERMINISTIC = ("blur", "crop", "flip_0", "rotate")  # no noise
 
 
@@ -43,6 +51,16 @@ class Linear(nn.Module):
         return h @ self.weight
 
 
+class Gap(nn.Module):
+    """Squared distance between the mean representations of the two values of the bias."""
+
+    targets = ("bias",)
+
+    def forward(self, h: Tensor, bias: Tensor) -> Tensor:
+        rows, bias = gather(h.mean(dim=1)), gather(bias)
+        return (rows[bias == 0].mean(dim=0) - rows[bias == 1].mean(dim=0)).square().sum()
+
+
 def matrix_method(**settings: Any) -> LearnedTransforms:
     """`LearnedTransforms` in float64 out of single matrices, the same on every call."""
     torch.manual_seed(0)
@@ -64,8 +82,11 @@ def conv_method(kind: str = "learned", **settings: Any) -> Method:
     if kind == "supervised":
         return Supervised(classifier, Uniform(transform.n_parameters), transform)
     projector = Projector(6, 6, 4)
+    policy = Uniform(transform.n_parameters)
+    if kind == "contrastive":
+        head = {"loss": InfoNCE(0.2), "head_loss": classification_loss}
+        return Contrastive(classifier, projector, policy, transform, **{**head, **settings})
     if kind == "simclr":
-        policy = Uniform(transform.n_parameters)
         return SimCLR(classifier, projector, policy, transform, DecoupledInfoNCE())
     m = TransformationNetwork(n_parameters=transform.n_parameters, channels=(3, 4))
     return LearnedTransforms(classifier, projector, m, transform, DecoupledInfoNCE(), **settings)

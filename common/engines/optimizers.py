@@ -15,6 +15,9 @@ __all__ = ["PhaseOptimizers"]
 class PhaseOptimizers:
     """The optimisers of a method's phases, saved and restored as one object.
 
+    A learning-rate schedule is PyTorch's, made of one of them (``optimizers["encoder"]``), stepped
+    by MONAI's `LrScheduleHandler` on every rank, and named among the objects of `Checkpoint`.
+
     Args:
         network: the method; its ``phase_parameters`` say which parameters each phase updates.
         learning_rates: phase name -> learning rate. A rate for a phase that has no parameters (M's

@@ -24,12 +24,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "every second": {"policy_every": 2},
     "simclr": {},
     "supervised": {},
+    "contrastive": {},
 }
 
 
 def make(kind: str, seed: int = 0) -> Method:
     torch.manual_seed(seed)
-    name = kind if kind in ("simclr", "supervised") else "learned"
+    name = kind if kind in ("simclr", "supervised", "contrastive") else "learned"
     return conv_method(name, **KINDS[kind])
 
 

@@ -1,0 +1,86 @@
+"""Contrastive with a regulariser and a head: two processes of half a batch against one."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from torch import Tensor, nn
+
+from common import distributed
+from common.engines import ContrastiveTrainer, PhaseOptimizers
+from common.losses import InfoNCE
+from common.methods import Contrastive, cross_entropy
+from common.networks import ImageClassifier, Projector
+from tests.tiny import Gap
+
+WORLD = 2
+SUBJECTS = 8
+LABEL = torch.tensor([2, 0, 1, -1, -1, -1, 1, -1])  # three on rank 0, one on rank 1
+OPTIMIZERS = {
+    "encoder": partial(torch.optim.Adam, weight_decay=0.1),
+    "head": partial(torch.optim.SGD, momentum=0.9),
+}
+
+
+class Shift(nn.Module):
+    """A transformation that adds lam to the rows of a table."""
+
+    def forward(self, x: Tensor, lam: Tensor) -> Tensor:
+        return x + lam
+
+
+class Ramp(nn.Module):
+    """A policy without chance: the third of the row itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / 3
+
+
+def content(seed: int) -> dict[str, Tensor]:
+    """This rank's rows of a batch."""
+    rows = torch.randn(SUBJECTS, 6, generator=torch.Generator().manual_seed(seed)).double()
+    whole = {"image": rows, "label": LABEL, "site": torch.tensor([0, 0, 1, 1] * 2)}
+    world, here = distributed.world_size(), distributed.rank()
+    return {name: value.chunk(world)[here] for name, value in whole.items()}
+
+
+def trained() -> dict[str, Tensor]:
+    """The weights after three steps, the same start in every process."""
+    torch.manual_seed(0)
+    method = Contrastive(
+        ImageClassifier(Projector(6, 7, 5), 5, num_classes=3), Projector(5, 7, 4), Ramp(), Shift(),
+        loss=InfoNCE(0.3), views=2, columns={"bias": "site"}, loss_weight=0.5, regularizer=Gap(),
+        regularizer_weight=2.0, head_loss=cross_entropy,
+    ).double()  # fmt: skip
+    optimizers = PhaseOptimizers(method, {"encoder": 0.01, "head": 0.1}, OPTIMIZERS)
+    batches = [content(seed) for seed in range(3)]
+    ContrastiveTrainer("cpu", 1, batches, method, optimizers).run()
+    return method.state_dict()
+
+
+def start() -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return ImageClassifier(Projector(6, 7, 5), 5, num_classes=3).double().state_dict()
+
+
+def worker(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
+    torch.save(trained(), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_ranks_train_encoder_and_head_as_one_process_does(tmp_path: Path) -> None:
+    multiprocessing.spawn(worker, args=(str(tmp_path),), nprocs=WORLD)
+    one: dict[str, Any] = trained()
+    for name, value in start().items():
+        assert (one[f"classifier.{name}"] - value).abs().max() > 1e-3
+    for rank in range(WORLD):
+        state = torch.load(tmp_path / f"{rank}.pt")
+        torch.testing.assert_close(state, one, rtol=0, atol=1e-10)
