@@ -9,7 +9,11 @@ Differs from the code of Barbano et al. (ISBI 2023): nothing known.
 import torch
 from torch import Tensor, nn
 
+from common.checks import require
+
 __all__ = ["AlexNet3D"]
+
+SMALLEST_SIDE = 33  # one voxel is left after the second pooling
 
 
 class AlexNet3D(nn.Module):
@@ -38,6 +42,12 @@ class AlexNet3D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features ``h (B, 128)`` of ``x (B, in_channels, D, H, W)``."""
+        if not torch.jit.is_scripting():
+            require(
+                min(x.shape[2:]) >= SMALLEST_SIDE,
+                f"AlexNet3D: x must have at least {SMALLEST_SIDE} voxels a side, got "
+                f"{tuple(x.shape[2:])}. Pad, resample finer, or use ResNet18Encoder.",
+            )
         return torch.flatten(self.layers(x), start_dim=1)
 
 

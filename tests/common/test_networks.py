@@ -261,3 +261,9 @@ def test_alexnet_takes_the_maximum_over_positions() -> None:
     h = encoder(x)
     assert maps[0].shape == (2, 128, 2, 2, 2)
     assert torch.equal(h, maps[0].flatten(2).max(dim=2).values)
+
+
+def test_alexnet_refuses_images_that_its_pooling_would_consume() -> None:
+    assert AlexNet3D().eval()(torch.zeros(1, 1, 33, 34, 33)).shape == (1, 128)
+    with pytest.raises(InputError, match=r"^AlexNet3D: x must have at least 33 voxels a side, got"):
+        AlexNet3D().eval()(torch.zeros(1, 1, 33, 32, 33))
