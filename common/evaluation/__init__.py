@@ -5,6 +5,9 @@
 - `embed`, `Embedded`: features, logits and labels of a data loader.
 - `audit_transforms`: spread of lambda over images, histogram, share of lesions kept, gallery.
 - `LinearEvaluation`: all of it for one training run; writes ``evaluation.json`` and ``model.pt``.
+- `ChallengeEvaluation`: the same for brain age: age error, site leakage and Lc.
+- `CaseControlEvaluation`: for a diagnosis: AUC inside and outside the training sites.
+- `AccuracyEvaluation`: for classes, with or without a bias that speaks for them.
 - `ProbeAUC`: the linear probe as an Ignite metric, for validation while training.
 - `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
 - `openbhb_score`, `age_mae`, `site_balanced_accuracy`: the OpenBHB challenge, as its code does it.
@@ -12,8 +15,11 @@
 - `SavePredictions`: the inference handler that writes ``predictions.csv`` and ``embeddings.npz``.
 """
 
+from common.evaluation.accuracy_evaluation import AccuracyEvaluation
 from common.evaluation.audit import audit_transforms
+from common.evaluation.case_control_evaluation import CaseControlEvaluation
 from common.evaluation.challenge import age_mae, openbhb_score, site_balanced_accuracy
+from common.evaluation.challenge_evaluation import ChallengeEvaluation
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.interval import patient_interval
 from common.evaluation.linear_evaluation import LinearEvaluation
@@ -23,6 +29,9 @@ from common.evaluation.pair_distances import pair_distances
 from common.evaluation.predictions import SavePredictions
 
 __all__ = [
+    "AccuracyEvaluation",
+    "CaseControlEvaluation",
+    "ChallengeEvaluation",
     "Embedded",
     "LinearEvaluation",
     "LoadModel",

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from common.checks import require
 
-__all__ = ["Probe", "ProbeAUC", "fit_head", "linear_probe"]
+__all__ = ["Probe", "ProbeAUC", "as_layer", "fit_head", "fit_probe", "linear_probe"]
 
 
 class Probe(NamedTuple):
@@ -81,7 +81,7 @@ def linear_probe(
     scores = np.zeros(len(label))
     for number in numbers:
         held_out = fold == number
-        model = _fit(features[~held_out], label[~held_out])
+        model = fit_probe(features[~held_out], label[~held_out])
         scores[held_out] = model.decision_function(features[held_out])
     auc = [float(roc_auc_score(label[fold == n], scores[fold == n])) for n in numbers]
     return Probe(auc, scores)
@@ -90,20 +90,40 @@ def linear_probe(
 def fit_head(
     features: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]
 ) -> tuple[Tensor, Tensor]:
-    """Fit the same logistic regression on all images, as weights of a linear layer.
+    """Fit the probe on all images and return it as the linear layer of a classifier.
+
+    Args:
+        features: ``(N, F)``.
+        label: ``(N,)``, 0 or 1.
 
     Returns:
-        weight ``(1, F)`` and bias ``(1,)`` that act on the features as they are: the
-        standardisation is folded in.
+        Weight ``(1, F)`` and bias ``(1,)``, float32, for the features as they are.
     """
-    model = _fit(features, label)
-    scaler, regression = model[0], model[1]
+    return as_layer(fit_probe(features, label))
+
+
+def as_layer(probe: Pipeline, outputs: int = 1) -> tuple[Tensor, Tensor]:
+    """Return a fitted probe as a linear layer on the features as they are.
+
+    Args:
+        probe: of `fit_probe`; its standardisation is folded in.
+        outputs: wanted; 2 for a probe of two classes gives the first class the logit 0.
+
+    Returns:
+        Weight ``(outputs, F)`` and bias ``(outputs,)``, float32; one output for each class of the
+        probe, or one for two classes.
+    """
+    scaler, regression = probe[0], probe[1]
     weight = regression.coef_ / scaler.scale_
     bias = regression.intercept_ - weight @ scaler.mean_
+    if len(weight) == 1 and outputs == 2:
+        weight = np.concatenate([0 * weight, weight])
+        bias = np.concatenate([0 * bias, bias])
     return torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32)
 
 
-def _fit(features: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]) -> Pipeline:
+def fit_probe(features: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]) -> Pipeline:
+    """Fit logistic regression (L2, C = 1) on standardised features; two classes or more."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     return model.fit(features.astype(np.float64), label)
 

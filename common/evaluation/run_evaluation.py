@@ -24,9 +24,10 @@ from common.files import replacing
 from common.methods import Method
 from common.networks import ImageClassifier
 
-__all__ = ["Batches", "RunArguments", "RunEvaluation", "pixels"]
+__all__ = ["HEADS", "Batches", "RunArguments", "RunEvaluation", "pixels"]
 
 Batches = Iterable[Mapping[str, Any]]
+HEADS = ("refitted", "trained")
 
 
 class RunArguments(TypedDict):
@@ -162,6 +163,14 @@ class RunEvaluation(ABC):
                 linear.bias.copy_(bias)
         about = {**self.about, "settings": self.settings}
         save_model(self.model_path, self.classifier, about)
+
+    def trained(self, head: str) -> bool:
+        """Return whether `head` says "trained"; refuse anything but `HEADS`."""
+        require(
+            head in HEADS,
+            f"{type(self).__name__}: head must be {' or '.join(map(repr, HEADS))}, got {head!r}.",
+        )
+        return head == "trained"
 
     def _last_epoch(self) -> float:
         """Epoch the training ended at; later snapshots are left over from a longer one."""

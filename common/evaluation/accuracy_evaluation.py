@@ -1,0 +1,200 @@
+"""Accuracy of one training run, in all and on images whose bias speaks for or against their class.
+
+``evaluate.json`` runs this on biased and on natural images. A bias attribute (a colour, a
+background, a site) speaks for a class when it is the one most training images of that class have:
+such images are bias-aligned, the others bias-conflicting. The head that was trained beside the
+encoder decides, and a probe refitted on the frozen features stands beside it; where no head was
+trained, the probe decides. Figures are of the last epoch, never of the best on the test set.
+
+Pair distances before (the encoder without its training) and after show what FairKL is about: the
+talk's slide 58. Written are ``evaluation.json``, ``scores.npz`` and ``model.pt``.
+"""
+
+import logging
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from common.evaluation.embedding import Embedded, embed
+from common.evaluation.interval import LEVEL, patient_draws, percentiles
+from common.evaluation.linear_probe import as_layer, fit_probe
+from common.evaluation.pair_distances import pair_distances
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+
+__all__ = ["AccuracyEvaluation"]
+
+_LOG = logging.getLogger(__name__)
+_METHOD = "bootstrap of the test images (of their patients, where known), the network kept"
+_EDGES = np.linspace(0.0, 2.0, 41)
+_SIDE = 8  # of an image averaged down for the baseline
+
+Integers = NDArray[np.int64]
+
+
+class AccuracyEvaluation(RunEvaluation):
+    """Accuracy of every snapshot of a run, and distances of pairs; see the module's docstring.
+
+    Args:
+        training: the training images: "image", "label" and, where there is one, "bias".
+        batches: the images to score, likewise; "patient", where given, is what the interval draws.
+        part: what those are, "test" or, while settings are chosen, "validation"; recorded.
+        head: "trained" beside the encoder: it decides and is deployed; or "refitted": the probe.
+        run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output for
+            each class, or one for two classes.
+    """
+
+    def __init__(
+        self,
+        training: Batches,
+        batches: Batches,
+        part: str = "test",
+        head: str = "trained",
+        **run: Unpack[RunArguments],
+    ) -> None:
+        super().__init__(**run)
+        self.training = training
+        self.batches = batches
+        self.part = part
+        self.head = self.trained(head)
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
+        snapshots = self.snapshots()
+        network = self.untrained(self.training)
+        train, test = (embed(network, part, self.device) for part in (self.training, self.batches))
+        aligned = _aligned(train, test)
+        distances = {} if aligned is None else {"before": _histograms(test)}
+        baselines = self._baselines(train, test, aligned)
+        epochs = []
+        for epoch, path in snapshots:
+            self.load(path)
+            test = self.embed(self.batches)
+            if self.head or path == snapshots[-1][1]:
+                epochs.append({"epoch": epoch, **_shares(_decided(test), test, aligned)})
+        train = self.embed(self.training)
+        probe = fit_probe(train.h, train.label)
+        readouts = {"probe": _predict(probe, test)}
+        if self.head:
+            readouts["head"] = _decided(test)
+        else:
+            epochs = [{"epoch": snapshots[-1][0], **_shares(readouts["probe"], test, aligned)}]
+        if aligned is not None:
+            distances["after"] = _histograms(test)
+        result = _result(readouts, train, test, aligned) | {
+            "part": self.part,
+            "epochs": epochs,
+            "baselines": baselines,
+            "distances": {"edges": _EDGES.tolist(), **distances} if distances else None,
+        }
+        whole = self.write(result, {"scores.npz": _scores(readouts, test)})
+        outputs = self.classifier.head.out_features
+        self.deploy(None if self.head else as_layer(probe, outputs))
+        self._say(whole)
+        return whole
+
+    def _baselines(
+        self, train: Embedded, test: Embedded, aligned: NDArray[np.bool_] | None
+    ) -> dict[str, Any]:
+        small = Embedded(pixels(self.training, _SIDE), train.logits, train.columns)
+        small_test = Embedded(pixels(self.batches, _SIDE), test.logits, test.columns)
+        pairs = {"pixels": (small, small_test), "untrained": (train, test)}
+        return {
+            name: _shares(_predict(fit_probe(seen.h, seen.label), unseen), unseen, aligned)
+            for name, (seen, unseen) in pairs.items()
+        }
+
+    def _say(self, result: dict[str, Any]) -> None:
+        low, high = result["interval"]["accuracy"]
+        parts = "".join(
+            f", {name} {result[f'accuracy_{name}']:.4f}"
+            for name in ("aligned", "conflicting")
+            if result.get(f"accuracy_{name}") is not None
+        )
+        _LOG.info(
+            f"{self.about['strategy']}, seed {self.about['seed']}: accuracy "
+            f"{result['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}){parts}, refitted "
+            f"probe {result['probe']['accuracy']:.4f}, written to {self.run_dir}"
+        )
+
+
+def _aligned(train: Embedded, test: Embedded) -> NDArray[np.bool_] | None:
+    """Whether each test image has its class's most frequent bias; None without a bias."""
+    if "bias" not in test.columns:
+        return None
+    usual = {
+        value: np.bincount(train.bias[(train.label == value) & (train.bias >= 0)]).argmax()
+        for value in np.unique(train.label)
+        if np.any((train.label == value) & (train.bias >= 0))
+    }
+    return np.array([usual.get(value, -1) == bias for value, bias in zip(test.label, test.bias)])
+
+
+def _decided(seen: Embedded) -> Integers:
+    """Classes the head gives: the largest logit, or the sign of the only one."""
+    if seen.logits.shape[1] == 1:
+        return np.asarray(seen.logits[:, 0] > 0, dtype=np.int64)
+    return np.asarray(seen.logits.argmax(axis=1), dtype=np.int64)
+
+
+def _predict(probe: Pipeline, seen: Embedded) -> Integers:
+    return np.asarray(probe.predict(seen.h.astype(np.float64)), dtype=np.int64)
+
+
+def _shares(
+    predicted: Integers, test: Embedded, aligned: NDArray[np.bool_] | None
+) -> dict[str, float | None]:
+    right = predicted == test.label
+    shares: dict[str, float | None] = {"accuracy": float(right.mean())}
+    if aligned is not None:
+        for name, members in (("aligned", aligned), ("conflicting", ~aligned)):
+            shares[f"accuracy_{name}"] = float(right[members].mean()) if members.any() else None
+    return shares
+
+
+def _histograms(seen: Embedded) -> dict[str, Any]:
+    groups = pair_distances(seen.h, seen.label, seen.bias)
+    return {
+        name: {
+            "pairs": len(found),
+            "mean": float(found.mean()) if len(found) else None,
+            "std": float(found.std()) if len(found) else None,
+            "counts": np.histogram(found, _EDGES)[0].tolist(),
+        }
+        for name, found in groups.items()
+    }
+
+
+def _result(
+    readouts: dict[str, Integers],
+    train: Embedded,
+    test: Embedded,
+    aligned: NDArray[np.bool_] | None,
+) -> dict[str, Any]:
+    readout = "head" if "head" in readouts else "probe"
+    right = readouts[readout] == test.label
+    draws = patient_draws(lambda index: float(right[index].mean()), test.patient)
+    counts = {
+        "training_images": len(train.label),
+        "test_images": len(test.label),
+        "classes": len(np.unique(train.label)),
+    }
+    if aligned is not None:
+        counts["test_aligned"] = int(aligned.sum())
+        counts["test_conflicting"] = int((~aligned).sum())
+    return {
+        "kind": "accuracy",
+        "readout": readout,
+        "counts": counts,
+        **_shares(readouts[readout], test, aligned),
+        "interval": {"level": LEVEL, "method": _METHOD, "accuracy": list(percentiles(draws))},
+        "probe": _shares(readouts["probe"], test, aligned),
+    }
+
+
+def _scores(readouts: dict[str, Integers], test: Embedded) -> dict[str, NDArray[Any]]:
+    columns = {"label": test.label, "patient": test.patient}
+    if "bias" in test.columns:
+        columns["bias"] = test.bias
+    return columns | {f"predicted_by_{name}": values for name, values in readouts.items()}

@@ -1,0 +1,188 @@
+"""Case against control inside and outside the training sites (talk, slide 45).
+
+``evaluate.json`` runs this on a pre-trained encoder or on a fine-tuned network. A linear probe is
+fitted on the training subjects and scored on internal (seen sites) and external (unseen sites) test
+subjects; of a fine-tuned network the head itself is scored, with the probe beside it. Without
+fine-tuning, the encoder has seen no diagnosis, and a leave-site-out table follows: the probe fitted
+on all subjects of all other sites. Repeats are seeds, each a run of its own.
+
+Written are ``evaluation.json``, ``scores.npz`` and ``model.pt``.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.checks import require
+from common.evaluation.embedding import Embedded, embed
+from common.evaluation.interval import LEVEL, auc, patient_interval
+from common.evaluation.linear_probe import as_layer, fit_probe
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+
+__all__ = ["CaseControlEvaluation"]
+
+_LOG = logging.getLogger(__name__)
+_METHOD = "bootstrap of the AUC, test patients drawn with replacement, the network kept"
+
+Floats = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
+
+
+class CaseControlEvaluation(RunEvaluation):
+    """AUC of every snapshot of a run, internal, external and by site; see the module's docstring.
+
+    Args:
+        training: the training subjects: "image", "label" (1 = case, 0 = control, -1 = neither,
+            left out), "site" for the table.
+        test: the test subjects, likewise; with "split" ("internal" or "external"), else those of a
+            site that was trained on are internal. "patient", where given, is what intervals draw.
+        site_names: names of the sites by number, for the report.
+        head: "trained" by fine-tuning: it decides and is deployed; or "refitted": the probe.
+        run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
+    """
+
+    def __init__(
+        self,
+        training: Batches,
+        test: Batches,
+        site_names: Sequence[str] = (),
+        head: str = "refitted",
+        **run: Unpack[RunArguments],
+    ) -> None:
+        super().__init__(**run)
+        self.training = training
+        self.test = test
+        self.site_names = list(site_names)
+        self.head = self.trained(head)
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
+        snapshots = self.snapshots()
+        network = self.untrained(self.training)
+        train, test = (embed(network, part, self.device) for part in (self.training, self.test))
+        members = _members(train, test)
+        baselines = {
+            "pixels": _areas(
+                _probed(train, pixels(self.training), pixels(self.test)), test, members
+            ),
+            "untrained": _areas(_probed(train, train.h, test.h), test, members),
+        }
+        epochs = []
+        for epoch, path in snapshots:
+            self.load(path)
+            train, test = self.embed(self.training), self.embed(self.test)
+            probe = _probed(train, train.h, test.h)
+            decided = test.logits[:, 0].astype(np.float64) if self.head else probe
+            epochs.append({"epoch": epoch, **_areas(decided, test, members)})
+        by_site = None if self.head else _leave_site_out(train, test)
+        result = {
+            "kind": "case_control",
+            "readout": "head" if self.head else "probe",
+            "counts": _counts(train, test, members),
+            **_areas(decided, test, members),
+            "interval": _intervals(decided, test, members),
+            "probe": _areas(probe, test, members),
+            "leave_site_out": by_site,
+            "site_names": self.site_names,
+            "epochs": epochs,
+            "baselines": baselines,
+        }
+        scores = {"label": test.label, "patient": test.patient, "internal": members["internal"]}
+        whole = self.write(result, {"scores.npz": {**scores, "score": decided, "probe": probe}})
+        known = train.label >= 0
+        self.deploy(None if self.head else as_layer(fit_probe(train.h[known], train.label[known])))
+        self._say(whole)
+        return whole
+
+    def _say(self, result: dict[str, Any]) -> None:
+        told = [
+            f"{name} {result[f'auc_{name}']:.3f} ({low:.3f} to {high:.3f})"
+            for name in ("internal", "external")
+            for low, high in [result["interval"][f"auc_{name}"]]
+        ]
+        _LOG.info(
+            f"{self.about['strategy']}, seed {self.about['seed']}: AUC {', '.join(told)} (95 % "
+            f"intervals over patients), written to {self.run_dir}"
+        )
+
+
+def _members(train: Embedded, test: Embedded) -> dict[str, Flags]:
+    """Labelled test subjects of seen and of unseen sites."""
+    internal, known = test.within(train), test.label >= 0
+    members = {"internal": internal & known, "external": ~internal & known}
+    for name, here in (("training", train.label[train.label >= 0]), *_labels(test, members)):
+        require(
+            set(np.unique(here)) == {0, 1},
+            f"CaseControlEvaluation: {name} subjects must be cases and controls (label 1 and 0), "
+            f"got {np.unique(here).tolist()}. Prepare the data with both in every part.",
+        )
+    return members
+
+
+def _labels(test: Embedded, members: dict[str, Flags]) -> list[tuple[str, NDArray[np.int64]]]:
+    return [(f"{name} test", test.label[here]) for name, here in members.items()]
+
+
+def _probed(train: Embedded, features: Floats, test_features: Floats) -> Floats:
+    """Decision values of the probe fitted on the labelled training subjects."""
+    known = train.label >= 0
+    probe = fit_probe(features[known], train.label[known])
+    return np.asarray(probe.decision_function(test_features.astype(np.float64)))
+
+
+def _areas(scores: Floats, test: Embedded, members: dict[str, Flags]) -> dict[str, float]:
+    return {f"auc_{name}": auc(test.label[m], scores[m]) for name, m in members.items()}
+
+
+def _intervals(scores: Floats, test: Embedded, members: dict[str, Flags]) -> dict[str, Any]:
+    ends = {
+        f"auc_{name}": list(
+            patient_interval(
+                test.label[here], scores[here], np.zeros(int(here.sum()), int), test.patient[here]
+            )
+        )
+        for name, here in members.items()
+    }
+    return {"level": LEVEL, "method": _METHOD, **ends}
+
+
+def _counts(train: Embedded, test: Embedded, members: dict[str, Flags]) -> dict[str, int]:
+    counts = {
+        "training_subjects": int((train.label >= 0).sum()),
+        "training_cases": int((train.label == 1).sum()),
+    }
+    for name, here in members.items():
+        counts[f"{name}_subjects"] = int(here.sum())
+        counts[f"{name}_cases"] = int((test.label[here] == 1).sum())
+    return counts
+
+
+def _leave_site_out(train: Embedded, test: Embedded) -> dict[str, Any] | None:
+    """AUC on each site by a probe that saw all others; sites with one class have none."""
+    if "site" not in train.columns or "site" not in test.columns:
+        return None
+    parts = [(part, (part.label >= 0) & (part.site >= 0)) for part in (train, test)]
+    h = np.concatenate([part.h[known] for part, known in parts])
+    label = np.concatenate([part.label[known] for part, known in parts])
+    site = np.concatenate([part.site[known] for part, known in parts])
+    rows = []
+    for number in np.unique(site):
+        here = site == number
+        if len(np.unique(label[here])) < 2 or len(np.unique(label[~here])) < 2:
+            continue
+        scores = fit_probe(h[~here], label[~here]).decision_function(h[here].astype(np.float64))
+        rows.append(
+            {
+                "site": int(number),
+                "subjects": int(here.sum()),
+                "cases": int(label[here].sum()),
+                "auc": auc(label[here], scores),
+            }
+        )
+    if not rows:
+        return None
+    areas = [row["auc"] for row in rows]
+    return {"auc_mean": float(np.mean(areas)), "auc_std": float(np.std(areas)), "sites": rows}

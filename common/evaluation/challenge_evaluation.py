@@ -1,0 +1,253 @@
+"""The OpenBHB challenge on one training run, from its public parts.
+
+``evaluate.json`` runs this. The heads of `common.evaluation.challenge` are fitted on the training
+subjects and read from the test subjects: the age error inside and outside the training sites, the
+site's balanced accuracy inside, and Lc. Beside it stand what chance, age itself, the pixels and an
+untrained encoder reach. The leaderboard scores on private subjects and other folds: figures from
+here are "public-validation Lc" and must not be compared with it.
+
+Written into the run folder are ``evaluation.json`` and ``scores.npz``; ``model.pt`` gets the last
+encoder with the ridge as its head, so that it predicts age in years.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+
+from common.checks import require
+from common.evaluation.challenge import (
+    age_floor,
+    balanced_accuracy,
+    fit_age,
+    fit_site,
+    openbhb_score,
+)
+from common.evaluation.embedding import Embedded, embed
+from common.evaluation.interval import LEVEL, patient_draws, percentiles
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+
+__all__ = ["ChallengeEvaluation"]
+
+_LOG = logging.getLogger(__name__)
+_LABEL = "public-validation Lc"
+_METHOD = "bootstrap of the test subjects, the fitted heads kept"
+_SIDE = 8  # of a volume averaged down for the baseline: more makes saga take hours on 64 sites
+
+Floats = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Subjects:
+    """What is known of the subjects whatever the features: ages, sites, who is internal."""
+
+    train_age: Floats
+    train_site: NDArray[np.int64]
+    age: Floats
+    site: NDArray[np.int64]
+    internal: Flags
+    patient: NDArray[np.str_]
+
+    @property
+    def aged(self) -> Flags:
+        return np.isfinite(self.train_age)
+
+    @property
+    def placed(self) -> Flags:
+        return self.train_site >= 0
+
+    @property
+    def inside(self) -> Flags:
+        return self.internal & np.isfinite(self.age)
+
+    @property
+    def outside(self) -> Flags:
+        return ~self.internal & np.isfinite(self.age)
+
+    @property
+    def recognisable(self) -> Flags:
+        return self.internal & np.isin(self.site, self.train_site[self.placed])
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the heads say of the test subjects: age ``(M,)``, site ``(M,)``, the ridge itself."""
+
+    age: Floats
+    site: NDArray[np.int64]
+    ridge: Ridge
+
+
+class ChallengeEvaluation(RunEvaluation):
+    """Age error and site leakage of every snapshot of a run; see the module's docstring.
+
+    Args:
+        training: the training subjects: "image", "age" (years; NaN = not known), "site" (-1 = not
+            known), in one order whenever they are asked for.
+        test: the test subjects, likewise; with "split" ("internal" or "external"), else those of a
+            site that was trained on are internal. "patient", where given, is what intervals draw.
+        site_names: names of the sites by number, for the report.
+        head: "refitted": the ridge is deployed; or "trained" to predict age (the l1 baseline): its
+            errors are told as well and it is deployed, while the figures are the challenge's.
+        jobs: processes to fit the heads with; -1 = one for each core.
+        run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
+    """
+
+    def __init__(
+        self,
+        training: Batches,
+        test: Batches,
+        site_names: Sequence[str] = (),
+        head: str = "refitted",
+        jobs: int = 1,
+        **run: Unpack[RunArguments],
+    ) -> None:
+        super().__init__(**run)
+        self.training = training
+        self.test = test
+        self.site_names = list(site_names)
+        self.head = self.trained(head)
+        self.jobs = jobs
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
+        snapshots = self.snapshots()
+        network = self.untrained(self.training)
+        train = embed(network, self.training, self.device)
+        test = embed(network, self.test, self.device)
+        subjects = self._subjects(train, test)
+        features = {
+            "pixels": (pixels(self.training, _SIDE), pixels(self.test, _SIDE)),
+            "untrained": (train.h, test.h),
+        }
+        baselines = {
+            name: _figures(subjects, self._read(subjects, *pair)) for name, pair in features.items()
+        }
+        epochs = []
+        for epoch, path in snapshots:
+            self.load(path)
+            train, test = self.embed(self.training), self.embed(self.test)
+            reading = self._read(subjects, train.h, test.h)
+            epochs.append({"epoch": epoch, **_figures(subjects, reading)})
+        result = self._result(subjects, reading) | {"epochs": epochs, "baselines": baselines}
+        if self.head:
+            result["head"] = _errors(subjects, test.logits[:, 0])
+        whole = self.write(result, {"scores.npz": _scores(subjects, reading)})
+        self.deploy(None if self.head else _weights(reading.ridge))
+        self._say(whole)
+        return whole
+
+    def _subjects(self, train: Embedded, test: Embedded) -> _Subjects:
+        internal = test.within(train)
+        subjects = _Subjects(train.age, train.site, test.age, test.site, internal, test.patient)
+        for name, members in (("internal", subjects.inside), ("external", subjects.outside)):
+            require(
+                bool(members.any()),
+                f"ChallengeEvaluation: test must hold {name} subjects with an age, got none. "
+                "Prepare the data with whole sites held out.",
+            )
+        return subjects
+
+    def _read(self, subjects: _Subjects, train: Floats, test: Floats) -> _Reading:
+        aged, placed = subjects.aged, subjects.placed
+        ridge = fit_age(train[aged], subjects.train_age[aged], self.jobs)
+        site = fit_site(train[placed], subjects.train_site[placed], self.jobs)
+        return _Reading(ridge.predict(test), site.predict(test), ridge)
+
+    def _result(self, subjects: _Subjects, reading: _Reading) -> dict[str, Any]:
+        placed = subjects.placed & subjects.aged
+        seen = subjects.recognisable & np.isfinite(subjects.age)
+        floor = age_floor(
+            subjects.train_age[placed],
+            subjects.train_site[placed],
+            subjects.age[seen],
+            subjects.site[seen],
+        )
+        sites = np.unique(subjects.train_site[subjects.placed])
+        return {
+            "kind": "challenge",
+            "label": _LABEL,
+            "counts": {
+                "training_subjects": len(subjects.train_age),
+                "training_sites": len(sites),
+                "internal_subjects": int(subjects.inside.sum()),
+                "external_subjects": int(subjects.outside.sum()),
+            },
+            **_figures(subjects, reading),
+            "interval": _intervals(subjects, reading),
+            "bacc_chance": 1 / len(np.unique(subjects.site[subjects.recognisable])),
+            "bacc_age_floor": floor,
+            "site_names": self.site_names,
+        }
+
+    def _say(self, result: dict[str, Any]) -> None:
+        low, high = result["interval"]["lc"]
+        _LOG.info(
+            f"{self.about['strategy']}, seed {self.about['seed']}: {_LABEL} {result['lc']:.2f} "
+            f"(95 % interval over subjects {low:.2f} to {high:.2f}), age error "
+            f"{result['mae_internal']:.2f} internal and {result['mae_external']:.2f} external "
+            f"years, site {result['bacc_internal']:.3f} (age alone {result['bacc_age_floor']:.3f}, "
+            f"chance {result['bacc_chance']:.3f}), written to {self.run_dir}"
+        )
+
+
+def _errors(subjects: _Subjects, predicted: Floats) -> dict[str, float]:
+    error = np.abs(predicted - subjects.age)
+    return {
+        "mae_internal": float(error[subjects.inside].mean()),
+        "mae_external": float(error[subjects.outside].mean()),
+    }
+
+
+def _figures(subjects: _Subjects, reading: _Reading) -> dict[str, float]:
+    errors = _errors(subjects, reading.age)
+    known = subjects.recognisable
+    bacc = balanced_accuracy(reading.site[known], subjects.site[known])
+    score = openbhb_score(errors["mae_external"], bacc)
+    return {**errors, "bacc_internal": bacc, "lc": score}
+
+
+def _intervals(subjects: _Subjects, reading: _Reading) -> dict[str, Any]:
+    """Internal and external subjects are drawn apart, so that both keep their number."""
+    error = np.abs(reading.age - subjects.age)
+    internal, external = error[subjects.inside], error[subjects.outside]
+    known = subjects.recognisable
+    predicted, site = reading.site[known], subjects.site[known]
+    draws = {
+        "mae_internal": patient_draws(
+            lambda index: float(internal[index].mean()), subjects.patient[subjects.inside]
+        ),
+        "mae_external": patient_draws(
+            lambda index: float(external[index].mean()), subjects.patient[subjects.outside], seed=1
+        ),
+        "bacc_internal": patient_draws(
+            lambda index: balanced_accuracy(predicted[index], site[index]), subjects.patient[known]
+        ),
+    }
+    draws["lc"] = np.array(
+        [openbhb_score(m, b) for m, b in zip(draws["mae_external"], draws["bacc_internal"])]
+    )
+    ends = {name: list(percentiles(values)) for name, values in draws.items()}
+    return {"level": LEVEL, "method": _METHOD, **ends}
+
+
+def _scores(subjects: _Subjects, reading: _Reading) -> dict[str, NDArray[Any]]:
+    return {
+        "age": subjects.age,
+        "predicted_age": reading.age,
+        "site": subjects.site,
+        "predicted_site": reading.site,
+        "internal": subjects.internal,
+        "patient": subjects.patient,
+    }
+
+
+def _weights(ridge: Ridge) -> tuple[torch.Tensor, torch.Tensor]:
+    weight = torch.tensor(np.atleast_2d(ridge.coef_), dtype=torch.float32)
+    return weight, torch.tensor(np.atleast_1d(ridge.intercept_), dtype=torch.float32)
