@@ -151,6 +151,13 @@ def test_the_simple_conv_net_is_relu_between_and_the_activation_last(
     torch.testing.assert_close(net(x), expected, rtol=0, atol=1e-12)
 
 
+def test_strides_shrink_the_maps_of_the_simple_conv_net() -> None:
+    net, shapes = SimpleConvNet(2, (3, 4), strides=(2, 1)).eval(), []
+    net.layers[-1].register_forward_pre_hook(lambda _, x: shapes.append(x[0].shape[2:]))
+    net(images(2, 9))
+    assert shapes == [(5, 5)]
+
+
 def test_the_embedding_is_the_projection_at_unit_length() -> None:
     encoder, projector = conv(2).eval(), Projector(6, 5, 4)
     embedding, x = EmbeddingEncoder(encoder, projector).eval(), images(2, 8)
@@ -189,6 +196,10 @@ def test_without_numbers_every_image_is_standardized_by_its_own() -> None:
         (
             lambda: SimpleConvNet(kernel_size=4),
             r"^SimpleConvNet: kernel_size must be odd, got 4\.$",
+        ),
+        (
+            lambda: SimpleConvNet(strides=[2]),
+            r"strides must have 4 numbers, .* got \[2\]",
         ),
         (lambda: Projector(3, layers=0), r"^Projector: layers must be at least 1, got 0\.$"),
         (
