@@ -241,3 +241,13 @@ def test_supervised_training_takes_the_same_regularizer() -> None:
         phase.loss.detach(), expected[0] + 2 * expected[1], rtol=0, atol=1e-12
     )
     assert set(phase.terms) == {"cross_entropy", "regularizer"}
+
+
+def test_the_loss_of_the_head_has_no_gradient_in_the_encoder() -> None:
+    method = contrastive(head_loss=cross_entropy)
+    head = next(iter(method.steps(content())))
+    inputs = [method.classifier.head.weight, method.classifier.encoder.weight]
+    gradients = torch.autograd.grad(head.loss, inputs, allow_unused=True)
+    assert head.name == "head"
+    assert gradients[0].abs().max() > 0
+    assert gradients[1] is None
