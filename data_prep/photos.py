@@ -21,18 +21,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from common.checks import InputError, require
 from common.data import seeded_order
 from common.data.manifest import PARTS
+from common.data.photo import read_photo
 from data_prep import cifar
 from data_prep.files import Output
 from data_prep.photo_layouts import Photo, find_photos, with_biases
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry
 
-__all__ = ["KINDS", "add_arguments", "plan", "square"]
+__all__ = ["KINDS", "add_arguments", "plan"]
 
 KINDS = ("cifar10", "cifar100", "image_folder", "imagenet9", "corrupted_cifar10", "bffhq")
 SMALL = ("cifar10", "cifar100", "corrupted_cifar10")
@@ -108,22 +108,6 @@ def convert(payload: Shard | cifar.Batch, output: Output) -> list[Entry]:
     return _shard(payload, output) if isinstance(payload, Shard) else _batch(payload, output)
 
 
-def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:
-    """Scale the shorter side to `size` and cut out the middle.
-
-    Returns:
-        ``(size, size, 3)``, upright as the EXIF orientation says.
-    """
-    upright = ImageOps.exif_transpose(picture).convert("RGB")
-    width, height = upright.size
-    scale = size / min(width, height)
-    shape = (max(size, round(width * scale)), max(size, round(height * scale)))
-    if shape != upright.size:
-        upright = upright.resize(shape, Image.Resampling.BILINEAR)
-    left, top = (shape[0] - size) // 2, (shape[1] - size) // 2
-    return np.asarray(upright.crop((left, top, left + size, top + size)))
-
-
 def _batches(options: argparse.Namespace, size: int) -> tuple[list[Item], dict[str, list[str]]]:
     for name in ("ratio", "bias"):
         given = getattr(options, name)
@@ -183,7 +167,7 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
     def rows() -> Iterator[npt.NDArray[np.uint8]]:
         for number, photo in enumerate(shard.photos, start=shard.first):
             try:
-                pixels = _read(photo, shard.size)
+                pixels = read_photo(photo.path, shard.size)
             except InputError as error:
                 output.skip(photo.name, str(error))
                 continue
@@ -199,17 +183,6 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
 
     output.write_stack(shard.stack, rows(), (shard.size, shard.size, 3), "uint8")
     return entries
-
-
-def _read(photo: Photo, size: int) -> npt.NDArray[np.uint8]:
-    try:
-        with Image.open(photo.path) as picture:
-            return square(picture, size)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{photo.name}: must be a whole picture, got a truncated or damaged one "
-            f"({type(error).__name__}). Copy it again."
-        ) from None
 
 
 def _split(entries: list[Entry], count: int | None, seed: int) -> dict[str, list[Entry]]:

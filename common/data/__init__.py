@@ -5,6 +5,7 @@
 - `image_datalist`: a folder, file or datalist to predict on;
 - `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
+- `LoadPhotod`: photographs in colour, cut square, likewise;
 - `EmptyMaskd`: an all-zero mask for images without one;
 - `SkipUnreadable`: a dataset that notes broken files and goes on;
 - `write_stack`: many images in one ``.npy`` file;
@@ -29,11 +30,13 @@ from common.data.stack_file import write_stack
 
 if TYPE_CHECKING:
     from common.data.load import EmptyMaskd, LoadMedicalImaged, SkipUnreadable
+    from common.data.load_photo import LoadPhotod
     from common.data.stack import StackDataset, as_batch
 
 __all__ = [
     "EmptyMaskd",
     "LoadMedicalImaged",
+    "LoadPhotod",
     "SkipUnreadable",
     "StackDataset",
     "as_batch",
@@ -54,6 +57,10 @@ def __getattr__(name: str) -> Any:
         from common.data import stack
 
         return getattr(stack, name)
+    if name == "LoadPhotod":
+        from common.data import load_photo
+
+        return load_photo.LoadPhotod
     if name in ("EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"):
         from common.data import load
 

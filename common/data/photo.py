@@ -1,0 +1,68 @@
+"""Photographs as RGB squares of one size: preparation and inference see the same pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from common.checks import InputError, require
+
+__all__ = ["read_photo", "square"]
+
+
+def read_photo(path: str | Path, size: int) -> npt.NDArray[np.uint8]:
+    """Read one picture of 8 bits per channel, upright as its EXIF orientation says.
+
+    Args:
+        path: PNG, JPEG, BMP, PPM or TIFF.
+        size: pixels of a side.
+
+    Returns:
+        ``(size, size, 3)``; grey pictures become RGB, transparency is laid over black.
+
+    Raises:
+        InputError: unreadable, truncated, several pages, or more than 8 bits.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as picture:
+            pages = getattr(picture, "n_frames", 1)
+            require(
+                pages == 1, f"{path.name}: must be one picture, got {pages} pages. Split it first."
+            )
+            require(
+                not picture.mode.startswith(("I", "F")),
+                f"{path.name}: must have 8 bits per channel, got Pillow mode {picture.mode}. "
+                "Save it as 8-bit RGB.",
+            )
+            return square(ImageOps.exif_transpose(picture), size)
+    except FileNotFoundError:
+        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
+    except InputError:
+        raise
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"{path.name}: must be a whole picture, got a truncated or damaged one "
+            f"({type(error).__name__}). Copy it again."
+        ) from None
+
+
+def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+    """Scale the shorter side to `size` (bilinear, antialiased) and cut out the middle.
+
+    Returns:
+        ``(size, size, 3)``.
+    """
+    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture)
+    picture = picture.convert("RGB")
+    width, height = picture.size
+    scale = size / min(width, height)
+    shape = (max(size, round(width * scale)), max(size, round(height * scale)))
+    if shape != picture.size:
+        picture = picture.resize(shape, Image.Resampling.BILINEAR)
+    left, top = (shape[0] - size) // 2, (shape[1] - size) // 2
+    return np.array(picture.crop((left, top, left + size, top + size)))
