@@ -44,15 +44,25 @@ class EachWithProbability(nn.Module):
 
     Args:
         probability: chance in [0, 1] that an image receives a transformation, drawn separately
-            for every image and transformation.
+            for every image and transformation; or one chance for each transformation.
         sizes: parameters of each transformation; `Composition.sizes`.
     """
 
-    def __init__(self, probability: float = 0.5, sizes: Sequence[int] = (1, 1, 2, 1, 1, 1)) -> None:
+    def __init__(
+        self,
+        probability: float | Sequence[float] = 0.5,
+        sizes: Sequence[int] = (1, 1, 2, 1, 1, 1),
+    ) -> None:
         super().__init__()
+        each = probability if isinstance(probability, Sequence) else [probability] * len(sizes)
         require(
-            0 <= probability <= 1,
+            all(0 <= chance <= 1 for chance in each),
             f"EachWithProbability: probability must be in [0, 1], got {probability}.",
+        )
+        require(
+            len(each) == len(sizes),
+            f"EachWithProbability: probability must be one number, or {len(sizes)}, one for each "
+            f"transformation, got {len(each)}.",
         )
         require(
             len(sizes) > 0 and all(size > 0 for size in sizes),
@@ -66,7 +76,8 @@ class EachWithProbability(nn.Module):
     def forward(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """Return ``lam (B, K)`` for ``x (B, C, *spatial)``: NaN where one is not applied."""
         lam = _uniform(x, self.n_parameters, generator)
-        applied = _uniform(x, len(self.sizes), generator) < self.probability
+        drawn = _uniform(x, len(self.sizes), generator)
+        applied = drawn < torch.tensor(self.probability, device=x.device, dtype=drawn.dtype)
         sizes = torch.tensor(self.sizes, device=x.device)
         applied = applied.repeat_interleave(sizes, dim=1, output_size=self.n_parameters)
         return lam.masked_fill(~applied, torch.nan)

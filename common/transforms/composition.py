@@ -17,6 +17,7 @@ from common.transforms.cutout import cutout
 from common.transforms.flip import flip
 from common.transforms.mirror import mirror
 from common.transforms.noise import noise
+from common.transforms.photo import color_jitter, grayscale, resized_crop, shift
 from common.transforms.rotate import rotate
 
 __all__ = ["Composition"]
@@ -31,8 +32,12 @@ FUNCTIONS: dict[str, Transform] = {
     "cutout": cutout,
     "crop_resize": crop_resize,
     "affine": affine,
+    "resized_crop": resized_crop,
+    "color_jitter": color_jitter,
+    "grayscale": grayscale,
+    "shift": shift,
 }
-INTENSITIES = ("blur", "noise")
+INTENSITIES = ("blur", "noise", "color_jitter", "grayscale")
 NOT_SETTINGS = ("x", "lam", "generator", "axis")
 
 
@@ -58,8 +63,9 @@ class Composition(nn.Module):
 
     Args:
         order: names in the order of application, any of "blur", "noise", "crop", "flip_0",
-            "flip_1", ("flip_2" in 3D,) "rotate", "mirror", "cutout", "crop_resize", "affine", each
-            at most once; None is the paper's order.
+            "flip_1", ("flip_2" in 3D,) "rotate", "mirror", "cutout", "crop_resize", "affine",
+            "shift", and for photographs "resized_crop", "color_jitter", "grayscale"
+            (`common.transforms.photo`), each at most once; None is the paper's order.
         spatial_dims: 2 or 3.
         settings: by name, keyword arguments of that transformation's function, such as
             ``{"cutout": {"size": 0.25}}``; what is not named keeps its default.
@@ -124,7 +130,7 @@ class Composition(nn.Module):
         return self._transform(x, lam, generator, self.order)
 
     def geometric(self, x: Tensor, lam: Tensor) -> Tensor:
-        """Apply all but blur and noise, as to the lesion masks that go with the images.
+        """Apply all that moves pixels, as to the lesion masks that go with the images.
 
         Args:
             x: masks ``(B, C, *spatial)``, floating point.
@@ -184,8 +190,9 @@ class Composition(nn.Module):
 def _counts(spatial_dims: int) -> dict[str, int]:
     """Return the parameters of the transformations that have more than one."""
     axes = 1 if spatial_dims == 2 else 3
-    places = dict.fromkeys(("crop", "cutout", "crop_resize"), spatial_dims)
-    return {**places, "rotate": axes, "affine": axes + spatial_dims + 1}
+    places = dict.fromkeys(("crop", "cutout", "crop_resize", "shift"), spatial_dims)
+    photos = {"resized_crop": 4, "color_jitter": 4}
+    return {**places, **photos, "rotate": axes, "affine": axes + spatial_dims + 1}
 
 
 def _checked_settings(
