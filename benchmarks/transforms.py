@@ -9,6 +9,8 @@ One run, one CPU thread, every contender in turn in each repeat, medians over th
   parameters of every image, beside the same operations of kornia.
 - blur3d: 2 x 1 x 96 x 96 x 96 with one sigma per image, beside kornia's filter3d.
 - views: 32 x 1 x 224 x 224 without gradients, beside MONAI's dictionary transforms image by image.
+- volumes: 8 x 1 x 96 x 96 x 96 without gradients, the augmentations of y-aware and an affine map,
+  beside MONAI's dictionary transforms volume by volume.
 
 A peer stands there in every form found, and the ratio is to the fastest. Outputs of ours and of
 kornia are compared first (without noise); the run stops if they differ. Memory is the growth of
@@ -17,6 +19,7 @@ the peak resident size during one pass in a process of its own (Linux only).
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -37,10 +40,15 @@ from monai.data import set_track_meta
 from monai.transforms import (
     Compose,
     Lambdad,
+    RandAffined,
+    RandAxisFlipd,
+    RandCoarseDropoutd,
     RandFlipd,
     RandGaussianNoised,
     RandGaussianSmoothd,
     RandRotated,
+    RandSpatialCropd,
+    Resized,
 )
 from torch import Tensor
 
@@ -50,6 +58,7 @@ from common.transforms import Composition, blur, crop
 Case = Callable[[], object]
 Transform = Callable[[Tensor, Tensor], Tensor]
 TAPS = 13  # ceil(3 x 2 pixels) on each side, as ours
+Y_AWARE = ("mirror", "blur", "noise", "cutout", "crop_resize")
 STRICT_ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 
@@ -180,6 +189,58 @@ def monai_views(x: Tensor, probability: float, meta: bool) -> Case:
     return run
 
 
+def monai_volumes(x: Tensor, probability: float, names: tuple[str, ...], meta: bool) -> Case:
+    keys, often, side = "image", {"prob": probability}, x.shape[-1]
+    sigma = dict.fromkeys(("sigma_x", "sigma_y", "sigma_z"), (0.1, 1.0))
+    resize = Compose(
+        [
+            RandSpatialCropd(keys, 3 * [side * 3 // 4], random_size=False),
+            Resized(keys, 3 * [side], mode="trilinear"),
+        ]
+    )
+
+    def crop_and_resize(entry: dict[str, Tensor]) -> dict[str, Tensor]:
+        return resize(entry) if torch.rand(()) < probability else entry
+
+    affine = {"rotate_range": 3 * [math.radians(10)], "translate_range": 3 * [5]}
+    known: dict[str, object] = {
+        "mirror": RandAxisFlipd(keys, **often),
+        "blur": RandGaussianSmoothd(keys, **sigma, **often),
+        "noise": RandGaussianNoised(keys, std=1.0, sample_std=True, **often),
+        "cutout": RandCoarseDropoutd(
+            keys, holes=1, spatial_size=3 * [side // 4], fill_value=0, **often
+        ),
+        "crop_resize": crop_and_resize,
+        "affine": RandAffined(
+            keys, scale_range=(-0.1, 0.1), padding_mode="zeros", **affine, **often
+        ),
+    }
+    transforms = Compose([known[name] for name in names])
+    transforms.set_random_state(0)
+
+    def run() -> Tensor:
+        set_track_meta(meta)
+        return torch.stack([transforms({"image": volume})["image"] for volume in x])
+
+    return run
+
+
+def volumes(probability: float, names: tuple[str, ...]) -> dict[str, Case]:
+    x = torch.rand(8, 1, 96, 96, 96, generator=torch.Generator().manual_seed(0))
+    ranges = {
+        "blur": {"min_sigma": 0.1, "max_sigma": 1.0},
+        "noise": {"min_std": 0.0, "max_std": 1.0},
+    }
+    settings = {name: ranges[name] for name in names if name in ranges}
+    composition = Composition(names, spatial_dims=3, settings=settings)
+    policy = EachWithProbability(probability, composition.sizes)
+    return {
+        "ours": lambda: composition(x, policy(x)),
+        "MONAI": monai_volumes(x, probability, names, meta=True),
+        "MONAI without meta data": monai_volumes(x, probability, names, meta=False),
+    }
+
+
 def views(probability: float) -> dict[str, Case]:
     x = torch.rand(32, 1, 224, 224, generator=torch.Generator().manual_seed(0))
     policy, composition = EachWithProbability(probability), Composition()
@@ -196,6 +257,9 @@ GROUPS: dict[str, Callable[[], dict[str, Case]]] = {
     "blur3d, forward and backward": partial(volume, gradients=True),
     "views, each with p = 0.5": partial(views, 0.5),
     "views, every transformation": partial(views, 1.0),
+    "volumes, each with p = 0.5": partial(volumes, 0.5, Y_AWARE),
+    "volumes, every transformation": partial(volumes, 1.0, Y_AWARE),
+    **{f"volumes, {name} alone": partial(volumes, 1.0, (name,)) for name in (*Y_AWARE, "affine")},
 }
 
 

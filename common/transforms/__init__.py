@@ -1,9 +1,9 @@
 """Transformations of a batch on its device: pure functions of an image and a parameter.
 
 Every function is ``(x, lam) -> x'`` with ``x (B, C, *spatial)`` in 2D or 3D and ``lam (B, k)`` in
-[0, 1], one row per image; all are differentiable in `x`, and in `lam` except `cutout` and
-`mirror`, keep the shape and dtype of `x`, and work in float32 at least (bfloat16 images are
-computed in float32 and rounded once).
+[0, 1], one row per image; all are differentiable in `x`, and in `lam` but for `mirror`, `cutout`
+and `crop_resize`, keep the shape and dtype of `x`, and work in float32 at least (bfloat16 images
+are computed in float32 and rounded once).
 
 - `flip`, `crop`, `rotate`, `blur`, `noise`: Table 1 of Ruppli et al. 2022.
 - `mirror`, `cutout`, `crop_resize`, `affine`, with `blur` and `noise`: the augmentations of volumes

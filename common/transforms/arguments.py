@@ -1,11 +1,13 @@
 """What every transformation asks of its arguments: shapes, one parameter row per image, dtype."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from common.checks import require
 
-__all__ = ["checked_parameters", "columns"]
+__all__ = ["box", "checked_parameters", "columns"]
 
 
 def checked_parameters(name: str, x: Tensor, lam: Tensor, size: int | None) -> Tensor:
@@ -44,3 +46,28 @@ def checked_parameters(name: str, x: Tensor, lam: Tensor, size: int | None) -> T
 def columns(value: Tensor, x: Tensor) -> Tensor:
     """Reshape ``(B, 1)`` to ``(B, 1, 1, ...)`` so that it broadcasts against `x`."""
     return value.reshape(-1, *[1] * (x.dim() - 1))
+
+
+def box(x: Tensor, lam: Tensor, lengths: Sequence[int]) -> tuple[Tensor, ...]:
+    """Return the indices of one box in every image, all of one size, placed by `lam`.
+
+    Its first pixel along an axis is ``floor(lam (side - length + 1))``: ``lam = 0`` and
+    ``lam = 1`` lie flush with the two borders and a uniform `lam` makes all places equally likely.
+
+    Args:
+        x: images ``(B, C, *spatial)``.
+        lam: ``(B, spatial)`` in [0, 1].
+        lengths: of the box in pixels, one for each spatial axis.
+
+    Returns:
+        One index tensor per dimension of `x`; they broadcast to ``(B, C, *lengths)``.
+    """
+    found = [torch.arange(count, device=x.device) for count in x.shape[:2]]
+    shape = [1] * x.dim()
+    indices = [found[0].reshape(-1, *shape[1:]), found[1].reshape(1, -1, *shape[2:])]
+    for axis, (side, length) in enumerate(zip(x.shape[2:], lengths)):
+        places = side - length
+        first = (lam[:, axis : axis + 1] * (places + 1)).floor().clamp(0, places).long()
+        pixels = first + torch.arange(length, device=x.device)
+        indices.append(pixels.reshape(-1, *shape[1 : axis + 2], length, *shape[axis + 3 :]))
+    return tuple(indices)

@@ -1,10 +1,9 @@
 """Cutout: a box of zeros, the augmentation of y-aware (Dufumier et al. 2021) and OpenBHB."""
 
-import torch
 from torch import Tensor
 
 from common.checks import require
-from common.transforms.arguments import checked_parameters
+from common.transforms.arguments import box, checked_parameters
 
 __all__ = ["cutout"]
 
@@ -28,17 +27,13 @@ def cutout(x: Tensor, lam: Tensor, *, size: float = 0.25) -> Tensor:
         Images of the shape and dtype of `x`, differentiable in `x`; the gradient in `lam` is 0,
         because the box moves by whole pixels.
 
+    >>> import torch
     >>> cutout(torch.ones(1, 1, 4, 4), torch.tensor([[0.0, 0.5]]), size=0.5)[0, 0, 1].tolist()
     [1.0, 0.0, 0.0, 1.0]
     """
     lam = checked_parameters("cutout", x, lam, size=None)
     require(0 < size <= 1, f"cutout: size must be in (0, 1], got {size}.")
-    inside = torch.ones((), dtype=torch.bool, device=x.device)
-    for axis, side in enumerate(x.shape[2:]):
-        length = max(1, round(size * side))
-        start = (lam[:, axis : axis + 1] * (side - length + 1)).floor().clamp(0, side - length)
-        pixels = torch.arange(side, device=lam.device)
-        shape = [1] * x.dim()
-        shape[0], shape[axis + 2] = x.shape[0], side
-        inside = inside & ((pixels >= start) & (pixels < start + length)).reshape(shape)
-    return x.masked_fill(inside, 0)
+    lengths = [max(1, round(size * side)) for side in x.shape[2:]]
+    out = x.clone()
+    out[box(x, lam, lengths)] = 0
+    return out

@@ -91,7 +91,7 @@ def test_cutout_is_a_whole_box_wherever_it_lies(lam: float, first: int) -> None:
 def test_every_place_of_the_box_is_equally_likely() -> None:
     lam = (torch.arange(700, dtype=torch.float64) + 0.5)[:, None] / 700
     out = cutout(torch.ones(700, 1, 8, 1), torch.cat([lam, lam], dim=1))
-    starts = out[:, 0, :, 0].argmin(dim=1)
+    starts = (out[:, 0, :, 0] == 0).float().argmax(dim=1)
     assert starts.bincount().tolist() == [100] * 7
 
 
@@ -108,12 +108,12 @@ def test_a_crop_of_the_whole_is_the_identity(lam: float) -> None:
     torch.testing.assert_close(out, x, rtol=0, atol=1e-12)
 
 
-def test_a_crop_in_a_corner_is_that_of_interpolate_inside() -> None:
+def test_a_crop_in_a_corner_is_that_of_interpolate() -> None:
     x = volume(1, 1, 8, 8)
     box = x[..., :6, :6]
     wanted = torch.nn.functional.interpolate(box, (8, 8), mode="bilinear", align_corners=False)
     out = crop_resize(x, torch.zeros(1, 2), size=0.75)
-    torch.testing.assert_close(out[..., :7, :7], wanted[..., :7, :7], rtol=0, atol=1e-6)
+    torch.testing.assert_close(out, wanted, rtol=0, atol=1e-12)
 
 
 def test_mirror_picks_each_axis_in_equal_shares() -> None:

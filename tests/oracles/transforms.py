@@ -87,15 +87,20 @@ def mirror(image: Image, lam: float, axes: list[int] | None = None) -> Image:
     return flip(image, 1.0, choices[min(int(lam * len(choices)), len(choices) - 1)])
 
 
+def box(sides: tuple[int, ...], lam: list[float], size: float) -> list[tuple[int, int]]:
+    """First pixel and length along each axis."""
+    found = []
+    for side, share in zip(sides, lam):
+        length = round(size * side)
+        found.append((min(int(share * (side - length + 1)), side - length), length))
+    return found
+
+
 def cutout(image: Image, lam: list[float], size: float = 0.25) -> Image:
     out = image.copy()
+    places = box(image.shape[1:], lam, size)
     for index in np.ndindex(image.shape):
-        hidden = True
-        for pixel, side, share in zip(index[1:], image.shape[1:], lam):
-            length = round(size * side)
-            start = min(int(share * (side - length + 1)), side - length)
-            hidden = hidden and start <= pixel < start + length
-        if hidden:
+        if all(start <= i < start + length for i, (start, length) in zip(index[1:], places)):
             out[index] = 0
     return out
 
@@ -111,13 +116,15 @@ def between(image: Image, channel: int, source: Image) -> float:
 
 
 def crop_resize(image: Image, lam: list[float], size: float = 0.75) -> Image:
-    """Pixel i is `size` times as far from the start of the box as from that of the image."""
-    sides = np.array(image.shape[1:])
-    start = np.array(lam) * (1 - size) * sides
+    """Pixel centres divide the box as they divide the image; the ends of the box go on."""
+    places = box(image.shape[1:], lam, size)
     out = np.zeros_like(image)
     for index in np.ndindex(image.shape):
-        source = start + size * (np.array(index[1:]) + 0.5) - 0.5
-        out[index] = between(image, index[0], np.clip(source, 0, sides - 1))
+        source = []
+        for pixel, side, (start, length) in zip(index[1:], image.shape[1:], places):
+            inside = (pixel + 0.5) * length / side - 0.5
+            source.append(start + min(max(inside, 0), length - 1))
+        out[index] = between(image, index[0], np.array(source))
     return out
 
 
