@@ -12,7 +12,7 @@ from common.report.page import build_report, find_runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report, print the AUC of each strategy and the path.
+    """Write the report, print the figure of each strategy and the path.
 
     Args:
         arguments: the command line after the program's name; this process's unless given.
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = [run for folder in options.runs for run in find_runs(folder)]
         report = build_report(runs, options.output, options.title)
         for group in group_runs(load_runs(runs)):
-            print(f"{group.name}: AUC {group.auc:.3f} ({group.interval_words})")
+            figure = f"{group.value:.{group.measure.decimals + 1}f}{group.measure.unit}"
+            print(f"{group.name}: {group.measure.name} {figure} ({group.interval_words})")
         print(f"report: {report}")
     except InputError as error:
         print(error, file=sys.stderr)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from common.report.markup import element, text
+from common.report.runs import Measure
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,13 @@ def auc_axis(values: list[float]) -> Axis:
     """Return an axis for AUC: from chance, 0.5, or below where a value is below, to 1."""
     lowest = min([0.5, *values])
     return nice_axis(math.floor(lowest * 10 + 1e-9) / 10, 1.0)
+
+
+def measure_axis(measure: Measure, values: list[float]) -> Axis:
+    """Return an axis for the figures of runs: AUC from chance to 1, others a little beyond them."""
+    if measure.chance == 0.5:
+        return auc_axis(values)
+    low, high = min(values), max(values)
+    margin = 0.06 * ((high - low) or abs(high) or 1.0)
+    top = min(high + margin, measure.scale * measure.highest)
+    return nice_axis(max(0.0, low - margin), top)

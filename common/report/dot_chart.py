@@ -16,7 +16,10 @@ NAME_LEFT = 0.6
 
 @dataclass(frozen=True)
 class DotRow:
-    """A row of a dot chart: an interval line, a big dot at its mean, small dots, words beside."""
+    """A row of a dot chart: an interval line, a big dot at its mean, small dots, words beside.
+
+    With `bar`, the mean is the end of a bar from the axis's low end.
+    """
 
     label: str
     colour: str
@@ -25,6 +28,7 @@ class DotRow:
     mean: float | None = None
     low: float | None = None
     high: float | None = None
+    bar: bool = False
 
 
 def dot_chart(
@@ -77,15 +81,18 @@ def _reference_heads(references: Sequence[tuple[float, str]], axis: Axis) -> str
 def _strip(row: DotRow, axis: Axis, references: Sequence[tuple[float, str]]) -> str:
     middle = STRIP_HEIGHT / 2
     parts = [element("line", x1=0, x2="100%", y1=middle, y2=middle, class_="grid")]
+    if row.bar and row.mean is not None:
+        box = {"x": 0, "y": f"{middle - 7:g}", "width": axis.percent(row.mean), "height": 14}
+        box |= {"fill": row.colour, "class_": "bar"}
+        parts.append(element("rect", element("title", text(row.words)), **box))
     for value, _ in references:
         x = axis.percent(value)
         parts.append(element("line", x1=x, x2=x, y1=0, y2=STRIP_HEIGHT, class_="reference"))
     if row.low is not None and row.high is not None:
         ends = {"x1": axis.percent(row.low), "x2": axis.percent(row.high)}
-        parts.append(
-            element("line", **ends, y1=middle, y2=middle, stroke=row.colour, class_="interval")
-        )
-    if row.mean is not None:
+        kind, colour = ("whisker", "var(--ink)") if row.bar else ("interval", row.colour)
+        parts.append(element("line", **ends, y1=middle, y2=middle, stroke=colour, class_=kind))
+    if row.mean is not None and not row.bar:
         mean = element("title", text(row.words))
         parts.append(
             element("circle", mean, cx=axis.percent(row.mean), cy=middle, r=6, fill=row.colour)

@@ -9,16 +9,48 @@ from common.report.markup import element, paragraph, section, text
 from common.report.runs import Run
 from common.report.words import listed
 
-HOW_TO_READ = (
+AUC_MEANS = (
     "AUC is the chance that the model ranks a randomly chosen image with the finding above one "
-    "without it: 0.5 is guessing, 1 is perfect.",
-    "Each strategy trained the same encoder on differently transformed images; then the encoder "
-    "was frozen and a linear classifier was fitted on labelled images the encoder had not seen, "
-    "so a higher AUC means that the encoder learned more that is useful for the finding.",
-    "Look at the intervals before the dots, at the baselines before calling a strategy good, and "
-    "at the images before believing any figure: a transformation that removes the lesion cannot "
-    "teach it.",
+    "without it: 0.5 is guessing, 1 is perfect."
 )
+HOW_TO_READ = {
+    "linear": (
+        AUC_MEANS,
+        "Each strategy trained the same encoder on differently transformed images; then the "
+        "encoder was frozen and a linear classifier was fitted on labelled images the encoder had "
+        "not seen, so a higher AUC means that the encoder learned more that is useful for the "
+        "finding.",
+        "Look at the intervals before the dots, at the baselines before calling a strategy good, "
+        "and at the images before believing any figure: a transformation that removes the lesion "
+        "cannot teach it.",
+    ),
+    "challenge": (
+        "The encoder was frozen; ridge regression reads the age from its features and logistic "
+        "regression the site, both fitted on the training subjects. Internal subjects come from "
+        "the training sites, external ones from sites never seen.",
+        "A good representation has a small age error on external subjects and does not tell the "
+        "site. Lc = external error × (site balanced accuracy)^0.3 puts the two together.",
+        "Sites differ in the age of their subjects, so features that hold age alone still tell a "
+        "little of the site: compare with that floor, not only with chance. Figures from public "
+        "data are not those of the challenge's leaderboard.",
+    ),
+    "accuracy": (
+        "Accuracy is the share of images whose class was recognised, by the network as it was "
+        "after its last epoch, not at its best on these images.",
+        "Where a bias (a colour, a background, a site) usually goes with a class, bias-aligned "
+        "images have the usual one and bias-conflicting images another. A network that learned "
+        "the bias does well on the former only.",
+        "Distances between images should depend on their class alone: where aligned and "
+        "conflicting pairs have the same distribution, the representation ignores the bias.",
+    ),
+    "case_control": (
+        AUC_MEANS,
+        "Internal subjects come from the sites of the training subjects, external ones from other "
+        "sites, as new patients would.",
+        "Look at the intervals before the dots, and at the external figure before the internal "
+        "one: what works at known scanners only does not help elsewhere.",
+    ),
+}
 LIMITS = (
     "Research use only: not a medical device, and no basis for decisions about a patient.",
     "The figures hold for the images evaluated here; other scanners, hospitals or patients can "
@@ -68,8 +100,13 @@ def origin(runs: Sequence[Run]) -> str:
 
 
 def how_to_read(runs: Sequence[Run]) -> str:
-    """Three sentences for a clinician; the same for any runs."""
-    return section("reading", "How to read this page", *(paragraph(line) for line in HOW_TO_READ))
+    """Three paragraphs for a clinician, by the kind of the runs."""
+    lines = HOW_TO_READ[runs[0].kind]
+    if runs[0].kind == "accuracy" and not any(
+        run.classes and run.classes.distances for run in runs
+    ):
+        lines = lines[:1]  # nothing was said of a bias
+    return section("reading", "How to read this page", *(paragraph(line) for line in lines))
 
 
 def limits(runs: Sequence[Run]) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.report.runs import Run, finite_mean
-from common.report.words import STRATEGIES, percent, strategy_name
+from common.report.runs import Measure, Run, finite_mean
+from common.report.words import STRATEGIES, percent, strategy_name, strategy_order
 
 N_SPARE_COLOURS = 4
 
@@ -34,9 +34,24 @@ class Group:
         return strategy_name(self.key).long
 
     @property
-    def auc(self) -> float:
-        """Mean AUC of the last epoch over seeds."""
-        return finite_mean([run.auc for run in self.runs])
+    def value(self) -> float:
+        """Mean figure of the last epoch over seeds."""
+        return finite_mean([run.value for run in self.runs])
+
+    @property
+    def measure(self) -> Measure:
+        """What the runs are judged by."""
+        return self.runs[0].measure
+
+    @property
+    def worse(self) -> float:
+        """The end of the interval on the worse side."""
+        return self.high if self.measure.lower_is_better else self.low
+
+    @property
+    def written(self) -> str:
+        """The mean figure as text."""
+        return self.measure.written(self.value)
 
     @property
     def low(self) -> float:
@@ -51,16 +66,19 @@ class Group:
     @property
     def interval_words(self) -> str:
         """The interval for a sentence, e.g. ``95 % interval 0.88–0.93``."""
-        return f"{percent(self.runs[0].interval.level)} interval {self.low:.2f}–{self.high:.2f}"
+        ends = self.measure.interval(self.low, self.high)
+        return f"{percent(self.runs[0].interval.level)} interval {ends}"
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Group runs by strategy: known strategies in the paper's order, then others by key."""
+    """Group runs by strategy: known strategies in their papers' order, then others by key."""
     known = list(STRATEGIES)
-    others = sorted({run.strategy for run in runs} - set(known))
     present = {run.strategy for run in runs}
+    others = sorted(present - set(known), key=strategy_order)
     colours = {key: f"var(--strategy-{index})" for index, key in enumerate(known)}
-    colours |= {key: f"var(--spare-{index % N_SPARE_COLOURS})" for index, key in enumerate(others)}
+    spare = [f"var(--spare-{index})" for index in range(N_SPARE_COLOURS)]
+    spare += [colours[key] for key in known[::-1] if key not in present]
+    colours |= {key: spare[index % len(spare)] for index, key in enumerate(others)}
     return [
         Group(
             key,
@@ -73,7 +91,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 
 def baseline_means(runs: Sequence[Run]) -> dict[str, float]:
-    """Return each baseline's AUC, averaged over the runs that have it."""
+    """Return each baseline's figure, averaged over the runs that have it."""
     names = sorted({name for run in runs for name in run.baselines})
     return {
         name: finite_mean([run.baselines[name] for run in runs if name in run.baselines])

@@ -1,4 +1,4 @@
-"""Reading run folders: evaluation.json, history.json and gallery.npz, checked once."""
+"""Reading run folders: evaluation.json, history.json, gallery.npz, scores.npz, checked."""
 
 import zipfile
 from collections.abc import Sequence
@@ -11,11 +11,22 @@ from numpy.typing import NDArray
 
 from common.checks import InputError, require
 from common.report.fields import CURE, Fields
-from common.report.runs import Epoch, Gallery, History, Interval, Run, Transform
+from common.report.load_kinds import (
+    LINEAR,
+    MEASURES,
+    age,
+    cases,
+    chance,
+    classes,
+    kind_of,
+    tables,
+)
+from common.report.runs import Epoch, Gallery, History, Interval, Measure, Run, Transform
 
 EVALUATION = "evaluation.json"
 HISTORY = "history.json"
 GALLERY = "gallery.npz"
+SCORES = "scores.npz"
 
 
 def load_run(folder: Path) -> Run:
@@ -35,6 +46,10 @@ def load_run(folder: Path) -> Run:
         f"{folder}: must be a run folder, got no folder there. Check the path of the run.",
     )
     fields = Fields.load(folder / EVALUATION)
+    kind = kind_of(fields)
+    measure = MEASURES[kind]
+    scores = folder / SCORES
+    arrays = _arrays(scores) if kind == "challenge" and scores.exists() else None
     return Run(
         folder=folder,
         bundle=fields.text("bundle"),
@@ -43,17 +58,24 @@ def load_run(folder: Path) -> Run:
         settings=fields.table("settings"),
         versions=fields.table("versions"),
         counts=fields.table("counts"),
-        epochs=tuple(sorted(map(_epoch, fields.items("epochs")), key=lambda epoch: epoch.number)),
-        auc=fields.number("auc_mean", 0, 1),
-        interval=_interval(fields.inside("interval")),
+        kind=kind,
+        measure=measure,
+        epochs=tuple(
+            sorted((_epoch(f, measure) for f in fields.items("epochs")), key=lambda e: e.number)
+        ),
+        value=_shown(fields, measure.key, measure),
+        interval=_interval(fields.inside("interval"), measure),
         baselines={
-            name: Fields(fields.path, entry, f"baselines.{name}.").number("auc_mean", 0, 1)
-            for name, entry in fields.table("baselines").items()
-            if isinstance(entry, dict)
+            name: _shown(entry, measure.key, measure)
+            for name, entry in tables(fields, "baselines").items()
         },
+        chance=chance(fields, kind),
         transform=_transform(fields.inside("transform")) if fields.has("transform") else None,
         history=_history(folder / HISTORY) if (folder / HISTORY).exists() else None,
         gallery=_gallery(folder / GALLERY) if (folder / GALLERY).exists() else None,
+        age=age(fields, arrays, scores) if kind == "challenge" else None,
+        classes=classes(fields) if kind == "accuracy" else None,
+        cases=cases(fields) if kind == "case_control" else None,
     )
 
 
@@ -61,7 +83,8 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
     """Read all `folders`; refuse none at all and the same strategy and seed twice.
 
     Raises:
-        InputError: see `load_run`; or no folder; or two runs that would count as one seed.
+        InputError: see `load_run`; or no folder; two runs that would count as one seed; or runs
+            judged by different figures.
     """
     require(len(folders) > 0, "build_report: runs must be at least one folder, got none. Name one.")
     runs = [load_run(folder) for folder in folders]
@@ -73,18 +96,31 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
             f"{run.folder / EVALUATION}: strategy and seed must differ between runs, got "
             f"{run.strategy} with seed {run.seed} also in {twin}. Leave one of the two out.",
         )
+        require(
+            run.measure is runs[0].measure,
+            f"{run.folder / EVALUATION}: must be judged by {runs[0].measure.name} as "
+            f"{runs[0].folder} is, got {run.measure.name}. Make a report for each.",
+        )
     return runs
 
 
-def _interval(fields: Fields) -> Interval:
-    level, low, high = (fields.number(name, 0, 1) for name in ("level", "low", "high"))
+def _shown(fields: Fields, key: str, measure: Measure) -> float:
+    return measure.scale * fields.number(key, 0, measure.highest)
+
+
+def _interval(fields: Fields, measure: Measure) -> Interval:
+    level = fields.number("level", 0, 1)
+    if fields.has(measure.key):
+        low, high = (measure.scale * end for end in fields.numbers(measure.key, 2))
+    else:
+        low, high = (_shown(fields, name, measure) for name in ("low", "high"))
     return Interval(level, low, high, fields.text("method"))
 
 
-def _epoch(fields: Fields) -> Epoch:
-    return Epoch(
-        fields.integer("epoch"), fields.number("auc_mean", 0, 1), fields.number("auc_std", 0)
-    )
+def _epoch(fields: Fields, measure: Measure) -> Epoch:
+    number, value = fields.integer("epoch"), _shown(fields, measure.key, measure)
+    spread = fields.number("auc_std", 0) if measure is MEASURES[LINEAR] else 0.0
+    return Epoch(number, value, spread)
 
 
 def _transform(fields: Fields) -> Transform:

@@ -1,6 +1,7 @@
 """Markup without a library: elements, escaped text, sections."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 _INTERVAL = re.compile(r"\d+\.\d+–\d+\.\d+")
@@ -38,3 +39,21 @@ def swatch(colour: str, name: str) -> str:
     """Return `name` after a dot of its colour."""
     dot = element("span", "", class_="dot", style=f"background:{colour}")
     return element("span", dot, text(name), class_="swatch")
+
+
+def figure_table(corner: str, heads: Sequence[str], rows: Sequence[tuple[str, list[str]]]) -> str:
+    """Return a table of figures.
+
+    Args:
+        corner: heading of the first column, plain text.
+        heads: of the other columns, plain text.
+        rows: the first cell, as markup, and the others, as plain text.
+    """
+    first = element("tr", *(element("th", text(head), scope="col") for head in (corner, *heads)))
+    body = [
+        element(
+            "tr", element("th", name, scope="row"), *(element("td", text(cell)) for cell in cells)
+        )
+        for name, cells in rows
+    ]
+    return element("table", element("thead", first), element("tbody", *body), class_="figures")

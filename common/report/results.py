@@ -1,14 +1,15 @@
-"""Sections on the outcome: the verdict in words, AUC by strategy, AUC by epoch."""
+"""Sections on the outcome: the verdict in words, the figure by strategy and by epoch."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from common.report.axis import auc_axis, nice_axis
+from common.report.axis import measure_axis, nice_axis
 from common.report.dot_chart import DotRow, dot_chart
 from common.report.groups import Group, baseline_means, group_runs
 from common.report.line_chart import Frame, Line, line_chart
 from common.report.markup import element, paragraph, section, swatch
-from common.report.runs import Run, finite_mean
+from common.report.runs import Measure, Run, finite_mean
 from common.report.words import STRATEGIES, listed, plural, sentence, signed
 
 COMPARISONS = (
@@ -23,20 +24,21 @@ BASELINE_SENTENCES = {
     "pixels": "the pixels themselves",
     "untrained": "an untrained encoder",
 }
-CHANCE = (0.5, "chance 0.50")
 
 
 def verdict(runs: Sequence[Run]) -> str:
     """The one-sentence verdict, then what it does and does not show."""
     groups = group_runs(runs)
     lead, other = compared(groups)
-    name = sentence(lead.long_name) if lead.key in STRATEGIES else lead.key
-    words = f"{name}: AUC {lead.auc:.2f} ({lead.interval_words})"
+    name = sentence(lead.long_name) if lead.key in STRATEGIES else lead.name
+    measure = lead.measure
+    words = f"{name}: {measure.name} {lead.written} ({lead.interval_words})"
     if other is not None:
-        difference = signed(round(lead.auc, 2) - round(other.auc, 2))
-        words += f", {other.long_name} {other.auc:.2f} ({other.interval_words})"
+        first, second = (round(group.value, measure.decimals) for group in (lead, other))
+        difference = signed(first - second, measure.decimals) + measure.difference
+        words += f", {other.long_name} {other.written} ({other.interval_words})"
         words += f", difference {difference}"
-    remarks = [_overlap(lead, other)] if other is not None else [ALONE]
+    remarks = [_overlap(lead, other)] if other is not None else [_alone(measure)]
     remarks.append(_against_baselines(lead, baseline_means(runs)))
     bundles = sorted({run.bundle for run in runs})
     warning = ""
@@ -50,10 +52,11 @@ def verdict(runs: Sequence[Run]) -> str:
     )
 
 
-ALONE = (
-    "Only this strategy was evaluated, so the page describes it but compares it with no other; "
-    "evaluate a second strategy to see what the choice of transformations is worth."
-)
+def _alone(measure: Measure) -> str:
+    return (
+        "Only this strategy was evaluated, so the page describes it but compares it with no other; "
+        f"evaluate a second strategy to see what the choice of {measure.choice} is worth."
+    )
 
 
 def compared(groups: Sequence[Group]) -> tuple[Group, Group | None]:
@@ -62,69 +65,88 @@ def compared(groups: Sequence[Group]) -> tuple[Group, Group | None]:
     for first, second in COMPARISONS:
         if first in by_key and second in by_key:
             return by_key[first], by_key[second]
-    ranked = sorted(groups, key=lambda group: -group.auc)
+    ranked = _ranked(groups)
     return ranked[0], ranked[1] if len(ranked) > 1 else None
+
+
+def _ranked(groups: Sequence[Group]) -> list[Group]:
+    """Best first."""
+    sign = 1 if groups[0].measure.lower_is_better else -1
+    return sorted(groups, key=lambda group: sign * group.value)
 
 
 def _overlap(first: Group, second: Group) -> str:
     if first.low > second.high or second.low > first.high:
-        return "The two intervals do not overlap: other patients would hardly reverse the order."
+        drawn = first.measure.drawn
+        return f"The two intervals do not overlap: other {drawn} would hardly reverse the order."
     return (
-        "The two intervals overlap, so the difference may be due to which patients were tested "
-        "(no paired test was made)."
+        f"The two intervals overlap, so the difference may be due to which {first.measure.drawn} "
+        "were tested (no paired test was made)."
     )
 
 
 def _against_baselines(group: Group, baselines: dict[str, float]) -> str:
+    measure = group.measure
     told = {
-        name: f"on {BASELINE_SENTENCES.get(name, name)} (AUC {auc:.2f})"
-        for name, auc in baselines.items()
+        name: f"on {BASELINE_SENTENCES.get(name, name)} ({measure.name} {measure.written(value)})"
+        for name, value in baselines.items()
     }
     if not told:
         return ""
-    reached = [words for name, words in told.items() if baselines[name] >= group.low]
+    reached = [
+        words for name, words in told.items() if not measure.better(group.worse, baselines[name])
+    ]
     if reached:
         return (
-            f"Beware: a linear classifier {listed(reached)} does about as well, so on these images "
+            f"Beware: {measure.baseline} {listed(reached)} does about as well, so on these images "
             "the figure says little about the training."
         )
-    return f"A linear classifier {listed(list(told.values()))} does worse: the training adds to it."
+    worse = f"{measure.baseline} {listed(list(told.values()))} does worse"
+    return f"{sentence(worse)}: the training adds to it."
 
 
-def auc_by_strategy(runs: Sequence[Run]) -> str:
+def by_strategy(runs: Sequence[Run]) -> str:
     """Dot and interval for each strategy, seeds as small dots, baselines as reference lines."""
-    groups = group_runs(runs)
-    baselines = {BASELINE_NAMES.get(k, k): auc for k, auc in baseline_means(runs).items()}
-    references = [CHANCE, *((auc, f"{name} {auc:.2f}") for name, auc in baselines.items())]
-    values = [value for run in runs for value in (run.auc, run.interval.low)]
-    axis = auc_axis([*values, *baselines.values()])
-    chart = dot_chart([_auc_row(group) for group in groups], axis, references, "AUC")
+    groups, measure = group_runs(runs), runs[0].measure
+    baselines = {BASELINE_NAMES.get(name, name): v for name, v in baseline_means(runs).items()}
+    chance = finite_mean([run.chance for run in runs if run.chance is not None])
+    lines = ({"chance": chance} if math.isfinite(chance) else {}) | baselines
+    references = [(value, f"{name} {measure.written(value)}") for name, value in lines.items()]
+    ends = [end for run in runs for end in (run.value, run.interval.low)]
+    ends += [run.interval.high for run in runs] if measure.highest == math.inf else []
+    axis = measure_axis(measure, [*ends, *lines.values()])
+    title = measure.name + (" (lower is better)" if measure.lower_is_better else "")
+    chart = dot_chart([_row(group) for group in groups], axis, references, title)
     seeds = max(len(group.runs) for group in groups)
     spread = " Where there are several seeds, the dot and the interval are means over them, and "
     spread += "the small dots are the single seeds: they show what chance in training does."
     methods = listed(sorted({run.interval.method for run in runs}))
-    note = f"Dot: AUC of the last epoch. Line: interval ({methods})." + (
+    note = f"Dot: {measure.name} of the last epoch. Line: interval ({methods})." + (
         spread if seeds > 1 else ""
     )
     return section(
-        "auc-by-strategy",
-        "AUC by strategy",
+        "by-strategy",
+        sentence(f"{measure.name} by strategy"),
         chart,
         paragraph(note, "note"),
         *([paragraph(order)] if (order := _paper_order(groups)) else []),
     )
 
 
-def _auc_row(group: Group) -> DotRow:
-    several = len(group.runs) > 1
-    dots = tuple((run.auc, f"seed {run.seed}: AUC {run.auc:.2f}") for run in group.runs)
-    words = f"{group.auc:.2f} ({group.low:.2f}–{group.high:.2f})"
+def _row(group: Group) -> DotRow:
+    several, measure = len(group.runs) > 1, group.measure
+    dots = tuple(
+        (run.value, f"seed {run.seed}: {measure.name} {measure.written(run.value)}")
+        for run in group.runs
+    )
+    ends = measure.interval(group.low, group.high)
+    words = f"{group.value:.{measure.decimals}f} ({ends})"
     return DotRow(
         group.name,
         group.colour,
         words + (f", {plural(len(dots), 'seed')}" if several else ""),
         dots if several else (),
-        group.auc,
+        group.value,
         group.low,
         group.high,
     )
@@ -136,30 +158,31 @@ def _paper_order(groups: Sequence[Group]) -> str:
     if len(present) < 2:
         return ""
     expected = " > ".join(group.name for group in present)
-    if all(better.auc > worse.auc for better, worse in pairwise(present)):
+    if all(better.value > worse.value for better, worse in pairwise(present)):
         return f"The order the paper reports holds here, mean by mean: {expected}."
-    ranked = sorted(present, key=lambda group: -group.auc)
-    found = " > ".join(f"{group.name} ({group.auc:.3f})" for group in ranked)
+    found = " > ".join(f"{group.name} ({group.value:.3f})" for group in _ranked(present))
     return f"The order the paper reports ({expected}) does not hold here: {found}."
 
 
-def auc_by_epoch(runs: Sequence[Run]) -> str:
+def by_epoch(runs: Sequence[Run]) -> str:
     """The paper's Fig. 2: means over seeds in one chart, then each strategy with its spread."""
-    groups = group_runs(runs)
+    groups, measure = group_runs(runs), runs[0].measure
     lines = [line for group in groups if (line := _epoch_line(group)) is not None]
-    heading = "AUC by epoch"
+    heading = sentence(f"{measure.name} by epoch")
     if not lines:
-        return section("auc-by-epoch", heading, paragraph("No epoch was evaluated."))
+        return section("by-epoch", heading, paragraph("No epoch was evaluated."))
     epochs = [x for line in lines for x in line.x]
     if len(set(epochs)) == 1:
         words = f"Only epoch {epochs[0]:g} was evaluated, so there is no course to show."
-        return section("auc-by-epoch", heading, paragraph(words))
-    y_axis = auc_axis([y for line in lines for y in (*line.y, *line.low)])
+        return section("by-epoch", heading, paragraph(words))
+    ys = [y for line in lines for y in (*line.y, *line.low)]
+    ys += [y for line in lines for y in line.high] if measure.highest == math.inf else []
+    y_axis = measure_axis(measure, ys)
     x_axis = nice_axis(min(epochs), max(epochs), whole=True)
     coarse = nice_axis(min(epochs), max(epochs), 2, whole=True)
     tall = Frame(x_axis, y_axis, max(300, 60 + 17 * len(lines)))
     plain = [Line(line.x, line.y, line.colour, line.label) for line in lines]
-    overview = line_chart(plain, tall, "AUC by epoch, all strategies", named=True)
+    overview = line_chart(plain, tall, f"{heading}, all strategies", named=True)
     small = [
         element(
             "div",
@@ -169,15 +192,14 @@ def auc_by_epoch(runs: Sequence[Run]) -> str:
         )
         for line in lines
     ]
-    note = (
-        "Across: epoch; up: AUC of a linear classifier on the frozen encoder, from chance (0.5) "
-        "up. Band: lowest to highest seed or, where there is one seed, the standard deviation "
-        "over hold-out sets."
-    )
+    note = f"Across: epoch; up: {measure.judged}. Band: lowest to highest seed"
+    if any(epoch.spread for run in runs for epoch in run.epochs):
+        note += " or, where there is one seed, the standard deviation over hold-out sets"
+    note += "."
     panels = element("div", *small, class_="panels") if len(lines) > 1 else ""
-    single = line_chart(lines, tall, "AUC by epoch", named=True)
+    single = line_chart(lines, tall, heading, named=True)
     return section(
-        "auc-by-epoch",
+        "by-epoch",
         heading,
         overview if len(lines) > 1 else single,
         panels,
@@ -195,13 +217,13 @@ def _epoch_line(group: Group) -> Line | None:
     by_epoch: dict[int, list[tuple[float, float]]] = {}
     for run in group.runs:
         for epoch in run.epochs:
-            by_epoch.setdefault(epoch.number, []).append((epoch.auc, epoch.spread))
+            by_epoch.setdefault(epoch.number, []).append((epoch.value, epoch.spread))
     if not by_epoch:
         return None
     epochs = sorted(by_epoch)
     mean, low, high = [], [], []
     for number in epochs:
-        values = [auc for auc, _ in by_epoch[number]]
+        values = [value for value, _ in by_epoch[number]]
         centre = finite_mean(values)
         fold = by_epoch[number][0][1] if len(values) == 1 else 0.0
         mean.append(centre)

@@ -45,6 +45,27 @@ STRATEGIES = {
 }
 
 
+LOSSES = {
+    "ce": StrategyName("Cross entropy", "cross entropy"),
+    "l1": StrategyName("ℓ1", "the ℓ1 loss"),
+    "simclr": StrategyName("SimCLR", "SimCLR"),
+    "end": StrategyName("EnD", "EnD"),
+    "sup_con": StrategyName("ε-SupCon", "ε-SupCon"),
+    "sup_info_nce": StrategyName("ε-SupInfoNCE", "ε-SupInfoNCE"),
+    "y_aware": StrategyName("y-aware", "y-aware"),
+    "threshold": StrategyName("L_thr", "L_thr"),
+    "exponential": StrategyName("L_exp", "L_exp"),
+    "exponential_paper": StrategyName("L_exp, formula", "L_exp by the formula"),
+    "exponential_released": StrategyName("L_exp, released", "L_exp as released"),
+}
+ADDED = {
+    "fairkl": "FairKL",
+    "fairkl_paper": "FairKL, formula",
+    "fairkl_released": "FairKL, released",
+    "fairkl_moments": "FairKL, moments",
+}
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One entry of lambda: its transformation, a title, and what 0 and 1 mean."""
@@ -63,8 +84,29 @@ SINGLE = {
 
 
 def strategy_name(key: str) -> StrategyName:
-    """Return the names of strategy `key`; an unknown one is called by its key."""
-    return STRATEGIES.get(key, StrategyName(key, key))
+    """Return the names of strategy `key`; an unknown one is called by its key.
+
+    >>> strategy_name("y_aware_fairkl_released").short
+    'y-aware + FairKL, released'
+    """
+    if key in STRATEGIES:
+        return STRATEGIES[key]
+    if key in LOSSES:
+        return LOSSES[key]
+    for ending, added in ADDED.items():
+        loss = LOSSES.get(key.removesuffix(f"_{ending}"))
+        if loss is not None:
+            return StrategyName(f"{loss.short} + {added}", f"{loss.long} + {added}")
+        if key == ending:
+            return StrategyName(added, added)
+    return StrategyName(key, key)
+
+
+def strategy_order(key: str) -> tuple[int, str]:
+    """Return what strategies are sorted by: known ones in their papers' order, others by key."""
+    known = [*STRATEGIES, *LOSSES]
+    loss = max((name for name in known if f"{key}_".startswith(f"{name}_")), key=len, default="")
+    return (known.index(loss) if loss else len(known), key)
 
 
 def parameters(names: Sequence[str]) -> list[Parameter]:
@@ -136,10 +178,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def signed(value: float) -> str:
+def signed(value: float, decimals: int = 2) -> str:
     """Return a difference with its sign, e.g. ``+0.05``; a rounded zero has none."""
-    rounded = round(value, 2)
-    return "0.00" if rounded == 0 else f"{rounded:+.2f}".replace("-", "−")
+    rounded = round(value, decimals)
+    if rounded == 0:
+        return f"{0:.{decimals}f}"
+    return f"{rounded:+.{decimals}f}".replace("-", "−")
 
 
 def sentence(text: str) -> str:
