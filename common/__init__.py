@@ -16,7 +16,8 @@ Rooms, each with one door (its ``__init__``); an arrow means "may import":
 - `common.transforms` → checks
 - `common.networks` → checks
 - `common.policies` → networks
-- `common.losses` → checks, distributed
+- `common.kernels` → checks
+- `common.losses` → checks, distributed, kernels
 - `common.methods` → all above
 - `common.engines` → checks, methods, distributed
 - `common.evaluation` → data, methods, networks

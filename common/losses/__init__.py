@@ -1,16 +1,48 @@
 """Contrastive losses ``(z, **targets) -> scalar``, ``z (B, V, D)``: V views of B subjects.
 
-- `InfoNCE`: SimCLR's loss, for two or more views, with an optional margin;
-- `DecoupledInfoNCE`: transformed against untransformed images, the positive kept out of the
-  denominator (learned transforms, Eq. 2).
+They are one family: each anchor i is attracted by positives k and repelled by a set of rows t,
+``l_i = -sum_k p_ik (s_ik - log D_ik)``, s the cosine over the temperature:
+
+===================  ==========================  =============================================
+loss                 positive weight p_ik        D_ik, without i itself
+===================  ==========================  =============================================
+`InfoNCE`            other views of the subject  e^(s_k - eps) + sum of e^s, other subjects
+`SupInfoNCE` "out"   same label                  e^(s_k - eps) + sum of e^s, other labels
+`SupCon`             same label                  sum of e^(s - eps), same label; e^s, others
+`KernelContrastive`
+  "all"              kernel(y_i, y_k)            sum of e^s, everyone
+  "threshold"        kernel(y_i, y_k)            sum of e^s, those less alike than k
+  "exponential"      kernel(y_i, y_k)            sum of e^(s (1 - w)), everyone but k
+`DecoupledInfoNCE`   the other view              sum of e^s, other subjects' other view
+===================  ==========================  =============================================
+
+The attraction is linear in the rows, so sums of rows give it (`labelled`, `kernel_pairs`); a D_i
+that does not depend on k is one tiled, weighted sum of exponentials (`repulsion`), one that does is
+computed strip by strip (`strips`). `SupInfoNCE` "in" has the logarithm of the sum of its positives.
+
+`FairKL` and `EnD` are regularisers: they compare pairs of the same bias with pairs of different
+bias, from sums over the cells of label and bias (`group_moments`).
 
 All normalise their rows (so unit vectors pass unchanged), average over anchors, work in float32
 or wider whatever the input, gather the other ranks' rows with gradients (`common.distributed`
-has the convention) and need memory linear in the batch (`common.losses.repulsion`). The attribute
-``targets`` of a loss names the batch columns it reads besides z.
+has the convention) and need memory linear in the batch. The attribute ``targets`` of a loss names
+the batch columns it reads besides z.
 """
 
 from common.losses.decoupled_info_nce import DecoupledInfoNCE
+from common.losses.end import EnD
+from common.losses.fairkl import FairKL
 from common.losses.info_nce import InfoNCE
+from common.losses.kernel_contrastive import KernelContrastive
+from common.losses.sup_con import SupCon
+from common.losses.sup_info_nce import SupInfoNCE
 
-__all__ = ["DecoupledInfoNCE", "InfoNCE"]
+__all__ = [
+    "DecoupledInfoNCE",
+    "EnD",
+    "FairKL",
+    "InfoNCE",
+    "KernelContrastive",
+    "SupCon",
+    "SupInfoNCE",
+]

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.distributed import gather, rank, world_size
-from common.losses.repulsion import check_temperature, log_repulsion, other_subjects, scaled_rows
+from common.losses.repulsion import log_repulsion, other_subjects
+from common.losses.rows import check_temperature, scaled_rows
 
 __all__ = ["DecoupledInfoNCE", "decoupled_info_nce"]
 

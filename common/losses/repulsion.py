@@ -1,11 +1,11 @@
-"""What contrastive losses share: the log of a weighted sum of exponentials, tile by tile.
+"""The log of a weighted sum of exponentials over a bank of rows, tile by tile.
 
-Every loss here holds, for each anchor i, a term ``log sum_j w_ij e^{s_ij}`` over a bank of rows,
-with ``s_ij`` the cosine over the temperature and ``w_ij`` a pair's repulsion (0 = not repelled:
-itself, its positives). A large n x m matrix of s is never stored: a tile of it lives at a time, in
-the forward pass and again in the backward pass, so memory is linear in the batch. When the bank is
-the anchors themselves, s is symmetric and only the tiles on and above the diagonal are computed.
-A matrix no larger than one tile is computed at once, by plain operations: that is faster there.
+Nearly every loss here holds, for each anchor i, a term ``log sum_j w_ij e^{s_ij}``, with ``s_ij``
+the cosine over the temperature and ``w_ij`` the pair's repulsion (0 = not repelled: itself, its
+positives). A large n x m matrix of s is never stored: a tile of it lives at a time, in the forward
+pass and again in the backward pass, so memory is linear in the batch. When the bank is the anchors
+themselves, s is symmetric and only the tiles on and above the diagonal are computed. A matrix no
+larger than one tile is computed at once, by plain operations: that is faster there.
 
 No running maximum is needed, hence one exponential per pair and no loss of precision: a cosine
 over a temperature lies in [-1/T, 1/T], so ``e^s`` neither overflows nor vanishes in float32 for
@@ -15,75 +15,57 @@ Reference: the recomputation in the backward pass is that of Dao et al., FlashAt
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from common.checks import require
+__all__ = ["Damping", "PairWeight", "both", "log_repulsion", "other_subjects", "tile_side"]
 
-__all__ = ["PairWeight", "check_temperature", "log_repulsion", "other_subjects", "scaled_rows"]
+#: (rows, columns) of the matrix of pairs -> their weights: (rows, columns) shaped, or one for all
+PairWeight = Callable[[slice, slice], Tensor | float]
 
-#: (rows, columns) of the matrix of pairs -> their weights, (rows, columns) shaped, or None for 1
-PairWeight = Callable[[slice, slice], Tensor | None]
-
-_LOWEST_TEMPERATURE = 1 / 500
-_LOWEST_IN_FLOAT32 = 1 / 60
 _TILE = {"cpu": 512}  # side of a tile; 256 to 1024 are within 10 % of each other
 _TILE_ON_ACCELERATOR = 4096
 
 
-def check_temperature(name: str, temperature: float) -> None:
-    """Raise `InputError` unless `temperature` is one whose exponentials can be represented.
+class Damping(NamedTuple):
+    """Replaces s_ij by ``slope_ij s_ij + (1 - slope_ij) peak`` in the exponent.
 
-    Args:
-        name: the loss, for the message.
-        temperature: divides the cosines.
+    Attributes:
+        slope: of the pairs, in [0, 1], tile by tile.
+        peak: what a pair of slope 0 has in place of its s.
     """
-    require(
-        _LOWEST_TEMPERATURE <= temperature < float("inf"),
-        f"{name}: temperature must be at least {_LOWEST_TEMPERATURE}, got {temperature}.",
-    )
+
+    slope: PairWeight
+    peak: float
 
 
-def scaled_rows(z: Tensor, temperature: float) -> Tensor:
-    """Rescale rows so that their dot products are cosines over the temperature.
-
-    A row of zeros has no direction: it stays zero (cosine 0 to all) and receives no gradient.
-
-    Args:
-        z: (..., D), any floating type.
-        temperature: see `check_temperature`.
-
-    Returns:
-        (..., D) of length 1/sqrt(temperature), in float32, or float64 if z is or if the
-        temperature needs it.
-    """
-    wide = z.double() if temperature < _LOWEST_IN_FLOAT32 or z.dtype == torch.double else z.float()
-    length: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    unit = wide / length.where(length > 0, float("inf"))
-    return unit * float(temperature**-0.5)
+def tile_side(device: torch.device) -> int:
+    """Rows and columns of pairs that are held at a time."""
+    return _TILE.get(device.type, _TILE_ON_ACCELERATOR)
 
 
 def other_subjects(views: int, first_row: int, device: torch.device) -> PairWeight:
     """Weight 1 between rows of different subjects, 0 between views of the same subject.
 
     Args:
-        views: consecutive rows of one subject, among the anchors and in the bank.
+        views: consecutive rows of one subject, among the anchors and in the bank. With 1, only
+            the anchor itself has weight 0.
         first_row: position in the bank of the first anchor (ranks before this one fill it).
         device: where the weights are made.
 
     Returns:
-        The weights of a tile; None away from the diagonal, where all are 1.
+        The weights of a tile; one number away from the diagonal, where all are 1.
     """
 
-    def weight(rows: slice, columns: slice) -> Tensor | None:
+    def weight(rows: slice, columns: slice) -> Tensor | float:
         start, stop = first_row + rows.start, first_row + rows.stop
         if start // views > (columns.stop - 1) // views:
-            return None
+            return 1.0
         if columns.start // views > (stop - 1) // views:
-            return None
+            return 1.0
         anchor = torch.arange(start, stop, device=device) // views
         other = torch.arange(columns.start, columns.stop, device=device) // views
         return anchor[:, None] != other
@@ -91,35 +73,57 @@ def other_subjects(views: int, first_row: int, device: torch.device) -> PairWeig
     return weight
 
 
-def log_repulsion(anchors: Tensor, bank: Tensor, weight: PairWeight) -> Tensor:
+def both(first: PairWeight, second: PairWeight) -> PairWeight:
+    """Multiply two weights."""
+    return lambda rows, columns: first(rows, columns) * second(rows, columns)
+
+
+def log_repulsion(
+    anchors: Tensor,
+    bank: Tensor,
+    weight: PairWeight,
+    damping: Damping | None = None,
+    symmetric: bool = True,
+) -> Tensor:
     """Compute ``log sum_j w_ij e^{<anchor_i, bank_j>}`` for every anchor, differentiably.
 
     Args:
         anchors: (n, D) from `scaled_rows`.
-        bank: (m, D) likewise. Passing the very tensor `anchors` says that pairs are symmetric,
-            which then must hold for `weight` too, and halves the work.
-        weight: repulsion of the pairs, not negative, at least one above 0 for each anchor.
+        bank: (m, D) likewise; the very tensor `anchors` for a batch against itself.
+        weight: repulsion of the pairs, not negative. A tile of weight 0.0 costs nothing.
+        damping: changes the exponents, see `Damping`.
+        symmetric: `weight` and `damping` are so, which halves the work of a batch against itself.
 
     Returns:
-        (n,), same type and device. Differentiable once.
+        (n,), same type and device; -inf, without gradient, for an anchor whose weights are all 0.
+        Differentiable once.
     """
-    tile = _TILE.get(anchors.device.type, _TILE_ON_ACCELERATOR)
+    tile = tile_side(anchors.device)
     if len(anchors) * len(bank) <= tile**2:
-        return _at_once(anchors, bank, weight)
-    return _in_tiles(anchors, bank, weight, tile)
+        return _at_once(anchors, bank, weight, damping)
+    return _in_tiles(anchors, bank, weight, damping, symmetric and bank is anchors, tile)
 
 
-def _at_once(anchors: Tensor, bank: Tensor, weight: PairWeight) -> Tensor:
-    exponentials = torch.mm(anchors, bank.T).exp()
-    weights = weight(slice(0, len(anchors)), slice(0, len(bank)))
-    if weights is not None:
-        exponentials = exponentials * weights
-    return exponentials.sum(dim=1).log()
+def _at_once(anchors: Tensor, bank: Tensor, weight: PairWeight, damping: Damping | None) -> Tensor:
+    rows, columns = slice(0, len(anchors)), slice(0, len(bank))
+    s = torch.mm(anchors, bank.T)
+    if damping is not None:
+        s = (s - damping.peak) * damping.slope(rows, columns) + damping.peak
+    weights = weight(rows, columns)
+    exponentials = s.exp() if isinstance(weights, float) and weights == 1 else s.exp() * weights
+    return _log(exponentials.sum(dim=1))
 
 
-def _in_tiles(anchors: Tensor, bank: Tensor, weight: PairWeight, tile: int) -> Tensor:
+def _in_tiles(
+    anchors: Tensor,
+    bank: Tensor,
+    weight: PairWeight,
+    damping: Damping | None,
+    symmetric: bool,
+    tile: int,
+) -> Tensor:
     result: Tensor = _LogRepulsion.apply(  # type: ignore[no-untyped-call]
-        anchors, bank, bank is anchors, weight, tile
+        anchors, bank, symmetric, weight, damping, tile
     )
     return result
 
@@ -129,47 +133,84 @@ class _LogRepulsion(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, anchors: Tensor, bank: Tensor, symmetric: bool, weight: PairWeight, tile: int
+        ctx: Any,
+        anchors: Tensor,
+        bank: Tensor,
+        symmetric: bool,
+        weight: PairWeight,
+        damping: Damping | None,
+        tile: int,
     ) -> Tensor:
         total = anchors.new_zeros(len(anchors))
-        for rows, columns in _tiles(len(anchors), len(bank), symmetric, tile):
-            exponentials = _exponentials(anchors, bank, weight, rows, columns)
-            total[rows] += exponentials.sum(dim=1)
+        ctx.pairs = weight, damping, list(_tiles(len(anchors), len(bank), symmetric, tile))
+        for rows, columns in ctx.pairs[2]:
+            terms = _terms(anchors, bank, weight, damping, rows, columns)
+            if terms is None:
+                continue
+            total[rows] += terms.exponentials.sum(dim=1)
             if symmetric and rows != columns:
-                total[columns] += exponentials.sum(dim=0)
+                total[columns] += terms.exponentials.sum(dim=0)
         ctx.save_for_backward(anchors, bank, total)
-        ctx.symmetric, ctx.weight, ctx.tile = symmetric, weight, tile
-        return total.log()
+        ctx.symmetric = symmetric
+        return _log(total)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         anchors, bank, total = ctx.saved_tensors
-        scale = gradient / total  # d/ds_ij = scale_i w_ij e^{s_ij}
+        scale = (gradient / total).where(total > 0, 0)  # d/ds_ij = scale_i slope_ij w_ij e^{s_ij}
         to_anchors, to_bank = torch.zeros_like(anchors), torch.zeros_like(bank)
+        weight, damping, tiles = ctx.pairs
         with torch.autocast(anchors.device.type, enabled=False):
-            for rows, columns in _tiles(len(anchors), len(bank), ctx.symmetric, ctx.tile):
-                slope = _exponentials(anchors, bank, ctx.weight, rows, columns)
+            for rows, columns in tiles:
+                terms = _terms(anchors, bank, weight, damping, rows, columns)
+                if terms is None:
+                    continue
+                slope = terms.exponentials.mul_(terms.slope)
                 if ctx.symmetric and rows != columns:  # the tile stands for its mirror image too
                     slope *= scale[rows, None] + scale[columns]
                 else:
                     slope *= scale[rows, None]
                 to_anchors[rows].addmm_(slope, bank[columns])
                 to_bank[columns].addmm_(slope.T, anchors[rows])
-        return to_anchors, to_bank, None, None, None
+        return to_anchors, to_bank, None, None, None, None
+
+
+class _Terms(NamedTuple):
+    exponentials: Tensor  # w_ij e^{s_ij} of a tile
+    slope: Tensor | float  # d exponent / d s_ij
+
+
+def _terms(
+    anchors: Tensor,
+    bank: Tensor,
+    weight: PairWeight,
+    damping: Damping | None,
+    rows: slice,
+    columns: slice,
+) -> _Terms | None:
+    weights = weight(rows, columns)
+    if isinstance(weights, float) and weights == 0:
+        return None
+    tile = torch.mm(anchors[rows], bank[columns].T)
+    slope: Tensor | float = 1.0
+    if damping is not None:
+        slope = damping.slope(rows, columns)
+        tile.sub_(damping.peak).mul_(slope).add_(damping.peak)
+    tile.exp_()
+    if not (isinstance(weights, float) and weights == 1):
+        tile.mul_(weights)
+    return _Terms(tile, slope)
 
 
 def _tiles(n: int, m: int, symmetric: bool, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Cut n x m pairs into tiles; of a symmetric matrix, those on and above the diagonal."""
-    for top in range(0, n, tile):
-        for left in range(top if symmetric else 0, m, tile):
+    """Cut n x m pairs into tiles, column by column; of symmetric ones, the upper half."""
+    for left in range(0, m, tile):
+        for top in range(0, left + 1 if symmetric else n, tile):
             yield slice(top, min(top + tile, n)), slice(left, min(left + tile, m))
 
 
-def _exponentials(
-    anchors: Tensor, bank: Tensor, weight: PairWeight, rows: slice, columns: slice
-) -> Tensor:
-    """One tile of ``w_ij e^{s_ij}``."""
-    tile = torch.mm(anchors[rows], bank[columns].T).exp_()
-    weights = weight(rows, columns)
-    return tile if weights is None else tile.mul_(weights)
+def _log(total: Tensor) -> Tensor:
+    """Compute the logarithm; of 0, -inf without a gradient."""
+    above = total > 0
+    return total.where(above, 1).log().where(above, -torch.inf)

@@ -1,7 +1,6 @@
 """Every loss against its loops, tiled against untiled, and what all losses promise."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -88,7 +87,7 @@ def test_tiles_change_neither_value_nor_gradient(
 ) -> None:
     z = views(subjects=11)
     value, slope = loss(z), gradient(loss, z)
-    monkeypatch.setattr(repulsion, "_at_once", partial(repulsion._in_tiles, tile=side))
+    monkeypatch.setattr(repulsion, "_TILE", {"cpu": side})
     torch.testing.assert_close(loss(z), value, rtol=0, atol=1e-12)
     torch.testing.assert_close(gradient(loss, z), slope, rtol=0, atol=1e-12)
 

@@ -1,0 +1,133 @@
+"""Kernels on a continuous attribute: how alike two subjects are, from 0 or -1 to 1.
+
+- `Gaussian`: ``exp(-d^2 / (2 sigma^2))``, d the Euclidean distance;
+- `Cauchy`: ``1 / (sigma d^2 + 1)``;
+- `Cosine`: the cosine of the angle between two vectors;
+- `Delta`: 1 where equal, else 0 (a class label as an attribute).
+
+Each is called ``k(a, b)`` with a (N,) or (N, k) and b (M,) or (M, k), and returns (N, M). Values
+are computed from differences, pair by pair, so that ``k(a, a)`` is symmetric to the last bit (the
+losses compare weights). Nothing here checks for NaN: a subject without y has no kernel.
+
+Differs from the released code (Barbano et al., Contrastive learning for regression in multi-site
+brain age prediction, ISBI 2023): its kernel "gaussian" is `Gaussian` over ``sqrt(2 pi) sigma``,
+its "rbf" is `Gaussian`; its "cauchy" is `Cauchy` (the textbook's has ``d^2 / sigma^2``).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from common.checks import require
+
+__all__ = ["Cauchy", "Cosine", "Delta", "Gaussian", "Kernel"]
+
+#: (N,) or (N, k) and (M,) or (M, k) -> (N, M)
+Kernel = Callable[[Tensor, Tensor], Tensor]
+
+
+class Gaussian:
+    """``exp(-|a - b|^2 / (2 sigma^2))``, 1 at equality.
+
+    Args:
+        sigma: in the unit of the attribute (years for age), above 0.
+
+    >>> Gaussian(5.0)(torch.tensor([20.0]), torch.tensor([20.0, 25.0]))
+    tensor([[1.0000, 0.6065]])
+    """
+
+    def __init__(self, sigma: float) -> None:
+        _check_sigma("Gaussian", sigma)
+        self.sigma = sigma
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
+        return _squared_distance(a, b).mul_(-0.5 / self.sigma**2).exp_()
+
+    def __repr__(self) -> str:
+        return f"Gaussian(sigma={self.sigma})"
+
+
+class Cauchy:
+    """``1 / (sigma |a - b|^2 + 1)``, 1 at equality.
+
+    Args:
+        sigma: per squared unit of the attribute, above 0; a LARGER sigma is a narrower kernel.
+
+    >>> Cauchy(2.0)(torch.tensor([20.0]), torch.tensor([20.0, 21.0]))
+    tensor([[1.0000, 0.3333]])
+    """
+
+    def __init__(self, sigma: float) -> None:
+        _check_sigma("Cauchy", sigma)
+        self.sigma = sigma
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
+        return _squared_distance(a, b).mul_(self.sigma).add_(1).reciprocal_()
+
+    def __repr__(self) -> str:
+        return f"Cauchy(sigma={self.sigma})"
+
+
+class Cosine:
+    """``<a, b> / (|a| |b|)``, from -1 to 1; 0 where a vector is zero.
+
+    >>> Cosine()(torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 0.0], [1.0, 1.0]]))
+    tensor([[1.0000, 0.7071]])
+    """
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
+        a, b = _points(a, b)
+        return (_unit(a)[:, None] * _unit(b)).sum(dim=-1).clamp_(-1, 1)
+
+    def __repr__(self) -> str:
+        return "Cosine()"
+
+
+class Delta:
+    """1 where a and b are equal in every component, else 0.
+
+    >>> Delta()(torch.tensor([3.0]), torch.tensor([3.0, 4.0]))
+    tensor([[1., 0.]])
+    """
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k), in float."""
+        a, b = _points(a, b)
+        equal = (a[:, None] == b).all(dim=-1)
+        return equal.to(a.dtype if a.is_floating_point() else torch.get_default_dtype())
+
+    def __repr__(self) -> str:
+        return "Delta()"
+
+
+def _check_sigma(name: str, sigma: float) -> None:
+    require(0 < sigma < float("inf"), f"{name}: sigma must be above 0 and finite, got {sigma}.")
+
+
+def _points(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    require(
+        a.dim() in (1, 2) and a.dim() == b.dim() and a.shape[1:] == b.shape[1:],
+        "kernel: a and b must be (N,) and (M,), or (N, k) and (M, k), "
+        f"got {tuple(a.shape)} and {tuple(b.shape)}.",
+    )
+    return (a, b) if a.dim() == 2 else (a[:, None], b[:, None])
+
+
+def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Compute |a_i - b_j|^2 from differences, one component after the other."""
+    a, b = _points(a, b)
+    total = a.new_zeros(len(a), len(b)) if a.is_floating_point() else torch.zeros(len(a), len(b))
+    for k in range(a.shape[1]):
+        difference = a[:, k, None] - b[:, k]
+        total += difference.square_() if difference.is_floating_point() else difference.square()
+    return total
+
+
+def _unit(a: Tensor) -> Tensor:
+    wide = a if a.is_floating_point() else a.to(torch.get_default_dtype())
+    length: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    return wide / length.where(length > 0, float("inf"))

@@ -1,0 +1,104 @@
+"""What the losses ask of their input, and the rows they compute with."""
+
+import torch
+from torch import Tensor
+
+from common.checks import require
+from common.distributed import world_size
+
+__all__ = [
+    "check_groups",
+    "check_rows",
+    "check_temperature",
+    "check_values",
+    "scaled_rows",
+    "unit_rows",
+]
+
+_LOWEST_TEMPERATURE = 1 / 500
+_LARGEST_EXPONENT_IN_FLOAT32 = 60
+
+
+def check_temperature(name: str, temperature: float) -> None:
+    """Raise `InputError` unless `temperature` is one whose exponentials can be represented.
+
+    Args:
+        name: the loss, for the message.
+        temperature: divides the cosines.
+    """
+    require(
+        _LOWEST_TEMPERATURE <= temperature < float("inf"),
+        f"{name}: temperature must be at least {_LOWEST_TEMPERATURE}, got {temperature}.",
+    )
+
+
+def check_rows(name: str, z: Tensor) -> None:
+    """Raise `InputError` unless z is floating (B, V, D) with 2 rows or more over all ranks."""
+    require(
+        z.dim() == 3 and z.shape[1] >= 1 and z.is_floating_point(),
+        f"{name}: z must be floating (B, V, D), got {z.dtype} {tuple(z.shape)}.",
+    )
+    require(
+        z.shape[0] * z.shape[1] * world_size() >= 2,
+        f"{name}: z must hold at least 2 rows, got {z.shape[0] * z.shape[1]}. Use a larger batch.",
+    )
+
+
+def check_groups(name: str, argument: str, group: Tensor, z: Tensor) -> None:
+    """Raise `InputError` unless `group` is (B,) of whole numbers from 0.
+
+    Args:
+        name: the loss, for the message.
+        argument: "label" or "bias", for the message.
+        group: the class or the bias of each subject.
+        z: (B, V, D).
+    """
+    require(
+        group.shape == z.shape[:1] and not (group.is_floating_point() or group.is_complex()),
+        f"{name}: {argument} must be whole numbers of shape ({len(z)},), "
+        f"got {group.dtype} {tuple(group.shape)}.",
+    )
+    require(
+        group.numel() == 0 or int(group.min()) >= 0,
+        f"{name}: {argument} must be at least 0 for every subject, got "
+        f"{int(group.min()) if group.numel() else 0}. Drop the subjects without a {argument}.",
+    )
+
+
+def check_values(name: str, y: Tensor, z: Tensor) -> None:
+    """Raise `InputError` unless `y` is (B,) or (B, k) of finite numbers."""
+    require(
+        y.dim() in (1, 2) and len(y) == len(z) and not y.is_complex(),
+        f"{name}: y must be numbers of shape ({len(z)},) or ({len(z)}, k), "
+        f"got {y.dtype} {tuple(y.shape)}.",
+    )
+    bad = y.numel() - int(torch.isfinite(y).sum())
+    require(
+        bad == 0,
+        f"{name}: y must be finite for every subject, got {bad} NaN or infinite. "
+        "Drop the subjects without it.",
+    )
+
+
+def scaled_rows(z: Tensor, temperature: float) -> Tensor:
+    """Rescale rows so that their dot products are cosines over the temperature.
+
+    A row of zeros has no direction: it stays zero (cosine 0 to all) and receives no gradient.
+
+    Args:
+        z: (..., D), any floating type.
+        temperature: see `check_temperature`.
+
+    Returns:
+        (..., D) of length 1/sqrt(temperature), in float32, or float64 if z is or if the
+        exponentials of this temperature need it.
+    """
+    needs_double = 1 / temperature > _LARGEST_EXPONENT_IN_FLOAT32
+    wide = z.double() if needs_double or z.dtype == torch.double else z.float()
+    return unit_rows(wide) * float(temperature**-0.5)
+
+
+def unit_rows(z: Tensor) -> Tensor:
+    """Rescale rows (..., D) to length 1; a row of zeros stays, and receives no gradient."""
+    length: Tensor = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    return z / length.where(length > 0, float("inf"))
