@@ -19,16 +19,17 @@ class EmbeddingEncoder(nn.Module):
     Args:
         encoder: ``x -> h (B, F)``.
         projector: ``h (B, F) -> z (B, D)``, with an attribute ``out_features`` (`Projector`,
-            ``nn.Linear``).
+            ``nn.Linear``); None for the encoder's own features at unit length.
 
     Shapes: ``x (B, C, *spatial) -> (B, D)``.
     """
 
-    def __init__(self, encoder: nn.Module, projector: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, projector: nn.Module | None = None) -> None:
         super().__init__()
         self.encoder = encoder
-        self.projector = projector
-        self.out_features: int = projector.out_features  # type: ignore[assignment]  # nn.Module
+        self.projector = nn.Identity() if projector is None else projector
+        last = encoder if projector is None else projector
+        self.out_features: int = last.out_features  # type: ignore[assignment]  # nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the unit vectors ``(B, D)`` of ``x (B, C, *spatial)``."""
