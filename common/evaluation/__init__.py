@@ -8,14 +8,17 @@
 - `ChallengeEvaluation`: the same for brain age: age error, site leakage and Lc.
 - `CaseControlEvaluation`: for a diagnosis: AUC inside and outside the training sites.
 - `AccuracyEvaluation`: for classes, with or without a bias that speaks for them.
-- `ProbeAUC`: the linear probe as an Ignite metric, for validation while training.
+- `ProbeAUC`, `ProbeMAE`: the probes of a class and of age, for validation while training.
 - `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
 - `openbhb_score`, `age_mae`, `site_balanced_accuracy`: the OpenBHB challenge, as its code does it.
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
-- `SavePredictions`: the inference handler that writes ``predictions.csv`` and ``embeddings.npz``.
+- `export_ramp`: a brain-age network as a submission to the challenge.
+- `SavePredictions`, `SaveAges`: the inference handlers that write ``predictions.csv`` (of classes,
+  of ages) and ``embeddings.npz``.
 """
 
 from common.evaluation.accuracy_evaluation import AccuracyEvaluation
+from common.evaluation.age_predictions import SaveAges
 from common.evaluation.audit import audit_transforms
 from common.evaluation.case_control_evaluation import CaseControlEvaluation
 from common.evaluation.challenge import age_mae, openbhb_score, site_balanced_accuracy
@@ -27,6 +30,8 @@ from common.evaluation.linear_probe import ProbeAUC, linear_probe
 from common.evaluation.model_file import LoadModel, SaveModel
 from common.evaluation.pair_distances import pair_distances
 from common.evaluation.predictions import SavePredictions
+from common.evaluation.probe_mae import ProbeMAE
+from common.evaluation.ramp import export_ramp
 
 __all__ = [
     "AccuracyEvaluation",
@@ -36,11 +41,14 @@ __all__ = [
     "LinearEvaluation",
     "LoadModel",
     "ProbeAUC",
+    "ProbeMAE",
+    "SaveAges",
     "SaveModel",
     "SavePredictions",
     "age_mae",
     "audit_transforms",
     "embed",
+    "export_ramp",
     "linear_probe",
     "openbhb_score",
     "pair_distances",

@@ -81,16 +81,21 @@ class SavePredictions:
             f"{self.output_dir / 'skipped.csv'}: none of the {len(skipped)} files could be read. "
             "Its reasons say why.",
         )
-        rows = [
-            [name, "" if index < 0 else str(index), *(f"{p:.6f}" for p in probabilities)]
-            for name, index, probabilities in zip(self._names, self._slices, self._probabilities)
-        ]
-        header = ["file", "slice", *(f"probability_{name}" for name in self.classes)]
+        header, rows = self._table()
         self._csv("predictions.csv", header, rows)
         self._embeddings()
         _LOG.info(
             "%s: %d images predicted, %d files skipped", self.output_dir, len(rows), len(skipped)
         )
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the rows of ``predictions.csv``."""
+        header = ["file", "slice", *(f"probability_{name}" for name in self.classes)]
+        rows = [
+            [name, "" if index < 0 else str(index), *(f"{p:.6f}" for p in probabilities)]
+            for name, index, probabilities in zip(self._names, self._slices, self._probabilities)
+        ]
+        return header, rows
 
     def _embeddings(self) -> None:
         path = self.output_dir / "embeddings.npz"

@@ -101,7 +101,7 @@ def origin(runs: Sequence[Run]) -> str:
 
 def how_to_read(runs: Sequence[Run]) -> str:
     """Three paragraphs for a clinician, by the kind of the runs."""
-    lines = HOW_TO_READ[runs[0].kind]
+    lines: Sequence[str] = HOW_TO_READ[runs[0].kind]
     if runs[0].kind == "accuracy" and not any(
         run.classes and run.classes.distances for run in runs
     ):
