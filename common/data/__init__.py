@@ -6,10 +6,12 @@
 - `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
 - `LoadPhotod`: photographs in colour, cut square, likewise;
+- `LoadStoredd`: volumes and rows of features with the values that are stored;
 - `EmptyMaskd`: an all-zero mask for images without one;
 - `SkipUnreadable`: a dataset that notes broken files and goes on;
 - `write_stack`: many images in one ``.npy`` file;
-- `StackDataset` with `as_batch`: whole batches from such files, by memory map.
+- `StackDataset` with `as_batch`: whole batches from such files, by memory map; with
+  `SubjectBatch`: standardised, with groups of ages.
 
 What needs torch or MONAI is imported when first asked for, so that data preparation, which needs
 neither, starts in a fraction of a second.
@@ -31,14 +33,18 @@ from common.data.stack_file import write_stack
 if TYPE_CHECKING:
     from common.data.load import EmptyMaskd, LoadMedicalImaged, SkipUnreadable
     from common.data.load_photo import LoadPhotod
+    from common.data.load_stored import LoadStoredd
     from common.data.stack import StackDataset, as_batch
+    from common.data.subject_batch import SubjectBatch
 
 __all__ = [
     "EmptyMaskd",
     "LoadMedicalImaged",
     "LoadPhotod",
+    "LoadStoredd",
     "SkipUnreadable",
     "StackDataset",
+    "SubjectBatch",
     "as_batch",
     "image_datalist",
     "keep_labels",
@@ -61,6 +67,14 @@ def __getattr__(name: str) -> Any:
         from common.data import load_photo
 
         return load_photo.LoadPhotod
+    if name == "LoadStoredd":
+        from common.data import load_stored
+
+        return load_stored.LoadStoredd
+    if name == "SubjectBatch":
+        from common.data import subject_batch
+
+        return subject_batch.SubjectBatch
     if name in ("EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"):
         from common.data import load
 

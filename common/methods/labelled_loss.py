@@ -13,19 +13,23 @@ from common.distributed import mean
 __all__ = ["absolute_error", "classification_loss", "cross_entropy"]
 
 
-def classification_loss(logits: Tensor, label: Tensor) -> Tensor:
+def classification_loss(logits: Tensor, label: Tensor, positive_weight: float = 1.0) -> Tensor:
     """Binary cross entropy over the labelled images of all ranks.
 
     Args:
         logits: ``(B, classes)``.
         label: ``(B,)`` or ``(B, classes)``, 0 or 1; -1 = not labelled, which adds nothing.
+        positive_weight: factor of the term of label 1, against too few cases.
 
     Returns:
         Scalar, mean over the labelled entries; 0 where a batch holds none.
     """
     target = label.to(logits).reshape(len(logits), -1)
     losses = nn.functional.binary_cross_entropy_with_logits(
-        logits, target.clamp(min=0.0), reduction="none"
+        logits,
+        target.clamp(min=0.0),
+        reduction="none",
+        pos_weight=logits.new_tensor(positive_weight),
     )
     return mean(losses, target >= 0)
 

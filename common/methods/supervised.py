@@ -58,8 +58,9 @@ class Supervised(Method):
         self.regularizer = regularizer
         self.regularizer_weight = regularizer_weight
         self.columns = dict(columns or {})
-        name = getattr(loss, "__name__", type(loss).__name__)
-        self._term = "transformed_bce" if loss is classification_loss else name
+        function = getattr(loss, "func", loss)  # of a partial, as configurations make
+        name = getattr(function, "__name__", type(function).__name__)
+        self._term = "transformed_bce" if function is classification_loss else name
 
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the encoder phase for "image" ``(B, C, *spatial)`` or ``(B, F)`` and the target."""

@@ -1,8 +1,10 @@
 """Encoders MONAI lacks, projection heads, and the deployable classifier.
 
 - `ConvEncoder`: the fully convolutional encoder of the learned-transformations paper, 2D and 3D.
-- `ResNet18Encoder`, `DenseNetEncoder`: MONAI's networks without their classification layer.
+- `ResNet18Encoder`, `ResNet50Encoder`, `DenseNetEncoder`: MONAI's, without their last layer.
 - `AlexNet3D`: the small 3D encoder of the brain-age papers.
+- `TableEncoder`: the perceptron of a table of features, which standardises its columns.
+- `brain_encoder`: one of them by name, as the brain-age bundles choose it.
 - `SimpleConvNet`: the small network of the Biased-MNIST experiments.
 - `Projector`: multi-layer perceptron ``h (B, F) -> z (B, D)``; also the encoder of a table.
 - `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
@@ -11,12 +13,14 @@
 """
 
 from common.networks.alexnet3d import AlexNet3D
+from common.networks.brain_encoder import TableEncoder, brain_encoder
 from common.networks.classifier import ImageClassifier
 from common.networks.conv_encoder import ConvEncoder
 from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.projector import Projector
 from common.networks.resnet18_encoder import ResNet18Encoder
+from common.networks.resnet50_encoder import ResNet50Encoder
 from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
 
@@ -28,6 +32,9 @@ __all__ = [
     "ImageClassifier",
     "Projector",
     "ResNet18Encoder",
+    "ResNet50Encoder",
     "SimpleConvNet",
     "StandardizedEncoder",
+    "TableEncoder",
+    "brain_encoder",
 ]

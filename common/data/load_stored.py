@@ -1,0 +1,98 @@
+"""Loading with the values that are stored, as data preparation puts them into stacks."""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from common.checks import InputError, require
+from common.data.nifti import load_voxels
+from common.data.stack_file import open_stack, read_mask
+
+__all__ = ["LoadStoredd"]
+
+
+class LoadStoredd(MapTransform):
+    """Load a volume or a row of features as `StackDataset` returns it: float32, values as stored.
+
+    For models trained on stacks of `data_prep openbhb`, whose grey-matter densities and
+    intensities keep their unit; `LoadMedicalImaged` would scale them to [0, 1].
+
+    An entry with "index" is that row of a stack; it is named after its "patient", where that is
+    given. Any other is a NIfTI volume, which is brought into RAS order, or a ``.npy`` file.
+
+    Args:
+        keys: entries to load.
+        mask: ``mask.npy`` of the prepared folder, where training used one: what lies outside
+            becomes 0, and a row becomes a volume by ``volume[mask] = row``. "" for none.
+        table: rows of features, ``(F,)``, not volumes ``(1, X, Y, Z)``.
+        allow_missing_keys: pass over entries without the key.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        mask: str | Path = "",
+        table: bool = False,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.mask = read_mask(Path(mask)) if str(mask) else None
+        self.table = table
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace each path by its values."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            path = Path(str(result[key]))
+            index = result.get("index")
+            if index is None:
+                stored = _table(path) if self.table else load_voxels(path)
+            else:
+                stored = self._row(path, int(index))
+                result["name"] = str(result.get("patient", f"{path.name}[{index}]"))
+            values = torch.from_numpy(np.array(stored, np.float32))
+            result[key] = values if self.table else self._volume(path, values)[None]
+        return result
+
+    def _row(self, path: Path, index: int) -> npt.NDArray[Any]:
+        stack = open_stack(path)
+        require(
+            0 <= index < len(stack),
+            f"{path.name}: index must lie in 0..{len(stack) - 1}, got {index}.",
+        )
+        return np.asarray(stack[index])
+
+    def _volume(self, path: Path, values: torch.Tensor) -> torch.Tensor:
+        if self.mask is None:
+            require(
+                values.dim() == 3,
+                f"{path.name}: must hold volumes, got rows of shape {tuple(values.shape)}. Give "
+                "--mask the mask.npy of the prepared folder.",
+            )
+            return values
+        mask = torch.from_numpy(self.mask)
+        if values.dim() == 1 and len(values) == int(mask.sum()):
+            return torch.zeros(mask.shape).masked_scatter(mask, values)
+        require(
+            values.shape == mask.shape,
+            f"{path.name}: must have the mask's shape {tuple(mask.shape)}, got "
+            f"{tuple(values.shape)}. Bring it to the space of the training images.",
+        )
+        return values.masked_fill(~mask, 0)
+
+
+def _table(path: Path) -> npt.NDArray[Any]:
+    """All values of one subject's table, in the order of the file, as data preparation reads it."""
+    try:
+        return np.asarray(np.load(path, allow_pickle=False)).ravel()
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"{path.name}: must be a whole .npy file of numbers, got an error "
+            f"({type(error).__name__}). Copy it again."
+        ) from None

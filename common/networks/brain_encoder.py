@@ -1,0 +1,71 @@
+"""The encoders of the brain-age papers by name, so that one dial chooses among them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.checks import require
+from common.networks.alexnet3d import AlexNet3D
+from common.networks.densenet_encoder import DenseNetEncoder
+from common.networks.projector import Projector
+from common.networks.resnet18_encoder import ResNet18Encoder
+
+__all__ = ["ENCODERS", "TableEncoder", "brain_encoder"]
+
+ENCODERS = ("resnet18", "densenet121", "alexnet", "mlp")
+
+
+class TableEncoder(nn.Module):
+    """A multi-layer perceptron on the columns of a table, each standardised by a batch norm.
+
+    The running mean and variance of the columns are part of the weights. Ours: the papers' tables
+    are read by linear models only.
+
+    Args:
+        in_features: columns F.
+        out_features: width of the three layers.
+
+    Shapes: ``x (B, F) -> h (B, out_features)``.
+    """
+
+    def __init__(self, in_features: int, out_features: int = 512) -> None:
+        super().__init__()
+        require(in_features > 0, f"TableEncoder: in_features must be positive, got {in_features}.")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.norm = nn.BatchNorm1d(in_features, affine=False)
+        self.layers = Projector(in_features, out_features, out_features, layers=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features ``h (B, out_features)`` of ``x (B, F)``."""
+        require(
+            x.shape[1:] == (self.in_features,),
+            f"TableEncoder: x must be rows of {self.in_features} features, got shape "
+            f"{tuple(x.shape)}. Set in_features.",
+        )
+        h: Tensor = torch.relu(self.layers(self.norm(x)))
+        return h
+
+
+def brain_encoder(name: str, in_features: int = 0) -> nn.Module:
+    """Return an untrained encoder with ``out_features``.
+
+    Args:
+        name: of Barbano et al. (ISBI 2023), for volumes ``(B, 1, X, Y, Z)``: "resnet18" (512
+            features), "densenet121" (1024, without the last normalisation), "alexnet" (128);
+            "mlp" for rows of features ``(B, F)`` (512).
+        in_features: F, for "mlp" only.
+
+    >>> brain_encoder("mlp", 284).out_features
+    512
+    """
+    require(name in ENCODERS, f"brain_encoder: name must be {', '.join(ENCODERS)}, got {name!r}.")
+    made: dict[str, Any] = {
+        "resnet18": lambda: ResNet18Encoder(3),
+        "densenet121": lambda: DenseNetEncoder(3, final_norm=False),
+        "alexnet": AlexNet3D,
+        "mlp": lambda: TableEncoder(in_features),
+    }
+    encoder: nn.Module = made[name]()
+    return encoder

@@ -1,0 +1,41 @@
+"""The encoders of the brain-age bundles by name."""
+
+import pytest
+import torch
+
+from common.checks import InputError
+from common.networks import TableEncoder, brain_encoder
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "features"),
+    [
+        ("resnet18", 33_160_000, 512),
+        ("densenet121", 11_240_576, 1024),
+        ("alexnet", 2_553_728, 128),
+    ],
+)
+def test_the_encoders_are_those_of_the_papers(name: str, parameters: int, features: int) -> None:
+    encoder = brain_encoder(name)
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == parameters
+    assert encoder.out_features == features
+
+
+def test_a_table_needs_no_scaling() -> None:
+    x = torch.randn(64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    encoder = brain_encoder("mlp", in_features=3).double()
+    assert isinstance(encoder, TableEncoder)
+    h = encoder(x)
+    assert h.shape == (64, encoder.out_features)
+    scaled = encoder(x * torch.tensor([1.0, 10.0, 100.0]) + 5)
+    torch.testing.assert_close(scaled, h, rtol=0, atol=1e-4)
+
+
+def test_bad_names_and_tables_are_told_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"brain_encoder: name must be resnet18, .* got 'vgg'."):
+        brain_encoder("vgg")
+    with pytest.raises(InputError, match=r"TableEncoder: in_features must be positive, got 0."):
+        brain_encoder("mlp")
+    with pytest.raises(InputError, match=r"x must be rows of 3 features, got shape \(2, 4\)."):
+        TableEncoder(3)(torch.zeros(2, 4))
