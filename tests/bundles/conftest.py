@@ -1,16 +1,20 @@
 """Small phantoms, one for each kind of bundle, and the settings that make a run short."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
 from data_prep.__main__ import main as data_prep
+from tests.synthetic import write_picture
 
 PATIENTS, IMAGES, SIDE = 12, 4, 32
+PHANTOMS = {"biased": "digits", "natural": "digits"}  # first word of a bundle -> kind of phantom
 SHORT: dict[str, Any] = {
     "batch_size": 8,
     "epochs": 1,
@@ -18,9 +22,35 @@ SHORT: dict[str, Any] = {
     "val_interval": 1,
     "label_fraction": 0.5,
 }
-NARROW = {"brain": {"channels": [4, 8]}}  # a DenseNet121 has one width only
+SMALL_NET = {"_target_": "common.networks.SimpleConvNet", "channels": [4, 8], "kernel_size": 3}
+NARROW: dict[str, dict[str, Any]] = {
+    "brain": {"channels": [4, 8]},  # a DenseNet121 has one width only
+    "biased": {"channels": [4, 8], "strides": [1, 1], "kernel_size": 3},
+    "natural": {"encoder": SMALL_NET},
+}
+
+
+def short(bundle: Path) -> dict[str, Any]:
+    """The settings that make a training of `bundle` short: those of `SHORT` that it has."""
+    known = json.loads((bundle / "configs" / "train.json").read_text())
+    return {key: value for key, value in SHORT.items() if key in known}
+
+
+def narrow(bundle: Path) -> dict[str, Any]:
+    """The settings that make the networks of `bundle` small, in training and inference."""
+    return NARROW.get(bundle.name.split("_")[0], {})
+
 
 Workflow = Callable[..., ConfigWorkflow]
+
+
+def images_of(phantom: Path) -> Path:
+    """A folder of the phantom's images; rows of a stack are written as pictures first."""
+    folder = phantom / "images"
+    if not folder.is_dir():
+        for index, row in enumerate(np.load(phantom / "test.npy")[:4]):
+            write_picture(folder / f"{index}.png", row)
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +67,8 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     made: dict[str, Path] = {}
 
     def make(bundle: Path) -> Path:
-        kind = bundle.name.split("_")[0]
+        word = bundle.name.split("_")[0]
+        kind = PHANTOMS.get(word, word)
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp(kind) / "data"
             options = f"--patients {PATIENTS} --slices {IMAGES} --size {SIDE} --workers 1".split()
@@ -59,8 +90,8 @@ def workflow(phantom: Callable[[Path], Path]) -> Workflow:
             "ckpt_dir": str(folder / "models"),
             "device": "$torch.device('cpu')",
             "image_size": SIDE,
-            **({} if names == "inference" else SHORT),
-            **NARROW.get(bundle.name.split("_")[0], {}),
+            **({} if names == "inference" else short(bundle)),
+            **narrow(bundle),
         }
         return ConfigWorkflow(
             config_file=[str(bundle / "configs" / f"{name}.json") for name in names.split("+")],

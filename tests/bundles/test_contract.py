@@ -178,13 +178,13 @@ def test_every_key_of_an_overlay_is_known(bundle: Path) -> None:
 
 
 def test_an_overlay_that_changes_the_run_names_its_strategy(bundle: Path) -> None:
-    rows = [path for path in overlays(bundle) if path.name.startswith(("strategy_", "alpha_"))]
+    kinds = ("strategy_", "alpha_", "loss_")
+    rows = [path for path in overlays(bundle) if path.name.startswith(kinds)]
     names = [read(path).get("strategy") for path in rows]
     assert None not in names
     assert len(set(names)) == len(names)
-    assert [p for p in rows if p.name == f"strategy_{read(p)['strategy']}.json"] == [
-        p for p in rows if p.name.startswith("strategy_")
-    ]
+    named = [p for p in rows if not p.name.startswith("alpha_")]
+    assert [p for p in rows if p.stem.split("_", 1)[1] == read(p)["strategy"]] == named
 
 
 def test_every_target_resolves_and_ours_through_a_public_door(bundle: Path) -> None:
@@ -237,7 +237,7 @@ def test_handlers_are_dicts_and_imports_are_not_ours(bundle: Path) -> None:
         assert all(isinstance(handler, dict) for handler in handlers)
     assert all(isinstance(handler, dict) for handler in inference["handlers"])
     for line in train["imports"] + inference["imports"]:
-        assert re.fullmatch(r"\$import (os|torch|numpy as np)", line)
+        assert re.fullmatch(r"\$import (os|monai|torch|numpy as np)", line)
 
 
 def test_no_path_is_absolute(bundle: Path) -> None:

@@ -11,7 +11,7 @@ import monai.bundle
 import pytest
 from fire.parser import DefaultParseValue
 
-from tests.bundles.conftest import NARROW, SHORT, SIDE
+from tests.bundles.conftest import SIDE, images_of, narrow, short
 from tests.commands import BUNDLES, module_commands
 
 pytestmark = [
@@ -37,12 +37,12 @@ def options(words: list[str]) -> dict[str, Any]:
     return found
 
 
-def short(bundle: Path, phantom: Path, words: list[str]) -> dict[str, Any]:
+def shortened(bundle: Path, phantom: Path, words: list[str]) -> dict[str, Any]:
     """What shortens a command: a small phantom in place of the reader's data."""
-    settings = {"image_size": SIDE, **NARROW.get(bundle.name.split("_")[0], {})}
+    settings = {"image_size": SIDE, **narrow(bundle)}
     if "inference.json" in " ".join(words):
-        return {"dataset_dir": str(phantom / "images"), **settings}
-    return {"dataset_dir": str(phantom), **SHORT, **settings}
+        return {"dataset_dir": str(images_of(phantom)), **settings}
+    return {"dataset_dir": str(phantom), **short(bundle), **settings}
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
@@ -61,7 +61,7 @@ def test_the_commands_of_the_readme_run_one_after_the_other(
     for words in shown:
         monkeypatch.setattr(sys, "argv", ["monai.bundle", *words])
         monkeypatch.chdir(tmp_path if "bundles/" in " ".join(words) else copy)
-        settings = options(words) | short(bundle, phantom(bundle), words)
+        settings = options(words) | shortened(bundle, phantom(bundle), words)
         monai.bundle.run(**{"logging_file": False, **settings})
     assert list(tmp_path.rglob("report.html"))
     assert list(tmp_path.rglob("predictions.csv"))
