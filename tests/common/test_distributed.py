@@ -11,15 +11,12 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.checks import InputError
-from common.losses import DecoupledInfoNCE, InfoNCE, repulsion
+from common.losses import repulsion
+from tests.common import loss_cases
 
 WORLD = 2
 SUBJECTS = 8
-LOSSES: dict[str, nn.Module] = {
-    "InfoNCE": InfoNCE(0.2),
-    "epsilon-InfoNCE": InfoNCE(0.2, epsilon=0.3),
-    "DecoupledInfoNCE": DecoupledInfoNCE(0.5),
-}
+LOSSES = loss_cases.EVERY
 TILES = {"at once": 512, "tiled": 5}
 LABELLED = torch.tensor([1, 1, 0, 1, 0, 0, 0, 0], dtype=torch.bool)  # 3 on rank 0, none on rank 1
 
@@ -44,7 +41,9 @@ def step(name: str, tile: int) -> tuple[Tensor, list[Tensor]]:
     """Value on this rank, and the gradients a step would use."""
     net = network()
     repulsion._TILE["cpu"] = tile
-    value = LOSSES[name](net(own(batch())))
+    loss = LOSSES[name]
+    columns = loss_cases.targets(loss, SUBJECTS)
+    value = loss(net(own(batch())), **{key: own(column) for key, column in columns.items()})
     value.backward()
     distributed.average_gradients(net.parameters())
     return value.detach(), [p.grad for p in net.parameters() if p.grad is not None]
