@@ -21,7 +21,7 @@ from common.evaluation.embedding import Embedded, embed
 from common.evaluation.interval import LEVEL, patient_draws, percentiles
 from common.evaluation.linear_probe import as_layer, fit_probe
 from common.evaluation.pair_distances import pair_distances
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
 
 __all__ = ["AccuracyEvaluation"]
 
@@ -99,7 +99,7 @@ class AccuracyEvaluation(RunEvaluation):
     ) -> dict[str, Any]:
         small = Embedded(pixels(self.training, _SIDE), train.logits, train.columns)
         small_test = Embedded(pixels(self.batches, _SIDE), test.logits, test.columns)
-        pairs = {"pixels": (small, small_test), "untrained": (train, test)}
+        pairs = {raw_name(self.training): (small, small_test), "untrained": (train, test)}
         return {
             name: _shares(_predict(fit_probe(seen.h, seen.label), unseen), unseen, aligned)
             for name, (seen, unseen) in pairs.items()

@@ -20,7 +20,7 @@ from common.checks import require
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.interval import LEVEL, auc, patient_interval
 from common.evaluation.linear_probe import as_layer, fit_probe
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
 
 __all__ = ["CaseControlEvaluation"]
 
@@ -65,7 +65,7 @@ class CaseControlEvaluation(RunEvaluation):
         train, test = (embed(network, part, self.device) for part in (self.training, self.test))
         members = _members(train, test)
         baselines = {
-            "pixels": _areas(
+            raw_name(self.training): _areas(
                 _probed(train, pixels(self.training), pixels(self.test)), test, members
             ),
             "untrained": _areas(_probed(train, train.h, test.h), test, members),

@@ -30,7 +30,7 @@ from common.evaluation.challenge import (
 )
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.interval import LEVEL, patient_draws, percentiles
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
 
 __all__ = ["ChallengeEvaluation"]
 
@@ -123,7 +123,7 @@ class ChallengeEvaluation(RunEvaluation):
         test = embed(network, self.test, self.device)
         subjects = self._subjects(train, test)
         features = {
-            "pixels": (pixels(self.training, _SIDE), pixels(self.test, _SIDE)),
+            raw_name(self.training): (pixels(self.training, _SIDE), pixels(self.test, _SIDE)),
             "untrained": (train.h, test.h),
         }
         baselines = {

@@ -24,7 +24,7 @@ from common.files import replacing
 from common.methods import Method
 from common.networks import ImageClassifier
 
-__all__ = ["HEADS", "Batches", "RunArguments", "RunEvaluation", "pixels"]
+__all__ = ["HEADS", "Batches", "RunArguments", "RunEvaluation", "pixels", "raw_name"]
 
 Batches = Iterable[Mapping[str, Any]]
 HEADS = ("refitted", "trained")
@@ -176,6 +176,11 @@ class RunEvaluation(ABC):
         """Epoch the training ended at; later snapshots are left over from a longer one."""
         history = self.run_dir / "history.json"
         return json.loads(history.read_text())["epoch"][-1] if history.is_file() else math.inf
+
+
+def raw_name(batches: Batches) -> str:
+    """Return what the baseline without an encoder reads: "pixels", or "features" of tables."""
+    return "features" if next(iter(batches))["image"].ndim == 2 else "pixels"
 
 
 def pixels(batches: Batches, side: int | None = None) -> NDArray[np.float32]:

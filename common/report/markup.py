@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-_INTERVAL = re.compile(r"\d+\.\d+–\d+\.\d+")
+_INTERVAL = re.compile(r"\d+\.\d+(–\d+\.\d+)? %|\d+\.\d+–\d+\.\d+")
 
 
 def text(value: object) -> str:
@@ -56,4 +56,5 @@ def figure_table(corner: str, heads: Sequence[str], rows: Sequence[tuple[str, li
         )
         for name, cells in rows
     ]
-    return element("table", element("thead", first), element("tbody", *body), class_="figures")
+    table = element("table", element("thead", first), element("tbody", *body), class_="figures")
+    return element("div", table, class_="scroll")

@@ -19,9 +19,14 @@ COMPARISONS = (
     ("self_supervised", "base_simclr"),
 )
 PAPER_ORDER = ("self_supervised_supervised", "random_supervised", "random", "base_simclr")
-BASELINE_NAMES = {"pixels": "pixels", "untrained": "untrained encoder"}
+BASELINE_NAMES = {
+    "pixels": "pixels",
+    "features": "input features",
+    "untrained": "untrained encoder",
+}
 BASELINE_SENTENCES = {
     "pixels": "the pixels themselves",
+    "features": "the input features themselves",
     "untrained": "an untrained encoder",
 }
 
@@ -98,8 +103,8 @@ def _against_baselines(group: Group, baselines: dict[str, float]) -> str:
     ]
     if reached:
         return (
-            f"Beware: {measure.baseline} {listed(reached)} does about as well, so on these images "
-            "the figure says little about the training."
+            f"Beware: {measure.baseline} {listed(reached)} does about as well or better, so on "
+            "these images the figure says little about the training."
         )
     worse = f"{measure.baseline} {listed(list(told.values()))} does worse"
     return f"{sentence(worse)}: the training adds to it."

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from common.checks import InputError
 from common.evaluation import (
@@ -160,6 +161,24 @@ def test_the_deployed_head_predicts_the_age_the_ridge_does(challenge: Study) -> 
     np.testing.assert_allclose(scores["predicted_age"][30:], expected, rtol=0, atol=1e-6)
     assert scores["internal"].tolist() == [True] * 30 + [False] * 30
     assert scores["site"][30:].tolist() == [3, 4] * 15
+
+
+def test_the_baseline_of_a_table_is_its_features(tmp_path: Path) -> None:
+    class Flat(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, :6]
+
+    network = Supervised(ImageClassifier(Flat(), 6))
+    torch.save(network.state_dict(), tmp_path / "network_epoch=1.pt")
+    parts = [
+        [{**batch, "image": batch["image"].flatten(1)} for batch in part]
+        for part in (TRAIN, INTERNAL + EXTERNAL)
+    ]
+    about = {"bundle": "tiny", "strategy": "l1", "seed": 0, "settings": {}, "device": "cpu"}
+    paths = {"run_dir": tmp_path, "model_path": tmp_path / "model.pt"}
+    result = ChallengeEvaluation(*parts, network=network, **about, **paths).run()
+    assert set(result["baselines"]) == {"features", "untrained"}
+    assert result["baselines"]["untrained"]["lc"] == pytest.approx(result["lc"], abs=1e-9)
 
 
 def without_split(part: Batches) -> Batches:
