@@ -1,0 +1,53 @@
+"""Overlays of a data set: they build with every loss, and inference builds the same network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from tests.commands import BUNDLES
+
+OVERLAYS = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("data_*.json"))]
+BIASED = {
+    "data_corrupted_cifar10": "encoder_resnet18_small",
+    "data_bffhq": "encoder_resnet18",
+    "data_imagenet9": "encoder_resnet18",
+}
+
+pytestmark = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+
+
+def parsed(configs: Path, *names: str, **settings: Any) -> ConfigParser:
+    parser = ConfigParser()
+    content: dict[str, Any] = {}
+    for name in names:
+        content |= json.loads((configs / f"{name}.json").read_text())
+    parser.update(content | settings)
+    return parser
+
+
+def test_a_data_set_goes_with_every_loss(overlay: Path) -> None:
+    losses = sorted(path.stem for path in overlay.parent.glob("loss_*.json"))
+    assert len(losses) >= 5
+    for loss in losses:
+        parser = parsed(overlay.parent, "train", overlay.stem, loss, device="cpu")
+        network = parser.get_parsed_content("network")
+        assert network.policy is not None
+        assert network.classifier.head.out_features == parser["num_classes"]
+        views = network.transform(x := torch.rand(2, 3, 16, 16), network.policy(x))
+        assert views.shape == x.shape
+
+
+def test_inference_builds_the_network_of_the_data_set(overlay: Path) -> None:
+    trained = parsed(overlay.parent, "train", overlay.stem).get_parsed_content("network_def")
+    content = json.loads(overlay.read_text())
+    dials = {key: content[key] for key in ("num_classes", "small_images") if key in content}
+    extra = [BIASED[overlay.stem]] if overlay.stem in BIASED else []
+    deployed = parsed(overlay.parent, "inference", *extra, **dials).get_parsed_content(
+        "network_def"
+    )
+    shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (trained, deployed)]
+    assert shapes[0] == shapes[1]
