@@ -8,6 +8,8 @@ are computed in float32 and rounded once).
 - `flip`, `crop`, `rotate`, `blur`, `noise`: Table 1 of Ruppli et al. 2022.
 - `mirror`, `cutout`, `crop_resize`, `affine`, with `blur` and `noise`: the augmentations of volumes
   in y-aware (Dufumier et al. 2021) and in the OpenBHB challenge.
+- `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale` and `shift`, the changes of
+  photographs; by name in a `Composition`.
 - `Composition` applies several in an order, slicing one ``lam (B, K)`` between them.
 """
 
