@@ -7,7 +7,7 @@ crop's centre lies at the fraction lam of the side, a flip blends in the share l
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 BLUR_PIXELS = 2.0
@@ -46,23 +46,23 @@ STRATEGIES = {
 
 
 LOSSES = {
-    "ce": StrategyName("Cross entropy", "cross entropy"),
-    "l1": StrategyName("ℓ1", "the ℓ1 loss"),
-    "simclr": StrategyName("SimCLR", "SimCLR"),
-    "end": StrategyName("EnD", "EnD"),
-    "sup_con": StrategyName("ε-SupCon", "ε-SupCon"),
-    "sup_info_nce": StrategyName("ε-SupInfoNCE", "ε-SupInfoNCE"),
-    "y_aware": StrategyName("y-aware", "y-aware"),
-    "threshold": StrategyName("L_thr", "L_thr"),
-    "exponential": StrategyName("L_exp", "L_exp"),
-    "exponential_paper": StrategyName("L_exp, formula", "L_exp by the formula"),
-    "exponential_released": StrategyName("L_exp, released", "L_exp as released"),
-}
-ADDED = {
-    "fairkl": "FairKL",
-    "fairkl_paper": "FairKL, formula",
-    "fairkl_released": "FairKL, released",
-    "fairkl_moments": "FairKL, moments",
+    "ce": "Cross entropy",
+    "l1": "ℓ1",
+    "simclr": "SimCLR",
+    "end": "EnD",
+    "sup_con": "SupCon",
+    "epsilon_sup_con": "ε-SupCon",
+    "sup_info_nce": "ε-SupInfoNCE",
+    "fairkl_paper": "ε-SupInfoNCE + FairKL, formula",
+    "fairkl_released": "ε-SupInfoNCE + FairKL, released",
+    "fairkl_moments": "ε-SupInfoNCE + FairKL, moments",
+    "y_aware": "y-aware",
+    "threshold": "L_thr",
+    "threshold_paper": "L_thr, formula",
+    "exponential": "L_exp",
+    "exponential_paper": "L_exp, formula",
+    "from_scratch": "From scratch",
+    "finetuned": "Fine-tuned",
 }
 
 
@@ -84,29 +84,36 @@ SINGLE = {
 
 
 def strategy_name(key: str) -> StrategyName:
-    """Return the names of strategy `key`; an unknown one is called by its key.
+    """Return the names of strategy `key`.
 
-    >>> strategy_name("y_aware_fairkl_released").short
-    'y-aware + FairKL, released'
+    A loss is called as its paper does, and what follows it in the key stands in parentheses; an
+    unknown strategy is called by its key.
+
+    >>> strategy_name("y_aware_densenet121_fairkl").short
+    'y-aware + FairKL (densenet121)'
     """
     if key in STRATEGIES:
         return STRATEGIES[key]
-    if key in LOSSES:
-        return LOSSES[key]
-    for ending, added in ADDED.items():
-        loss = LOSSES.get(key.removesuffix(f"_{ending}"))
-        if loss is not None:
-            return StrategyName(f"{loss.short} + {added}", f"{loss.long} + {added}")
-        if key == ending:
-            return StrategyName(added, added)
-    return StrategyName(key, key)
+    loss = _longest(key, LOSSES)
+    if not loss:
+        return StrategyName(key, key)
+    more = key[len(loss) :].replace("_", " ").split()
+    name = LOSSES[loss] + (" + FairKL" if "fairkl" in more else "")
+    rest = " ".join(word for word in more if word != "fairkl")
+    name += f" ({rest})" if rest else ""
+    return StrategyName(name, name)
 
 
 def strategy_order(key: str) -> tuple[int, str]:
     """Return what strategies are sorted by: known ones in their papers' order, others by key."""
     known = [*STRATEGIES, *LOSSES]
-    loss = max((name for name in known if f"{key}_".startswith(f"{name}_")), key=len, default="")
-    return (known.index(loss) if loss else len(known), key)
+    first = _longest(key, known)
+    return (known.index(first) if first else len(known), key)
+
+
+def _longest(key: str, names: Iterable[str]) -> str:
+    """The longest of `names` that `key` starts with, as whole words."""
+    return max((name for name in names if f"{key}_".startswith(f"{name}_")), key=len, default="")
 
 
 def parameters(names: Sequence[str]) -> list[Parameter]:

@@ -258,10 +258,11 @@ def test_the_command_line_prints_the_figure_of_the_kind(
 @pytest.mark.parametrize(
     ("key", "name"),
     [
-        ("sup_info_nce_fairkl_moments", "ε-SupInfoNCE + FairKL, moments"),
-        ("exponential_released_fairkl", "L_exp, released + FairKL"),
+        ("fairkl_moments", "ε-SupInfoNCE + FairKL, moments"),
+        ("exponential_paper_alexnet_fairkl_roi", "L_exp, formula + FairKL (alexnet roi)"),
         ("y_aware", "y-aware"),
         ("mine_fairkl", "mine_fairkl"),
+        ("cells", "cells"),
     ],
 )
 def test_losses_are_named_as_papers_write_them(key: str, name: str) -> None:
