@@ -6,10 +6,11 @@ validation digits of the harder ratio, with the first seed; only then are the ch
 trained with every seed at both ratios and the last epoch is scored on the test digits, once.
 Finished runs are kept, so an interrupted comparison continues.
 
-    python benchmarks/biased_mnist.py --source mnist --out DIR [--seeds 0 1 2]
+    python benchmarks/biased_mnist.py --source mnist --out DIR [--seeds 0 1 2] [--finished]
 
-Writes ``benchmarks/results/biased_mnist.json`` and prints the page that
-``benchmarks/biased_mnist.md`` holds.
+``--finished`` trains nothing and reports the runs that are there. Writes
+``benchmarks/results/biased_mnist.json`` and prints the tables that ``benchmarks/biased_mnist.md``
+holds.
 """
 
 import argparse
@@ -118,14 +119,26 @@ def test(method: str, weight: float | None, ratio: str, seed: int, out: Path) ->
     return dict(json.loads(kept.read_text()))
 
 
-def choose(out: Path, seed: int) -> tuple[dict[str, float | None], dict[str, dict[str, float]]]:
+def finished(method: str, weight: float | None, ratio: str, seed: int, out: Path) -> bool:
+    folder, _ = settings_of(method, weight, ratio, seed, out)
+    return (folder / "evaluation.json").is_file()
+
+
+def choose(
+    out: Path, seed: int, only_finished: bool
+) -> tuple[dict[str, float | None], dict[str, dict[str, float]]]:
     """Weight of each method by validation accuracy at `CHOSEN_AT`, and all those accuracies."""
     chosen: dict[str, float | None] = {}
     seen: dict[str, dict[str, float]] = {}
     for method in METHODS:
-        tried = WEIGHTS.get(method, (None,))
-        found = {w: train(method, w, CHOSEN_AT, seed, out)["validation_accuracy"] for w in tried}
-        chosen[method] = max(found, key=lambda weight: found[weight])
+        found = {
+            weight: train(method, weight, CHOSEN_AT, seed, out)["validation_accuracy"]
+            for weight in WEIGHTS.get(method, (None,))
+            if not only_finished
+            or (settings_of(method, weight, CHOSEN_AT, seed, out)[0] / "trained.json").is_file()
+        }
+        if found:
+            chosen[method] = max(found, key=lambda weight: found[weight])
         seen[method] = {"" if w is None else f"{w:g}": value for w, value in found.items()}
     return chosen, seen
 
@@ -142,6 +155,7 @@ def row(method: str, weight: float | None, ratio: str, seeds: Sequence[int], out
         "method": method,
         "ratio": ratio,
         "fairkl_weight": weight,
+        "seeds": list(seeds),
         "cpu_seconds": float(np.mean([t["cpu_seconds"] for t in trained])),
         "validation_accuracy": spread([t["validation_accuracy"] for t in trained]),
         **{name: spread([t[name] for t in tested]) for name in FIGURES},
@@ -157,17 +171,21 @@ def percent(value: dict[str, Any]) -> str:
 
 def page(result: dict[str, Any]) -> str:
     lines = [
-        "| method | λ | ratio | paper | test accuracy | aligned | conflicting | refitted probe |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | λ | ratio | paper | test accuracy | aligned | conflicting | refitted probe "
+        "| validation | seeds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for entry in result["rows"]:
         weight = "" if entry["fairkl_weight"] is None else f"{entry['fairkl_weight']:g}"
         paper = PAPER.get(entry["method"], {}).get(entry["ratio"], "")
         shown = [*(percent(entry[name]) for name in FIGURES), percent(entry["probe_accuracy"])]
+        shown += [percent(entry["validation_accuracy"]), str(len(entry["seeds"]))]
         cells = [NAMES[entry["method"]], weight, entry["ratio"], paper, *shown]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"Validation accuracy at ratio {CHOSEN_AT}, seed {result['seeds'][0]}:", ""]
     for method in WEIGHTS:
+        if not result["tried"][method]:
+            continue
         tried = ", ".join(f"λ {w}: {100 * a:.1f}" for w, a in result["tried"][method].items())
         lines.append(f"- {NAMES[method]}: {tried}")
     return "\n".join(lines)
@@ -175,21 +193,27 @@ def page(result: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", type=Path, required=True, help="folder of MNIST's idx files")
+    parser.add_argument("--source", type=Path, help="folder of MNIST's idx files")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--finished", action="store_true", help="report the runs that are there")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    for ratio in RATIOS:
+    for ratio in RATIOS if not options.finished else ():
         words = ["biased_mnist", "--source", str(options.source), "--ratio", ratio]
         if data_prep([*words, "--target", str(options.out / f"data_{ratio}"), "--workers", "1"]):
             return 2
-    chosen, tried = choose(options.out, options.seeds[0])
-    rows = [
-        row(method, chosen[method], ratio, options.seeds, options.out)
-        for ratio in reversed(RATIOS)
-        for method in METHODS
-    ]
+    chosen, tried = choose(options.out, options.seeds[0], options.finished)
+    rows = []
+    for ratio in reversed(RATIOS):
+        for method, weight in chosen.items():
+            seeds = [
+                seed
+                for seed in options.seeds
+                if not options.finished or finished(method, weight, ratio, seed, options.out)
+            ]
+            if seeds:
+                rows.append(row(method, weight, ratio, seeds, options.out))
     result = {
         "settings": SHORT,
         "seeds": options.seeds,
