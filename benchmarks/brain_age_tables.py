@@ -16,7 +16,7 @@ at most 3 % above that without FairKL. Everything else is fixed for all networks
     python benchmarks/brain_age_tables.py --source BRAIN_AGE_TABLES --out OUT --table openneuro ixi
 
 Finished runs are kept in OUT, so an interrupted run continues. Prints the tables and writes
-OUT/brain_age_<table>.json.
+OUT/brain_age_table_<table>.json.
 """
 
 import argparse
@@ -297,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table = load(options.source, name)
         result = summary(table, options.out / name, options.seeds)
         result = {**provenance(), "settings": SETTINGS, "seeds": options.seeds, **result}
-        target = options.out / f"brain_age_{name}.json"
+        target = options.out / f"brain_age_table_{name}.json"
         target.write_text(json.dumps(result, indent=1) + "\n")
         print(report(table, result))
     return 0
