@@ -6,6 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = sorted(path.parent for path in (ROOT / "bundles").glob("*/configs"))
+VOLUMES = [  # they train on stacks of whole brains and predict from volumes
+    path for path in BUNDLES if "LoadStoredd" in (path / "configs" / "inference.json").read_text()
+]
+PICTURES = [path for path in BUNDLES if path not in VOLUMES]
 
 
 def blocks(page: Path) -> list[str]:

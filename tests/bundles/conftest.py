@@ -11,10 +11,12 @@ import pytest
 from monai.bundle import ConfigWorkflow
 
 from data_prep.__main__ import main as data_prep
+from tests.commands import VOLUMES
 from tests.synthetic import write_picture
 
 PATIENTS, IMAGES, SIDE = 12, 4, 32
 PHANTOMS = {"biased": "digits", "natural": "digits"}  # first word of a bundle -> kind of phantom
+AGE = {"dims": "3", "task": "age", "patients": "80", "size": "16", "workers": "1"}
 SHORT: dict[str, Any] = {
     "batch_size": 8,
     "epochs": 1,
@@ -22,6 +24,7 @@ SHORT: dict[str, Any] = {
     "val_interval": 1,
     "label_fraction": 0.5,
 }
+SMALL_3D = {"_target_": "common.networks.ConvEncoder", "spatial_dims": 3, "channels": [4, 8]}
 SMALL_NET = {"_target_": "common.networks.SimpleConvNet", "channels": [4, 8], "kernel_size": 3}
 NARROW: dict[str, dict[str, Any]] = {
     "brain": {"channels": [4, 8]},  # a DenseNet121 has one width only
@@ -38,14 +41,21 @@ def short(bundle: Path) -> dict[str, Any]:
 
 def narrow(bundle: Path) -> dict[str, Any]:
     """The settings that make the networks of `bundle` small, in training and inference."""
-    return NARROW.get(bundle.name.split("_")[0], {})
+    if bundle in VOLUMES:
+        return {"encoder": SMALL_3D}
+    return {"image_size": SIDE, **NARROW.get(bundle.name.split("_")[0], {})}
 
 
 Workflow = Callable[..., ConfigWorkflow]
 
 
-def images_of(phantom: Path) -> Path:
-    """A folder of the phantom's images; rows of a stack are written as pictures first."""
+def images_of(bundle: Path, phantom: Path) -> Path:
+    """What to predict on: the manifest of whole brains, else a folder of the phantom's images.
+
+    Rows of a stack of pictures are written as pictures first.
+    """
+    if bundle in VOLUMES:
+        return phantom / "manifest.json"
     folder = phantom / "images"
     if not folder.is_dir():
         for index, row in enumerate(np.load(phantom / "test.npy")[:4]):
@@ -68,12 +78,13 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
 
     def make(bundle: Path) -> Path:
         word = bundle.name.split("_")[0]
-        kind = PHANTOMS.get(word, word)
+        kind = "ageing" if bundle in VOLUMES else PHANTOMS.get(word, word)
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp(kind) / "data"
-            options = f"--patients {PATIENTS} --slices {IMAGES} --size {SIDE} --workers 1".split()
-            code = data_prep(["phantom", "--kind", kind, "--target", str(made[kind]), *options])
-            assert code == 0
+            flat = f"--patients {PATIENTS} --slices {IMAGES} --size {SIDE} --workers 1".split()
+            whole = ["--kind", "brain", *(w for key, v in AGE.items() for w in (f"--{key}", v))]
+            options = whole if kind == "ageing" else ["--kind", kind, *flat]
+            assert data_prep(["phantom", "--target", str(made[kind]), *options]) == 0
         return made[kind]
 
     return make
@@ -89,7 +100,6 @@ def workflow(phantom: Callable[[Path], Path]) -> Workflow:
             "output_dir": str(folder / "eval"),
             "ckpt_dir": str(folder / "models"),
             "device": "$torch.device('cpu')",
-            "image_size": SIDE,
             **({} if names == "inference" else short(bundle)),
             **narrow(bundle),
         }

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.methods import Phase
-from tests.bundles.conftest import SIDE, narrow, short
+from tests.bundles.conftest import narrow, short
 from tests.commands import BUNDLES, ROOT
 from tests.tiny import batch, matrix_method, one_batch
 
@@ -117,7 +117,7 @@ def test_torchrun_trains_a_bundle_to_the_same_weights_on_both_ranks(
     bundle: Path, phantom: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     settings = {"dataset_dir": phantom(bundle), "output_dir": tmp_path, "ckpt_dir": tmp_path}
-    smaller = {"image_size": SIDE, **short(bundle), **narrow(bundle)}
+    smaller = {**short(bundle), **narrow(bundle)}
     done = torchrun(bundle, tmp_path, **settings, **smaller)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(WORLD))

@@ -11,7 +11,7 @@ import monai.bundle
 import pytest
 from fire.parser import DefaultParseValue
 
-from tests.bundles.conftest import SIDE, images_of, narrow, short
+from tests.bundles.conftest import images_of, narrow, short
 from tests.commands import BUNDLES, module_commands
 
 pytestmark = [
@@ -39,9 +39,9 @@ def options(words: list[str]) -> dict[str, Any]:
 
 def shortened(bundle: Path, phantom: Path, words: list[str]) -> dict[str, Any]:
     """What shortens a command: a small phantom in place of the reader's data."""
-    settings = {"image_size": SIDE, **narrow(bundle)}
+    settings = narrow(bundle)
     if "inference.json" in " ".join(words):
-        return {"dataset_dir": str(images_of(phantom)), **settings}
+        return {"dataset_dir": str(images_of(bundle, phantom)), **settings}
     return {"dataset_dir": str(phantom), **short(bundle), **settings}
 
 

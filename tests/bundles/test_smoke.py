@@ -1,4 +1,4 @@
-"""Every bundle for real, on a small phantom: train, evaluate, infer."""
+"""Every bundle of pictures for real, on a small phantom: train, evaluate, infer."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from monai.bundle import ConfigWorkflow
 from common.checks import InputError
 from common.data import read_manifest
 from tests.bundles.conftest import images_of
-from tests.commands import BUNDLES
+from tests.commands import PICTURES
 from tests.synthetic import ramp, write_dicom, write_nifti
 
 TERMS = {  # what the history of a training holds beside "loss", by the end of the bundle's name
@@ -55,7 +55,7 @@ def history(folder: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
-@pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
+@pytest.fixture(scope="module", params=PICTURES, ids=lambda path: path.name)
 def bundle(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
@@ -115,10 +115,10 @@ def test_evaluation_writes_the_result_the_report_and_the_model(
     assert about["bundle"] == bundle.name
 
 
-def mixed_folder(folder: Path, phantom: Path) -> Path:
+def mixed_folder(folder: Path, images: Path) -> Path:
     """A PNG, a DICOM, a NIfTI volume with two slices that are not black, a broken PNG, a note."""
     folder.mkdir()
-    image = min(path for path in images_of(phantom).rglob("*") if path.is_file())
+    image = min(path for path in images.rglob("*") if path.is_file())
     shutil.copy(image, folder / "a.png")
     write_dicom(folder / "b.dcm", ramp(40, 30))
     voxels = np.zeros((24, 20, 6), np.int16)
@@ -137,7 +137,7 @@ def read_csv(path: Path) -> list[list[str]]:
 def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
     bundle: Path, phantom: Phantom, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
-    images = mixed_folder(tmp_path / "images", phantom(bundle))
+    images = mixed_folder(tmp_path / "images", images_of(bundle, phantom(bundle)))
     settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
     parts = run(workflow(bundle, "inference", tmp_path, **settings))
     header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")

@@ -29,8 +29,10 @@ def prepared(folder: Path, masked: bool) -> np.ndarray:
         {"image": "stack.npy", "index": i, "patient": f"s{i}", "age": 20.0 + 10 * i, "label": 0}
         for i in range(3)
     ]
+    facts = dict.fromkeys(("arguments", "versions", "counts", "sha256"), {})
+    facts |= {"source": "test", "licence": "none", "skipped": []}
     parts = {"training": [], "validation": [], "test": items}
-    write_manifest(folder, {**parts, **({"mask": "mask.npy"} if masked else {})})
+    write_manifest(folder, {**facts, **parts, **({"mask": "mask.npy"} if masked else {})})
     return mask
 
 

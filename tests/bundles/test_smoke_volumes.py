@@ -1,0 +1,216 @@
+"""The bundles of whole brains for real, on a small phantom: train, evaluate, infer."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+
+from common.data import read_manifest, write_manifest
+from tests.bundles.test_smoke import history, read_csv, refused, run
+from tests.commands import VOLUMES
+from tests.synthetic import write_nifti
+
+Workflow = Callable[..., ConfigWorkflow]
+Phantom = Callable[[Path], Path]
+
+AGE, CASES = VOLUMES
+KIND = {AGE: "challenge", CASES: "case_control"}
+
+pytestmark = pytest.mark.slow
+
+
+def result(folder: Path, name: str = "*") -> dict[str, Any]:
+    (path,) = (folder / "eval").glob(f"{name}/evaluation.json")
+    return dict(json.loads(path.read_text()))
+
+
+def overlays(bundle: Path) -> list[str]:
+    """Overlays of losses, strategies, augmentations and FairKL."""
+    kinds = ("loss_", "strategy_", "augmentation_", "diagnosis_", "fairkl_")
+    return sorted(p.stem for p in (bundle / "configs").glob("*.json") if p.stem.startswith(kinds))
+
+
+@pytest.fixture(scope="module", params=VOLUMES, ids=lambda path: path.name)
+def bundle(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    bundle: Path, workflow: Workflow, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of one epoch and its evaluation, and the weights before it."""
+    folder = tmp_path_factory.mktemp("run")
+    parts = workflow(bundle, "train", folder)
+    parts.initialize()
+    network = parts.parser.get_parsed_content("network")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    parts.run()
+    parts.finalize()
+    run(workflow(bundle, "train+evaluate", folder))
+    return folder, before
+
+
+def test_training_changes_the_encoder_and_keeps_a_history(trained: Any) -> None:
+    folder, before = trained
+    (path,) = (folder / "eval").glob("*/network_epoch=1.pt")
+    after = torch.load(path, weights_only=True)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    learned = {name for name in before if name.endswith(".weight") and ".head." not in name}
+    assert len(learned) > 4
+    assert learned <= changed
+    kept = history(folder)
+    assert {"loss", "encoder/contrastive"} <= set(kept["terms"])
+    assert all(np.isfinite(values).all() for values in kept["terms"].values())
+
+
+def test_evaluation_writes_the_result_the_report_and_the_model(
+    bundle: Path, phantom: Phantom, trained: Any
+) -> None:
+    folder = trained[0]
+    found = result(folder)
+    test = read_manifest(phantom(bundle))["test"]
+    assert found["kind"] == KIND[bundle]
+    assert sum(found["counts"][f"{p}_subjects"] for p in ("internal", "external")) == len(test)
+    assert bundle.name in (folder / "eval" / "report.html").read_text()
+    state = torch.load(folder / "models" / "model.pt", weights_only=True)
+    (path,) = (folder / "eval").glob("*/network_epoch=1.pt")
+    snapshot = torch.load(path, weights_only=True)
+    for name in (name for name in state if name.startswith("encoder.")):
+        assert torch.equal(state[name], snapshot[f"classifier.{name}"])
+    assert not torch.equal(state["head.weight"], snapshot["classifier.head.weight"])
+
+
+def test_inference_predicts_what_the_evaluation_read(
+    bundle: Path, phantom: Phantom, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    folder, source = trained[0], phantom(bundle) / "manifest.json"
+    settings = {"dataset_dir": str(source), "ckpt_dir": str(folder / "models")}
+    run(workflow(bundle, "inference", tmp_path, **settings))
+    header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
+    by_name = {row[0]: row for row in rows}
+    (path,) = (folder / "eval").glob("*/scores.npz")
+    with np.load(path) as scores:
+        wanted = dict(scores)
+    if bundle == AGE:
+        assert header == ["file", "predicted_age", "age", "age_gap"]
+        read = np.array([[float(v) for v in by_name[p][1:]] for p in wanted["patient"]])
+        np.testing.assert_allclose(read[:, 0], wanted["predicted_age"], atol=0.02)
+        np.testing.assert_allclose(read[:, 2], read[:, 0] - read[:, 1], atol=0.011)
+    else:
+        assert header == ["file", "slice", "probability_case"]
+        read = np.array([float(by_name[p][2]) for p in wanted["patient"]])
+        np.testing.assert_allclose(read, 1 / (1 + np.exp(-wanted["score"])), atol=1e-3)
+
+
+def test_inference_reads_volumes_of_any_shape_and_lists_the_broken_one(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    rng = np.random.default_rng(0)
+    write_nifti(images / "a.nii.gz", rng.random((16, 17, 18)).astype(np.float32))
+    write_nifti(images / "sub" / "b.nii", rng.random((20, 16, 16)).astype(np.float32))
+    (images / "c.nii.gz").write_bytes((images / "a.nii.gz").read_bytes()[:100])
+    settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
+    run(workflow(bundle, "inference", tmp_path, **settings))
+    _, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
+    assert [row[0] for row in rows] == ["a.nii.gz", "sub/b.nii"]
+    _, *skipped = read_csv(tmp_path / "eval" / "skipped.csv")
+    assert [row[0] for row in skipped] == ["c.nii.gz"]
+
+
+def test_a_model_of_another_encoder_is_refused(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    models = str(trained[0] / "models")
+    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, encoder_name="alexnet")
+    assert "this run has alexnet. Add --encoder_name" in refused(parts)
+
+
+def test_resume_continues_as_if_nothing_had_happened(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    run(workflow(bundle, "train", whole, epochs=2))
+    assert history(whole)["terms"]["loss"][:1] == history(trained[0])["terms"]["loss"]
+    run(workflow(bundle, "train", resumed))
+    run(workflow(bundle, "train", resumed, epochs=2, resume=True))
+    assert history(resumed) == history(whole)
+    states = [torch.load(f / "models" / "model.pt", weights_only=True) for f in (whole, resumed)]
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_every_overlay_trains_in_a_folder_of_its_own(
+    bundle: Path, workflow: Workflow, tmp_path: Path
+) -> None:
+    names = overlays(bundle)
+    assert len(names) >= 8
+    for name in names:
+        run(workflow(bundle, f"train+{name}", tmp_path))
+    default = {"loss_exponential", "strategy_y_aware"}
+    kept = [json.loads(p.read_text()) for p in (tmp_path / "eval").glob("*/history.json")]
+    assert len(kept) == len(names)
+    assert len(default & set(names)) == 1
+    assert all(np.isfinite(terms["terms"]["loss"]).all() for terms in kept)
+
+
+def test_the_supervised_baseline_deploys_its_own_head(workflow: Workflow, tmp_path: Path) -> None:
+    run(workflow(AGE, "train+loss_l1", tmp_path))
+    trained = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    run(workflow(AGE, "train+loss_l1+evaluate", tmp_path))
+    deployed = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    torch.testing.assert_close(deployed, trained, rtol=0, atol=0)
+    assert result(tmp_path)["head"]["mae_internal"] > 0
+
+
+def test_fine_tuning_starts_from_the_pre_trained_encoder(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    assert "no such model" in refused(workflow(CASES, "train+finetune", tmp_path))
+    run(workflow(CASES, "train", tmp_path))
+    pretrained = torch.load(tmp_path / "eval" / "y_aware_seed0" / "model.pt", weights_only=True)
+    run(workflow(CASES, "train+finetune", tmp_path, learning_rate=0.0))
+    tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    weights = [name for name in tuned if name.endswith(".weight")]
+    assert all(torch.equal(tuned[name], pretrained[name]) for name in weights)
+    run(workflow(CASES, "train+finetune", tmp_path))
+    run(workflow(CASES, "train+finetune+evaluate", tmp_path))
+    assert result(tmp_path, "finetuned_seed0")["readout"] == "head"
+    tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    assert not any(torch.equal(tuned[name], pretrained[name]) for name in weights)
+
+
+def tables(folder: Path, phantom: Path) -> Path:
+    """The subjects of the phantom with a table of 284 features that tells their age."""
+    manifest = read_manifest(phantom)
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for part in ("training", "validation", "test"):
+        entries = manifest[part]
+        rows = np.array([[entry["age"] / 50] for entry in entries]) + rng.normal(0, 0.1, 284)
+        np.save(folder / f"{part}.npy", rows.astype(np.float32))
+        for index, entry in enumerate(entries):
+            entry |= {"image": f"{part}.npy", "index": index}
+    write_manifest(folder, manifest)
+    return folder
+
+
+def test_a_table_goes_from_training_to_a_submission(
+    phantom: Phantom, workflow: Workflow, tmp_path: Path
+) -> None:
+    data = {"dataset_dir": str(tables(tmp_path / "data", phantom(AGE)))}
+    plain = {**data, "encoder": {"_target_": "common.networks.TableEncoder", "in_features": 284}}
+    for names in ("train+input_roi", "train+input_roi+evaluate", "train+input_roi+export_ramp"):
+        run(workflow(AGE, names, tmp_path, **plain))
+    folder = tmp_path / "eval" / "submissions" / "exponential_mlp_roi"
+    assert {p.name for p in folder.iterdir()} == {"estimator.py", "weights.pth", "metadata.pkl"}
+    dials = {"encoder_name": "mlp", "in_features": 284, "modality": "vbm_roi"}
+    source = {"dataset_dir": str(tmp_path / "data" / "manifest.json")}
+    run(workflow(AGE, "inference", tmp_path, **{**plain, **source, **dials}))
+    _, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
+    assert len(rows) == 80
