@@ -1,0 +1,104 @@
+"""The brain-age benchmarks keep test subjects out of everything that is fitted."""
+
+import csv
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("age_tables")
+    monkeypatch.setitem(module.SETTINGS, "steps", 2)
+    return module
+
+
+@pytest.fixture
+def brains(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("brain_age_ixi")
+    monkeypatch.setitem(module.SETTINGS, "epochs", 1)
+    return module
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Two sites, 40 rows of 30 subjects, in the layout of the OpenNeuro table."""
+    generator = np.random.default_rng(0)
+    header = ["sub_id", "age", "sex", "site", "sitenum", "lh_a_thickness", "rh_a_thickness", "eTIV"]
+    rows = [
+        [f"s{k % 30}", 20 + k, 0, f"ds{k % 30 % 2}", k % 30 % 2, *generator.normal(size=3)]
+        for k in range(40)
+    ]
+    with (tmp_path / "openneuro_thickness_multisite.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return tmp_path
+
+
+def synthetic(brains: ModuleType) -> tuple:
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(50, 1, 8, 8, 8, generator=generator)
+    return brains.Brains(maps, np.arange(50) + 20.0, np.arange(50).astype(str))
+
+
+def test_only_the_measurements_are_features(tables: ModuleType, source: Path) -> None:
+    table = tables.load(source, "openneuro")
+    assert table.features.shape == (40, 2)
+    assert table.sites == ["ds0", "ds1"]
+
+
+def test_no_subject_is_on_both_sides_of_a_fold(tables: ModuleType, source: Path) -> None:
+    table = tables.load(source, "openneuro")
+    assert len(set(table.group)) < len(table.group)
+    tested = [test for _, test in tables.folds(table)]
+    assert sorted(np.concatenate(tested)) == list(range(40))
+    for train, test in tables.folds(table):
+        assert not set(table.group[train]) & set(table.group[test])
+
+
+def test_the_inner_split_holds_training_rows_only(tables: ModuleType, source: Path) -> None:
+    table = tables.load(source, "openneuro")
+    train, _ = tables.folds(table)[0]
+    fit, validate = tables.inner_split(table, train, 0)
+    assert sorted([*fit, *validate]) == sorted(train)
+    assert not set(table.group[fit]) & set(table.group[validate])
+
+
+@pytest.mark.parametrize("loss", ["l1", "y-aware"])
+def test_rows_outside_training_do_not_change_a_network(
+    tables: ModuleType, source: Path, loss: str
+) -> None:
+    table = tables.load(source, "openneuro")
+    train, test = tables.folds(table)[0]
+    fair = ("released", "age bins", 1.0)
+    h, _ = tables.represent(table, train, loss, fair, seed=0)
+    table.age[test], table.site[test] = 99.0, 0
+    table.features[test[1:]] = 7.0
+    again, _ = tables.represent(table, train, loss, fair, seed=0)
+    rows = [*train, test[0]]
+    assert np.array_equal(h[rows], again[rows])
+
+
+@pytest.mark.parametrize("model", ["ridge", "RBF-SVR", "l1", "L_exp released"])
+def test_the_age_of_a_test_subject_is_not_used(brains: ModuleType, model: str) -> None:
+    data = synthetic(brains)
+    train, test = brains.folds(data, 0)[0]
+    predict = brains.classical_ages if model in brains.CLASSICAL else brains.network_ages
+    seed = () if model in brains.CLASSICAL else (0,)
+    before = predict(data, train, model, *seed)
+    data.age[test] += 30
+    assert np.array_equal(predict(data, train, model, *seed)[test], before[test])
+
+
+def test_folding_keeps_every_voxel(brains: ModuleType) -> None:
+    x = torch.arange(64.0).view(1, 1, 4, 4, 4)
+    folded = brains.Fold()(x)
+    assert folded.shape == (1, 8, 2, 2, 2)
+    assert folded[0, :, 0, 0, 0].sort().values.tolist() == x[0, 0, :2, :2, :2].flatten().tolist()
