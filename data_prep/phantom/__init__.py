@@ -5,6 +5,9 @@ Deterministic, patient-structured (several slices or films of each patient, thre
 ``IMAGES``, ``LESION_RADIUS``, ``LESION_CONTRAST``, ``frame_points`` and an anatomy class, and a
 line in `KINDS`.
 
+``--kind digits`` draws coloured digits, for the bundles of biased and natural images: see `digits`.
+``--task age`` draws whole brains whose anatomy ages, for the brain-age bundles: see `ageing`.
+
 Counts to expect (ours): ``--kind brain`` gives 60 patients × 12 slices: 432 training, 72
 validation and 216 test images, half of each with a lesion; ``--kind chest`` 60 × 8 films.
 """
@@ -20,7 +23,7 @@ import numpy as np
 from common.checks import require
 from data_prep.files import Output, encode_nifti, encode_png, to_integers
 from data_prep.lesion import insert_lesion
-from data_prep.phantom import brain, chest
+from data_prep.phantom import ageing, brain, chest, digits
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_by_share
 
@@ -56,11 +59,14 @@ class PhantomPatient:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``phantom``."""
-    parser.add_argument("--kind", choices=sorted(KINDS), required=True)
+    parser.add_argument("--kind", choices=sorted([*KINDS, "digits"]), required=True)
     parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="2: PNG, 3: NIfTI")
-    parser.add_argument("--patients", type=int, default=60)
+    parser.add_argument(
+        "--task", choices=("lesion", "age"), default="lesion", help="age: 3D stacks"
+    )
+    parser.add_argument("--patients", type=int, help="default: 60, for --task age 160")
     parser.add_argument("--slices", type=int, help="images of a patient, in 2D; default: by kind")
-    parser.add_argument("--size", type=int, default=64, help="pixels of a side")
+    parser.add_argument("--size", type=int, help="pixels of a side; default: 64, for age 32")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--seed", type=int, default=0)
 
@@ -71,27 +77,31 @@ def plan(options: argparse.Namespace) -> Plan:
     Raises:
         InputError: too few patients or pixels, or a kind that has no 3D form.
     """
+    if options.task == "age":
+        return ageing.plan(options)
+    if options.kind == "digits":
+        return digits.plan(options)
     module, _ = KINDS[options.kind]
+    count = 60 if options.patients is None else options.patients
+    size = 64 if options.size is None else options.size
     require(
         options.dims in module.DIMS,
         f"phantom: --dims must be 2 for --kind {options.kind}, got {options.dims}.",
     )
-    require(options.patients >= 6, f"phantom: --patients must be >= 6, got {options.patients}.")
-    require(options.size >= 32, f"phantom: --size must be >= 32, got {options.size}.")
+    require(count >= 6, f"phantom: --patients must be >= 6, got {count}.")
+    require(size >= 32, f"phantom: --size must be >= 32, got {size}.")
     images = options.slices or module.IMAGES
     require(images >= 2, f"phantom: --slices must be >= 2, got {images}.")
     slices = images if options.dims == 2 else 1
     patients = [
-        PhantomPatient(
-            options.kind, index, options.dims, options.size, slices, options.seed, options.bits
-        )
-        for index in range(options.patients)
+        PhantomPatient(options.kind, index, options.dims, size, slices, options.seed, options.bits)
+        for index in range(count)
     ]
     arguments = {key: value for key, value in asdict(patients[0]).items() if key != "index"}
     return Plan(
         source=f"synthetic {options.kind} phantom (data_prep phantom)",
         licence="CC0-1.0: synthetic, no patient",
-        arguments={**arguments, "patients": options.patients},
+        arguments={**arguments, "patients": count},
         items=[Item(_name(p), _name(p), p) for p in patients],
         convert=convert,
         split=partial(split_by_share, seed=options.seed),

@@ -48,6 +48,11 @@ class Brain:
         self.shading = Field(rng, 1.2)
         self.ventricle = 0.05 + 0.11 * (self.age - 20) / 60 + rng.normal(0, 0.012)
         self.tilt = rng.normal(0, 0.04, 2)
+        self.cortex = 0.09  # thickness, in units of the coordinates
+        self.sulcus = 0.25  # width, in units of the folds
+        self.nuclei = 1.0  # size, relative
+        self.darkness = 0.1  # of the nuclei against white matter
+        self.scanner = SITES[self.site]
 
     def __call__(self, points: Array, pixel: float) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Intensities in [0, 1] and the region where a lesion may lie.
@@ -59,10 +64,12 @@ class Brain:
         rim = np.sqrt(((points / self.axes) ** 2).sum(-1)) + 0.02 * self.outline(points)
         depth = 0.84 - rim
         folds = self.folds(points)
-        sulci = np.exp(-((folds / 0.25) ** 2)) * np.exp(-((np.maximum(depth, 0) / 0.13) ** 2))
-        white = soft_step(depth - 0.09 - 0.04 * folds, pixel)
+        sulci = np.exp(-((folds / self.sulcus) ** 2)) * np.exp(
+            -((np.maximum(depth, 0) / 0.13) ** 2)
+        )
+        white = soft_step(depth - self.cortex - 0.04 * folds, pixel)
         fluid = np.maximum.reduce([sulci, self._ventricles(points, pixel), self._fissure(points)])
-        brain = 0.5 + 0.22 * white - 0.1 * self._nuclei(points, pixel)
+        brain = 0.5 + 0.22 * white - self.darkness * self._nuclei(points, pixel)
         brain = (brain + 0.035 * self.tissue(points)) * (1 - fluid) + 0.12 * fluid
         inside = soft_step(depth, pixel)
         scalp = soft_step(1.0 - rim, pixel) * soft_step(rim - 0.94, pixel)
@@ -82,7 +89,7 @@ class Brain:
         """Deep grey matter: an ellipsoid on either side."""
         x, y, z = np.moveaxis(points, -1, 0)
         offset = ((np.abs(x) - 0.25) / 0.1) ** 2 + ((y - 0.02) / 0.22) ** 2 + (z / 0.22) ** 2
-        return soft_step((1 - np.sqrt(offset)) * 0.1, pixel)
+        return soft_step((self.nuclei - np.sqrt(offset)) * 0.1, pixel)
 
     def _fissure(self, points: Array) -> Array:
         """The dark line between the hemispheres, at the front, the back and the top."""
@@ -92,7 +99,7 @@ class Brain:
 
     def _scanned(self, image: Array, points: Array) -> Array:
         """Bias field, the site's contrast and gain, and noise."""
-        exponent, gain, noise = SITES[self.site]
+        exponent, gain, noise = self.scanner
         shaded = np.clip(image, 0, 1) ** exponent * gain * (1 + 0.1 * self.shading(points))
         shaded += noise * self.rng.standard_normal(image.shape, np.float32)
         return np.asarray(np.clip(shaded, 0.0, 1.0))
