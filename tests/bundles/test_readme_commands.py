@@ -12,7 +12,7 @@ import pytest
 from fire.parser import DefaultParseValue
 
 from tests.bundles.conftest import images_of, narrow, short
-from tests.commands import BUNDLES, module_commands
+from tests.commands import BUNDLES, VOLUMES, module_commands
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,7 +41,8 @@ def shortened(bundle: Path, phantom: Path, words: list[str]) -> dict[str, Any]:
     """What shortens a command: a small phantom in place of the reader's data."""
     settings = narrow(bundle)
     if "inference.json" in " ".join(words):
-        return {"dataset_dir": str(images_of(bundle, phantom)), **settings}
+        unmasked = {"mask": ""} if bundle in VOLUMES else {}  # the phantom has no mask
+        return {"dataset_dir": str(images_of(bundle, phantom)), **unmasked, **settings}
     return {"dataset_dir": str(phantom), **short(bundle), **settings}
 
 

@@ -1,10 +1,11 @@
 """The losses of predictions: means over what is labelled."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.checks import InputError
 from common.methods import Supervised, absolute_error, classification_loss, cross_entropy
@@ -101,3 +102,16 @@ def test_supervised_names_the_column_the_batch_lacks() -> None:
         InputError, match=r"^Supervised: the batch must hold 'age', got image\. Add"
     ):
         list(method.steps({"image": torch.zeros(2, 4)}))
+
+
+def test_a_positive_weight_is_that_of_the_terms_of_cases() -> None:
+    logits = torch.tensor([[0.3], [-1.2], [2.0]], dtype=torch.float64)
+    label = torch.tensor([1, 0, -1])
+    case, control = math.log(1 + math.exp(-0.3)), math.log(1 + math.exp(-1.2))
+    loss = classification_loss(logits, label, positive_weight=1.584)
+    assert loss.item() == pytest.approx((1.584 * case + control) / 2, abs=1e-12)
+    method = Supervised(
+        ImageClassifier(nn.Flatten(), 2), loss=partial(classification_loss, positive_weight=2.0)
+    )
+    (phase,) = method.steps({"image": torch.randn(3, 2), "label": label})
+    assert set(phase.terms) == {"transformed_bce"}
