@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.data import read_manifest, write_manifest
+from data_prep.__main__ import main as data_prep
 from tests.bundles.test_smoke import history, read_csv, refused, run
 from tests.commands import VOLUMES
 from tests.synthetic import write_nifti
@@ -214,3 +215,54 @@ def test_a_table_goes_from_training_to_a_submission(
     run(workflow(AGE, "inference", tmp_path, **{**plain, **source, **dials}))
     _, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
     assert len(rows) == 80
+
+
+def subjects(folder: Path, phantom: Path) -> Path:
+    """The phantom's subjects as OpenBHB gives them: one file each, and a table."""
+    lines = ["participant_id\tage\tsex\tsite\tsplit"]
+    for part in ("training", "validation", "test"):
+        for entry in read_manifest(phantom)[part]:
+            name, split = entry["patient"], entry["split"]
+            volume = np.load(phantom / entry["image"], mmap_mode="r")[entry["index"]]
+            path = folder / f"sub-{name}" / f"sub-{name}_preproc-cat12vbm_desc-gm_T1w.npy"
+            path.parent.mkdir(parents=True)
+            np.save(path, np.asarray(volume, np.float32)[None, None])
+            lines.append(f"{name}\t{entry['age']}\t0\t{entry['site']}\t{split}")
+    (folder / "participants.tsv").write_text("\n".join(lines) + "\n")
+    mask = np.zeros((16, 16, 16), bool)
+    mask[2:-2, 2:-2, 3:-3] = True
+    np.save(folder.with_name("inside.npy"), mask)
+    return folder
+
+
+def test_files_of_subjects_become_predicted_ages_through_a_mask(
+    phantom: Phantom, workflow: Workflow, tmp_path: Path
+) -> None:
+    source, data = subjects(tmp_path / "source", phantom(AGE)), tmp_path / "data"
+    command = f"openbhb --modality vbm --source {source} --target {data} --workers 1"
+    assert data_prep([*command.split(), "--mask", str(tmp_path / "inside.npy")]) == 0
+    for names in ("train", "train+evaluate"):
+        run(workflow(AGE, names, tmp_path, dataset_dir=str(data)))
+    mask = str(data / "mask.npy")
+    run(workflow(AGE, "inference", tmp_path, dataset_dir=str(source), mask=mask))
+    _, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
+    assert len(rows) == 80
+    predicted = {row[0].split("/")[0].removeprefix("sub-"): float(row[1]) for row in rows}
+    (path,) = (tmp_path / "eval").glob("*/scores.npz")
+    with np.load(path) as scores:
+        wanted = dict(zip(scores["patient"].tolist(), scores["predicted_age"]))
+    assert len(wanted) == 24
+    for patient, age in wanted.items():
+        assert predicted[patient] == pytest.approx(age, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "alexnet"])
+def test_every_encoder_is_the_same_in_training_and_inference(bundle: Path, name: str) -> None:
+    shapes = []
+    for file in ("train", "inference"):
+        parser = ConfigParser(json.loads((bundle / "configs" / f"{file}.json").read_text()))
+        parser["encoder_name"] = name
+        network = parser.get_parsed_content("network_def")
+        shapes.append({key: value.shape for key, value in network.state_dict().items()})
+    assert shapes[0] == shapes[1]
+    assert sum(shape.numel() for shape in shapes[0].values()) > 2_000_000
