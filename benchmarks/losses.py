@@ -1,15 +1,18 @@
-"""Time and memory of the contrastive losses beside lightly's NT-Xent and MONAI's ContrastiveLoss.
+"""Time and memory of the contrastive losses beside other libraries' and beside plain matrices.
 
 One forward and backward pass over ``size x 2 views x 128`` on one CPU thread::
 
-    pip install --no-deps lightly lightly-utils
+    pip install --no-deps lightly lightly-utils pytorch-metric-learning
     python benchmarks/losses.py --out losses.json
+    python benchmarks/losses.py --sizes 32768 --losses InfoNCE SupCon y-aware --once
 
-Every figure comes from its own process. Time is the best of the repetitions over `ROUNDS` rounds
-of all cases in turn, after one warm-up pass. Memory is the growth of the peak resident size during
-one pass (reset just before it, after a pass over 4 subjects), with freed memory handed back to the
-system at once, so that every intermediate tensor counts. NT-Xent and InfoNCE without margin are
-the same function; the run stops if their values differ. Linux only.
+Each loss stands beside the libraries that have it and beside its plain n x n form
+(`benchmarks/plain_losses.py`), the only peer of most; all must return the same value, or the run
+stops. Labels and biases are of 10 classes, ages uniform from 20 to 80, the kernel a Gaussian of 5
+years. Every figure comes from its own process. Time is the best of the repetitions over `ROUNDS`
+rounds of all cases in turn, after one warm-up pass. Memory is the growth of the peak resident size
+during one pass (reset just before it, after a pass over 4 subjects), with freed memory handed back
+to the system at once, so that every intermediate tensor counts. Linux only.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import platform
 import subprocess
@@ -26,23 +30,33 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+import plain_losses as plain
 import torch
 from torch import Tensor
 
-from common.losses import DecoupledInfoNCE, InfoNCE
+from common.kernels import Gaussian
+from common.losses import (
+    DecoupledInfoNCE,
+    EnD,
+    FairKL,
+    InfoNCE,
+    KernelContrastive,
+    SupCon,
+    SupInfoNCE,
+)
 
 SIZES = (256, 1024, 4096)
 DIMENSIONS = 128
 TEMPERATURE = 0.5
-ROUNDS = 3
-SECONDS = 2.0  # repeat a case for this long in every round, at least twice
-PEER = "lightly NTXentLoss"
-MONAI = "MONAI ContrastiveLoss"
-SAME_FUNCTION = (PEER, MONAI, "InfoNCE")
-LARGEST = {MONAI: 256}  # holds size² x 512 numbers at a time: 13 GB at 1,024, 210 GB at 4,096
+EPSILON = 0.25
+KERNEL = Gaussian(5.0)
+CLASSES = 10
+ROUNDS = 2
+SECONDS = 0.5  # repeat a case for this long in every round, at least twice
 STRICT_ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
-Loss = Callable[[Tensor], Tensor]
+Columns = dict[str, Tensor]
+Loss = Callable[[Tensor, Columns], Tensor]
 
 
 class WithoutTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -71,38 +85,106 @@ class WithoutTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def lightly_nt_xent() -> Loss:
-    if importlib.util.find_spec("lightly") is None:
-        sys.exit("lightly is missing: pip install --no-deps lightly lightly-utils")
     if importlib.util.find_spec("torchvision") is None:
         sys.meta_path.append(WithoutTorchvision())
     from lightly.loss.ntx_ent_loss import NTXentLoss
 
     loss = NTXentLoss(temperature=TEMPERATURE)
-    return lambda z: loss(z[:, 0], z[:, 1])
+    return lambda z, _: loss(z[:, 0], z[:, 1])
 
 
-def monai_contrastive() -> Loss:
-    from monai.losses import ContrastiveLoss
+def metric_learning(name: str) -> Loss:
+    from pytorch_metric_learning import losses
 
-    loss = ContrastiveLoss(temperature=TEMPERATURE)
-    return lambda z: loss(z[:, 0], z[:, 1])
+    loss = getattr(losses, name)(temperature=TEMPERATURE)
+
+    def of_batch(z: Tensor, columns: Columns) -> Tensor:
+        label = torch.arange(len(z)) if name == "NTXentLoss" else columns["label"]
+        return loss(z.flatten(0, 1), label.repeat_interleave(2))
+
+    return of_batch
 
 
-CASES: dict[str, Callable[[], Loss]] = {
-    PEER: lightly_nt_xent,
-    MONAI: monai_contrastive,
-    "InfoNCE": lambda: InfoNCE(TEMPERATURE),
-    "DecoupledInfoNCE": lambda: DecoupledInfoNCE(TEMPERATURE),
+def ours(loss: torch.nn.Module) -> Callable[[], Loss]:
+    return lambda: lambda z, columns: loss(z, **{name: columns[name] for name in loss.targets})
+
+
+def plainly(loss: Callable[..., Tensor], *names: str, **settings: object) -> Callable[[], Loss]:
+    return lambda: lambda z, columns: loss(z, *(columns[name] for name in names), **settings)
+
+
+def cases() -> dict[str, dict[str, Callable[[], Loss]]]:
+    """Each loss: ours first, then its peers."""
+    t, e = {"temperature": TEMPERATURE}, {"temperature": TEMPERATURE, "epsilon": EPSILON}
+    table: dict[str, dict[str, Callable[[], Loss]]] = {
+        "InfoNCE": {
+            "ours": ours(InfoNCE(**t)),
+            "plain": plainly(plain.nt_xent, **t),
+            "lightly": lightly_nt_xent,
+            "pytorch-metric-learning": lambda: metric_learning("NTXentLoss"),
+        },
+        "DecoupledInfoNCE": {"ours": ours(DecoupledInfoNCE(TEMPERATURE))},
+        "SupCon": {
+            "ours": ours(SupCon(**t)),
+            "plain": plainly(plain.sup_con, "label", **t),
+            "pytorch-metric-learning": lambda: metric_learning("SupConLoss"),
+        },
+        "epsilon-SupCon": {
+            "ours": ours(SupCon(**e)),
+            "plain": plainly(plain.sup_con, "label", **e),
+        },
+    }
+    for form in ("out", "in"):
+        table[f"epsilon-SupInfoNCE {form}"] = {
+            "ours": ours(SupInfoNCE(**e, form=form)),
+            "plain": plainly(plain.sup_info_nce, "label", **e, form=form),
+        }
+    for name, repulsion, variant in (
+        ("y-aware", "all", "paper"),
+        ("L_thr", "threshold", "paper"),
+        ("L_thr released", "threshold", "released"),
+        ("L_exp", "exponential", "paper"),
+        ("L_exp released", "exponential", "released"),
+    ):
+        settings = {"repulsion": repulsion, "variant": variant, "kernel": KERNEL, **t}
+        table[name] = {
+            "ours": ours(KernelContrastive(**settings)),
+            "plain": plainly(plain.kernel_contrastive, "y", **settings),
+        }
+    for statistic, variant in (
+        ("similarity", "paper"),
+        ("distance", "paper"),
+        ("similarity", "released"),
+    ):
+        name = "FairKL released" if variant == "released" else f"FairKL {statistic}"
+        settings = {"statistic": statistic, "variant": variant}
+        table[name] = {
+            "ours": ours(FairKL(**settings)),
+            "plain": plainly(plain.fairkl, "label", "bias", **settings),
+        }
+    table["EnD"] = {"ours": ours(EnD())}
+    return table
+
+
+CASES = cases()
+LARGEST = {  # subjects of which 16 GB hold what the peer keeps
+    ("L_thr", "plain"): 256,  # (2 size)^3 numbers: 34 GB at 1,024
+    ("L_thr released", "plain"): 256,
 }
 
 
 def one_pass(loss: Loss, size: int) -> Callable[[], float]:
-    z = torch.randn(size, 2, DIMENSIONS, generator=torch.Generator().manual_seed(0))
-    z.requires_grad_()
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(size, 2, DIMENSIONS, generator=generator).requires_grad_()
+    columns = {
+        "label": torch.randint(CLASSES, (size,), generator=generator),
+        "bias": torch.randint(CLASSES, (size,), generator=generator),
+        "y": torch.rand(size, generator=generator) * 60 + 20,
+    }
 
     def run() -> float:
         z.grad = None
-        value = loss(z)
+        value = loss(z, columns)
         value.backward()
         return float(value.detach())
 
@@ -120,7 +202,7 @@ def best_time(loss: Loss, size: int) -> dict[str, float]:
 
 
 def peak_memory(loss: Loss, size: int) -> dict[str, float]:
-    one_pass(loss, 4)()
+    one_pass(loss, 16)()
     run = one_pass(loss, size)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from the present size
     before = resident("VmRSS")
@@ -133,69 +215,80 @@ def resident(key: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def measure(what: str, case: str, size: int) -> dict[str, float]:
+def once(loss: Loss, size: int) -> dict[str, float]:
+    start = time.perf_counter()
+    memory = peak_memory(loss, size)
+    return {"value": math.nan, "seconds": time.perf_counter() - start, **memory}
+
+
+MEASURES = {"time": best_time, "memory": peak_memory, "once": once}
+
+
+def measure(what: str, loss: str, case: str, size: int) -> dict[str, float]:
     """Run one case in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if what == "memory":
+    if what != "time":
         environment |= STRICT_ALLOCATION
-    command = [sys.executable, __file__, "--measure", what, "--case", case, "--size", str(size)]
+    command = [sys.executable, __file__, "--measure", what, "--losses", loss, "--case", case]
+    command += ["--sizes", str(size)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def compare(sizes: list[int]) -> list[dict[str, float | str]]:
-    rows: list[dict[str, float | str]] = []
-    for size in sizes:
-        cases = [case for case in CASES if size <= LARGEST.get(case, size)]
-        rounds = [{case: measure("time", case, size) for case in cases} for _ in range(ROUNDS)]
-        seconds = {case: min(r[case]["seconds"] for r in rounds) for case in cases}
-        used = {case: measure("memory", case, size)["bytes"] for case in cases}
-        values = [rounds[0][case]["value"] for case in cases if case in SAME_FUNCTION]
-        if max(values) - min(values) > 1e-4:
-            sys.exit(f"size {size}: the losses differ: {values}")
-        for case in cases:
-            rows.append(
-                {
-                    "size": size,
-                    "loss": case,
-                    "milliseconds": seconds[case] * 1e3,
-                    "megabytes": used[case] / 1e6,
-                    "times_faster": seconds[PEER] / seconds[case],
-                    "times_smaller": used[PEER] / used[case],
-                }
-            )
-    return rows
+def compare(size: int, loss: str) -> dict[str, object]:
+    """Measure a loss and its peers in turn; a row of the table."""
+    names = [case for case in CASES[loss] if size <= LARGEST.get((loss, case), size)]
+    rounds = [{case: measure("time", loss, case, size) for case in names} for _ in range(ROUNDS)]
+    values = [rounds[0][case]["value"] for case in names]
+    if max(values) - min(values) > 1e-4 * max(1, abs(values[0])):
+        sys.exit(f"{loss}, size {size}: the losses differ: {values}")
+    seconds = {case: min(r[case]["seconds"] for r in rounds) for case in names}
+    used = {case: measure("memory", loss, case, size)["bytes"] for case in names}
+    return {"size": size, "loss": loss, "seconds": seconds, "bytes": used}
 
 
-def table(rows: list[dict[str, float | str]]) -> str:
-    lines = [
-        f"| size | loss | ms | MB | faster than {PEER} | smaller |",
-        "|---:|---|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        lines.append(
-            "| {size} | {loss} | {milliseconds:.1f} | {megabytes:.1f} | {times_faster:.3g} x "
-            "| {times_smaller:.2f} x |".format(**row)
-        )
-    return "\n".join(lines)
+def line(row: dict[str, object]) -> str:
+    """Write a row of the table, with the ratios to the fastest peer."""
+    seconds, used = dict(row["seconds"]), dict(row["bytes"])  # type: ignore[call-overload]
+    cells = [f"{row['size']:,}", str(row["loss"])]
+    cells += [f"{seconds['ours'] * 1e3:,.1f}", f"{used['ours'] / 1e6:,.1f}"]
+    peers = sorted((value, name) for name, value in seconds.items() if name != "ours")
+    if not peers:
+        return f"| {' | '.join([*cells, '-', '-', '-', '-', '-'])} |"
+    best, peer = peers[0]
+    cells += [peer, f"{best * 1e3:,.1f}", f"{used[peer] / 1e6:,.1f}"]
+    cells += [f"{best / seconds['ours']:.3g} x", f"{used[peer] / used['ours']:.3g} x"]
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--losses", choices=CASES, nargs="+", default=list(CASES))
+    parser.add_argument("--once", action="store_true", help="one pass of ours, no peers")
     parser.add_argument("--out", type=Path, help="also write the rows as JSON")
-    parser.add_argument("--measure", choices=["time", "memory"], help=argparse.SUPPRESS)
-    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
-    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.measure:
-        function = best_time if arguments.measure == "time" else peak_memory
-        print(json.dumps(function(CASES[arguments.case](), arguments.size)))
+        loss = CASES[arguments.losses[0]][arguments.case]()
+        print(json.dumps(MEASURES[arguments.measure](loss, arguments.sizes[0])))
         return
-    rows = compare(arguments.sizes)
-    print(table(rows))
+    print("| size | loss | ms | MB | fastest peer | its ms | its MB | faster | smaller |")
+    print("|---:|---|---:|---:|---|---:|---:|---:|---:|")
+    rows = []
+    for size in arguments.sizes:
+        for loss in arguments.losses:
+            if arguments.once:
+                found = measure("once", loss, "ours", size)
+                row = {"size": size, "loss": loss}
+                row |= {"seconds": {"ours": found["seconds"]}, "bytes": {"ours": found["bytes"]}}
+            else:
+                row = compare(size, loss)
+            rows.append(row)
+            print(line(row), flush=True)
     if arguments.out:
         versions = {"torch": torch.__version__, "python": platform.python_version()}
         arguments.out.write_text(json.dumps({"versions": versions, "rows": rows}, indent=2) + "\n")

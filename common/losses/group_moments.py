@@ -67,14 +67,14 @@ class GroupedRows:
 
     def squared_similarities(self) -> Tensor:
         """Sum of s^2 (4,) over the pairs of each group, a row with itself included."""
-        size = self.rows.shape[1]
-        cells = int(self.cell[-1]) + 1
+        if len(self.rows) <= tile_side(self.rows.device):
+            return self._pair_sums(squares=True)
+        cells, size = int(self.cell[-1]) + 1, self.rows.shape[1]
         if cells * size > 2 * len(self.rows):
             return of_groups([_squares(self.rows, part) for part in self.partitions])
         blocks = torch.split(self.rows, self.cell.bincount().tolist())
         products = torch.stack([block.T @ block for block in blocks])
-        starts = torch.cat([self.cell.new_tensor([True]), self.cell.diff()]).bool()
-        parts = [part[starts] for part in self.partitions]
+        parts = [part[self._first_of_cells()] for part in self.partitions]
         return of_groups([part_sums(products, part).square().sum() for part in parts])
 
     def lengths(self) -> Tensor:
@@ -84,11 +84,18 @@ class GroupedRows:
 
     def distances(self) -> Tensor:
         """Sum of the Euclidean distances (4,) over the pairs of each group."""
-        tile = tile_side(self.rows.device)
-        sums = _DistanceSums.apply(  # type: ignore[no-untyped-call]
-            self.rows, self.label, self.bias, tile
+        return self._pair_sums(squares=False)
+
+    def _pair_sums(self, squares: bool) -> Tensor:
+        first = self._first_of_cells()
+        groups = torch.stack([self.label[first], self.bias[first]])
+        sums = _PairSums.apply(  # type: ignore[no-untyped-call]
+            self.rows, self.cell, groups, squares, tile_side(self.rows.device)
         )
         return of_groups(list(sums))
+
+    def _first_of_cells(self) -> Tensor:
+        return torch.cat([self.cell.new_tensor([True]), self.cell.diff()]).bool()
 
 
 def grouped_rows(z: Tensor, label: Tensor, bias: Tensor) -> GroupedRows:
@@ -125,43 +132,59 @@ def _squares(rows: Tensor, part: Tensor) -> Tensor:
     return torch.stack([product.square().sum() for product in products]).sum()
 
 
-class _DistanceSums(torch.autograd.Function):
-    """Sum of distances over the pairs within cells, labels, biases and all rows."""
+class _PairSums(torch.autograd.Function):
+    """Sum the distance, or the squared similarity, of the pairs within each of the partitions."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, label: Tensor, bias: Tensor, tile: int) -> Tensor:
+    def forward(
+        ctx: Any, rows: Tensor, cell: Tensor, groups: Tensor, squares: bool, tile: int
+    ) -> Tensor:
         total = rows.new_zeros(4)
         for above, side in _upper(len(rows), tile):
-            distance = _distances(rows, above, side)
-            in_label = distance * (label[above, None] == label[side])
-            same_bias = bias[above, None] == bias[side]
-            sums = [in_label * same_bias, in_label, distance * same_bias, distance]
-            total += torch.stack([d.sum() for d in sums]) * (1 if above == side else 2)
-        ctx.save_for_backward(rows, label, bias)
-        ctx.tile = tile
+            pairs = _pairs(rows, above, side, squares)
+            values = pairs.square() if squares else pairs
+            of_row, of_column = _own_cells(cell, above), _own_cells(cell, side)
+            sums = part_sums(part_sums(values, of_row).T, of_column).T  # by the cells of the two
+            within = torch.stack([(sums * same).sum() for same in _same(cell, groups, above, side)])
+            total += within if above == side else 2 * within
+        ctx.save_for_backward(rows, cell, groups, *([pairs] if len(rows) <= tile else []))
+        ctx.squares, ctx.tile = squares, tile
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        rows, label, bias = ctx.saved_tensors
+        rows, cell, groups, *kept = ctx.saved_tensors
         to_rows = torch.zeros_like(rows)
-        of_cell, of_label, of_bias, of_all = gradient
         with torch.autocast(rows.device.type, enabled=False):
             for above, side in _upper(len(rows), ctx.tile):
-                distance = _distances(rows, above, side)
-                same_label = label[above, None] == label[side]
-                same_bias = bias[above, None] == bias[side]
-                # d distance / d s = -1 / distance; what it asks along the row itself, whose
-                # length is fixed, comes to nothing
-                slope = (same_label * of_cell + of_bias) * same_bias + same_label * of_label
-                slope = -(slope + of_all) / distance.where(distance > 0, torch.inf)
-                if above == side:
-                    to_rows[above].addmm_(slope, rows[side], alpha=2)
+                pairs = kept[0] if kept else _pairs(rows, above, side, ctx.squares)
+                same = _same(cell, groups, above, side)
+                asked = 2 * sum(g * within for g, within in zip(gradient, same))  # in both orders
+                of_row, of_column = _own_cells(cell, above), _own_cells(cell, side)
+                slope = asked[of_row].index_select(1, of_column)
+                if ctx.squares:
+                    slope.mul_(pairs).mul_(2)
                 else:
-                    to_rows[above].addmm_(slope, rows[side], alpha=2)
-                    to_rows[side].addmm_(slope.T, rows[above], alpha=2)
-        return to_rows, None, None, None
+                    # d distance / d s = -1 / distance; what it asks along a row itself, whose
+                    # length is fixed, comes to nothing
+                    slope.div_(pairs).masked_fill_(pairs == 0, 0).neg_()
+                to_rows[above].addmm_(slope, rows[side])
+                if above != side:
+                    to_rows[side].addmm_(slope.T, rows[above])
+        return to_rows, None, None, None, None
+
+
+def _own_cells(cell: Tensor, rows: slice) -> Tensor:
+    """Cells of a run of rows, counted from the first of them."""
+    return cell[rows] - cell[rows.start]
+
+
+def _same(cell: Tensor, groups: Tensor, above: slice, side: slice) -> list[Tensor]:
+    """Which cells of two runs of rows lie in one part, for each of the partitions."""
+    a, b = (groups[:, int(cell[r.start]) : int(cell[r.stop - 1]) + 1] for r in (above, side))
+    label, bias = a[:, :, None] == b[:, None]
+    return [label & bias, label, bias, torch.ones_like(label)]
 
 
 def _upper(n: int, tile: int) -> list[tuple[slice, slice]]:
@@ -170,8 +193,14 @@ def _upper(n: int, tile: int) -> list[tuple[slice, slice]]:
     return [(above, side) for i, above in enumerate(cuts) for side in cuts[i:]]
 
 
-def _distances(rows: Tensor, above: slice, side: slice) -> Tensor:
-    """Distances of a tile of pairs, exactly 0 between equal rows."""
-    lengths = rows[above].square().sum(dim=1)[:, None] + rows[side].square().sum(dim=1)
-    square = lengths - 2 * (rows[above] @ rows[side].T)
-    return square.where(square > _SAME_ROW, 0).sqrt_()
+def _pairs(rows: Tensor, above: slice, side: slice, similarity: bool) -> Tensor:
+    """Similarities of a tile of pairs, or their distances, exactly 0 between equal rows."""
+    a, b = rows[above], rows[side]
+    if similarity:
+        return torch.mm(a, b.T)
+    length_a, length_b = (x.square().sum(dim=1, keepdim=True) for x in (a, b))
+    # |a|^2 + |b|^2 - 2 <a, b> as one product
+    left = torch.cat([-2 * a, length_a, torch.ones_like(length_a)], dim=1)
+    right = torch.cat([b, torch.ones_like(length_b), length_b], dim=1)
+    square = torch.mm(left, right.T)
+    return square.masked_fill_(square < _SAME_ROW, 0).sqrt_()

@@ -5,7 +5,7 @@ the cosine over the temperature and ``w_ij`` the pair's repulsion (0 = not repel
 positives). A large n x m matrix of s is never stored: a tile of it lives at a time, in the forward
 pass and again in the backward pass, so memory is linear in the batch. When the bank is the anchors
 themselves, s is symmetric and only the tiles on and above the diagonal are computed. A matrix no
-larger than one tile is computed at once, by plain operations: that is faster there.
+larger than one tile is computed at once, and kept for the backward pass: that is faster there.
 
 No running maximum is needed, hence one exponential per pair and no loss of precision: a cosine
 over a temperature lies in [-1/T, 1/T], so ``e^s`` neither overflows nor vanishes in float32 for
@@ -99,37 +99,53 @@ def log_repulsion(
         Differentiable once.
     """
     tile = tile_side(anchors.device)
-    if len(anchors) * len(bank) <= tile**2:
-        return _at_once(anchors, bank, weight, damping)
-    return _in_tiles(anchors, bank, weight, damping, symmetric and bank is anchors, tile)
-
-
-def _at_once(anchors: Tensor, bank: Tensor, weight: PairWeight, damping: Damping | None) -> Tensor:
-    rows, columns = slice(0, len(anchors)), slice(0, len(bank))
-    s = torch.mm(anchors, bank.T)
-    if damping is not None:
-        s = (s - damping.peak) * damping.slope(rows, columns) + damping.peak
-    weights = weight(rows, columns)
-    exponentials = s.exp() if isinstance(weights, float) and weights == 1 else s.exp() * weights
-    return _log(exponentials.sum(dim=1))
-
-
-def _in_tiles(
-    anchors: Tensor,
-    bank: Tensor,
-    weight: PairWeight,
-    damping: Damping | None,
-    symmetric: bool,
-    tile: int,
-) -> Tensor:
-    result: Tensor = _LogRepulsion.apply(  # type: ignore[no-untyped-call]
+    symmetric = symmetric and bank is anchors
+    function = _AtOnce if len(anchors) * len(bank) <= tile**2 else _InTiles
+    result: Tensor = function.apply(  # type: ignore[no-untyped-call]
         anchors, bank, symmetric, weight, damping, tile
     )
     return result
 
 
-class _LogRepulsion(torch.autograd.Function):
-    """`log_repulsion`; the sums are kept for the backward pass, the tiles are not."""
+class _AtOnce(torch.autograd.Function):
+    """`log_repulsion` of one tile, which is kept for the backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        anchors: Tensor,
+        bank: Tensor,
+        symmetric: bool,
+        weight: PairWeight,
+        damping: Damping | None,
+        tile: int,
+    ) -> Tensor:
+        everything = slice(0, len(anchors)), slice(0, len(bank))
+        terms = _terms(anchors, bank, weight, damping, *everything)
+        if terms is None:
+            terms = _Terms(anchors.new_zeros(len(anchors), len(bank)), 1.0)
+        total = terms.exponentials.sum(dim=1)
+        slope = () if isinstance(terms.slope, float) else (terms.slope,)
+        ctx.save_for_backward(anchors, bank, total, terms.exponentials, *slope)
+        ctx.symmetric = symmetric
+        return _log(total)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        anchors, bank, total, exponentials, *slopes = ctx.saved_tensors
+        scale = (gradient / total).where(total > 0, 0)
+        mirrored = scale[:, None] + scale if ctx.symmetric else scale[:, None]
+        slope = exponentials * mirrored
+        if slopes:
+            slope *= slopes[0]
+        with torch.autocast(anchors.device.type, enabled=False):
+            to_bank = None if ctx.symmetric else torch.mm(slope.T, anchors)
+            return torch.mm(slope, bank), to_bank, None, None, None, None
+
+
+class _InTiles(torch.autograd.Function):
+    """`log_repulsion` of many tiles; the sums are kept for the backward pass, the tiles are not."""
 
     @staticmethod
     def forward(
