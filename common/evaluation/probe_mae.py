@@ -43,11 +43,11 @@ class ProbeMAE(Metric):
         self._age.append(age.detach().cpu())
 
     def compute(self) -> float:
-        """Return the error; NaN where there are fewer than ten subjects with an age."""
+        """Return the error; NaN where there are fewer than 15 subjects with an age."""
         h, age = torch.cat(self._h).numpy(), torch.cat(self._age).numpy().astype(np.float64)
         known = np.isfinite(age)
         h, age = h[known], age[known]
-        if len(age) < 10:  # two thirds of which make the five folds of the ridge
+        if len(age) < 15:  # the ridge needs ten in two thirds of them
             return float("nan")
         fold = np.arange(len(age)) % FOLDS
         errors = np.zeros_like(age)

@@ -4,12 +4,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import StratifiedKFold
 
 from common.checks import InputError
-from common.evaluation import age_mae, openbhb_score, pair_distances, site_balanced_accuracy
+from common.evaluation import (
+    ProbeMAE,
+    age_mae,
+    openbhb_score,
+    pair_distances,
+    site_balanced_accuracy,
+)
 from common.evaluation.challenge import fit_age, fit_site
 from tests.oracles import evaluation as oracle
 
@@ -184,3 +191,20 @@ def test_a_hundred_thousand_rows_need_no_matrix_of_pairs() -> None:
 def test_arrays_that_do_not_fit_are_refused(change: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"^pair_distances: {message}"):
         pair_distances(*change(*pairs()))
+
+
+@pytest.mark.parametrize(("count", "finite"), [(14, False), (15, True), (40, True)])
+def test_the_watched_age_error_is_a_ridge_on_thirds(count: int, finite: bool) -> None:
+    features, age, _ = subjects(count)
+    metric = ProbeMAE()
+    metric.update((torch.tensor(features[:9]), torch.tensor(age[:9])))
+    metric.update((torch.tensor(features[9:]), torch.tensor(age[9:])))
+    found = metric.compute()
+    assert np.isfinite(found) == finite
+    third, h = np.arange(count) % 3, features.astype(np.float32)
+    if finite:
+        errors = [
+            np.abs(fit_age(h[third != k], age[third != k]).predict(h[third == k]) - age[third == k])
+            for k in range(3)
+        ]
+        assert found == pytest.approx(np.concatenate(errors).mean(), abs=1e-4)
