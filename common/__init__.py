@@ -5,7 +5,7 @@
     scans ──data_prep──▶ manifest.json + images ──common.data──▶ x
     x ──policy──▶ lam ; (x, lam) ──transforms──▶ views ──encoder──▶ h ──head──▶ z ──loss──▶ scalar
                            └─ a method says which it uses, in which phases; one engine runs them
-    h ──evaluation──▶ probe, intervals, audit ──report──▶ report.html
+    h ──evaluation──▶ probe, challenge, bias, audit ──report──▶ report.html
     encoder (+ head) = models/model.pt ──inference.json──▶ predictions.csv, embeddings.npz
 
 Rooms, each with one door (its ``__init__``); an arrow means "may import":
@@ -25,7 +25,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "may import":
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``
-with -1 for "not labelled".
+with -1 for "not labelled"; ``y`` or ``age (B,)`` with NaN for "unknown"; ``bias`` or ``site (B,)``.
 """
 
 __version__ = "0.1.0"
