@@ -12,6 +12,7 @@ from common.transforms.arguments import checked_parameters
 __all__ = ["blur"]
 
 SMALLEST_SIGMA = 1e-2
+SHORT_TAPS = 7  # max_sigma up to 1: up to here the axes are best left where they are
 
 
 def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0, min_sigma: float = 0.0) -> Tensor:
@@ -49,8 +50,12 @@ def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0, min_sigma: float = 0
     weights = torch.softmax(-0.5 * (offsets / sigma) ** 2, dim=1)  # (B, 2 radius + 1)
     with torch.autocast(x.device.type, enabled=False):
         out = x.to(lam.dtype)
-        for dim in (x.dim() - 1, *range(2, x.dim() - 1)):  # this order ends contiguous
-            out = _convolved(out, weights, dim)
+        if weights.shape[1] <= SHORT_TAPS:
+            for dim in range(2, x.dim()):
+                out = _convolved_unmoved(out, weights, dim)
+        else:
+            for dim in (x.dim() - 1, *range(2, x.dim() - 1)):  # this order ends contiguous
+                out = _convolved(out, weights, dim)
     return out.to(x.dtype)
 
 
@@ -58,8 +63,8 @@ def _convolved(x: Tensor, weights: Tensor, dim: int) -> Tensor:
     """Convolve axis `dim` of ``x (B, C, *spatial)`` with ``weights (B, taps)`` of each image.
 
     The axis comes second to last and all axes before it become the channels of one image, each
-    with its own column-shaped filter: the fastest form measured, for every axis (a filter along
-    the last axis takes 7 times as long).
+    with its own column-shaped filter: the fastest form measured for long filters, for every axis
+    (13 taps along the last axis itself take 7 times as long).
     """
     moved = x.movedim(dim, -2)
     side, last = moved.shape[-2:]
@@ -69,3 +74,19 @@ def _convolved(x: Tensor, weights: Tensor, dim: int) -> Tensor:
     flat = moved.reshape(1, channels, side, last)
     out = functional.conv2d(flat, filters, padding=(taps // 2, 0), groups=channels)
     return out.reshape(moved.shape).movedim(-2, dim)
+
+
+def _convolved_unmoved(x: Tensor, weights: Tensor, dim: int) -> Tensor:
+    """Do the same without moving the axis, for short filters: less than half the time in 3D.
+
+    The axes before `dim` become channels and those after it one row; the last axis is itself that
+    row and has a row-shaped filter.
+    """
+    last = dim == x.dim() - 1
+    channels = math.prod(x.shape[: dim - 1] if last else x.shape[:dim])
+    taps = weights.shape[1]
+    shape = (1, taps) if last else (taps, 1)
+    filters = weights[:, None].expand(-1, channels // len(x), -1).reshape(channels, 1, *shape)
+    flat = x.reshape(1, channels, x.shape[dim - 1 if last else dim], -1)
+    padding = tuple(length // 2 for length in shape)
+    return functional.conv2d(flat, filters, padding=padding, groups=channels).reshape(x.shape)

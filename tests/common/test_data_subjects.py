@@ -1,6 +1,7 @@
 """Batches of subjects, and values as they are stored."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def prepared(folder: Path, masked: bool) -> np.ndarray:
         {"image": "stack.npy", "index": i, "patient": f"s{i}", "age": 20.0 + 10 * i, "label": 0}
         for i in range(3)
     ]
-    facts = dict.fromkeys(("arguments", "versions", "counts", "sha256"), {})
+    facts: dict[str, Any] = {k: {} for k in ("arguments", "versions", "counts", "sha256")}
     facts |= {"source": "test", "licence": "none", "skipped": []}
     parts = {"training": [], "validation": [], "test": items}
     write_manifest(folder, {**facts, **parts, **({"mask": "mask.npy"} if masked else {})})

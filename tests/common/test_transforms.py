@@ -222,11 +222,19 @@ def test_crop_takes_another_width_and_slope() -> None:
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-10)
 
 
-def test_blur_takes_another_largest_sigma() -> None:
-    x, lam = example("blur", 2, batch=1)
-    out = blur(x, lam, max_sigma=0.7)[0].numpy()
-    wanted = oracle.blur(x[0].numpy(), lam.item(), max_sigma=0.7)
-    np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-10)
+@DIMENSIONS
+@pytest.mark.parametrize("sigma", [0.3, 0.7, 1.0, 1.2])  # short filters and a long one
+def test_blur_takes_another_largest_sigma(sigma: float, spatial: int) -> None:
+    x, lam = example("blur", spatial, batch=2)
+    for image, row, out in zip(x, lam, blur(x, lam, max_sigma=sigma)):
+        wanted = oracle.blur(image.numpy(), row.item(), max_sigma=sigma)
+        np.testing.assert_allclose(out.numpy(), wanted, rtol=0, atol=1e-10)
+
+
+def test_gradients_of_a_short_blur_are_exact() -> None:
+    x, lam = example("blur", 3, batch=2)
+    inputs = (x[..., :4, :5].requires_grad_(), lam.requires_grad_())
+    assert torch.autograd.gradcheck(lambda image, share: blur(image, share, max_sigma=1.0), inputs)
 
 
 def test_blur_of_an_image_smaller_than_the_kernel_equals_the_loop() -> None:
