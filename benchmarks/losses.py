@@ -9,10 +9,10 @@ One forward and backward pass over ``size x 2 views x 128`` on one CPU thread::
 Each loss stands beside the libraries that have it and beside its plain n x n form
 (`benchmarks/plain_losses.py`), the only peer of most; all must return the same value, or the run
 stops. Labels and biases are of 10 classes, ages uniform from 20 to 80, the kernel a Gaussian of 5
-years. Every figure comes from its own process. Time is the best of the repetitions over `ROUNDS`
-rounds of all cases in turn, after one warm-up pass. Memory is the growth of the peak resident size
-during one pass (reset just before it, after a pass over 4 subjects), with freed memory handed back
-to the system at once, so that every intermediate tensor counts. Linux only.
+years. Times are the best of the repetitions, a loss and its peers taking turns in one process,
+after one warm-up pass each. Memory is measured in a process for each: it is the growth of the peak
+resident size during one pass (reset just before it, after a pass over 16 subjects), with freed
+memory handed back to the system at once, so that every intermediate tensor counts. Linux only.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
-import math
 import os
 import platform
 import subprocess
@@ -29,6 +28,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import plain_losses as plain
 import torch
@@ -51,8 +51,8 @@ TEMPERATURE = 0.5
 EPSILON = 0.25
 KERNEL = Gaussian(5.0)
 CLASSES = 10
-ROUNDS = 2
-SECONDS = 0.5  # repeat a case for this long in every round, at least twice
+ROUNDS = 2  # repeat at least so often
+SECONDS = 2.0  # and for this long
 STRICT_ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 Columns = dict[str, Tensor]
@@ -191,23 +191,28 @@ def one_pass(loss: Loss, size: int) -> Callable[[], float]:
     return run
 
 
-def best_time(loss: Loss, size: int) -> dict[str, float]:
-    run = one_pass(loss, size)
-    value, times, until = run(), [], time.perf_counter() + SECONDS
-    while len(times) < 2 or time.perf_counter() < until:
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return {"value": value, "seconds": min(times)}
+def best_times(loss: str, size: int) -> dict[str, dict[str, float]]:
+    """Value and best time of a loss and its peers, in turn, after a warm-up pass each."""
+    names = [case for case in CASES[loss] if size <= LARGEST.get((loss, case), size)]
+    passes = {case: one_pass(CASES[loss][case](), size) for case in names}
+    values = {case: run() for case, run in passes.items()}
+    times: dict[str, list[float]] = {case: [] for case in names}
+    until = time.perf_counter() + SECONDS
+    while len(times["ours"]) < ROUNDS or time.perf_counter() < until:
+        for case, run in passes.items():
+            start = time.perf_counter()
+            run()
+            times[case].append(time.perf_counter() - start)
+    return {"values": values, "seconds": {case: min(taken) for case, taken in times.items()}}
 
 
-def peak_memory(loss: Loss, size: int) -> dict[str, float]:
-    one_pass(loss, 16)()
-    run = one_pass(loss, size)
+def peak_memory(loss: str, case: str, size: int) -> dict[str, float]:
+    one_pass(CASES[loss][case](), 16)()
+    run = one_pass(CASES[loss][case](), size)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from the present size
-    before = resident("VmRSS")
+    before, start = resident("VmRSS"), time.perf_counter()
     run()
-    return {"bytes": resident("VmHWM") - before}
+    return {"seconds": time.perf_counter() - start, "bytes": resident("VmHWM") - before}
 
 
 def resident(key: str) -> int:
@@ -215,43 +220,38 @@ def resident(key: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def once(loss: Loss, size: int) -> dict[str, float]:
-    start = time.perf_counter()
-    memory = peak_memory(loss, size)
-    return {"value": math.nan, "seconds": time.perf_counter() - start, **memory}
-
-
-MEASURES = {"time": best_time, "memory": peak_memory, "once": once}
-
-
-def measure(what: str, loss: str, case: str, size: int) -> dict[str, float]:
-    """Run one case in a process of its own."""
+def measure(loss: str, case: str, size: int) -> dict[str, Any]:
+    """Measure times (no case) or the memory of one case, in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if what != "time":
+    if case:
         environment |= STRICT_ALLOCATION
-    command = [sys.executable, __file__, "--measure", what, "--losses", loss, "--case", case]
+    command = [sys.executable, __file__, "--losses", loss, "--measure", case or "times"]
     command += ["--sizes", str(size)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def compare(size: int, loss: str) -> dict[str, object]:
-    """Measure a loss and its peers in turn; a row of the table."""
-    names = [case for case in CASES[loss] if size <= LARGEST.get((loss, case), size)]
-    rounds = [{case: measure("time", loss, case, size) for case in names} for _ in range(ROUNDS)]
-    values = [rounds[0][case]["value"] for case in names]
+def compare(size: int, loss: str) -> dict[str, Any]:
+    """Measure a loss and its peers; a row of the table."""
+    times = measure(loss, "", size)
+    values = list(times["values"].values())
     if max(values) - min(values) > 1e-4 * max(1, abs(values[0])):
         sys.exit(f"{loss}, size {size}: the losses differ: {values}")
-    seconds = {case: min(r[case]["seconds"] for r in rounds) for case in names}
-    used = {case: measure("memory", loss, case, size)["bytes"] for case in names}
-    return {"size": size, "loss": loss, "seconds": seconds, "bytes": used}
+    used = {case: measure(loss, case, size)["bytes"] for case in times["seconds"]}
+    return {"size": size, "loss": loss, "seconds": times["seconds"], "bytes": used}
 
 
-def line(row: dict[str, object]) -> str:
+def alone(size: int, loss: str) -> dict[str, Any]:
+    """Measure one pass of ours; a row of the table."""
+    found = measure(loss, "ours", size)
+    return {"size": size, "loss": loss} | {key: {"ours": found[key]} for key in found}
+
+
+def line(row: dict[str, Any]) -> str:
     """Write a row of the table, with the ratios to the fastest peer."""
-    seconds, used = dict(row["seconds"]), dict(row["bytes"])  # type: ignore[call-overload]
-    cells = [f"{row['size']:,}", str(row["loss"])]
+    seconds, used = row["seconds"], row["bytes"]
+    cells = [f"{row['size']:,}", row["loss"]]
     cells += [f"{seconds['ours'] * 1e3:,.1f}", f"{used['ours'] / 1e6:,.1f}"]
     peers = sorted((value, name) for name, value in seconds.items() if name != "ours")
     if not peers:
@@ -268,27 +268,22 @@ def main() -> None:
     parser.add_argument("--losses", choices=CASES, nargs="+", default=list(CASES))
     parser.add_argument("--once", action="store_true", help="one pass of ours, no peers")
     parser.add_argument("--out", type=Path, help="also write the rows as JSON")
-    parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.measure:
-        loss = CASES[arguments.losses[0]][arguments.case]()
-        print(json.dumps(MEASURES[arguments.measure](loss, arguments.sizes[0])))
+        loss, size = arguments.losses[0], arguments.sizes[0]
+        timed = arguments.measure == "times"
+        found = best_times(loss, size) if timed else peak_memory(loss, arguments.measure, size)
+        print(json.dumps(found))
         return
     print("| size | loss | ms | MB | fastest peer | its ms | its MB | faster | smaller |")
     print("|---:|---|---:|---:|---|---:|---:|---:|---:|")
     rows = []
     for size in arguments.sizes:
         for loss in arguments.losses:
-            if arguments.once:
-                found = measure("once", loss, "ours", size)
-                row = {"size": size, "loss": loss}
-                row |= {"seconds": {"ours": found["seconds"]}, "bytes": {"ours": found["bytes"]}}
-            else:
-                row = compare(size, loss)
-            rows.append(row)
-            print(line(row), flush=True)
+            rows.append((alone if arguments.once else compare)(size, loss))
+            print(line(rows[-1]), flush=True)
     if arguments.out:
         versions = {"torch": torch.__version__, "python": platform.python_version()}
         arguments.out.write_text(json.dumps({"versions": versions, "rows": rows}, indent=2) + "\n")

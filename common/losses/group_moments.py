@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 
 from common.distributed import gather
 from common.losses.repulsion import tile_side
-from common.losses.rows import unit_rows
+from common.losses.rows import scaled_rows
 
 __all__ = ["GroupedRows", "grouped_rows"]
 
@@ -37,20 +37,22 @@ class GroupedRows:
         rows: (n, D) float64, of length 1, or 0 where z was.
         label: (n,) ascending.
         bias: (n,) ascending within a label.
+        pair_type: in which the similarities of a small batch are multiplied out, pair by pair.
     """
 
     rows: Tensor
     label: Tensor
     bias: Tensor
+    pair_type: torch.dtype
 
     @cached_property
     def cell(self) -> Tensor:
         """The cell of each row (n,), ascending."""
-        both = torch.stack([self.label, self.bias])
-        cell: Tensor = torch.unique_consecutive(both, dim=1, return_inverse=True)[1]
+        new = (self.label.diff() != 0) | (self.bias.diff() != 0)
+        cell = torch.cat([self.label.new_zeros(1), new.cumsum(0)])
         return cell
 
-    @property
+    @cached_property
     def partitions(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Part of each row in the partitions: cells, labels, biases, one."""
         _, label = torch.unique(self.label, return_inverse=True)
@@ -73,9 +75,13 @@ class GroupedRows:
         if cells * size > 2 * len(self.rows):
             return of_groups([_squares(self.rows, part) for part in self.partitions])
         blocks = torch.split(self.rows, self.cell.bincount().tolist())
-        products = torch.stack([block.T @ block for block in blocks])
-        parts = [part[self._first_of_cells()] for part in self.partitions]
-        return of_groups([part_sums(products, part).square().sum() for part in parts])
+        products = torch.stack([block.T @ block for block in blocks]).flatten(1)
+        first = self._first_of_cells()
+        sums = [products.square().sum()]
+        for part in self.partitions[1:]:
+            members = part[first] == torch.arange(int(part.max()) + 1, device=part.device)[:, None]
+            sums.append((members.to(products.dtype) @ products).square().sum())
+        return of_groups(sums)
 
     def lengths(self) -> Tensor:
         """Sum of |z_i|^2 + |z_j|^2 (4,) over the pairs of each group, as above."""
@@ -90,9 +96,13 @@ class GroupedRows:
         first = self._first_of_cells()
         groups = torch.stack([self.label[first], self.bias[first]])
         sums = _PairSums.apply(  # type: ignore[no-untyped-call]
-            self.rows, self.cell, groups, squares, tile_side(self.rows.device)
+            self.rows.to(self.pair_type if squares else torch.double),
+            self.cell,
+            groups,
+            squares,
+            tile_side(self.rows.device),
         )
-        return of_groups(list(sums))
+        return of_groups(list(sums.double()))
 
     def _first_of_cells(self) -> Tensor:
         return torch.cat([self.cell.new_tensor([True]), self.cell.diff()]).bool()
@@ -101,12 +111,15 @@ class GroupedRows:
 def grouped_rows(z: Tensor, label: Tensor, bias: Tensor) -> GroupedRows:
     """Gather, scale and sort the rows of z (B, V, D) by label (B,) and bias (B,)."""
     views = z.shape[1]
-    rows = gather(unit_rows(z.double()).flatten(0, 1))
+    rows = gather(scaled_rows(z.double(), 1.0).flatten(0, 1))
     groups = torch.stack([label, bias], dim=1).to(z.device, torch.long)
     groups = gather(groups.repeat_interleave(views, dim=0))
     order = groups[:, 1].argsort(stable=True)
     order = order[groups[order, 0].argsort(stable=True)]
-    return GroupedRows(rows[order], groups[order, 0], groups[order, 1])
+    label, bias = groups[order].unbind(dim=1)
+    return GroupedRows(
+        rows.index_select(0, order), label, bias, torch.promote_types(z.dtype, torch.float32)
+    )
 
 
 def of_groups(sums: list[Tensor]) -> Tensor:

@@ -50,7 +50,7 @@ class LabelledRows:
         sums = self.bank.new_zeros(len(label), self.bank.shape[1])
         sums = sums.index_add(0, members, self.bank)
         of_anchor = torch.searchsorted(label, self.anchor_label)
-        others = sums[of_anchor] - self.anchors
+        others = sums.index_select(0, of_anchor) - self.anchors
         return (self.anchors * others).sum(dim=1) / self.positives.clamp(min=1)
 
 
@@ -60,13 +60,13 @@ def labelled_rows(z: Tensor, label: Tensor, temperature: float) -> LabelledRows:
     own_label = label.to(z.device, torch.long).repeat_interleave(z.shape[1])
     everyone, everyones_label = gather(own), gather(own_label)
     bank_label, bank_order = everyones_label.sort(stable=True)
-    bank = everyone[bank_order]
+    bank = everyone.index_select(0, bank_order)
     if everyone is own:
         anchors, anchor_label = bank, bank_label
         position = torch.arange(len(bank), device=z.device)
     else:
         anchor_label, order = own_label.sort(stable=True)
-        anchors = own[order]
+        anchors = own.index_select(0, order)
         position = bank_order.argsort()[rank() * len(own) + order]
     start = torch.searchsorted(bank_label, anchor_label)
     stop = torch.searchsorted(bank_label, anchor_label, right=True)
@@ -92,12 +92,18 @@ def label_weight(rows: LabelledRows, same: float, other: float) -> PairWeight:
         with_self = position[of.stop - 1] >= columns.start and position[of.start] < columns.stop
         if first == last == left == right and (not with_self or same == 0):
             return same
-        weights = rows.bank.new_full((1,), other).where(
-            rows.anchor_label[of, None] != rows.bank_label[columns], same
-        )
-        if with_self and same != 0:
-            here = torch.arange(columns.start, columns.stop, device=weights.device)
-            weights.masked_fill_(rows.position[of, None] == here, 0)
-        return weights
+        here = torch.arange(columns.start, columns.stop, device=rows.bank.device)
+        if same == other:  # a mask is enough where all weights are 0 or 1
+            not_self = rows.position[of, None] != here
+            return (not_self if same == 1 else not_self * same) if with_self else same
+        alike = rows.anchor_label[of, None] == rows.bank_label[columns]
+        if same == 0 and other == 1:
+            return ~alike
+        if with_self:
+            not_self = rows.position[of, None] != here
+            if same == 1 and other == 0:
+                return alike & not_self
+        weights = rows.bank.new_full((), other).where(~alike, same)
+        return weights.mul_(not_self) if with_self else weights
 
     return weight

@@ -135,8 +135,10 @@ class _AtOnce(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         anchors, bank, total, exponentials, *slopes = ctx.saved_tensors
         scale = (gradient / total).where(total > 0, 0)
-        mirrored = scale[:, None] + scale if ctx.symmetric else scale[:, None]
-        slope = exponentials * mirrored
+        if ctx.symmetric:
+            slope = (scale[:, None] + scale).mul_(exponentials)
+        else:
+            slope = exponentials * scale[:, None]
         if slopes:
             slope *= slopes[0]
         with torch.autocast(anchors.device.type, enabled=False):

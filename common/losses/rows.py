@@ -12,7 +12,6 @@ __all__ = [
     "check_temperature",
     "check_values",
     "scaled_rows",
-    "unit_rows",
 ]
 
 _LOWEST_TEMPERATURE = 1 / 500
@@ -95,10 +94,10 @@ def scaled_rows(z: Tensor, temperature: float) -> Tensor:
     """
     needs_double = 1 / temperature > _LARGEST_EXPONENT_IN_FLOAT32
     wide = z.double() if needs_double or z.dtype == torch.double else z.float()
-    return unit_rows(wide) * float(temperature**-0.5)
+    return _unit(wide) * float(temperature**-0.5)
 
 
-def unit_rows(z: Tensor) -> Tensor:
+def _unit(z: Tensor) -> Tensor:
     """Rescale rows (..., D) to length 1; a row of zeros stays, and receives no gradient."""
     length: Tensor = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
     return z / length.where(length > 0, float("inf"))
