@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
+from common.evaluation.pair_distances import GROUPS
 from common.evaluation.provenance import versions
 from data_prep.__main__ import main as data_prep
 
@@ -43,8 +44,8 @@ NAMES = {
     "fairkl_paper": "SupInfoNCE + FairKL, paper's KL, variance floor 0.05",
 }
 WEIGHTS = {
-    "fairkl_released": (3.0, 10.0, 30.0),
-    "fairkl_moments": (3.0, 10.0, 30.0),
+    "fairkl_released": (10.0, 30.0, 100.0),
+    "fairkl_moments": (10.0, 30.0, 100.0),
     "fairkl_paper": (0.3, 1.0, 3.0),
 }
 PAPER = {  # Barbano et al., ICLR 2023, 80 epochs of the full network; talk, slide 59
@@ -160,13 +161,19 @@ def row(method: str, weight: float | None, ratio: str, seeds: Sequence[int], out
         "validation_accuracy": spread([t["validation_accuracy"] for t in trained]),
         **{name: spread([t[name] for t in tested]) for name in FIGURES},
         "probe_accuracy": spread([t["probe"]["accuracy"] for t in tested]),
+        "pixels_accuracy": tested[0]["baselines"]["pixels"]["accuracy"],
+        "distances": {
+            group: float(np.mean([t["distances"]["after"][group]["mean"] for t in tested]))
+            for group in GROUPS
+        },
         "commits": sorted({t["commit"] for t in trained}),
         "versions": tested[0]["versions"],
     }
 
 
 def percent(value: dict[str, Any]) -> str:
-    return f"{100 * value['mean']:.1f} ± {100 * value['std']:.1f}"
+    shown = f"{100 * value['mean']:.1f}"
+    return shown if len(value["seeds"]) < 2 else f"{shown} ± {100 * value['std']:.1f}"
 
 
 def page(result: dict[str, Any]) -> str:
@@ -182,6 +189,14 @@ def page(result: dict[str, Any]) -> str:
         shown += [percent(entry["validation_accuracy"]), str(len(entry["seeds"]))]
         cells = [NAMES[entry["method"]], weight, entry["ratio"], paper, *shown]
         lines.append(f"| {' | '.join(cells)} |")
+    pixels = {entry["ratio"]: entry["pixels_accuracy"] for entry in result["rows"]}
+    words = ", ".join(f"{100 * share:.1f} at ratio {ratio}" for ratio, share in pixels.items())
+    lines += ["", f"Logistic regression on the pixels, averaged down to 8 x 8: {words}.", ""]
+    titles = [name.replace("_", ", ") for name in GROUPS]
+    lines += [f"| mean distance after training | ratio | {' | '.join(titles)} |", "|---" * 6 + "|"]
+    for entry in result["rows"]:
+        cells = [f"{entry['distances'][group]:.3f}" for group in GROUPS]
+        lines.append(f"| {NAMES[entry['method']]} | {entry['ratio']} | {' | '.join(cells)} |")
     lines += ["", f"Validation accuracy at ratio {CHOSEN_AT}, seed {result['seeds'][0]}:", ""]
     for method in WEIGHTS:
         if not result["tried"][method]:
