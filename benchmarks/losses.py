@@ -93,16 +93,11 @@ def lightly_nt_xent() -> Loss:
     return lambda z, _: loss(z[:, 0], z[:, 1])
 
 
-def metric_learning(name: str) -> Loss:
-    from pytorch_metric_learning import losses
+def metric_learning_sup_con() -> Loss:
+    from pytorch_metric_learning.losses import SupConLoss
 
-    loss = getattr(losses, name)(temperature=TEMPERATURE)
-
-    def of_batch(z: Tensor, columns: Columns) -> Tensor:
-        label = torch.arange(len(z)) if name == "NTXentLoss" else columns["label"]
-        return loss(z.flatten(0, 1), label.repeat_interleave(2))
-
-    return of_batch
+    loss = SupConLoss(temperature=TEMPERATURE)
+    return lambda z, columns: loss(z.flatten(0, 1), columns["label"].repeat_interleave(2))
 
 
 def ours(loss: torch.nn.Module) -> Callable[[], Loss]:
@@ -121,13 +116,12 @@ def cases() -> dict[str, dict[str, Callable[[], Loss]]]:
             "ours": ours(InfoNCE(**t)),
             "plain": plainly(plain.nt_xent, **t),
             "lightly": lightly_nt_xent,
-            "pytorch-metric-learning": lambda: metric_learning("NTXentLoss"),
         },
         "DecoupledInfoNCE": {"ours": ours(DecoupledInfoNCE(TEMPERATURE))},
         "SupCon": {
             "ours": ours(SupCon(**t)),
             "plain": plainly(plain.sup_con, "label", **t),
-            "pytorch-metric-learning": lambda: metric_learning("SupConLoss"),
+            "pytorch-metric-learning": metric_learning_sup_con,
         },
         "epsilon-SupCon": {
             "ours": ours(SupCon(**e)),
