@@ -120,7 +120,8 @@ def _points(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """Compute |a_i - b_j|^2 from differences, one component after the other."""
     a, b = _points(a, b)
-    total = a.new_zeros(len(a), len(b)) if a.is_floating_point() else torch.zeros(len(a), len(b))
+    dtype = a.dtype if a.is_floating_point() else torch.get_default_dtype()
+    total = torch.zeros(len(a), len(b), dtype=dtype, device=a.device)
     for k in range(a.shape[1]):
         difference = a[:, k, None] - b[:, k]
         total += difference.square_() if difference.is_floating_point() else difference.square()

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import common.losses as losses
-from common.losses import DecoupledInfoNCE, InfoNCE, SupInfoNCE, repulsion
+from common.losses import DecoupledInfoNCE, FairKL, InfoNCE, SupInfoNCE, repulsion
 from tests.common import loss_cases
 from tests.common.loss_cases import gradient, targets, value, views
 
@@ -120,7 +120,8 @@ def test_labels_and_ages_that_leave_a_set_empty_stay_finite(
 def test_temperature_0_01_keeps_the_value_of_float64(loss: nn.Module, tile: int) -> None:
     z = views(dtype=torch.float32)
     expected = value(loss, z.double())
-    torch.testing.assert_close(value(loss, z).double(), expected, rtol=1e-6, atol=1e-6)
+    near_zero = 1e-6 if isinstance(loss, FairKL) else 0  # a difference of moments of order 1
+    torch.testing.assert_close(value(loss, z).double(), expected, rtol=1e-6, atol=near_zero)
 
 
 @pytest.mark.parametrize("temperature", [0.002, 1 / 60, 0.02])
