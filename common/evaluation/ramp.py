@@ -133,7 +133,7 @@ def _trace(submission: _Submission, columns: int) -> Any:
     rows = torch.rand(3, columns, generator=generator)
     with torch.no_grad(), warnings.catch_warnings():
         # what a trace cannot follow is found by the comparison below, on another number of rows
-        warnings.simplefilter("ignore", jit.TracerWarning)  # type: ignore[attr-defined]  # has no __all__
+        warnings.simplefilter("ignore", jit.TracerWarning)
         try:
             scripted = jit.trace(  # type: ignore[no-untyped-call]  # torch.jit has no types
                 submission, rows[:2], check_trace=False

@@ -42,7 +42,7 @@ class AlexNet3D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features ``h (B, 128)`` of ``x (B, in_channels, D, H, W)``."""
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]  # public, not exported
+        if not torch.jit.is_scripting():
             require(
                 min(x.shape[2:]) >= SMALLEST_SIDE,
                 f"AlexNet3D: x must have at least {SMALLEST_SIDE} voxels a side, got "
