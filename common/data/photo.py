@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from common.checks import InputError, require
+from common.checks import require
+from common.data.picture import opened
 
 __all__ = ["read_photo", "square"]
 
@@ -25,27 +26,13 @@ def read_photo(path: str | Path, size: int) -> npt.NDArray[np.uint8]:
         InputError: unreadable, truncated, several pages, or more than 8 bits.
     """
     path = Path(path)
-    try:
-        with Image.open(path) as picture:
-            pages = getattr(picture, "n_frames", 1)
-            require(
-                pages == 1, f"{path.name}: must be one picture, got {pages} pages. Split it first."
-            )
-            require(
-                not picture.mode.startswith(("I", "F")),
-                f"{path.name}: must have 8 bits per channel, got Pillow mode {picture.mode}. "
-                "Save it as 8-bit RGB.",
-            )
-            return square(ImageOps.exif_transpose(picture), size)
-    except FileNotFoundError:
-        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
-    except InputError:
-        raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{path.name}: must be a whole picture, got a truncated or damaged one "
-            f"({type(error).__name__}). Copy it again."
-        ) from None
+    with opened(path, "picture") as picture:
+        require(
+            not picture.mode.startswith(("I", "F")),
+            f"{path.name}: must have 8 bits per channel, got Pillow mode {picture.mode}. "
+            "Save it as 8-bit RGB.",
+        )
+        return square(ImageOps.exif_transpose(picture), size)
 
 
 def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:

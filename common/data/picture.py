@@ -1,5 +1,7 @@
 """PNG, JPEG and TIFF as one grey channel in [0, 1]."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from common.checks import InputError, require
 
-__all__ = ["read_picture"]
+__all__ = ["opened", "read_picture"]
 
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 EIGHT_BIT = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "La", "RGBa")
@@ -28,22 +30,34 @@ def read_picture(path: str | Path) -> npt.NDArray[np.float32]:
         InputError: unreadable, truncated, several pages, or another bit depth than 8 and 16.
     """
     path = Path(path)
+    with opened(path, "PNG, JPEG or TIFF") as picture:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        return _grey(upright, path.name, str(picture.format))
+
+
+@contextmanager
+def opened(path: Path, kind: str) -> Iterator[Image.Image]:
+    """Open one picture, and turn what Pillow says of a bad one into one line.
+
+    Args:
+        path: the file.
+        kind: what it should be, for the message.
+    """
     try:
         with Image.open(path) as picture:
             pages = getattr(picture, "n_frames", 1)
             require(
                 pages == 1, f"{path.name}: must be one picture, got {pages} pages. Split it first."
             )
-            picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            return _grey(upright, path.name, str(picture.format))
+            yield picture
     except FileNotFoundError:
         raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
     except InputError:
         raise
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(
-            f"{path.name}: must be a whole PNG, JPEG or TIFF, got a truncated or damaged one "
+            f"{path.name}: must be a whole {kind}, got a truncated or damaged one "
             f"({type(error).__name__}). Copy it again."
         ) from None
 
