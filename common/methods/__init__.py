@@ -3,6 +3,7 @@
 - `Method`, `Phase`: what the engine asks of a method.
 - `Contrastive`: any loss of `common.losses` on V views, a regulariser, and a head beside it.
 - `LearnedTransforms`: Ruppli et al. 2022; transformations learned by a network M, or random ones.
+- `MomentumCopy`: the slow copy of a network in BYOL, MoCo and DINO.
 - `SimCLR`: one view transformed, contrastive loss only.
 - `Supervised`: classification or regression of randomly transformed images.
 - `classification_loss`, `cross_entropy`, `absolute_error`: what the last and a head may minimise.
@@ -12,6 +13,7 @@ from common.methods.contrastive import Contrastive
 from common.methods.labelled_loss import absolute_error, classification_loss, cross_entropy
 from common.methods.learned_transforms import LearnedTransforms
 from common.methods.method import Method, Phase
+from common.methods.momentum import MomentumCopy
 from common.methods.simclr import SimCLR
 from common.methods.supervised import Supervised
 
@@ -19,6 +21,7 @@ __all__ = [
     "Contrastive",
     "LearnedTransforms",
     "Method",
+    "MomentumCopy",
     "Phase",
     "SimCLR",
     "Supervised",
