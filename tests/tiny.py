@@ -11,9 +11,11 @@ from common.distributed import gather
 from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers
 from common.losses import DecoupledInfoNCE, InfoNCE
 from common.methods import (
+    BYOL,
     Contrastive,
     LearnedTransforms,
     Method,
+    MoCo,
     SimCLR,
     Supervised,
     classification_loss,
@@ -86,6 +88,13 @@ def conv_method(kind: str = "learned", **settings: Any) -> Method:
     if kind == "contrastive":
         head = {"loss": InfoNCE(0.2), "head_loss": classification_loss}
         return Contrastive(classifier, projector, policy, transform, **{**head, **settings})
+    if kind == "moco":
+        return MoCo(classifier, projector, policy, transform, **{"queue": 10, **settings})
+    if kind == "byol":
+        projector, predictor = (Projector(n, 6, 4, norm="BATCH") for n in (6, 4))
+        return BYOL(
+            classifier, projector, predictor, policy, transform, **{"total_steps": 20, **settings}
+        )
     if kind == "simclr":
         return SimCLR(classifier, projector, policy, transform, DecoupledInfoNCE())
     m = TransformationNetwork(n_parameters=transform.n_parameters, channels=(3, 4))

@@ -23,6 +23,9 @@ computed strip by strip (`strips`). `SupInfoNCE` "in" has the logarithm of the s
 `FairKL` and `EnD` are regularisers: they compare pairs of the same bias with pairs of different
 bias, from sums over the cells of label and bias (`group_moments`).
 
+`NegativeCosine` and `MoCo` compare the outputs of a network with those of its slow copy, and take
+both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.
+
 All normalise their rows (so unit vectors pass unchanged), average over anchors, work in float32
 or wider whatever the input, gather the other ranks' rows with gradients (`common.distributed`
 has the convention) and need memory linear in the batch. The attribute ``targets`` of a loss names
@@ -34,6 +37,8 @@ from common.losses.end import EnD
 from common.losses.fairkl import FairKL
 from common.losses.info_nce import InfoNCE
 from common.losses.kernel_contrastive import KernelContrastive
+from common.losses.moco import MoCo
+from common.losses.negative_cosine import NegativeCosine
 from common.losses.sup_con import SupCon
 from common.losses.sup_info_nce import SupInfoNCE
 
@@ -43,6 +48,8 @@ __all__ = [
     "FairKL",
     "InfoNCE",
     "KernelContrastive",
+    "MoCo",
+    "NegativeCosine",
     "SupCon",
     "SupInfoNCE",
 ]

@@ -1,26 +1,32 @@
 """One page a method: an ``nn.Module`` with encoder, head, policy and loss that yields its phases.
 
 - `Method`, `Phase`: what the engine asks of a method.
+- `BYOL`: each view predicts what a slow copy of the network makes of the other.
 - `Contrastive`: any loss of `common.losses` on V views, a regulariser, and a head beside it.
 - `LearnedTransforms`: Ruppli et al. 2022; transformations learned by a network M, or random ones.
+- `MoCo`: a view against the slow copy's key of the other, and a queue of earlier keys.
 - `MomentumCopy`: the slow copy of a network in BYOL, MoCo and DINO.
 - `SimCLR`: one view transformed, contrastive loss only.
 - `Supervised`: classification or regression of randomly transformed images.
 - `classification_loss`, `cross_entropy`, `absolute_error`: what the last and a head may minimise.
 """
 
+from common.methods.byol import BYOL
 from common.methods.contrastive import Contrastive
 from common.methods.labelled_loss import absolute_error, classification_loss, cross_entropy
 from common.methods.learned_transforms import LearnedTransforms
 from common.methods.method import Method, Phase
+from common.methods.moco import MoCo
 from common.methods.momentum import MomentumCopy
 from common.methods.simclr import SimCLR
 from common.methods.supervised import Supervised
 
 __all__ = [
+    "BYOL",
     "Contrastive",
     "LearnedTransforms",
     "Method",
+    "MoCo",
     "MomentumCopy",
     "Phase",
     "SimCLR",

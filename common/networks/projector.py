@@ -22,6 +22,8 @@ class Projector(nn.Module):
         hidden_features: width of the hidden layers.
         out_features: width of the projection the loss reads.
         layers: number of linear layers, at least 1; 2 is SimCLR's head.
+        norm: "BATCH" for batch normalisation after each linear layer but the last, as in BYOL's
+            projector and predictor (Grill et al. 2020, section 3.3); None for none.
     """
 
     def __init__(
@@ -30,15 +32,20 @@ class Projector(nn.Module):
         hidden_features: int = 256,
         out_features: int = 128,
         layers: int = 2,
+        norm: str | None = None,
     ) -> None:
         super().__init__()
         require(layers >= 1, f"Projector: layers must be at least 1, got {layers}.")
+        require(norm in (None, "BATCH"), f'Projector: norm must be "BATCH" or None, got {norm!r}.')
         self.out_features = out_features
         widths = [in_features, *[hidden_features] * (layers - 1), out_features]
         steps: list[nn.Module] = []
         for before, after in pairwise(widths):
-            steps += [nn.Linear(before, after), nn.ReLU()]
-        self.layers = nn.Sequential(*steps[:-1])
+            steps.append(nn.Linear(before, after))
+            if norm is not None:
+                steps.append(nn.BatchNorm1d(after))
+            steps.append(nn.ReLU())
+        self.layers = nn.Sequential(*steps[: -1 if norm is None else -2])
 
     def forward(self, h: Tensor) -> Tensor:
         """Return ``z (B, out_features)``; not normalised, the losses do that."""

@@ -25,12 +25,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "simclr": {},
     "supervised": {},
     "contrastive": {},
+    "byol": {},
+    "moco": {},
 }
 
 
 def make(kind: str, seed: int = 0) -> Method:
     torch.manual_seed(seed)
-    name = kind if kind in ("simclr", "supervised", "contrastive") else "learned"
+    name = "learned" if kind in ("shared", "every second") else kind
     return conv_method(name, **KINDS[kind])
 
 

@@ -1,0 +1,118 @@
+"""InfoNCE against a queue of keys: momentum contrast (MoCo).
+
+For a query q, its key k (another view, encoded by the slow copy) and the K keys n of earlier
+batches, with cosines over the temperature T::
+
+    l = -log( e^{q k / T} / (e^{q k / T} + sum_n e^{q n / T}) )
+
+averaged over the queries (He et al., Momentum contrast, CVPR 2020, Eq. 1). The queue starts with
+random unit vectors, as in the released code; the keys of all ranks enter it in rank order, so W
+ranks of batch B / W hold the queue of one process of batch B.
+
+Differs from the released code: the queue's length need not be a multiple of the batch.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from common.checks import require
+from common.distributed import gather
+from common.losses.rows import check_temperature, scaled_rows
+
+__all__ = ["MoCo", "moco"]
+
+
+def moco(z: Tensor, key: Tensor, queue: Tensor, *, temperature: float) -> Tensor:
+    """Compute InfoNCE of queries against their keys and a queue of other keys.
+
+    Args:
+        z: (B, V, D) queries, V >= 1 of each of B >= 1 subjects, any floating type.
+        key: (B, V, D), the key of each query; receives no gradient.
+        queue: (K, D) keys of other subjects, K >= 1; receives no gradient.
+        temperature: divides the cosines, at least 0.002.
+
+    Returns:
+        Scalar, mean over this rank's queries, float32 or wider.
+
+    >>> queue = torch.eye(4)[2:]  # a perfect positive, two orthogonal negatives
+    >>> z = torch.eye(4)[:2, None]
+    >>> round(float(moco(z, z, queue, temperature=1.0)), 4)
+    0.5514
+    """
+    check_temperature("MoCo", temperature)
+    require(
+        z.dim() == 3 and min(z.shape) >= 1 and z.is_floating_point(),
+        f"MoCo: z must be floating (B, V, D), got {z.dtype} {tuple(z.shape)}.",
+    )
+    require(
+        key.shape == z.shape and key.is_floating_point(),
+        f"MoCo: key must be floating {tuple(z.shape)}, got {key.dtype} {tuple(key.shape)}.",
+    )
+    require(
+        queue.dim() == 2 and len(queue) >= 1 and queue.shape[1] == z.shape[2],
+        f"MoCo: queue must be (K >= 1, {z.shape[2]}), got {tuple(queue.shape)}. Set features to "
+        "the width of the projection.",
+    )
+    with torch.autocast(z.device.type, enabled=False):
+        queries = scaled_rows(z, temperature).flatten(0, 1)
+        keys = scaled_rows(key.detach(), temperature).flatten(0, 1).to(queries)
+        bank = scaled_rows(queue.detach(), temperature).to(queries)
+        positives = (queries * keys).sum(dim=1)
+        negatives = torch.logsumexp(queries @ bank.T, dim=1)
+        loss = torch.logaddexp(positives, negatives) - positives
+        return loss.mean().to(torch.promote_types(z.dtype, torch.float32))
+
+
+class MoCo(nn.Module):
+    """InfoNCE against the keys of earlier batches, which the module keeps; see `moco`.
+
+    The forward pass reads the queue and leaves it as it is; `enqueue` replaces its oldest keys.
+    Both buffers are part of the state, so a resumed training goes on with the same queue.
+
+    Args:
+        queue: K, number of keys kept.
+        features: D, width of the projection.
+        temperature: divides the cosines.
+        seed: of the random unit vectors the queue starts with.
+    """
+
+    targets: tuple[str, ...] = ()
+    queue: Tensor
+    position: Tensor
+
+    def __init__(
+        self, queue: int = 65536, features: int = 128, temperature: float = 0.07, seed: int = 0
+    ) -> None:
+        super().__init__()
+        check_temperature("MoCo", temperature)
+        require(
+            min(queue, features) >= 1,
+            f"MoCo: queue and features must be at least 1, got {queue} and {features}.",
+        )
+        self.temperature = temperature
+        start = torch.randn(queue, features, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("queue", scaled_rows(start, 1.0))
+        self.register_buffer("position", torch.zeros((), dtype=torch.long))
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        length, features = self.queue.shape
+        return f"queue={length}, features={features}, temperature={self.temperature}"
+
+    def forward(self, z: Tensor, key: Tensor) -> Tensor:
+        """Compute the loss of queries and keys (B, V, D)."""
+        return moco(z, key, self.queue, temperature=self.temperature)
+
+    @torch.no_grad()
+    def enqueue(self, key: Tensor) -> None:
+        """Replace the oldest keys by those of all ranks, at unit length, rank 0 first.
+
+        Args:
+            key: (B, V, D) of this rank. Of more keys than the queue holds, the last ones stay.
+        """
+        rows = gather(scaled_rows(key.detach(), 1.0)).flatten(0, 1).to(self.queue)
+        length = len(self.queue)
+        first = int(self.position)
+        places = torch.arange(first, first + len(rows), device=rows.device)[-length:] % length
+        self.queue[places] = rows[-length:]
+        self.position.fill_((first + len(rows)) % length)
