@@ -9,6 +9,9 @@ Each is called ``k(a, b)`` with a (N,) or (N, k) and b (M,) or (M, k), and retur
 are computed from differences, pair by pair, so that ``k(a, a)`` is symmetric to the last bit (the
 losses compare weights). Nothing here checks for NaN: a subject without y has no kernel.
 
+`gram` gives ``k(a, a)`` in float64 from one product of matrices, for wide attributes such as the
+embeddings of a prior: exact to rounding, and rows that are equal to 7 digits count as equal.
+
 Differs from the released code (Barbano et al., Contrastive learning for regression in multi-site
 brain age prediction, ISBI 2023): its kernel "gaussian" is `Gaussian` over ``sqrt(2 pi) sigma``,
 its "rbf" is `Gaussian`; its "cauchy" is `Cauchy` (the textbook's has ``d^2 / sigma^2``).
@@ -21,10 +24,32 @@ from torch import Tensor
 
 from common.checks import require
 
-__all__ = ["Cauchy", "Cosine", "Delta", "Gaussian", "Kernel"]
+__all__ = ["Cauchy", "Cosine", "Delta", "Gaussian", "Kernel", "gram"]
 
 #: (N,) or (N, k) and (M,) or (M, k) -> (N, M)
 Kernel = Callable[[Tensor, Tensor], Tensor]
+
+_LARGEST_RATE = 1e300  # of a kernel so narrow that the rate would be infinite: 0 times it is 0
+_SAME = 1e-14  # share of |a|^2 + |b|^2 up to which |a - b|^2 is rounding
+
+
+def gram(kernel: Kernel, points: Tensor) -> Tensor:
+    """Compute a kernel between all pairs of one set.
+
+    Args:
+        kernel: one of this module is computed by its method ``gram``, any other by a call.
+        points: (N,) or (N, k), finite.
+
+    Returns:
+        (N, N) float64, a matrix of its own; symmetric to rounding.
+
+    >>> gram(Gaussian(5.0), torch.tensor([20.0, 25.0]))[0]
+    tensor([1.0000, 0.6065], dtype=torch.float64)
+    """
+    points = _points(points, points)[0].double()
+    by_product = getattr(kernel, "gram", None)
+    result: Tensor = kernel(points, points) if by_product is None else by_product(points)
+    return result.double()
 
 
 class Gaussian:
@@ -44,6 +69,11 @@ class Gaussian:
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
         return _squared_distance(a, b).mul_(-0.5 / self.sigma**2).exp_()
+
+    def gram(self, a: Tensor) -> Tensor:
+        """Compute the kernel of all pairs of rows of a (N, k) in float64; see `gram`."""
+        rate = min(0.5 / self.sigma / self.sigma, _LARGEST_RATE)
+        return _squared_distances(a).mul_(-rate).exp_()
 
     def __repr__(self) -> str:
         return f"Gaussian(sigma={self.sigma})"
@@ -67,6 +97,10 @@ class Cauchy:
         """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
         return _squared_distance(a, b).mul_(self.sigma).add_(1).reciprocal_()
 
+    def gram(self, a: Tensor) -> Tensor:
+        """Compute the kernel of all pairs of rows of a (N, k) in float64; see `gram`."""
+        return _squared_distances(a).mul_(self.sigma).add_(1).reciprocal_()
+
     def __repr__(self) -> str:
         return f"Cauchy(sigma={self.sigma})"
 
@@ -82,6 +116,11 @@ class Cosine:
         """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
         a, b = _points(a, b)
         return (_unit(a)[:, None] * _unit(b)).sum(dim=-1).clamp_(-1, 1)
+
+    def gram(self, a: Tensor) -> Tensor:
+        """Compute the kernel of all pairs of rows of a (N, k) in float64; see `gram`."""
+        unit = _unit(a)
+        return torch.mm(unit, unit.T)
 
     def __repr__(self) -> str:
         return "Cosine()"
@@ -99,6 +138,11 @@ class Delta:
         a, b = _points(a, b)
         equal = (a[:, None] == b).all(dim=-1)
         return equal.to(a.dtype if a.is_floating_point() else torch.get_default_dtype())
+
+    def gram(self, a: Tensor) -> Tensor:
+        """Compute the kernel of all pairs of rows of a (N, k) in float64; see `gram`."""
+        group: Tensor = torch.unique(a, dim=0, return_inverse=True)[1]
+        return (group[:, None] == group).to(a.dtype)
 
     def __repr__(self) -> str:
         return "Delta()"
@@ -126,6 +170,15 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
         difference = a[:, k, None] - b[:, k]
         total += difference.square_() if difference.is_floating_point() else difference.square()
     return total
+
+
+def _squared_distances(a: Tensor) -> Tensor:
+    """Compute |a_i - a_j|^2 as |a_i|^2 + |a_j|^2 - 2 <a_i, a_j>, of points around their mean."""
+    a = a - a.mean(dim=0)
+    length = a.square().sum(dim=1, keepdim=True) * (1 - _SAME)
+    one = torch.ones_like(length)
+    pairs = torch.mm(torch.cat([a, length, one], dim=1), torch.cat([-2 * a, one, length], dim=1).T)
+    return pairs.clamp_(min=0)
 
 
 def _unit(a: Tensor) -> Tensor:

@@ -20,6 +20,9 @@ The attraction is linear in the rows, so sums of rows give it (`labelled`, `kern
 that does not depend on k is one tiled, weighted sum of exponentials (`repulsion`), one that does is
 computed strip by strip (`strips`). `SupInfoNCE` "in" has the logarithm of the sum of its positives.
 
+`DecoupledUniformity` is of another family: one logarithm of the mean potential between the means of
+each subject's views, which a kernel on a prior may replace by estimates from all subjects.
+
 `FairKL` and `EnD` are regularisers: they compare pairs of the same bias with pairs of different
 bias, from sums over the cells of label and bias (`group_moments`).
 
@@ -33,6 +36,7 @@ the batch columns it reads besides z.
 """
 
 from common.losses.decoupled_info_nce import DecoupledInfoNCE
+from common.losses.decoupled_uniformity import DecoupledUniformity
 from common.losses.end import EnD
 from common.losses.fairkl import FairKL
 from common.losses.info_nce import InfoNCE
@@ -44,6 +48,7 @@ from common.losses.sup_info_nce import SupInfoNCE
 
 __all__ = [
     "DecoupledInfoNCE",
+    "DecoupledUniformity",
     "EnD",
     "FairKL",
     "InfoNCE",

@@ -84,6 +84,7 @@ def log_repulsion(
     weight: PairWeight,
     damping: Damping | None = None,
     symmetric: bool = True,
+    mirrored: bool = False,
 ) -> Tensor:
     """Compute ``log sum_j w_ij e^{<anchor_i, bank_j>}`` for every anchor, differentiably.
 
@@ -93,13 +94,15 @@ def log_repulsion(
         weight: repulsion of the pairs, not negative. A tile of weight 0.0 costs nothing.
         damping: changes the exponents, see `Damping`.
         symmetric: `weight` and `damping` are so, which halves the work of a batch against itself.
+        mirrored: the bank is the anchors with columns exchanged in pairs, so that
+            ``<anchor_i, bank_j> = <anchor_j, bank_i>``: as symmetric as a batch against itself.
 
     Returns:
         (n,), same type and device; -inf, without gradient, for an anchor whose weights are all 0.
         Differentiable once.
     """
     tile = tile_side(anchors.device)
-    symmetric = symmetric and bank is anchors
+    symmetric = symmetric and (mirrored or bank is anchors)
     function = _AtOnce if len(anchors) * len(bank) <= tile**2 else _InTiles
     result: Tensor = function.apply(  # type: ignore[no-untyped-call]
         anchors, bank, symmetric, weight, damping, tile

@@ -64,17 +64,24 @@ def check_groups(name: str, argument: str, group: Tensor, z: Tensor) -> None:
     )
 
 
-def check_values(name: str, y: Tensor, z: Tensor) -> None:
-    """Raise `InputError` unless `y` is (B,) or (B, k) of finite numbers."""
+def check_values(name: str, y: Tensor, z: Tensor, argument: str = "y") -> None:
+    """Raise `InputError` unless `y` is (B,) or (B, k) of finite numbers.
+
+    Args:
+        name: the loss, for the message.
+        y: the attribute of each subject.
+        z: (B, V, D).
+        argument: what the loss calls `y`, for the message.
+    """
     require(
         y.dim() in (1, 2) and len(y) == len(z) and not y.is_complex(),
-        f"{name}: y must be numbers of shape ({len(z)},) or ({len(z)}, k), "
+        f"{name}: {argument} must be numbers of shape ({len(z)},) or ({len(z)}, k), "
         f"got {y.dtype} {tuple(y.shape)}.",
     )
     bad = y.numel() - int(torch.isfinite(y).sum())
     require(
         bad == 0,
-        f"{name}: y must be finite for every subject, got {bad} NaN or infinite. "
+        f"{name}: {argument} must be finite for every subject, got {bad} NaN or infinite. "
         "Drop the subjects without it.",
     )
 

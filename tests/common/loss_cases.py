@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from common.kernels import Delta, Gaussian
 from common.losses import (
     DecoupledInfoNCE,
+    DecoupledUniformity,
     EnD,
     FairKL,
     InfoNCE,
@@ -18,7 +19,7 @@ KERNEL = Gaussian(5.0)
 
 
 def contrastive(temperature: float, epsilon: float) -> dict[str, nn.Module]:
-    """Every loss that has a temperature."""
+    """Every loss that has a temperature, or the inverse of one."""
     cases: dict[str, nn.Module] = {
         "InfoNCE": InfoNCE(temperature),
         "epsilon-InfoNCE": InfoNCE(temperature, epsilon),
@@ -29,6 +30,8 @@ def contrastive(temperature: float, epsilon: float) -> dict[str, nn.Module]:
         "epsilon-SupCon": SupCon(temperature, epsilon),
         "y-aware": KernelContrastive(KERNEL, temperature),
         "delta": KernelContrastive(Delta(), temperature),
+        "decoupled uniformity": DecoupledUniformity(1 / temperature),
+        "kernel decoupled uniformity": DecoupledUniformity(1 / temperature, KERNEL),
     }
     for repulsion in ("threshold", "exponential"):
         for variant in ("paper", "released"):
@@ -66,6 +69,7 @@ def targets(loss: nn.Module, subjects: int) -> dict[str, Tensor]:
         "label": torch.where(subject == 1, 7, subject * 5 % 3 % 2),
         "bias": subject * 3 % 4 % 2 + subject % 3 // 2,
         "y": 20.0 + subject * 7 % 5 * 3,
+        "prior": 20.0 + subject * 7 % 5 * 3,
     }
     return {name: columns[name] for name in loss.targets}  # type: ignore[union-attr]
 

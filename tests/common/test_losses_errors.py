@@ -10,6 +10,7 @@ from common.checks import InputError
 from common.kernels import Gaussian
 from common.losses import (
     DecoupledInfoNCE,
+    DecoupledUniformity,
     EnD,
     FairKL,
     InfoNCE,
@@ -31,15 +32,20 @@ def test_a_wrong_shape_is_told_in_one_line(loss: nn.Module, shape: tuple[int, ..
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("loss", [InfoNCE(0.5), DecoupledInfoNCE()], ids=["info", "decoupled"])
+@pytest.mark.parametrize(
+    "loss",
+    [InfoNCE(0.5), DecoupledInfoNCE(), DecoupledUniformity()],
+    ids=["info", "decoupled", "uniformity"],
+)
 def test_views_that_a_loss_cannot_do_with_are_refused(loss: nn.Module) -> None:
     with pytest.raises(InputError, match=r"z must be floating \(B, .*2.*got .* \(6, 1, 5\)\.$"):
         loss(torch.ones(6, 1, 5))
 
 
 def test_one_subject_is_told_the_cure() -> None:
-    with pytest.raises(InputError, match=r"at least 2 subjects, got 1\. Use a larger batch"):
-        InfoNCE(0.5)(torch.ones(1, 2, 5))
+    for loss in (InfoNCE(0.5), DecoupledUniformity()):
+        with pytest.raises(InputError, match=r"at least 2 subjects, got 1\. Use a larger batch"):
+            loss(torch.ones(1, 2, 5))
 
 
 @EVERY
@@ -74,9 +80,9 @@ def test_targets_that_do_not_fit_are_told_in_one_line(loss: nn.Module, wrong: st
     if wrong == "length":
         columns[name] = columns[name][:5]
     elif wrong == "type":
-        columns[name] = columns[name] * (1j if name == "y" else 0.5)
+        columns[name] = columns[name] * (1j if name in ("y", "prior") else 0.5)
     else:
-        columns[name][2] = math.nan if name == "y" else -1
+        columns[name][2] = math.nan if name in ("y", "prior") else -1
     with pytest.raises(
         InputError, match=rf"^{type(loss).__name__}: {name} must be .*, got "
     ) as error:
