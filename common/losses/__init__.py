@@ -20,6 +20,9 @@ The attraction is linear in the rows, so sums of rows give it (`labelled`, `kern
 that does not depend on k is one tiled, weighted sum of exponentials (`repulsion`), one that does is
 computed strip by strip (`strips`). `SupInfoNCE` "in" has the logarithm of the sum of its positives.
 
+`InfoMaxBound` is SupCon with images as classes, transformed versions as members, and a learned
+weight for each version.
+
 `DecoupledUniformity` is of another family: one logarithm of the mean potential between the means of
 each subject's views, which a kernel on a prior may replace by estimates from all subjects.
 
@@ -29,16 +32,21 @@ bias, from sums over the cells of label and bias (`group_moments`).
 `NegativeCosine` and `MoCo` compare the outputs of a network with those of its slow copy, and take
 both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.
 
-All normalise their rows (so unit vectors pass unchanged), average over anchors, work in float32
-or wider whatever the input, gather the other ranks' rows with gradients (`common.distributed`
-has the convention) and need memory linear in the batch. The attribute ``targets`` of a loss names
+`DINO` compares the softmax of a student's logits with that of its slow copy's, and keeps a centre;
+logits are not normalised.
+
+All the others normalise their rows (so unit vectors pass unchanged), average over anchors, work in
+float32 or wider whatever the input, gather the other ranks' rows with gradients
+(`common.distributed` has the convention) and need memory linear in the batch. The attribute ``targets`` of a loss names
 the batch columns it reads besides z.
 """
 
 from common.losses.decoupled_info_nce import DecoupledInfoNCE
 from common.losses.decoupled_uniformity import DecoupledUniformity
+from common.losses.dino import DINO
 from common.losses.end import EnD
 from common.losses.fairkl import FairKL
+from common.losses.info_max_bound import InfoMaxBound
 from common.losses.info_nce import InfoNCE
 from common.losses.kernel_contrastive import KernelContrastive
 from common.losses.moco import MoCo
@@ -47,10 +55,12 @@ from common.losses.sup_con import SupCon
 from common.losses.sup_info_nce import SupInfoNCE
 
 __all__ = [
+    "DINO",
     "DecoupledInfoNCE",
     "DecoupledUniformity",
     "EnD",
     "FairKL",
+    "InfoMaxBound",
     "InfoNCE",
     "KernelContrastive",
     "MoCo",

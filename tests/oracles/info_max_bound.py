@@ -1,0 +1,25 @@
+"""Minus the Jensen bound of CRL-TAC, one pair at a time."""
+
+import torch
+from torch import Tensor
+
+
+def info_max_bound(z: Tensor, beta: float, weight: Tensor) -> Tensor:
+    """Eq. 16 with weights on every expectation, a version itself left out of both sums."""
+    images, versions = z.shape[:2]
+    h = z / z.norm(dim=2, keepdim=True)
+    everyone = [(k, j) for k in range(images) for j in range(versions)]
+    bound = z.new_zeros(())
+    for k, j in everyone:
+        agreement, share = z.new_zeros(()), z.new_zeros(())
+        for other in range(versions):
+            if other != j:
+                agreement = agreement + weight[k, other] * beta * (h[k, j] @ h[k, other])
+                share = share + weight[k, other]
+        total, mass = z.new_zeros(()), z.new_zeros(())
+        for i, other in everyone:
+            if (i, other) != (k, j):
+                total = total + weight[i, other] * torch.exp(beta * (h[k, j] @ h[i, other]))
+                mass = mass + weight[i, other]
+        bound = bound + weight[k, j] * (agreement / share - torch.log(total / mass))
+    return -bound / images
