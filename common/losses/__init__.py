@@ -37,8 +37,8 @@ logits are not normalised.
 
 All the others normalise their rows (so unit vectors pass unchanged), average over anchors, work in
 float32 or wider whatever the input, gather the other ranks' rows with gradients
-(`common.distributed` has the convention) and need memory linear in the batch. The attribute ``targets`` of a loss names
-the batch columns it reads besides z.
+(`common.distributed` has the convention) and need memory linear in the batch. The attribute
+``targets`` of a loss names the batch columns it reads besides z.
 """
 
 from common.losses.decoupled_info_nce import DecoupledInfoNCE

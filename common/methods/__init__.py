@@ -3,6 +3,8 @@
 - `Method`, `Phase`: what the engine asks of a method.
 - `BYOL`: each view predicts what a slow copy of the network makes of the other.
 - `Contrastive`: any loss of `common.losses` on V views, a regulariser, and a head beside it.
+- `DINO`: a student learns from small views what its slow copy makes of large ones; `ViewGroup`
+  draws them.
 - `LearnedTransforms`: Ruppli et al. 2022; transformations learned by a network M, or random ones.
 - `MoCo`: a view against the slow copy's key of the other, and a queue of earlier keys.
 - `MomentumCopy`: the slow copy of a network in BYOL, MoCo and DINO.
@@ -13,16 +15,19 @@
 
 from common.methods.byol import BYOL
 from common.methods.contrastive import Contrastive
+from common.methods.dino import DINO
 from common.methods.labelled_loss import absolute_error, classification_loss, cross_entropy
 from common.methods.learned_transforms import LearnedTransforms
 from common.methods.method import Method, Phase
 from common.methods.moco import MoCo
 from common.methods.momentum import MomentumCopy
+from common.methods.multi_crop import ViewGroup
 from common.methods.simclr import SimCLR
 from common.methods.supervised import Supervised
 
 __all__ = [
     "BYOL",
+    "DINO",
     "Contrastive",
     "LearnedTransforms",
     "Method",
@@ -31,6 +36,7 @@ __all__ = [
     "Phase",
     "SimCLR",
     "Supervised",
+    "ViewGroup",
     "absolute_error",
     "classification_loss",
     "cross_entropy",

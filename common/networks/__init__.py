@@ -6,6 +6,9 @@
 - `TableEncoder`: the perceptron of a table of features, which standardises its columns.
 - `brain_encoder`: one of them by name, as the brain-age bundles choose it.
 - `SimpleConvNet`: the small network of the Biased-MNIST experiments.
+- `VisionTransformer`: ViT-Ti to ViT-L as DINO, MAE and RETFound have it; `load_vit_weights` reads
+  their files.
+- `DINOHead`: DINO's projection head, logits of prototypes.
 - `Projector`: multi-layer perceptron ``h (B, F) -> z (B, D)``; also the encoder of a table.
 - `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
 - `StandardizedEncoder`: an encoder of normalised images.
@@ -17,16 +20,20 @@ from common.networks.brain_encoder import TableEncoder, brain_encoder
 from common.networks.classifier import ImageClassifier
 from common.networks.conv_encoder import ConvEncoder
 from common.networks.densenet_encoder import DenseNetEncoder
+from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.projector import Projector
 from common.networks.resnet18_encoder import ResNet18Encoder
 from common.networks.resnet50_encoder import ResNet50Encoder
 from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
+from common.networks.vision_transformer import VisionTransformer
+from common.networks.vit_weights import load_vit_weights
 
 __all__ = [
     "AlexNet3D",
     "ConvEncoder",
+    "DINOHead",
     "DenseNetEncoder",
     "EmbeddingEncoder",
     "ImageClassifier",
@@ -36,5 +43,7 @@ __all__ = [
     "SimpleConvNet",
     "StandardizedEncoder",
     "TableEncoder",
+    "VisionTransformer",
     "brain_encoder",
+    "load_vit_weights",
 ]
