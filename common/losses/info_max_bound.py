@@ -5,8 +5,9 @@ vector of each and s the dot product times beta. Eq. 2 of "Contrastive represent
 trainable augmentation channel", through Jensen's inequality (its Eq. 16), with every expectation
 over transformations replaced by the weights::
 
-    bound = 1/K sum_k sum_j w_jk [  sum_j'       w_j'k  s(jk, j'k)     / sum_j' w_j'k
-                                  - log( sum_j''k'' w_j''k'' e^{s(jk, j''k'')} / sum_j''k'' w_j''k'' ) ]
+    bound = 1/K sum_k sum_j w_jk (A_jk - log D_jk)
+    A_jk = sum_j'    w_j'k   s(jk, j'k)         / sum_j'    w_j'k
+    D_jk = sum_j''k'' w_j''k'' e^{s(jk, j''k'')} / sum_j''k'' w_j''k''
 
 j' runs over the other versions of image k, (j'', k'') over all versions but (j, k). The loss is
 minus the bound. With equal weights it is SupCon over the images as classes at temperature 1/beta,
