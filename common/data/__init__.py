@@ -3,6 +3,7 @@
 - `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder;
 - `keep_labels`: labels for a fraction of the patients;
 - `image_datalist`: a folder, file or datalist to predict on;
+- `with_prior`, `read_prior`, `save_prior`, `median_distance`: a table of embeddings of the images;
 - `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
 - `LoadPhotod`: photographs in colour, cut square, likewise;
@@ -28,6 +29,7 @@ from common.data.manifest import (
     seeded_order,
     write_manifest,
 )
+from common.data.prior import median_distance, read_prior, save_prior, with_prior
 from common.data.stack_file import write_stack
 
 if TYPE_CHECKING:
@@ -49,9 +51,13 @@ __all__ = [
     "image_datalist",
     "keep_labels",
     "load_datalist",
+    "median_distance",
     "read_image",
     "read_manifest",
+    "read_prior",
+    "save_prior",
     "seeded_order",
+    "with_prior",
     "write_manifest",
     "write_stack",
 ]

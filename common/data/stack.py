@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from common.checks import require
 from common.data.manifest import PARTS, read_manifest
+from common.data.prior import image_key, read_prior
 from common.data.stack_file import open_stack, read_mask
 
 __all__ = ["StackDataset", "as_batch"]
@@ -41,18 +42,24 @@ class StackDataset(Dataset[Batch]):
     Args:
         dataset_dir: folder of the manifest.
         part: "training", "validation" or "test".
-        columns: keys of the entries to return beside the image.
+        columns: keys of the entries to return beside the image; "image_key" is what a table of
+            priors calls the image (`common.data.with_prior`).
+        prior: such a table, returned as the column "prior" ``(B, P)``; "" for none.
 
     Attributes:
         entries: the part's entries as the manifest has them, in the order of the dataset.
 
     Raises:
         InputError: a bad manifest, an unknown part, entries without ``index``, an unknown column,
-            or stacks of different shapes.
+            stacks of different shapes, or a table of other images.
     """
 
     def __init__(
-        self, dataset_dir: str | Path, part: str, columns: Sequence[str] = ("label",)
+        self,
+        dataset_dir: str | Path,
+        part: str,
+        columns: Sequence[str] = ("label",),
+        prior: str | Path = "",
     ) -> None:
         require(
             part in PARTS, f"StackDataset: part must be one of {', '.join(PARTS)}, got {part!r}."
@@ -70,7 +77,13 @@ class StackDataset(Dataset[Batch]):
         number = {file: position for position, file in enumerate(files)}
         self._file = np.array([number[entry["image"]] for entry in self.entries], np.int64)
         self._row = np.array([entry["index"] for entry in self.entries], np.int64)
-        self._columns = {name: _column(self.entries, name, where) for name in columns}
+        keys = [image_key(entry) for entry in self.entries]
+        self._columns = {
+            name: keys if name == "image_key" else _column(self.entries, name, where)
+            for name in columns
+        }
+        if str(prior):
+            self._columns["prior"] = torch.from_numpy(read_prior(prior, keys))
         self._mask: npt.NDArray[np.bool_] | None = None
         if "mask" in manifest:
             self._mask = read_mask(Path(dataset_dir) / manifest["mask"])
@@ -87,7 +100,7 @@ class StackDataset(Dataset[Batch]):
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return one image, float32 (C, *spatial), and its columns, each a number or a text.
+        """Return one image, float32 (C, *spatial), and its columns: a number, a text, a prior (P,).
 
         Pixels of type uint8 are divided by 255; floats are left as they are. A row of features
         (without a mask) is (F,).
