@@ -2,18 +2,21 @@
 
 Every function is ``(x, lam) -> x'`` with ``x (B, C, *spatial)`` in 2D or 3D and ``lam (B, k)`` in
 [0, 1], one row per image; all are differentiable in `x`, and in `lam` but for `mirror`, `cutout`
-and `crop_resize`, keep the shape and dtype of `x`, and work in float32 at least (bfloat16 images
-are computed in float32 and rounded once).
+and `crop_resize`, keep the shape (but for a `resized_crop` with a size) and dtype of `x`, and work
+in float32 at least (bfloat16 images are computed in float32 and rounded once).
 
 - `flip`, `crop`, `rotate`, `blur`, `noise`: Table 1 of Ruppli et al. 2022.
 - `mirror`, `cutout`, `crop_resize`, `affine`, with `blur` and `noise`: the augmentations of volumes
   in y-aware (Dufumier et al. 2021) and in the OpenBHB challenge.
-- `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale` and `shift`, the changes of
-  photographs; by name in a `Composition`.
+- `bias_field`, `axis_blur` and `noise`: TorchIO's random bias field, blur and noise.
+- `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale`, `solarize` and `shift`,
+  the changes of photographs in SimCLR and DINO; by name in a `Composition`.
 - `Composition` applies several in an order, slicing one ``lam (B, K)`` between them.
 """
 
 from common.transforms.affine import affine
+from common.transforms.axis_blur import axis_blur
+from common.transforms.bias_field import bias_field
 from common.transforms.blur import blur
 from common.transforms.composition import Composition
 from common.transforms.crop import crop
@@ -27,6 +30,8 @@ from common.transforms.rotate import rotate
 __all__ = [
     "Composition",
     "affine",
+    "axis_blur",
+    "bias_field",
     "blur",
     "crop",
     "crop_resize",

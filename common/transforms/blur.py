@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.resample import filtered
 
 __all__ = ["blur"]
 
@@ -15,11 +16,20 @@ SMALLEST_SIGMA = 1e-2
 SHORT_TAPS = 7  # max_sigma up to 1: up to here the axes are best left where they are
 
 
-def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0, min_sigma: float = 0.0) -> Tensor:
+def blur(
+    x: Tensor,
+    lam: Tensor,
+    *,
+    max_sigma: float = 2.0,
+    min_sigma: float = 0.0,
+    border: str = "zeros",
+) -> Tensor:
     """Return ``g_sigma * X`` with ``sigma = min_sigma + lam (max_sigma - min_sigma)`` pixels.
 
     By default ``lam = 0`` is the identity; ``lam = 1`` is a Gaussian of `max_sigma` pixels along
-    every axis. Another `min_sigma` is for a range such as y-aware's 0.1 to 1 voxel.
+    every axis. Another `min_sigma` is for a range such as y-aware's 0.1 to 1 voxel, or DINO's 0.1
+    to 2 pixels, which goes with ``border="edge"``. (DINO blurs with Pillow, whose filter is three
+    box filters of nearly the same width.)
 
     Differs from the paper: the truncation and the border are not stated there; ours cuts the
     Gaussian at ``ceil(3 max_sigma)`` pixels, makes its weights sum to 1, pads with zeros (black
@@ -31,6 +41,7 @@ def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0, min_sigma: float = 0
         lam: place between the two widths ``(B, 1)`` in [0, 1].
         max_sigma: standard deviation in pixels at ``lam = 1``.
         min_sigma: standard deviation in pixels at ``lam = 0``.
+        border: what lies outside the image: "zeros", or "edge", its nearest pixel.
 
     Returns:
         Images of the shape and dtype of `x`, differentiable in `x` and `lam`.
@@ -44,13 +55,18 @@ def blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0, min_sigma: float = 0
         0 <= min_sigma <= max_sigma,
         f"blur: min_sigma must be between 0 and max_sigma = {max_sigma}, got {min_sigma}.",
     )
+    require(border in ("zeros", "edge"), f"blur: border must be zeros or edge, got {border!r}.")
     radius = math.ceil(3 * max_sigma)
     offsets = torch.arange(-radius, radius + 1, device=lam.device, dtype=lam.dtype)
     sigma = (min_sigma + lam * (max_sigma - min_sigma)).clamp(min=SMALLEST_SIGMA)
     weights = torch.softmax(-0.5 * (offsets / sigma) ** 2, dim=1)  # (B, 2 radius + 1)
     with torch.autocast(x.device.type, enabled=False):
         out = x.to(lam.dtype)
-        if weights.shape[1] <= SHORT_TAPS:
+        if border == "edge":
+            for dim in range(x.dim() - 1, 1, -1):  # this order ends contiguous
+                places = torch.arange(x.shape[dim], device=x.device)[:, None] + offsets.long()
+                out = filtered(out, places.clamp(0, x.shape[dim] - 1), weights, dim)
+        elif weights.shape[1] <= SHORT_TAPS:
             for dim in range(2, x.dim()):
                 out = _convolved_unmoved(out, weights, dim)
         else:

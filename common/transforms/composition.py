@@ -1,6 +1,7 @@
 """Several transformations in an order, sharing one parameter vector per image."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +11,8 @@ from torch import Generator, Tensor, nn
 
 from common.checks import require
 from common.transforms.affine import affine
+from common.transforms.axis_blur import axis_blur
+from common.transforms.bias_field import bias_field, n_coefficients
 from common.transforms.blur import blur
 from common.transforms.crop import crop
 from common.transforms.crop_resize import crop_resize
@@ -17,7 +20,7 @@ from common.transforms.cutout import cutout
 from common.transforms.flip import flip
 from common.transforms.mirror import mirror
 from common.transforms.noise import noise
-from common.transforms.photo import color_jitter, grayscale, resized_crop, shift
+from common.transforms.photo import color_jitter, grayscale, resized_crop, shift, solarize
 from common.transforms.rotate import rotate
 
 __all__ = ["Composition"]
@@ -36,8 +39,20 @@ FUNCTIONS: dict[str, Transform] = {
     "color_jitter": color_jitter,
     "grayscale": grayscale,
     "shift": shift,
+    "solarize": solarize,
+    "bias_field": bias_field,
+    "axis_blur": axis_blur,
 }
-INTENSITIES = ("blur", "noise", "color_jitter", "grayscale")
+INTENSITIES = (
+    "blur",
+    "noise",
+    "color_jitter",
+    "grayscale",
+    "solarize",
+    "bias_field",
+    "axis_blur",
+)
+CACHED = 2**20  # values of a group of images: 4 MB in float32
 NOT_SETTINGS = ("x", "lam", "generator", "axis")
 
 
@@ -64,8 +79,9 @@ class Composition(nn.Module):
     Args:
         order: names in the order of application, any of "blur", "noise", "crop", "flip_0",
             "flip_1", ("flip_2" in 3D,) "rotate", "mirror", "cutout", "crop_resize", "affine",
-            "shift", and for photographs "resized_crop", "color_jitter", "grayscale"
-            (`common.transforms.photo`), each at most once; None is the paper's order.
+            "shift", "bias_field", "axis_blur", and for photographs "resized_crop", "color_jitter",
+            "grayscale", "solarize" (`common.transforms.photo`), each at most once; None is the
+            paper's order.
         spatial_dims: 2 or 3.
         settings: by name, keyword arguments of that transformation's function, such as
             ``{"cutout": {"size": 0.25}}``; what is not named keeps its default.
@@ -104,8 +120,8 @@ class Composition(nn.Module):
             f"Composition: order must name at least one transformation and each once, got "
             f"{list(self.order)}.",
         )
-        several = _counts(spatial_dims)
         self.settings = _checked_settings(self.order, settings or {})
+        several = _counts(spatial_dims, self.settings)
         self.spatial_dims = spatial_dims
         self.sizes = tuple(several.get(name, 1) for name in self.order)
         self.n_parameters = sum(self.sizes)
@@ -125,7 +141,8 @@ class Composition(nn.Module):
             generator: source of the noise, on the device of `x`; None is the global one.
 
         Returns:
-            Images of the shape and dtype of `x`, differentiable in `x` and `lam` (0 at NaN).
+            Images of the shape and dtype of `x`, or of the size that "resized_crop" is set to,
+            which must then be applied to every image; differentiable in `x` and `lam` (0 at NaN).
         """
         return self._transform(x, lam, generator, self.order)
 
@@ -158,11 +175,43 @@ class Composition(nn.Module):
             f"Composition: lam must have shape {(x.shape[0], self.n_parameters)}, got "
             f"{tuple(lam.shape)}. Its columns are {', '.join(self.names)}.",
         )
-        parts = torch.split(lam, list(self.sizes), dim=1)
-        applied = torch.stack([~part.isnan().any(dim=1) for part in parts]).cpu()
+        applied = torch.stack([~part.isnan().any(dim=1) for part in self._split(lam)]).cpu()
+        size = self.settings.get("resized_crop", {}).get("size")
+        missing = int((~applied[self.order.index("resized_crop")]).sum()) if size else 0
+        require(
+            missing == 0,
+            "Composition: resized_crop with a size must be applied to every image, got NaN for "
+            f"{missing} of {len(x)}. Set its probability to 1.",
+        )
         tracked = torch.is_grad_enabled() and (x.requires_grad or lam.requires_grad)
+        values = x.shape[1] * size**2 if size else x[:1].numel()
+        groups = math.ceil(len(x) * values / CACHED)
+        if tracked or x.device.type != "cpu" or groups <= 1:
+            return self._applied(x, lam, applied, generator, only, tracked)
+        rows = math.ceil(len(x) / groups)
         out = x
-        for name, part, chosen in zip(self.order, parts, applied):
+        for start in range(0, len(x), rows):  # a group stays in the cache for all transformations
+            group = slice(start, start + rows)
+            done = self._applied(x[group], lam[group], applied[:, group], generator, only, tracked)
+            out = done.new_empty(len(x), *done.shape[1:]) if start == 0 else out
+            out[group] = done
+        return out
+
+    def _split(self, lam: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(lam, list(self.sizes), dim=1)
+
+    def _applied(
+        self,
+        x: Tensor,
+        lam: Tensor,
+        applied: Tensor,
+        generator: Generator | None,
+        only: Sequence[str],
+        tracked: bool,
+    ) -> Tensor:
+        """Apply each transformation to the rows that `applied` ``(transformations, B)`` names."""
+        out = x
+        for name, part, chosen in zip(self.order, self._split(lam), applied):
             if name not in only or not chosen.any():
                 continue
             function = self._function(name, generator)
@@ -187,12 +236,18 @@ class Composition(nn.Module):
         return partial(FUNCTIONS[name], **settings)
 
 
-def _counts(spatial_dims: int) -> dict[str, int]:
+def _counts(spatial_dims: int, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Return the parameters of the transformations that have more than one."""
     axes = 1 if spatial_dims == 2 else 3
-    places = dict.fromkeys(("crop", "cutout", "crop_resize", "shift"), spatial_dims)
-    photos = {"resized_crop": 4, "color_jitter": 4}
-    return {**places, **photos, "rotate": axes, "affine": axes + spatial_dims + 1}
+    places = ("crop", "cutout", "crop_resize", "shift", "axis_blur")
+    return {
+        **dict.fromkeys(places, spatial_dims),
+        "resized_crop": 4,
+        "color_jitter": 5,
+        "rotate": axes,
+        "affine": axes + spatial_dims + 1,
+        "bias_field": n_coefficients(spatial_dims, settings.get("bias_field", {}).get("order", 3)),
+    }
 
 
 def _checked_settings(

@@ -1,127 +1,35 @@
-"""The random changes of photographs in SimCLR and SupContrast, with one parameter row per image.
+"""The random changes of photographs in SimCLR, SupContrast and DINO, with one row per image.
 
-Chen et al. 2020 and Khosla et al. 2020 (and Barbano et al. 2023, who use the latter's code) draw,
-for every view, a box of the image, a mirror image, other colours and sometimes no colour. The
-mirror is `common.transforms.mirror`; the box is `resized_crop`, the colours are `color_jitter` and
-`grayscale`; `shift` is the random crop after padding of the CIFAR networks.
+Chen et al. 2020, Khosla et al. 2020 (and Barbano et al. 2023, who use the latter's code) and Caron
+et al. 2021 draw, for every view, a box of the image, a mirror image, other colours, sometimes no
+colour; DINO also blurs, and shows the brightest as negatives. The mirror and the blur are those of
+`common.transforms`; `shift` is the random crop after padding of the CIFAR networks.
+
+DINO's second global view, each change with a chance of its own (1, .5, .8, .2, .1, .2)::
+
+    Composition(
+        ["resized_crop", "mirror", "color_jitter", "grayscale", "blur", "solarize"],
+        settings={
+            "resized_crop": {
+                "size": 224, "scale": [0.4, 1], "interpolation": "bicubic", "antialias": True
+            },
+            "mirror": {"axes": [1]},
+            "color_jitter": {"saturation": 0.2},
+            "blur": {"min_sigma": 0.1, "max_sigma": 2.0, "border": "edge"},
+        },
+    )
 """
-
-import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from common.checks import require
-from common.transforms.arguments import checked_parameters, columns
-from common.transforms.sampling import sample_axis
+from common.transforms.arguments import checked_parameters
+from common.transforms.color_jitter import color_jitter
+from common.transforms.grey import luma, require_rgb
+from common.transforms.resized_crop import resized_crop
 
-__all__ = ["color_jitter", "grayscale", "resized_crop", "shift"]
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
-CHROMA = ((0.596, -0.274, -0.322), (0.211, -0.523, 0.312))  # I and Q of NTSC
-
-
-def resized_crop(
-    x: Tensor,
-    lam: Tensor,
-    *,
-    scale: Sequence[float] = (0.2, 1.0),
-    ratio: Sequence[float] = (3 / 4, 4 / 3),
-) -> Tensor:
-    """Return a box of each image, enlarged to the whole (bilinear).
-
-    Its area is a share of the image's, uniform in `scale` with the first column; its width over
-    height log-uniform in `ratio` with the second; a side longer than the image's is cut to it;
-    the third and fourth place it, from the top left (0) to the bottom right (1).
-
-    Differs from torchvision's `RandomResizedCrop`: a box too long for the image is cut, there it is
-    drawn again; boxes begin anywhere, there at whole pixels; no antialiasing is needed, since a box
-    is never shrunk.
-
-    Args:
-        x: images ``(B, C, H, W)``.
-        lam: area, shape, place down, place across, ``(B, 4)`` in [0, 1].
-        scale: least and greatest share of the area, in (0, 1].
-        ratio: least and greatest width over height.
-
-    Returns:
-        Images of the shape and dtype of `x`, differentiable in `x` and `lam` almost everywhere.
-    """
-    lam = checked_parameters("resized_crop", x, lam, size=4)
-    require(x.dim() == 4, f"resized_crop: x must be (B, C, H, W), got shape {tuple(x.shape)}.")
-    for name, (low, high) in (("scale", scale), ("ratio", ratio)):
-        bound = 1 if name == "scale" else math.inf
-        require(
-            0 < low <= high <= bound,
-            f"resized_crop: {name} must be two rising values above 0, got {low} and {high}.",
-        )
-    area = scale[0] + (scale[1] - scale[0]) * lam[:, 0]
-    lowest, highest = math.log(ratio[0]), math.log(ratio[1])
-    root = torch.exp((lowest + (highest - lowest) * lam[:, 1]) / 2)
-    out = x.to(lam.dtype)
-    for axis, size in enumerate((area.sqrt() / root, area.sqrt() * root)):
-        side = x.shape[axis + 2]
-        share = size.clamp(max=1)[:, None]
-        pixels = torch.arange(side, device=lam.device, dtype=lam.dtype)
-        start = lam[:, axis + 2 : axis + 3] * (side * (1 - share))
-        source = start + share * (pixels + 0.5) - 0.5
-        out = sample_axis(out, source.clamp(0, side - 1), axis + 2)
-    return out.to(x.dtype)
-
-
-def color_jitter(
-    x: Tensor,
-    lam: Tensor,
-    *,
-    brightness: float = 0.4,
-    contrast: float = 0.4,
-    saturation: float = 0.4,
-    hue: float = 0.1,
-) -> Tensor:
-    """Change brightness, contrast, saturation and hue, in this order.
-
-    ``lam = 0.5`` changes nothing. A factor ``1 + strength (2 lam - 1)`` scales the pixels
-    (brightness), their distance to the mean grey of the image (contrast) and to their own grey
-    (saturation); the hue turns by ``hue (2 lam - 1)`` full turns. Values are kept in [0, 1] after
-    each step.
-
-    Differs from torchvision's `ColorJitter`: there the order is drawn anew for each image, and the
-    hue is that of HSV; here it is the angle in the chroma plane of YIQ, which is linear in x.
-
-    Args:
-        x: RGB images ``(B, 3, H, W)`` in [0, 1].
-        lam: ``(B, 4)`` in [0, 1].
-        brightness: greatest change of the factor, in [0, 1].
-        contrast: likewise.
-        saturation: likewise.
-        hue: greatest turn, in [0, 0.5].
-
-    Returns:
-        Images of the shape and dtype of `x`, differentiable in both.
-    """
-    lam = checked_parameters("color_jitter", x, lam, size=4)
-    _require_rgb("color_jitter", x)
-    require(
-        max(brightness, contrast, saturation) <= 1
-        and 0 <= hue <= 0.5
-        and min(brightness, contrast, saturation) >= 0,
-        "color_jitter: brightness, contrast and saturation must lie in [0, 1] and hue in [0, 0.5], "
-        f"got {brightness}, {contrast}, {saturation} and {hue}.",
-    )
-    turn = 2 * lam - 1
-    out = (x.to(lam.dtype) * columns(1 + brightness * turn[:, :1], x)).clamp(0, 1)
-    mean = _grey(out).mean(dim=(1, 2, 3), keepdim=True)
-    out = (mean + (out - mean) * columns(1 + contrast * turn[:, 1:2], x)).clamp(0, 1)
-    grey = _grey(out)
-    out = (grey + (out - grey) * columns(1 + saturation * turn[:, 2:3], x)).clamp(0, 1)
-    to_yiq = torch.tensor([LUMA, *CHROMA], device=lam.device, dtype=lam.dtype)
-    angle = 2 * math.pi * hue * turn[:, 3]
-    cosine, sine, zero, one = angle.cos(), angle.sin(), 0 * angle, torch.ones_like(angle)
-    rotation = torch.stack([one, zero, zero, zero, cosine, -sine, zero, sine, cosine], dim=1)
-    matrix = torch.linalg.inv(to_yiq) @ rotation.view(-1, 3, 3) @ to_yiq
-    turned = torch.einsum("bij,bjhw->bihw", matrix, out)
-    return turned.clamp(0, 1).to(x.dtype)
+__all__ = ["color_jitter", "grayscale", "resized_crop", "shift", "solarize"]
 
 
 def grayscale(x: Tensor, lam: Tensor) -> Tensor:
@@ -132,8 +40,11 @@ def grayscale(x: Tensor, lam: Tensor) -> Tensor:
         lam: ``(B, 1)``.
     """
     checked_parameters("grayscale", x, lam, size=1)
-    _require_rgb("grayscale", x)
-    return _grey(x).expand_as(x)
+    require_rgb("grayscale", x)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32)).flatten(2)
+    with torch.autocast(x.device.type, enabled=False):
+        grey = luma(wide).reshape(len(x), 1, *x.shape[2:])
+    return grey.to(x.dtype).expand_as(x).contiguous()
 
 
 def shift(x: Tensor, lam: Tensor, *, pixels: int = 4) -> Tensor:
@@ -161,13 +72,20 @@ def shift(x: Tensor, lam: Tensor, *, pixels: int = 4) -> Tensor:
     return out
 
 
-def _grey(x: Tensor) -> Tensor:
-    weight = torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)
-    return (x * weight).sum(dim=1, keepdim=True)
+def solarize(x: Tensor, lam: Tensor) -> Tensor:
+    """Return the negative of what is brighter than half; `lam` does not matter.
 
+    That is ``min(X, 1 - X)``, as `PIL.ImageOps.solarize` with its threshold of 128.
 
-def _require_rgb(name: str, x: Tensor) -> None:
-    require(
-        x.dim() == 4 and x.shape[1] == 3,
-        f"{name}: x must be RGB (B, 3, H, W), got shape {tuple(x.shape)}.",
-    )
+    Args:
+        x: images ``(B, C, *spatial)`` in [0, 1].
+        lam: ``(B, 1)``.
+
+    Returns:
+        Images of the shape and dtype of `x`, differentiable in `x`; the gradient in `lam` is 0.
+
+    >>> solarize(torch.tensor([[[[0.25, 0.75, 1.0]]]]), torch.zeros(1, 1))
+    tensor([[[[0.2500, 0.2500, 0.0000]]]])
+    """
+    checked_parameters("solarize", x, lam, size=1)
+    return torch.minimum(x, 1 - x)

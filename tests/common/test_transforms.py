@@ -231,6 +231,23 @@ def test_blur_takes_another_largest_sigma(sigma: float, spatial: int) -> None:
         np.testing.assert_allclose(out.numpy(), wanted, rtol=0, atol=1e-10)
 
 
+@DIMENSIONS
+def test_blur_with_the_edge_beyond_the_border_is_that_of_the_padded_image(spatial: int) -> None:
+    x, lam = example("blur", spatial, batch=2)
+    pads = (6,) * 2 * spatial
+    wider = torch.nn.functional.pad(x, pads, mode="replicate")
+    inside = (slice(None), slice(None), *[slice(6, -6)] * spatial)
+    wanted = blur(wider, lam)[inside]
+    assert not torch.allclose(blur(x, lam), wanted, atol=1e-3)
+    torch.testing.assert_close(blur(x, lam, border="edge"), wanted, rtol=0, atol=1e-12)
+
+
+def test_gradients_of_a_blur_with_edges_are_exact() -> None:
+    x, lam = example("blur", 2, batch=2)
+    inputs = (x[..., :4, :5].requires_grad_(), lam.requires_grad_())
+    assert torch.autograd.gradcheck(lambda image, share: blur(image, share, border="edge"), inputs)
+
+
 def test_gradients_of_a_short_blur_are_exact() -> None:
     x, lam = example("blur", 3, batch=2)
     inputs = (x[..., :4, :5].requires_grad_(), lam.requires_grad_())
@@ -276,6 +293,10 @@ def test_noise_is_replayed_by_the_generator_and_new_without() -> None:
         (lambda x, lam: flip(x, lam, axis=2), "flip: axis must be a spatial axis 0 to 1, got 2."),
         (lambda x, lam: crop(x, lam), r"crop: lam must have shape \(3, 2\) .* got \(3, 1\)."),
         (lambda x, lam: blur(x, lam, max_sigma=0), "blur: max_sigma must be positive, got 0."),
+        (
+            lambda x, lam: blur(x, lam, border="wrap"),
+            "blur: border must be zeros or edge, got 'wrap'",
+        ),
         (lambda x, lam: noise(x, lam, max_std=-1), "noise: max_std must not be negative, got -1."),
         (lambda x, lam: rotate(x[0], lam), r"rotate: x must be \(B, C, H, W\) or .*\(2, 7, 10\)."),
         (lambda x, lam: blur(x.int(), lam), "blur: x must be floating point, got torch.int32."),

@@ -8,7 +8,7 @@ from monai.bundle import ConfigParser
 from torch import Tensor
 
 from common.checks import InputError
-from common.transforms import Composition, blur, crop, flip, noise, rotate
+from common.transforms import Composition, blur, composition, crop, flip, noise, rotate
 
 
 def example(batch: int = 4) -> tuple[Tensor, Tensor]:
@@ -136,6 +136,26 @@ def test_inputs_and_global_random_state_are_untouched() -> None:
     assert torch.equal(x, copies[0])
     assert torch.equal(lam.nan_to_num(-1), copies[1].nan_to_num(-1))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_crop_may_change_the_size_of_all_images() -> None:
+    x, _ = example()
+    x = x.expand(-1, 3, -1, -1)
+    views = Composition(["resized_crop", "solarize"], settings={"resized_crop": {"size": 5}})
+    lam = torch.rand(4, 5, generator=seeded(), dtype=torch.float64)
+    lam[2, 4] = torch.nan
+    assert views(x, lam).shape == (4, 3, 5, 5)
+    lam[1, 0] = torch.nan
+    with pytest.raises(InputError, match="must be applied to every image, got NaN for 1 of 4"):
+        views(x, lam)
+
+
+def test_a_batch_worked_on_in_groups_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, lam = example(batch=7)
+    lam[0, 0] = lam[3, 1] = lam[5, 3] = torch.nan
+    whole = Composition()(x, lam, seeded())
+    monkeypatch.setattr(composition, "CACHED", 3 * x[0].numel())
+    torch.testing.assert_close(Composition()(x, lam, seeded()), whole, rtol=0, atol=1e-12)
 
 
 def test_it_can_be_made_from_json() -> None:

@@ -201,7 +201,11 @@ def test_bad_input_is_told_in_one_line(call: Callable[[], Tensor], text: str) ->
     ("order", "settings", "text"),
     [
         (["blur"], {"noise": {}}, "settings must be of blur, got 'noise'."),
-        (["blur"], {"blur": {"sigma": 1}}, "settings of blur must be max_sigma, min_sigma, got"),
+        (
+            ["blur"],
+            {"blur": {"sigma": 1}},
+            "settings of blur must be max_sigma, min_sigma, border, got",
+        ),
         (["flip_0"], {"flip_0": {"axis": 1}}, "settings of flip_0 must be empty, got 'axis'."),
     ],
 )
