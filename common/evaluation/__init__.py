@@ -8,11 +8,13 @@
 - `ChallengeEvaluation`: the same for brain age: age error, site leakage and Lc.
 - `CaseControlEvaluation`: for a diagnosis: AUC inside and outside the training sites.
 - `AccuracyEvaluation`: for classes, with or without a bias that speaks for them.
+- `MultiLabelEvaluation`: for several findings that may occur together: AUC of each.
 - `ProbeAUC`, `ProbeMAE`: the probes of a class and of age, for validation while training.
 - `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
 - `openbhb_score`, `age_mae`, `site_balanced_accuracy`: the OpenBHB challenge, as its code does it.
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
 - `export_ramp`: a brain-age network as a submission to the challenge.
+- `write_prior`: the representation of every image as a table, which `common.data` reads as a prior.
 - `SavePredictions`, `SaveAges`: the inference handlers that write ``predictions.csv`` (of classes,
   of ages) and ``embeddings.npz``.
 """
@@ -28,8 +30,10 @@ from common.evaluation.interval import patient_interval
 from common.evaluation.linear_evaluation import LinearEvaluation
 from common.evaluation.linear_probe import ProbeAUC, linear_probe
 from common.evaluation.model_file import LoadModel, SaveModel
+from common.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from common.evaluation.pair_distances import pair_distances
 from common.evaluation.predictions import SavePredictions
+from common.evaluation.prior import write_prior
 from common.evaluation.probe_mae import ProbeMAE
 from common.evaluation.ramp import export_ramp
 
@@ -40,6 +44,7 @@ __all__ = [
     "Embedded",
     "LinearEvaluation",
     "LoadModel",
+    "MultiLabelEvaluation",
     "ProbeAUC",
     "ProbeMAE",
     "SaveAges",
@@ -54,4 +59,5 @@ __all__ = [
     "pair_distances",
     "patient_interval",
     "site_balanced_accuracy",
+    "write_prior",
 ]

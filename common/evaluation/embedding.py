@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.checks import require
+from common.methods import Method
 from common.networks import ImageClassifier
 
 __all__ = ["Embedded", "embed"]
@@ -88,12 +89,14 @@ class Embedded:
 
 @torch.no_grad()
 def embed(
-    network: ImageClassifier, batches: Iterable[Mapping[str, Any]], device: str | torch.device
+    network: ImageClassifier | Method,
+    batches: Iterable[Mapping[str, Any]],
+    device: str | torch.device,
 ) -> Embedded:
     """Run a classifier in evaluation mode over all batches.
 
     Args:
-        network: the classifier; left in evaluation mode.
+        network: the classifier, or the method around it; left in evaluation mode.
         batches: dicts with "image" ``(B, C, *spatial)`` and columns of ``(B,)`` numbers or texts,
             the same in every batch; other tensors are left out.
         device: where the network is.
@@ -102,12 +105,13 @@ def embed(
         The features in the order of the batches.
     """
     network.eval()
+    classifier = network.classifier if isinstance(network, Method) else network
     h, logits = [], []
     columns: dict[str, list[NDArray[Any]]] = {}
     for batch in batches:
-        features = network.encode(batch["image"].to(device))
+        features = classifier.encode(batch["image"].to(device))
         h.append(features.float().cpu().numpy())
-        logits.append(network.head(features).float().cpu().numpy())
+        logits.append(classifier.head(features).float().cpu().numpy())
         for name, values in batch.items():
             if _is_column(values):
                 columns.setdefault(name, []).append(np.asarray(values))

@@ -10,6 +10,7 @@
 - `MomentumCopy`: the slow copy of a network in BYOL, MoCo and DINO.
 - `SimCLR`: one view transformed, contrastive loss only.
 - `Supervised`: classification or regression of randomly transformed images.
+- `VariationalAutoencoder`: reconstruction and a standard Gaussian code; its mean is a prior.
 - `classification_loss`, `cross_entropy`, `absolute_error`: what the last and a head may minimise.
 """
 
@@ -24,6 +25,7 @@ from common.methods.momentum import MomentumCopy
 from common.methods.multi_crop import ViewGroup
 from common.methods.simclr import SimCLR
 from common.methods.supervised import Supervised
+from common.methods.variational import VariationalAutoencoder
 
 __all__ = [
     "BYOL",
@@ -36,6 +38,7 @@ __all__ = [
     "Phase",
     "SimCLR",
     "Supervised",
+    "VariationalAutoencoder",
     "ViewGroup",
     "absolute_error",
     "classification_loss",

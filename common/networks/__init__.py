@@ -6,6 +6,7 @@
 - `TableEncoder`: the perceptron of a table of features, which standardises its columns.
 - `brain_encoder`: one of them by name, as the brain-age bundles choose it.
 - `SimpleConvNet`: the small network of the Biased-MNIST experiments.
+- `VariationalEncoder`: MONAI's variational autoencoder; the mean of its code as representation.
 - `VisionTransformer`: ViT-Ti to ViT-L as DINO, MAE and RETFound have it; `load_vit_weights` reads
   their files.
 - `DINOHead`: DINO's projection head, logits of prototypes.
@@ -27,6 +28,7 @@ from common.networks.resnet18_encoder import ResNet18Encoder
 from common.networks.resnet50_encoder import ResNet50Encoder
 from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
+from common.networks.variational_encoder import VariationalEncoder
 from common.networks.vision_transformer import VisionTransformer
 from common.networks.vit_weights import load_vit_weights
 
@@ -43,6 +45,7 @@ __all__ = [
     "SimpleConvNet",
     "StandardizedEncoder",
     "TableEncoder",
+    "VariationalEncoder",
     "VisionTransformer",
     "brain_encoder",
     "load_vit_weights",
