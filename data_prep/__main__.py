@@ -8,13 +8,14 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.manifest import PARTS
-from data_prep import biased_mnist, brats, chest_xray, openbhb, phantom, photos
+from data_prep import biased_mnist, brats, chest_xray, chexpert, openbhb, phantom, photos
 from data_prep.runner import run
 
 SOURCES: dict[str, Any] = {
     "biased_mnist": biased_mnist,
     "brats": brats,
     "chest_xray": chest_xray,
+    "chexpert": chexpert,
     "openbhb": openbhb,
     "phantom": phantom,
     "photos": photos,

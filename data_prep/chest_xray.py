@@ -39,7 +39,7 @@ from data_prep.labels import LabelTable, Row, number_names, read_labels
 from data_prep.plan import Item, Plan
 from data_prep.split import FOLDS, Entry, split_by_share
 
-__all__ = ["add_arguments", "plan", "shrink"]
+__all__ = ["add_arguments", "lay_out", "plan", "shrink"]
 
 ALLOWED = ("age", "sex", "view", "modality")
 MAX_CLASSES = 10
@@ -82,23 +82,45 @@ def plan(options: argparse.Namespace) -> Plan:
     )
     require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
     table = read_labels(options.labels, source) if options.labels else _from_folders(source)
+    return lay_out(
+        table,
+        options,
+        source="chest X-rays (data_prep chest_xray)",
+        arguments={"labels": options.labels.name if options.labels else None},
+    )
+
+
+def lay_out(
+    table: LabelTable,
+    options: argparse.Namespace,
+    *,
+    source: str,
+    arguments: dict[str, Any],
+    licence: str = "that of the source",
+    validation: float = VALIDATION,
+) -> Plan:
+    """Lay out the work on the images of a table.
+
+    Args:
+        table: the images, who belongs together, and what is known of them.
+        options: ``source`` (folder), ``size``, ``bits`` and ``seed``.
+        source: one sentence, recorded.
+        arguments: recorded beside size, bits and seed.
+        licence: recorded.
+        validation: share of the training patients, where the table gives the test part alone.
+    """
     films, skipped = _films(table, options)
     splits = {film.entry["patient"]: row.part for row, film in films if row.part}
     return Plan(
-        source="chest X-rays (data_prep chest_xray)",
-        licence="that of the source",
-        arguments={
-            "bits": options.bits,
-            "labels": options.labels.name if options.labels else None,
-            "seed": options.seed,
-            "size": options.size,
-        },
+        source=source,
+        licence=licence,
+        arguments={key: getattr(options, key) for key in ("bits", "seed", "size")} | arguments,
         items=[
             Item(film.stem.replace("/", "_"), row.path.as_posix(), film, _stamp(film))
             for row, film in films
         ],
         convert=convert,
-        split=partial(_split, seed=options.seed, given=splits),
+        split=partial(_split, seed=options.seed, given=splits, validation=validation),
         skipped=skipped,
         extra={"classes": table.classes, "sites": table.sites},
         merge_copies=not splits,
@@ -197,7 +219,9 @@ def _stamp(film: Film) -> str:
     return f"{film.path.stat().st_size} {film.entry}"
 
 
-def _split(entries: list[Entry], seed: int, given: dict[str, str]) -> dict[str, list[Entry]]:
+def _split(
+    entries: list[Entry], seed: int, given: dict[str, str], validation: float
+) -> dict[str, list[Entry]]:
     """The CSV's splits; what it leaves open (all, validation, folds) is drawn by patient."""
     if not given:
         free = [{k: v for k, v in entry.items() if k != "fold"} for entry in entries]
@@ -208,7 +232,7 @@ def _split(entries: list[Entry], seed: int, given: dict[str, str]) -> dict[str, 
     place = dict(given)
     if "validation" not in given.values():
         training = [patient for patient in order if given[patient] == "training"]
-        place |= dict.fromkeys(training[: round(VALIDATION * len(training))], "validation")
+        place |= dict.fromkeys(training[: round(validation * len(training))], "validation")
     parts: dict[str, list[Any]] = {"training": [], "validation": [], "test": []}
     for entry in entries:
         part = place[entry["patient"]]

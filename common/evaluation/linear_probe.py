@@ -132,7 +132,7 @@ class ProbeAUC(Metric):
     """`linear_probe` on three contiguous thirds of the data, as a metric of an Ignite evaluator.
 
     For watching a training: the probe's AUC on the validation part. Contiguous thirds keep patients
-    together because a manifest lists images by patient.
+    together because a manifest lists images by patient. Images without a label (-1) are left out.
 
     Args:
         output_transform: ``engine.state.output -> (h (B, F), label (B,))``.
@@ -158,7 +158,8 @@ class ProbeAUC(Metric):
         """Return the mean AUC; NaN where a third holds one class only."""
         h = torch.cat(self._h).numpy()
         label = torch.cat(self._label).numpy().astype(np.int64)
-        fold = np.arange(len(label)) * 3 // len(label)
+        h, label = h[label >= 0], label[label >= 0]
+        fold = np.arange(len(label)) * 3 // max(len(label), 1)
         if any(len(np.unique(label[fold == number])) < 2 for number in range(3)):
             return float("nan")
         return linear_probe(h, label, fold).mean

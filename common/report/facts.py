@@ -50,6 +50,13 @@ HOW_TO_READ = {
         "Look at the intervals before the dots, and at the external figure before the internal "
         "one: what works at known scanners only does not help elsewhere.",
     ),
+    "multi_label": (
+        AUC_MEANS,
+        "The encoder was trained without labels and frozen; for each finding a linear classifier "
+        "was fitted on the training images. The mean over the findings compares the strategies.",
+        "Look at each finding before the mean, at the intervals before the dots (a rare finding "
+        "has a wide one), and at the baselines before calling a strategy good.",
+    ),
 }
 LIMITS = (
     "Research use only: not a medical device, and no basis for decisions about a patient.",

@@ -18,6 +18,8 @@ from common.report.load_kinds import (
     cases,
     chance,
     classes,
+    finding_baselines,
+    findings,
     kind_of,
     tables,
 )
@@ -76,6 +78,8 @@ def load_run(folder: Path) -> Run:
         age=age(fields, arrays, scores) if kind == "challenge" else None,
         classes=classes(fields) if kind == "accuracy" else None,
         cases=cases(fields) if kind == "case_control" else None,
+        findings=findings(fields) if kind == "multi_label" else {},
+        finding_baselines=finding_baselines(fields) if kind == "multi_label" else {},
     )
 
 

@@ -57,6 +57,13 @@ MEASURES = {
         choice="the pre-training",
         chance=0.5,
     ),
+    "multi_label": Measure(
+        "mean AUC",
+        "auc_mean",
+        "mean over the findings of the AUC of a linear classifier on the frozen encoder",
+        chance=0.5,
+        decimals=3,
+    ),
 }
 GROUPS = (
     "positive_aligned",
@@ -146,6 +153,28 @@ def cases(fields: Fields) -> Cases:
         sites=tuple(rows),
         site_names=_site_names(fields),
     )
+
+
+def findings(fields: Fields) -> dict[str, Figure]:
+    """Read the AUC of each finding of a run that has several, where it is known."""
+    areas, ends = fields.inside("auc"), fields.inside("interval").inside("auc")
+    return {
+        name: Figure(areas.number(name, 0, 1), *ends.numbers(name, 2))
+        for name in fields.texts("findings")
+        if areas.has(name)
+    }
+
+
+def finding_baselines(fields: Fields) -> dict[str, dict[str, float]]:
+    """Read what each baseline reaches on each finding."""
+    return {
+        baseline: {
+            name: entry.inside("auc").number(name, 0, 1)
+            for name in fields.texts("findings")
+            if entry.inside("auc").has(name)
+        }
+        for baseline, entry in tables(fields, "baselines").items()
+    }
 
 
 def tables(fields: Fields, key: str) -> dict[str, Fields]:

@@ -13,6 +13,7 @@ from common.report import (
     case_control,
     facts,
     gallery,
+    multi_label,
     results,
     training,
     transformations,
@@ -48,6 +49,11 @@ OF_KIND: dict[str, list[Section]] = {
     "case_control": [
         case_control.table,
         case_control.leave_site_out,
+        results.by_epoch,
+        training.training_curves,
+    ],
+    "multi_label": [
+        multi_label.findings,
         results.by_epoch,
         training.training_curves,
     ],

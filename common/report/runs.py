@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,8 @@ class Run:
 
     `value` is the last epoch's figure in its `measure`, `baselines` holds that of others by name,
     `chance` that of guessing, all in the units shown. Of `age`, `classes` and `cases` at most one
-    is there.
+    is there; `findings` (the AUC of each) and `finding_baselines` (by baseline, then by finding)
+    are empty but for several findings.
     """
 
     folder: Path
@@ -240,6 +241,8 @@ class Run:
     age: Age | None = None
     classes: Classes | None = None
     cases: Cases | None = None
+    findings: dict[str, Figure] = field(default_factory=dict)
+    finding_baselines: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def finite_mean(values: Sequence[float]) -> float:

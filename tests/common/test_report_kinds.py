@@ -224,7 +224,7 @@ def test_runs_judged_by_different_figures_do_not_share_a_page(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "other"}, "kind must be one of linear, challenge, accuracy, case_control, got"),
+        ({"kind": "other"}, "kind must be one of linear, challenge, accuracy, .*, got"),
         ({"bacc_internal": 6.6}, r"bacc_internal must be a number in \[0, 1\], got 6.6"),
         (
             {"interval": {"level": 0.95, "method": "b", "lc": [1]}},

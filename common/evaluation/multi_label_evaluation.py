@@ -1,0 +1,193 @@
+"""AUC of several findings that may occur together, a linear probe each (CheXpert; slide 75).
+
+``evaluate.json`` runs this on an encoder that saw no label. For each finding a logistic regression
+is fitted on the training images on which the finding counts, and scored on the test images on which
+it does; the mean over the findings is what runs are compared by. Written are ``evaluation.json``,
+``scores.npz`` and ``model.pt``, whose head holds the probes, one output for each finding.
+
+Differs from the paper: it releases no code for these figures; the probe here is fitted to
+convergence on features of untransformed images, C = 1.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from common.checks import require
+from common.evaluation.embedding import Embedded, embed
+from common.evaluation.interval import LEVEL, auc, patient_draws, percentiles
+from common.evaluation.linear_probe import as_layer, fit_probe
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+
+__all__ = ["MultiLabelEvaluation"]
+
+_LOG = logging.getLogger(__name__)
+_METHOD = "bootstrap of the AUC, test patients drawn with replacement, the probes kept"
+
+Floats = NDArray[np.floating[Any]]
+
+
+class MultiLabelEvaluation(RunEvaluation):
+    """AUC of each finding for every snapshot of a run; see the module's docstring.
+
+    A finding without both classes in the training or the test part has no AUC and no part in the
+    mean; there must be one that has.
+
+    Args:
+        training: the training images: "image" and the columns of `findings`, 1, 0, or -1 where the
+            finding does not count (uncertain, not mentioned).
+        batches: the test images, likewise; "patient", where given, is what intervals draw.
+        findings: names of the columns, in the order of the network's outputs.
+        run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output for
+            each finding.
+    """
+
+    def __init__(
+        self,
+        training: Batches,
+        batches: Batches,
+        findings: Sequence[str],
+        **run: Unpack[RunArguments],
+    ) -> None:
+        super().__init__(**run)
+        self.training = training
+        self.batches = batches
+        self.findings = list(findings)
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
+        snapshots = self.snapshots()
+        network = self.untrained(self.training)
+        train, test = (embed(network, part, self.device) for part in (self.training, self.batches))
+        self._check(train, test)
+        baselines = {
+            "pixels": self._areas(
+                self._probed(train, pixels(self.training), pixels(self.batches))[1], test
+            ),
+            "untrained": self._areas(self._probed(train, train.h, test.h)[1], test),
+        }
+        epochs = []
+        for epoch, path in snapshots:
+            self.load(path)
+            train, test = self.embed(self.training), self.embed(self.batches)
+            probes, scores = self._probed(train, train.h, test.h)
+            epochs.append({"epoch": epoch, **self._areas(scores, test)})
+        result = {
+            "kind": "multi_label",
+            "findings": self.findings,
+            "counts": self._counts(train, test),
+            **self._areas(scores, test),
+            "interval": self._intervals(scores, test),
+            "epochs": epochs,
+            "baselines": baselines,
+        }
+        columns = {name: _known(test, name)[1] for name in self.findings}
+        kept = {f"score_{name}": values for name, values in scores.items()}
+        whole = self.write(result, {"scores.npz": {**columns, **kept, "patient": test.patient}})
+        self._deploy(probes, train.h.shape[1])
+        self._say(whole)
+        return whole
+
+    def _check(self, train: Embedded, test: Embedded) -> None:
+        for part in (train, test):
+            missing = [name for name in self.findings if name not in part.columns]
+            require(
+                not missing,
+                f"MultiLabelEvaluation: the batches must hold {', '.join(missing)}, got "
+                f"{', '.join(sorted(part.columns))}. Select these columns, or name others.",
+            )
+        require(
+            any(_both(train, name) and _both(test, name) for name in self.findings),
+            "MultiLabelEvaluation: at least one finding must be present and absent in the training "
+            "and in the test part, got none. Prepare larger parts.",
+        )
+
+    def _probed(
+        self, train: Embedded, features: Floats, test_features: Floats
+    ) -> tuple[dict[str, Pipeline], dict[str, Floats]]:
+        """A probe of each finding that can be fitted, and its decision values on all test rows."""
+        probes, scores = {}, {}
+        for name in self.findings:
+            known, label = _known(train, name)
+            if _both(train, name):
+                probes[name] = fit_probe(features[known], label[known])
+                scores[name] = probes[name].decision_function(test_features.astype(np.float64))
+        return probes, scores
+
+    def _areas(self, scores: dict[str, Floats], test: Embedded) -> dict[str, Any]:
+        areas: dict[str, float | None] = dict.fromkeys(self.findings)
+        for name, values in scores.items():
+            known, label = _known(test, name)
+            if _both(test, name):
+                areas[name] = auc(label[known], values[known])
+        found = [area for area in areas.values() if area is not None]
+        return {"auc_mean": float(np.mean(found)), "auc": areas}
+
+    def _intervals(self, scores: dict[str, Floats], test: Embedded) -> dict[str, Any]:
+        draws = {
+            name: patient_draws(_Area(*_known(test, name), values), test.patient)
+            for name, values in scores.items()
+            if _both(test, name)
+        }
+        mean = np.mean(list(draws.values()), axis=0)
+        ends = {name: list(percentiles(values)) for name, values in draws.items()}
+        return {"level": LEVEL, "method": _METHOD, "auc_mean": list(percentiles(mean)), "auc": ends}
+
+    def _counts(self, train: Embedded, test: Embedded) -> dict[str, Any]:
+        counts: dict[str, Any] = {
+            "training_images": len(train.h),
+            "test_images": len(test.h),
+            "test_patients": len(np.unique(test.patient)),
+        }
+        for part, seen in (("training", train), ("test", test)):
+            for name in self.findings:
+                known, label = _known(seen, name)
+                told = f"{int(label[known].sum())} of {int(known.sum())}"
+                counts.setdefault(f"{part}_present", {})[name] = told
+        return counts
+
+    def _deploy(self, probes: dict[str, Pipeline], features: int) -> None:
+        """Write the model; the output of a finding without a probe is 0 for every image."""
+        nothing = torch.zeros(1, features), torch.zeros(1)
+        layers = [as_layer(probes[name]) if name in probes else nothing for name in self.findings]
+        self.deploy((torch.cat([w for w, _ in layers]), torch.cat([b for _, b in layers])))
+
+    def _say(self, result: dict[str, Any]) -> None:
+        low, high = result["interval"]["auc_mean"]
+        each = ", ".join(f"{n} {v:.3f}" for n, v in result["auc"].items() if v is not None)
+        _LOG.info(
+            f"{self.about['strategy']}, seed {self.about['seed']}: mean AUC "
+            f"{result['auc_mean']:.3f} (95 % interval over patients {low:.3f} to {high:.3f}; "
+            f"{each}), written to {self.run_dir}"
+        )
+
+
+class _Area:
+    """AUC of one finding on drawn rows; NaN where they have one class only."""
+
+    def __init__(self, known: NDArray[np.bool_], label: NDArray[Any], scores: Floats) -> None:
+        self.known, self.label, self.scores = known, label, scores
+
+    def __call__(self, rows: NDArray[np.intp]) -> float:
+        rows = rows[self.known[rows]]
+        label = self.label[rows]
+        if label.size == 0 or label.min() == label.max():
+            return float("nan")
+        return auc(label, self.scores[rows])
+
+
+def _known(seen: Embedded, name: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Where a finding counts, and its labels (-1 elsewhere)."""
+    values = np.nan_to_num(np.asarray(seen.columns[name], dtype=np.float64), nan=-1)
+    label = values.astype(np.int64)
+    return label >= 0, label
+
+
+def _both(seen: Embedded, name: str) -> bool:
+    known, label = _known(seen, name)
+    return len(np.unique(label[known])) == 2

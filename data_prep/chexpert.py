@@ -1,0 +1,150 @@
+"""CheXpert (Irvin et al. 2019) as grey PNG, de-identified, with five pathologies.
+
+The source folder holds ``train.csv`` and ``valid.csv`` and the images they name (of CheXpert-v1.0
+or its small copy); ``valid.csv``, read by three radiologists, is the test part, and a share
+``--validation`` of the training patients is set aside. Frontal and lateral films are all taken.
+
+Each image has one column a pathology of the competition: atelectasis, cardiomegaly, consolidation,
+edema and pleural_effusion, 1 or 0, or -1 where it does not count: -1 in the CSV (uncertain, the
+"U-Ignore" of the paper) and blank (not mentioned), unless the film is a 1 of "No Finding": then
+blank is 0. So does the code of decoupled uniformity, which follows torchxrayvision. ``label`` says
+whether any of the five is present: 1, 0 where all five are 0, else -1.
+
+De-identified as `data_prep.chest_xray` does; of the CSV there remain sex, age and view. Patients,
+which CheXpert numbers already, become p0001, p0002, ...
+
+Counts to expect (the data set's page): 223 414 training and 234 test images; not run here.
+"""
+
+import argparse
+import csv
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from common.checks import InputError, require
+from data_prep import chest_xray
+from data_prep.labels import OLDEST_AGE, LabelTable, Row
+from data_prep.plan import Plan
+
+__all__ = ["PATHOLOGIES", "add_arguments", "plan", "read_table"]
+
+PATHOLOGIES = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
+HEALTHY = "No Finding"
+TABLES = {"train.csv": "training", "valid.csv": "test"}
+VALUES = {"1": 1, "0": 0, "-1": -1, "": None}
+SEXES = {"Male": "M", "Female": "F"}
+LICENCE = "Stanford University Dataset Research Use Agreement: no redistribution, research only"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``chexpert``."""
+    parser.add_argument("--size", type=int, default=256, help="longer side at most; 0: original")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
+    parser.add_argument("--validation", type=float, default=0.02, help="share of the patients")
+    parser.add_argument("--seed", type=int, default=0, help="of the validation part")
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """Read both tables and lay out the work.
+
+    Raises:
+        InputError: no folder, a missing table or column, or a value out of range.
+    """
+    require(
+        options.size == 0 or options.size >= 32,
+        f"chexpert: --size must be 0 or >= 32, got {options.size}.",
+    )
+    require(
+        0 <= options.validation < 1,
+        f"chexpert: --validation must be in [0, 1), got {options.validation}.",
+    )
+    require(
+        options.source.is_dir(),
+        f"{options.source}: source must be a folder, got none. Extract the archive first.",
+    )
+    rows = [
+        row
+        for name, part in TABLES.items()
+        for row in read_table(options.source / name, options.source, part)
+    ]
+    return chest_xray.lay_out(
+        LabelTable(rows, ["absent", "present"]),
+        options,
+        source="CheXpert (data_prep chexpert)",
+        arguments={"validation": options.validation},
+        licence=LICENCE,
+        validation=options.validation,
+    )
+
+
+def read_table(table: Path, source: Path, part: str) -> list[Row]:
+    """Read one of the tables.
+
+    Args:
+        table: the CSV.
+        source: folder that holds it; its name need not be the one the CSV begins its paths with.
+        part: "training" or "test", of all its rows.
+
+    Raises:
+        InputError: unreadable, a missing column, a missing file, or an unknown value; one line
+            that names the row.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{table}: must be a readable CSV, got {type(error).__name__}. Give the folder that "
+            "holds train.csv and valid.csv."
+        ) from None
+    columns = set(lines[0]) if lines else set()
+    missing = [name for name in ("Path", HEALTHY, *PATHOLOGIES) if name not in columns]
+    require(not missing, f"{table}: must have the columns {', '.join(missing)}, got none such.")
+    return [
+        _row(line, f"{table.name}, line {number}", source, part)
+        for number, line in enumerate(lines, start=2)
+    ]
+
+
+def _row(line: dict[str, str], where: str, source: Path, part: str) -> Row:
+    found = re.search(r"(?:^|/)((?:train|valid|test)/.*?(patient\d+)/.+)$", line["Path"])
+    require(
+        found is not None,
+        f"{where}: Path must be like train/patient00001/study1/view1_frontal.jpg, got "
+        f"{line['Path']}.",
+    )
+    path, patient = Path(PurePosixPath(found[1])), found[2]  # type: ignore[index]
+    require(
+        (source / path).is_file(),
+        f"{where}: Path must be a file below the source folder, got {path}, which is missing. "
+        "Extract all of the archive.",
+    )
+    entry: dict[str, Any] = _labels(line, where)
+    if (line.get("Sex") or "") in SEXES:
+        entry["sex"] = SEXES[line["Sex"]]
+    age = line.get("Age") or ""
+    if age.isdecimal():
+        entry["age"] = min(int(age), OLDEST_AGE)
+    if line.get("Frontal/Lateral"):
+        lateral = line["Frontal/Lateral"] == "Lateral"
+        entry["view"] = "lateral" if lateral else line.get("AP/PA") or "frontal"
+    return Row(path, patient, entry, part)
+
+
+def _labels(line: dict[str, str], where: str) -> dict[str, int]:
+    """The columns of the pathologies, and ``label``; -1 where it does not count."""
+    healthy = _value(line, HEALTHY, where) == 1
+    columns = {}
+    for name in PATHOLOGIES:
+        value = _value(line, name, where)
+        columns[name.lower().replace(" ", "_")] = (0 if healthy else -1) if value is None else value
+    found = set(columns.values())
+    label = 1 if 1 in found else 0 if found == {0} else -1
+    return {"label": label, **columns}
+
+
+def _value(line: dict[str, str], name: str, where: str) -> int | None:
+    text = (line[name] or "").strip().removesuffix(".0")
+    require(text in VALUES, f"{where}: {name} must be 1.0, 0.0, -1.0 or empty, got {line[name]}.")
+    return VALUES[text]
