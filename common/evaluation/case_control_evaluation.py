@@ -4,7 +4,8 @@
 fitted on the training subjects and scored on internal (seen sites) and external (unseen sites) test
 subjects; of a fine-tuned network the head itself is scored, with the probe beside it. Without
 fine-tuning, the encoder has seen no diagnosis, and a leave-site-out table follows: the probe fitted
-on all subjects of all other sites. Repeats are seeds, each a run of its own.
+on all subjects of all other sites, one site left out at a time or the sites of one fold (5 folds in
+the talk, slide 76). Repeats are seeds, each a run of its own.
 
 Written are ``evaluation.json``, ``scores.npz`` and ``model.pt``.
 """
@@ -40,6 +41,8 @@ class CaseControlEvaluation(RunEvaluation):
         test: the test subjects, likewise; with "split" ("internal" or "external"), else those of a
             site that was trained on are internal. "patient", where given, is what intervals draw.
         site_names: names of the sites by number, for the report.
+        site_folds: folds that the sites are dealt into to be left out together, of about as many
+            subjects each; 0 leaves out each site alone.
         head: "trained" by fine-tuning: it decides and is deployed; or "refitted": the probe.
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
     """
@@ -50,9 +53,15 @@ class CaseControlEvaluation(RunEvaluation):
         test: Batches,
         site_names: Sequence[str] = (),
         head: str = "refitted",
+        site_folds: int = 0,
         **run: Unpack[RunArguments],
     ) -> None:
         super().__init__(**run)
+        require(
+            site_folds == 0 or site_folds >= 2,
+            f"CaseControlEvaluation: site_folds must be 0 or at least 2, got {site_folds}.",
+        )
+        self.site_folds = site_folds
         self.training = training
         self.test = test
         self.site_names = list(site_names)
@@ -77,7 +86,7 @@ class CaseControlEvaluation(RunEvaluation):
             probe = _probed(train, train.h, test.h)
             decided = test.logits[:, 0].astype(np.float64) if self.head else probe
             epochs.append({"epoch": epoch, **_areas(decided, test, members)})
-        by_site = None if self.head else _leave_site_out(train, test)
+        names, by_site = self._by_site(train, test)
         result = {
             "kind": "case_control",
             "readout": "head" if self.head else "probe",
@@ -86,7 +95,7 @@ class CaseControlEvaluation(RunEvaluation):
             "interval": _intervals(decided, test, members),
             "probe": _areas(probe, test, members),
             "leave_site_out": by_site,
-            "site_names": self.site_names,
+            "site_names": names,
             "epochs": epochs,
             "baselines": baselines,
         }
@@ -96,6 +105,21 @@ class CaseControlEvaluation(RunEvaluation):
         self.deploy(None if self.head else as_layer(fit_probe(train.h[known], train.label[known])))
         self._say(whole)
         return whole
+
+    def _by_site(self, train: Embedded, test: Embedded) -> tuple[list[str], dict[str, Any] | None]:
+        """Names of the sites, or of their folds, and the leave-site-out table over them."""
+        if self.head or "site" not in train.columns or "site" not in test.columns:
+            return self.site_names, None
+        site = np.concatenate([train.site, test.site])
+        if self.site_folds == 0:
+            return self.site_names, _leave_out(train, test, site)
+        fold_of = _dealt(site[site >= 0], self.site_folds)
+        folds: list[list[str]] = [[] for _ in range(self.site_folds)]
+        for number in sorted(fold_of):
+            known = number < len(self.site_names)
+            folds[fold_of[number]].append(self.site_names[number] if known else f"site {number}")
+        group = np.array([fold_of.get(int(number), -1) for number in site])
+        return [", ".join(names) for names in folds], _leave_out(train, test, group)
 
     def _say(self, result: dict[str, Any]) -> None:
         told = [
@@ -160,17 +184,26 @@ def _counts(train: Embedded, test: Embedded, members: dict[str, Flags]) -> dict[
     return counts
 
 
-def _leave_site_out(train: Embedded, test: Embedded) -> dict[str, Any] | None:
-    """AUC on each site by a probe that saw all others; sites with one class have none."""
-    if "site" not in train.columns or "site" not in test.columns:
-        return None
-    parts = [(part, (part.label >= 0) & (part.site >= 0)) for part in (train, test)]
-    h = np.concatenate([part.h[known] for part, known in parts])
-    label = np.concatenate([part.label[known] for part, known in parts])
-    site = np.concatenate([part.site[known] for part, known in parts])
+def _dealt(site: NDArray[np.int64], folds: int) -> dict[int, int]:
+    """Fold of each site: the largest first, each to the fold with the fewest subjects so far."""
+    numbers, counts = np.unique(site, return_counts=True)
+    filled, fold_of = [0] * folds, {}
+    for place in np.argsort(-counts, kind="stable"):
+        fold = filled.index(min(filled))
+        fold_of[int(numbers[place])] = fold
+        filled[fold] += int(counts[place])
+    return fold_of
+
+
+def _leave_out(train: Embedded, test: Embedded, group: NDArray[np.int64]) -> dict[str, Any] | None:
+    """AUC on each group of sites by a probe that saw all others; those with one class have none."""
+    h = np.concatenate([train.h, test.h])
+    label = np.concatenate([train.label, test.label])
+    known = (label >= 0) & (group >= 0)
+    h, label, group = h[known], label[known], group[known]
     rows = []
-    for number in np.unique(site):
-        here = site == number
+    for number in np.unique(group):
+        here = group == number
         if len(np.unique(label[here])) < 2 or len(np.unique(label[~here])) < 2:
             continue
         scores = fit_probe(h[~here], label[~here]).decision_function(h[here].astype(np.float64))

@@ -278,6 +278,27 @@ def test_each_site_is_scored_by_a_probe_of_the_other_sites(case_control: Study) 
         assert row["subjects"] == here.sum()
 
 
+def test_sites_are_dealt_into_folds_that_are_left_out_together(tmp_path: Path) -> None:
+    arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "site_folds": 2}
+    study = Study(tmp_path, CaseControlEvaluation, site_names=["A", "B"], **arguments)
+    seen = study.embedded(TRAIN + without_split(INTERNAL) + without_split(EXTERNAL))
+    rows = study.result["leave_site_out"]["sites"]
+    names = study.result["site_names"]
+    assert len(rows) == len(names) == 2
+    number = {"A": 0, "B": 1} | {f"site {n}": n for n in range(2, 5)}
+    folds = [[number[name] for name in fold.split(", ")] for fold in names]
+    assert sorted(folds[0] + folds[1]) == [0, 1, 2, 3, 4]
+    for row, sites in zip(rows, folds):
+        here = np.isin(seen.site, sites)
+        probe = fit_probe(seen.h[~here], seen.label[~here])
+        expected = auc(seen.label[here], probe.decision_function(seen.h[here].astype(float)))
+        assert row["auc"] == pytest.approx(expected, abs=1e-9)
+        assert row["subjects"] == here.sum()
+    assert abs(rows[0]["subjects"] - rows[1]["subjects"]) <= np.bincount(seen.site).max()
+    with pytest.raises(InputError, match="site_folds must be 0 or at least 2, got 1"):
+        Study(tmp_path / "one", CaseControlEvaluation, **arguments | {"site_folds": 1})
+
+
 def test_a_fine_tuned_head_decides_and_has_no_leave_site_out_table(tmp_path: Path) -> None:
     arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "head": "trained"}
     study = Study(tmp_path, CaseControlEvaluation, **arguments)
