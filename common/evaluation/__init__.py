@@ -15,12 +15,14 @@
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
 - `export_ramp`: a brain-age network as a submission to the challenge.
 - `write_prior`: the representation of every image as a table, which `common.data` reads as a prior.
+- `SaveAttention`: the inference handler that writes where a vision transformer looked.
 - `SavePredictions`, `SaveAges`: the inference handlers that write ``predictions.csv`` (of classes,
   of ages) and ``embeddings.npz``.
 """
 
 from common.evaluation.accuracy_evaluation import AccuracyEvaluation
 from common.evaluation.age_predictions import SaveAges
+from common.evaluation.attention import SaveAttention
 from common.evaluation.audit import audit_transforms
 from common.evaluation.case_control_evaluation import CaseControlEvaluation
 from common.evaluation.challenge import age_mae, openbhb_score, site_balanced_accuracy
@@ -48,6 +50,7 @@ __all__ = [
     "ProbeAUC",
     "ProbeMAE",
     "SaveAges",
+    "SaveAttention",
     "SaveModel",
     "SavePredictions",
     "age_mae",

@@ -111,10 +111,10 @@ class VisionTransformer(nn.Module):
         """
         tokens = self._embed(x)
         kept: list[Tensor] = []
-        first = len(self.blocks) - n
+        last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
-            tokens = block(tokens)
-            if index >= first:
+            tokens = block(tokens, index == last)
+            if index > last - n:
                 kept.append(self.norm(tokens[:, 0]))
         return torch.cat(kept, dim=1)
 

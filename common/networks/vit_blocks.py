@@ -104,9 +104,15 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Perceptron(dim, 4 * dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, T, F)`` of ``x (B, T, F)``."""
+    def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
+        """Return ``(B, T, F)`` of ``x (B, T, F)``, or its first token alone ``(B, 1, F)``.
+
+        After the last block nothing but the class token is read, which spares the perceptron of
+        all other tokens.
+        """
         x = x + self.drop_path(self.attn(self.norm1(x)))
+        if first_only:
+            x = x[:, :1]
         out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return out
 

@@ -1,0 +1,93 @@
+"""Where a vision transformer looked, as pictures: the image, tinted where the class token attends.
+
+The attention of the class token to the patches in the last block, mean over heads (Caron et al.,
+ICCV 2021, section 4.2.2, show the heads one by one). It says what the representation was made of,
+not why a class was predicted.
+"""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ignite.engine import Engine, Events
+from PIL import Image
+from torch import Tensor, nn
+
+from common.checks import require
+from common.files import replacing
+from common.networks import ImageClassifier, VisionTransformer
+from common.networks.vit_blocks import Block
+
+__all__ = ["SaveAttention", "attention_overlay"]
+
+TINT = (0.0, 1.0, 1.0)  # cyan: no fundus and no grey image has it
+STRENGTH = 0.6
+
+
+def attention_overlay(image: Tensor, weights: Tensor) -> npt.NDArray[np.uint8]:
+    """Return the image, mixed with cyan in proportion to its attention.
+
+    Args:
+        image: ``(C, H, W)`` in [0, 1], C = 1 or 3.
+        weights: ``(h, w)``, at least 0; the greatest gets the strongest tint, whatever it is.
+
+    Returns:
+        ``(H, W, 3)``.
+    """
+    share = (weights / weights.max().clamp(min=1e-12)).float()[None, None]
+    share = nn.functional.interpolate(share, size=image.shape[1:], mode="bilinear")[0]
+    tint = torch.tensor(TINT).reshape(3, 1, 1)
+    mixed = image.float().clamp(0, 1).expand(3, -1, -1)
+    mixed = mixed + STRENGTH * share * (tint - mixed)
+    pixels: npt.NDArray[np.uint8] = (mixed * 255).round().byte().movedim(0, -1).numpy()
+    return pixels
+
+
+class SaveAttention:
+    """A handler of an inference evaluator that writes ``attention/<image>.png`` for every image.
+
+    A slice of a volume has its number in the name: ``attention/<volume>_<slice>.png``.
+
+    Args:
+        output_dir: folder for the folder "attention".
+        network: the classifier, whose encoder is or holds a `VisionTransformer`.
+    """
+
+    def __init__(self, output_dir: str | Path, network: ImageClassifier) -> None:
+        self.folder = Path(output_dir) / "attention"
+        found = [m for m in network.encoder.modules() if isinstance(m, VisionTransformer)]
+        require(
+            len(found) == 1,
+            f"SaveAttention: network must hold one VisionTransformer, got {len(found)}. Leave the "
+            "handler out for other encoders.",
+        )
+        self._patch_size = found[0].patch_size
+        self._weights = torch.empty(0)
+        found[0].blocks[-1].register_forward_pre_hook(self._keep)
+
+    def attach(self, engine: Engine) -> None:
+        """Listen to `engine`, whose decollated batch holds "image" ``(C, H, W)`` and "name"."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+
+    def _keep(self, block: nn.Module, inputs: tuple[Any, ...]) -> None:
+        assert isinstance(block, Block)
+        self._weights = block.attention(inputs[0]).mean(dim=1)[:, 1:].detach().float().cpu()
+
+    def _write(self, engine: Engine) -> None:
+        state: Any = engine.state
+        for entry, weights in zip(state.batch, self._weights, strict=True):
+            image = torch.as_tensor(entry["image"]).cpu()
+            rows, columns = (side // self._patch_size for side in image.shape[1:])
+            pixels = attention_overlay(image, weights.reshape(rows, columns))
+            with replacing(self._path(entry)) as partial, partial.open("wb") as file:
+                Image.fromarray(pixels).save(file, format="PNG")
+
+    def _path(self, entry: dict[str, Any]) -> Path:
+        """Return the picture's place, below the folder whatever the image's name is."""
+        parts = [
+            part for part in PurePosixPath(str(entry["name"])).parts if part not in ("/", "..")
+        ]
+        index = int(entry.get("slice", -1))
+        return self.folder.joinpath(*parts[:-1], f"{parts[-1]}{f'_{index}' * (index >= 0)}.png")
