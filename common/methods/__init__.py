@@ -11,6 +11,7 @@
 - `SimCLR`: one view transformed, contrastive loss only.
 - `Supervised`: classification or regression of randomly transformed images.
 - `VariationalAutoencoder`: reconstruction and a standard Gaussian code; its mean is a prior.
+- `TrainableCrop`: CRL-TAC; the channel that chooses crops is trained with the encoder.
 - `classification_loss`, `cross_entropy`, `absolute_error`: what the last and a head may minimise.
 """
 
@@ -25,6 +26,7 @@ from common.methods.momentum import MomentumCopy
 from common.methods.multi_crop import ViewGroup
 from common.methods.simclr import SimCLR
 from common.methods.supervised import Supervised
+from common.methods.trainable_crop import TrainableCrop
 from common.methods.variational import VariationalAutoencoder
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Phase",
     "SimCLR",
     "Supervised",
+    "TrainableCrop",
     "VariationalAutoencoder",
     "ViewGroup",
     "absolute_error",

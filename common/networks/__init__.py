@@ -11,6 +11,7 @@
   their files.
 - `DINOHead`: DINO's projection head, logits of prototypes.
 - `Projector`: multi-layer perceptron ``h (B, F) -> z (B, D)``; also the encoder of a table.
+- `CropEncoder`, `ChannelEncoder`: of one crop, and of an image as the average of its crops.
 - `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
 - `StandardizedEncoder`: an encoder of normalised images.
 - `ImageClassifier`: encoder + linear head, exactly what ``models/model.pt`` holds.
@@ -20,6 +21,7 @@ from common.networks.alexnet3d import AlexNet3D
 from common.networks.brain_encoder import TableEncoder, brain_encoder
 from common.networks.classifier import ImageClassifier
 from common.networks.conv_encoder import ConvEncoder
+from common.networks.crop_encoder import ChannelEncoder, CropEncoder
 from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
@@ -34,7 +36,9 @@ from common.networks.vit_weights import load_vit_weights
 
 __all__ = [
     "AlexNet3D",
+    "ChannelEncoder",
     "ConvEncoder",
+    "CropEncoder",
     "DINOHead",
     "DenseNetEncoder",
     "EmbeddingEncoder",

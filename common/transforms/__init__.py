@@ -11,6 +11,7 @@ in float32 at least (bfloat16 images are computed in float32 and rounded once).
 - `bias_field`, `axis_blur` and `noise`: TorchIO's random bias field, blur and noise.
 - `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale`, `solarize` and `shift`,
   the changes of photographs in SimCLR and DINO; by name in a `Composition`.
+- `CropGrid`: the discrete set of all crops of one size at a stride.
 - `Composition` applies several in an order, slicing one ``lam (B, K)`` between them.
 """
 
@@ -20,6 +21,7 @@ from common.transforms.bias_field import bias_field
 from common.transforms.blur import blur
 from common.transforms.composition import Composition
 from common.transforms.crop import crop
+from common.transforms.crop_grid import CropGrid
 from common.transforms.crop_resize import crop_resize
 from common.transforms.cutout import cutout
 from common.transforms.flip import flip
@@ -29,6 +31,7 @@ from common.transforms.rotate import rotate
 
 __all__ = [
     "Composition",
+    "CropGrid",
     "affine",
     "axis_blur",
     "bias_field",

@@ -1,0 +1,125 @@
+"""CRL-TAC: an encoder and a channel that chooses crops, trained in turn on one bound.
+
+"Contrastive representation learning with trainable augmentation channel", Algorithm 1. With f the
+encoder, g the projector, h = g o f at unit length, T one of |T| crops, B the bound of
+`common.losses.InfoMaxBound` and H the entropy of the channel in nats, one training step is
+
+    f, g:     T_jk ~ P(T | x_k), j = 1 ... m;   maximise  B(h(T_jk x_k))
+    channel:  T_jk uniform, j = 1 ... n;        maximise  B(h(T_jk x_k), w_jk) + lambda H(T | x_k)
+              w_jk = P(T_jk | x_k) / sum_j' P(T_j'k | x_k)
+
+The paper says of the second line only "evaluate (2) with P(t | x) weights". n is m there; here it
+is an argument, and n = |T| takes all crops instead of drawing. It matters: with few crops most sets
+hold at most one that touches the digit, which then has no partner, and the gradient favours the
+background.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from common.checks import require
+from common.methods.method import Method, Phase
+from common.networks import ChannelEncoder, ImageClassifier
+from common.policies.crop_channel import channel_entropy
+
+__all__ = ["TrainableCrop"]
+
+
+class TrainableCrop(Method):
+    """Contrastive learning on crops that a channel chooses; see the module for the step.
+
+    A channel without parameters (`common.policies.UniformCrops`) has no phase: SimCLR with m views.
+
+    Args:
+        classifier: an `ImageClassifier` around a `common.networks.ChannelEncoder`, which holds f,
+            g and the channel; its head is not trained here.
+        loss: ``(z (B, V, D), weight=(B, V)) -> scalar``, minus the bound.
+        crops: m, crops of each image the encoder learns from.
+        channel_crops: n, crops of each image the channel learns from.
+        channel_images: of the batch, the first so many images the channel learns from; None for
+            all.
+        entropy_weight: lambda.
+    """
+
+    def __init__(
+        self,
+        classifier: ImageClassifier,
+        loss: nn.Module,
+        crops: int = 8,
+        channel_crops: int = 8,
+        channel_images: int | None = None,
+        entropy_weight: float = 0.0025,
+    ) -> None:
+        super().__init__(classifier)
+        require(
+            isinstance(classifier.encoder, ChannelEncoder),
+            "TrainableCrop: classifier.encoder must be a ChannelEncoder, got "
+            f"{type(classifier.encoder).__name__}.",
+        )
+        require(
+            min(crops, channel_crops) >= 2,
+            f"TrainableCrop: crops and channel_crops must be at least 2, got {crops} and "
+            f"{channel_crops}.",
+        )
+        require(
+            channel_images is None or channel_images >= 2,
+            f"TrainableCrop: channel_images must be at least 2, got {channel_images}.",
+        )
+        require(
+            entropy_weight >= 0,
+            f"TrainableCrop: entropy_weight must be at least 0, got {entropy_weight}.",
+        )
+        self.loss = loss
+        self.crops = crops
+        self.channel_crops = channel_crops
+        self.channel_images = channel_images
+        self.entropy_weight = entropy_weight
+
+    @property
+    def representation(self) -> ChannelEncoder:
+        """The encoder, the projector and the channel."""
+        return cast(ChannelEncoder, self.classifier.encoder)
+
+    def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
+        """Yield the encoder phase, then the phase "policy" of a channel that learns.
+
+        Args:
+            batch: "image" ``(B, C, H, W)`` in [0, 1].
+        """
+        x, channel = batch["image"], self.representation.channel
+        with torch.no_grad():
+            probability = channel(x).exp()
+        drawn = torch.multinomial(probability, self.crops, replacement=True)
+        loss = self.loss(self._look(x, drawn))
+        yield Phase("encoder", loss, {"bound": -loss.detach()})
+        if any(p.requires_grad for p in channel.parameters()):
+            x = x[: self.channel_images]
+            yield self._channel_phase(x, channel(x))
+
+    def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters of the channel as phase "policy", the others as "encoder"."""
+        channel = [p for p in self.representation.channel.parameters() if p.requires_grad]
+        chosen = {id(p) for p in channel}
+        encoder = [p for p in self.parameters() if p.requires_grad and id(p) not in chosen]
+        return {name: p for name, p in (("policy", channel), ("encoder", encoder)) if p}
+
+    def _look(self, x: Tensor, index: Tensor) -> Tensor:
+        """Return h of the crops numbered ``index (B, m)``, ``(B, m, D)``."""
+        return self.representation.unit(self.representation.grid.gather(x, index))
+
+    def _channel_phase(self, x: Tensor, log_probability: Tensor) -> Phase:
+        every = log_probability.shape[1]
+        if self.channel_crops >= every:
+            index = torch.arange(every, device=x.device).expand(len(x), -1)
+        else:
+            index = torch.randint(every, (len(x), self.channel_crops), device=x.device)
+        with torch.no_grad():
+            z = self._look(x, index)
+        weight = log_probability.gather(1, index).softmax(dim=1)
+        entropy = channel_entropy(log_probability).mean()
+        loss = self.loss(z, weight=weight)
+        terms = {"channel_bound": -loss.detach(), "entropy": entropy.detach()}
+        return Phase("policy", loss - self.entropy_weight * entropy, terms)
