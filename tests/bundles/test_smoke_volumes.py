@@ -10,7 +10,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from common.data import read_manifest, write_manifest
+from common.data import read_manifest, read_prior, save_prior, write_manifest
 from data_prep.__main__ import main as data_prep
 from tests.bundles.test_smoke import history, read_csv, refused, run
 from tests.commands import VOLUMES
@@ -19,8 +19,8 @@ from tests.synthetic import write_nifti
 Workflow = Callable[..., ConfigWorkflow]
 Phantom = Callable[[Path], Path]
 
-AGE, CASES = VOLUMES
-KIND = {AGE: "challenge", CASES: "case_control"}
+AGE, PRIOR, CASES = VOLUMES
+KIND = {AGE: "challenge", PRIOR: "case_control", CASES: "case_control"}
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +31,8 @@ def result(folder: Path, name: str = "*") -> dict[str, Any]:
 
 
 def overlays(bundle: Path) -> list[str]:
-    """Overlays of losses, strategies, augmentations and FairKL."""
-    kinds = ("loss_", "strategy_", "augmentation_", "diagnosis_", "fairkl_")
+    """Overlays of losses, strategies, augmentations, FairKL and priors, which prior.json writes."""
+    kinds = ("loss_", "strategy_", "augmentation_", "diagnosis_", "fairkl_", "prior")
     return sorted(p.stem for p in (bundle / "configs").glob("*.json") if p.stem.startswith(kinds))
 
 
@@ -149,11 +149,11 @@ def test_resume_continues_as_if_nothing_had_happened(
 def test_every_overlay_trains_in_a_folder_of_its_own(
     bundle: Path, workflow: Workflow, tmp_path: Path
 ) -> None:
-    names = overlays(bundle)
+    names = [name for name in overlays(bundle) if name != "prior_model"]  # it trains nothing
     assert len(names) >= 8
     for name in names:
         run(workflow(bundle, f"train+{name}", tmp_path))
-    default = {"loss_exponential", "strategy_y_aware"}
+    default = {"loss_exponential", "strategy_y_aware", "prior_age"}
     kept = [json.loads(p.read_text()) for p in (tmp_path / "eval").glob("*/history.json")]
     assert len(kept) == len(names)
     assert len(default & set(names)) == 1
@@ -266,3 +266,45 @@ def test_every_encoder_is_the_same_in_training_and_inference(bundle: Path, name:
         shapes.append({key: value.shape for key, value in network.state_dict().items()})
     assert shapes[0] == shapes[1]
     assert sum(shape.numel() for shape in shapes[0].values()) > 2_000_000
+
+
+def test_a_prior_goes_from_the_images_to_the_loss(
+    phantom: Phantom, workflow: Workflow, tmp_path: Path
+) -> None:
+    assert "must be a table of priors, got no such" in refused(
+        workflow(PRIOR, "train+prior_vae", tmp_path)
+    )
+    for names in ("train+prior", "train+prior+evaluate", "train+prior_vae"):
+        run(workflow(PRIOR, names, tmp_path))
+    entries = read_manifest(phantom(PRIOR))["training"]
+    keys = [f"{entry['image']}[{entry['index']}]" for entry in entries]
+    table = read_prior(tmp_path / "eval" / "vae_seed0" / "prior.npz", keys)
+    assert table.shape == (len(entries), 64)
+    assert result(tmp_path, "vae_seed0")["probe"]["auc_external"] > 0
+    folder = tmp_path / "eval" / "decoupled_uniformity_vae_seed0"
+    other = {"prior_file": str(tmp_path / "other.npz"), "prior_suffix": "_other"}
+    weights = str(folder / "model.pt")
+    run(workflow(PRIOR, "train+prior_model", tmp_path, prior_weights=weights, **other))
+    assert read_prior(other["prior_file"], keys).shape == (len(entries), 8)
+    run(workflow(PRIOR, "train+prior_vae", tmp_path, **other))
+    files = [tmp_path / "eval" / f"decoupled_uniformity{x}_seed0" for x in ("_vae", "_other")]
+    losses = [json.loads((f / "history.json").read_text())["terms"]["loss"] for f in files]
+    assert losses[0] != losses[1]
+
+
+def test_a_table_of_other_subjects_is_refused(
+    phantom: Phantom, workflow: Workflow, tmp_path: Path
+) -> None:
+    entries = read_manifest(phantom(PRIOR))["training"]
+    first, count = f"{entries[0]['image']}[{entries[0]['index']}]", len(entries)
+    save_prior(tmp_path / "a.npz", [first, "else.npy[3]"], np.eye(2))
+    parts = workflow(PRIOR, "train+prior_vae", tmp_path, prior_file=str(tmp_path / "a.npz"))
+    assert f"must hold every image of the data, lacks {count - 1} of {count}: " in refused(parts)
+
+
+def test_sites_are_left_out_in_five_folds(trained: Any, bundle: Path) -> None:
+    if bundle != PRIOR:
+        pytest.skip("leaves out each site alone")
+    found = result(trained[0])
+    assert len(found["site_names"]) == 5
+    assert {row["site"] for row in found["leave_site_out"]["sites"]} <= set(range(5))
