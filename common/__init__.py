@@ -25,7 +25,8 @@ Rooms, each with one door (its ``__init__``); an arrow means "may import":
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``
-with -1 for "not labelled"; ``y`` or ``age (B,)`` with NaN for "unknown"; ``bias`` or ``site (B,)``.
+with -1 for "not labelled"; ``y`` or ``age (B,)`` with NaN for "unknown"; ``bias`` or ``site (B,)``;
+``prior (B,)`` or ``(B, P)``, finite.
 """
 
 __version__ = "0.1.0"
