@@ -157,6 +157,8 @@ class DecoupledUniformity(nn.Module):
     The attribute ``targets`` is ("prior",) with a kernel and empty without.
     """
 
+    targets: tuple[str, ...] = ()
+
     def __init__(
         self, t: float = 2.0, kernel: Kernel | None = None, regularization: float = 0.01
     ) -> None:
@@ -169,7 +171,8 @@ class DecoupledUniformity(nn.Module):
         self.t = t
         self.kernel = kernel
         self.regularization = regularization
-        self.targets: tuple[str, ...] = () if kernel is None else ("prior",)
+        if kernel is not None:
+            self.targets = ("prior",)
 
     def extra_repr(self) -> str:
         """Show the settings."""
