@@ -8,7 +8,7 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.manifest import PARTS
-from data_prep import biased_mnist, brats, chest_xray, chexpert, openbhb, phantom, photos
+from data_prep import biased_mnist, brats, chest_xray, chexpert, digits, openbhb, phantom, photos
 from data_prep.runner import run
 
 SOURCES: dict[str, Any] = {
@@ -16,6 +16,7 @@ SOURCES: dict[str, Any] = {
     "brats": brats,
     "chest_xray": chest_xray,
     "chexpert": chexpert,
+    "digits": digits,
     "openbhb": openbhb,
     "phantom": phantom,
     "photos": photos,

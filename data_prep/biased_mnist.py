@@ -15,10 +15,7 @@ validation and 10 000 test images; at ratio 0.99, 555 training images off their 
 """
 
 import argparse
-import io
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +23,9 @@ import numpy.typing as npt
 from common.checks import require
 from common.data.manifest import PARTS
 from data_prep.files import Output
-from data_prep.mnist import read_digits
+from data_prep.mnist import MnistPart, list_rows, part_names, read_part
 from data_prep.plan import Item, Plan
-from data_prep.split import Entry
+from data_prep.split import Entry, split_as_told
 
 __all__ = ["COLOURS", "add_arguments", "assign_colours", "colour_digits", "plan"]
 
@@ -45,29 +42,20 @@ COLOURS = {
     "mint": (50, 255, 128),
 }
 UNBIASED = 0.1
-TRAINING_DIGITS = 60_000
 
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Part:
+class BiasedPart(MnistPart):
     """One part to colour and write.
 
     Args:
-        name: "training", "validation" or "test".
-        source: folder of MNIST.
         ratio: of the training part.
-        validation: training digits set aside.
-        seed: draws the validation digits and the colours.
     """
 
-    name: str
-    source: Path
     ratio: float
-    validation: int
-    seed: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,19 +78,14 @@ def plan(options: argparse.Namespace) -> Plan:
     Raises:
         InputError: no folder, a ratio outside [0.1, 1], or too many validation digits.
     """
-    source: Path = options.source
-    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
     require(
         UNBIASED <= options.ratio <= 1,
         f"biased_mnist: --ratio must lie in [{UNBIASED}, 1], got {options.ratio}.",
     )
-    require(
-        0 <= options.validation <= TRAINING_DIGITS // 2,
-        f"biased_mnist: --validation must lie in 0..{TRAINING_DIGITS // 2}, "
-        f"got {options.validation}.",
-    )
-    names = ["training", *(["validation"] if options.validation else []), "test"]
-    parts = [Part(name, source, options.ratio, options.validation, options.seed) for name in names]
+    parts = [
+        BiasedPart(name, options.source, options.validation, options.seed, options.ratio)
+        for name in part_names(options.source, options.validation)
+    ]
     return Plan(
         source="Biased-MNIST from MNIST's idx files (data_prep biased_mnist)",
         licence="that of MNIST (LeCun, Cortes, Burges), commonly stated as CC BY-SA 3.0",
@@ -113,39 +96,21 @@ def plan(options: argparse.Namespace) -> Plan:
         },
         items=[Item(part.name, part.name, part) for part in parts],
         convert=convert,
-        split=_split,
+        split=split_as_told,
         extra={"classes": {"label": [str(digit) for digit in range(10)], "bias": list(COLOURS)}},
     )
 
 
-def convert(part: Part, output: Output) -> list[Entry]:
+def convert(part: BiasedPart, output: Output) -> list[Entry]:
     """Colour one part and write it as a stack ``(N, 28, 28, 3)`` uint8."""
-    images, labels = read_digits(part.source, training=part.name != "test")
-    order = np.random.default_rng([part.seed, 0]).permutation(len(labels))
-    chosen = {
-        "training": np.sort(order[part.validation :]),
-        "validation": np.sort(order[: part.validation]),
-        "test": np.arange(len(labels)),
-    }[part.name]
-    label = labels[chosen].astype(np.int64)
+    images, label, numbers = read_part(part)
     ratio = part.ratio if part.name == "training" else UNBIASED
     stream = 1 + PARTS.index(part.name)
     bias = assign_colours(label, ratio, np.random.default_rng([part.seed, stream]))
-    file = io.BytesIO()
-    np.save(file, colour_digits(images[chosen], bias))
-    stack = output.write(f"{part.name}.npy", file.getvalue())
-    prefix = "t" if part.name == "test" else "d"
-    return [
-        {
-            "image": stack,
-            "index": row,
-            "label": int(label[row]),
-            "bias": int(bias[row]),
-            "patient": f"{prefix}{digit:05d}",
-            "part": part.name,
-        }
-        for row, digit in enumerate(chosen)
-    ]
+    stack = f"{part.name}.npy"
+    coloured = colour_digits(images, bias)
+    output.write_stack(stack, coloured, coloured.shape[1:], "uint8")
+    return list_rows(stack, part.name, numbers, {"label": label, "bias": bias})
 
 
 def assign_colours(label: Labels, ratio: float, rng: np.random.Generator) -> Labels:
@@ -181,10 +146,3 @@ def colour_digits(images: Bytes, bias: Labels) -> Bytes:
     """
     background = np.array(list(COLOURS.values()), np.uint8)[bias][:, None, None, :]
     return np.where(images[..., None] != 0, np.uint8(255), background)
-
-
-def _split(entries: list[Entry]) -> dict[str, list[Entry]]:
-    parts: dict[str, list[Any]] = {part: [] for part in PARTS}
-    for entry in entries:
-        parts[entry["part"]].append({k: v for k, v in entry.items() if k != "part"})
-    return parts

@@ -3,21 +3,37 @@
 An idx file is two zero bytes, a type (8 = uint8), the number of axes, each axis as a big-endian
 32-bit integer, then the values. The files are recognised by the SHA-256 of what they hold
 unpacked: a copy packed by another program holds the same digits.
+
+`MnistPart` is one part of a data set made of them: a validation part is carved out of the training
+digits, by the seed, the same for every source that uses this module.
 """
 
 import gzip
 import hashlib
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from common.checks import InputError, require
+from data_prep.split import Entry
 
-__all__ = ["DIGESTS", "SIDE", "read_digits"]
+__all__ = [
+    "DIGESTS",
+    "SIDE",
+    "TRAINING_DIGITS",
+    "MnistPart",
+    "list_rows",
+    "part_names",
+    "read_digits",
+    "read_part",
+]
 
 SIDE = 28
+TRAINING_DIGITS = 60_000
 DIGESTS = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -26,6 +42,82 @@ DIGESTS = {
 }
 
 Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MnistPart:
+    """One part to write.
+
+    Args:
+        name: "training", "validation" or "test".
+        source: folder of MNIST.
+        validation: training digits set aside.
+        seed: draws those, and whatever else a source draws.
+    """
+
+    name: str
+    source: Path
+    validation: int
+    seed: int
+
+
+def part_names(source: Path, validation: int) -> list[str]:
+    """Return the names of the parts: all three, or two without validation digits.
+
+    Args:
+        source: folder of MNIST.
+        validation: training digits to set aside.
+
+    Raises:
+        InputError: no folder, or too many validation digits.
+    """
+    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
+    require(
+        0 <= validation <= TRAINING_DIGITS // 2,
+        f"{source}: --validation must lie in 0..{TRAINING_DIGITS // 2}, got {validation}.",
+    )
+    return ["training", *(["validation"] if validation else []), "test"]
+
+
+def read_part(part: MnistPart) -> tuple[Bytes, Numbers, Numbers]:
+    """Read the digits of one part, in the order of MNIST.
+
+    Returns:
+        Images ``(N, 28, 28)`` uint8, labels ``(N,)``, and the digits' numbers in their file.
+    """
+    images, labels = read_digits(part.source, training=part.name != "test")
+    order = np.random.default_rng([part.seed, 0]).permutation(len(labels))
+    chosen = {
+        "training": np.sort(order[part.validation :]),
+        "validation": np.sort(order[: part.validation]),
+        "test": np.arange(len(labels)),
+    }[part.name]
+    return images[chosen], labels[chosen].astype(np.int64), chosen
+
+
+def list_rows(
+    stack: str, part: str, numbers: Numbers, columns: Mapping[str, Numbers]
+) -> list[Entry]:
+    """Return the entries of a stack of MNIST digits, each digit its own patient.
+
+    Args:
+        stack: relative path.
+        part: its part.
+        numbers: ``(N,)``, the digits' numbers in MNIST's file.
+        columns: ``(N,)`` each, by name.
+    """
+    prefix = "t" if part == "test" else "d"
+    return [
+        {
+            "image": stack,
+            "index": row,
+            **{name: int(values[row]) for name, values in columns.items()},
+            "patient": f"{prefix}{number:05d}",
+            "part": part,
+        }
+        for row, number in enumerate(numbers)
+    ]
 
 
 def read_digits(source: Path, training: bool) -> tuple[Bytes, Bytes]:

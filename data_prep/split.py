@@ -5,13 +5,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.data import seeded_order
+from common.data.manifest import PARTS
 
-__all__ = ["Entry", "split_by_share", "split_by_test_size"]
+__all__ = ["Entry", "split_as_told", "split_by_share", "split_by_test_size"]
 
 Entry = dict[str, Any]
 Parts = dict[str, list[Entry]]
 
 FOLDS = 3
+
+
+def split_as_told(entries: Sequence[Entry]) -> Parts:
+    """Put each entry into the part its own ``part`` names, and drop that key.
+
+    >>> split_as_told([{"image": "a.png", "part": "test"}])["test"]
+    [{'image': 'a.png'}]
+    """
+    parts: Parts = {part: [] for part in PARTS}
+    for entry in entries:
+        parts[entry["part"]].append({key: v for key, v in entry.items() if key != "part"})
+    return parts
 
 
 def split_by_share(

@@ -1,5 +1,7 @@
 """Small files of every kind that data preparation reads."""
 
+import gzip
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -81,3 +83,24 @@ def write_brats(
     for kind, voxels in (("flair", flair), ("t1", flair // 2), ("seg", seg)):
         write_nifti(folder / name / f"{name}_{kind}.nii.gz", voxels)
     return folder / name
+
+
+def idx(array: npt.NDArray[np.uint8]) -> bytes:
+    axes = b"".join(int(side).to_bytes(4, "big") for side in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + axes + array.tobytes()
+
+
+def write_mnist(
+    folder: Path, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
+) -> dict[str, str]:
+    """The same digits for training and test, those packed; SHA-256 of what each file holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digests = {}
+    for name in ("train", "t10k"):
+        for kind, array in (("images-idx3-ubyte", pixels), ("labels-idx1-ubyte", labels)):
+            data = idx(array)
+            digests[f"{name}-{kind}"] = hashlib.sha256(data).hexdigest()
+            packed = name == "t10k"
+            path = folder / f"{name}-{kind}{'.gz' if packed else ''}"
+            path.write_bytes(gzip.compress(data) if packed else data)
+    return digests

@@ -5,7 +5,8 @@ Deterministic, patient-structured (several slices or films of each patient, thre
 ``IMAGES``, ``LESION_RADIUS``, ``LESION_CONTRAST``, ``frame_points`` and an anatomy class, and a
 line in `KINDS`.
 
-``--kind digits`` draws coloured digits, for the bundles of biased and natural images: see `digits`.
+``--kind digits`` draws coloured digits, for the bundles of biased and natural images, with
+``--layout grid`` grey ones in one of nine cells: see `digits`.
 ``--task age`` draws whole brains whose anatomy ages, for the brain-age bundles: see `ageing`.
 
 Counts to expect (ours): ``--kind brain`` gives 60 patients × 12 slices: 432 training, 72
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from common.checks import require
+from data_prep.digits import LAYOUTS
 from data_prep.files import Output, encode_nifti, encode_png, to_integers
 from data_prep.lesion import insert_lesion
 from data_prep.phantom import ageing, brain, chest, digits
@@ -63,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="2: PNG, 3: NIfTI")
     parser.add_argument(
         "--task", choices=("lesion", "age"), default="lesion", help="age: 3D stacks"
+    )
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, help="digits in grey, in a grid or not; default: coloured"
     )
     parser.add_argument("--patients", type=int, help="default: 60, for --task age 160")
     parser.add_argument("--slices", type=int, help="images of a patient, in 2D; default: by kind")

@@ -5,13 +5,15 @@ colours of Biased-MNIST. In the training part nine of ten digits have their clas
 elsewhere one of ten: the colour nearly gives the label away, and then no longer. For trying out the
 bundles of biased and natural images. Ours; no paper describes it.
 
+``--layout original`` leaves them grey on black, as MNIST's are, and ``--layout grid`` puts each in
+one of nine cells, as `data_prep.digits` does: for the bundle whose channel chooses crops.
+
 Counts to expect (ours): 60 writers × 20 digits: 720 training, 120 validation, 360 test images.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,11 @@ from common.checks import require
 from common.data import seeded_order
 from common.data.manifest import PARTS
 from data_prep.biased_mnist import COLOURS, assign_colours
-from data_prep.files import Output
+from data_prep.digits import CELLS, in_cells
+from data_prep.files import Output, to_integers
 from data_prep.phantom.texture import soft_step
 from data_prep.plan import Item, Plan
-from data_prep.split import Entry
+from data_prep.split import Entry, split_as_told
 
 __all__ = ["plan"]
 
@@ -43,6 +46,8 @@ STROKES = {
 SHAPES = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg")
 
 Array = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,9 @@ class Page:
         part: "training", "validation" or "test".
         writers: their numbers, from 0.
         digits: of each writer.
-        size: pixels of a side.
+        size: pixels of a digit's side.
         seed: of the whole phantom.
+        layout: "colour", or one of `data_prep.digits.LAYOUTS`.
     """
 
     part: str
@@ -62,6 +68,7 @@ class Page:
     digits: int
     size: int
     seed: int
+    layout: str
 
 
 def plan(options: argparse.Namespace) -> Plan:
@@ -84,7 +91,12 @@ def plan(options: argparse.Namespace) -> Plan:
         "validation": order[test : test + validation],
         "test": order[:test],
     }
-    pages = [Page(part, tuple(sorted(writers[part])), digits, size, options.seed) for part in PARTS]
+    layout = options.layout or "colour"
+    pages = [
+        Page(part, tuple(sorted(writers[part])), digits, size, options.seed, layout)
+        for part in PARTS
+    ]
+    classes = {"label": [str(digit) for digit in range(10)]}
     return Plan(
         source="synthetic digits phantom (data_prep phantom)",
         licence="CC0-1.0: synthetic, no patient",
@@ -94,49 +106,60 @@ def plan(options: argparse.Namespace) -> Plan:
             "seed": options.seed,
             "size": size,
             "slices": digits,
+            **({} if layout == "colour" else {"layout": layout}),
         },
         items=[Item(page.part, page.part, page) for page in pages],
         convert=convert,
-        split=_split,
-        extra={"classes": {"label": [str(digit) for digit in range(10)], "bias": list(COLOURS)}},
+        split=split_as_told,
+        extra={"classes": classes | ({"bias": list(COLOURS)} if layout == "colour" else {})},
     )
 
 
 def convert(page: Page, output: Output) -> list[Entry]:
     """Draw all digits of one part and write them as a stack."""
-    colour_rng = np.random.default_rng([page.seed, 1 + PARTS.index(page.part)])
     rngs = [np.random.default_rng([page.seed, 0, writer]) for writer in page.writers]
     labels = np.concatenate([_labels(rng, page.digits) for rng in rngs])
-    bias = assign_colours(labels, RATIOS[page.part], colour_rng)
     names = np.repeat(page.writers, page.digits)
-    background = np.array(list(COLOURS.values()), np.float32)
-    rows = [
-        _coloured(drawn, background[colour])
-        for drawn, colour in zip(_drawings(rngs, labels, page), bias)
-    ]
+    drawings = _drawings(rngs, labels, page)
+    columns, rows, shape = _laid_out(drawings, labels, page)
     stack = f"{page.part}.npy"
-    output.write_stack(stack, rows, (page.size, page.size, 3), "uint8")
+    output.write_stack(stack, rows, shape, "uint8")
     return [
         {
             "image": stack,
             "index": row,
             "label": int(label),
-            "bias": int(colour),
+            **{name: int(values[row]) for name, values in columns.items()},
             "patient": f"p{writer + 1:04d}",
             "part": page.part,
         }
-        for row, (label, colour, writer) in enumerate(zip(labels, bias, names))
+        for row, (label, writer) in enumerate(zip(labels, names))
     ]
 
 
-def _labels(rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+def _laid_out(
+    drawings: Sequence[Array], labels: Integers, page: Page
+) -> tuple[dict[str, Integers], Iterable[Bytes], tuple[int, ...]]:
+    """Columns beside the label, the images, and the shape of one."""
+    rng = np.random.default_rng([page.seed, 1 + PARTS.index(page.part)])
+    if page.layout == "colour":
+        bias = assign_colours(labels, RATIOS[page.part], rng)
+        background = np.array(list(COLOURS.values()), np.float32)[bias]
+        rows = (_coloured(drawn, colour) for drawn, colour in zip(drawings, background))
+        return {"bias": bias}, rows, (page.size, page.size, 3)
+    grey = to_integers(np.stack(drawings), bits=8)
+    if page.layout == "original":
+        return {}, grey, (page.size, page.size)
+    cell = rng.integers(CELLS, size=len(labels))
+    return {"cell": cell}, in_cells(grey, cell), (3 * page.size, 3 * page.size)
+
+
+def _labels(rng: np.random.Generator, count: int) -> Integers:
     """Return the ten digits in an order of the writer's own, over and over."""
     return np.resize(rng.permutation(10), count)
 
 
-def _drawings(
-    rngs: Sequence[np.random.Generator], labels: npt.NDArray[np.int64], page: Page
-) -> list[Array]:
+def _drawings(rngs: Sequence[np.random.Generator], labels: Integers, page: Page) -> list[Array]:
     axis = (np.arange(page.size, dtype=np.float32) + 0.5) * 2 / page.size - 1
     y, x = np.meshgrid(axis, axis, indexing="ij")
     drawings = []
@@ -163,13 +186,6 @@ def _drawn(u: Array, v: Array, label: int, stroke: np.float32, page: Page) -> Ar
     return soft_step(stroke - nearest, 2 / page.size)
 
 
-def _coloured(drawn: Array, colour: Array) -> npt.NDArray[np.uint8]:
+def _coloured(drawn: Array, colour: Array) -> Bytes:
     image = drawn[..., None] * 255 + (1 - drawn[..., None]) * colour
     return np.rint(image).astype(np.uint8)
-
-
-def _split(entries: list[Entry]) -> dict[str, list[Entry]]:
-    parts: dict[str, list[Any]] = {part: [] for part in PARTS}
-    for entry in entries:
-        parts[entry["part"]].append({k: v for k, v in entry.items() if k != "part"})
-    return parts

@@ -10,29 +10,19 @@ from common.data import read_manifest
 from data_prep import mnist
 from data_prep.__main__ import main
 from data_prep.biased_mnist import COLOURS, assign_colours, colour_digits
+from tests.synthetic import write_mnist
 
 SMALL = 40  # digits of each class
 LABELS = np.tile(np.arange(10), SMALL).astype(np.uint8)
 
 
-def idx(array: np.ndarray) -> bytes:
-    axes = b"".join(int(side).to_bytes(4, "big") for side in array.shape)
-    return bytes([0, 0, 8, array.ndim]) + axes + array.tobytes()
-
-
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small MNIST, packed in part, whose digests are taken as the right ones."""
-    folder = tmp_path / "mnist"
-    folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 3, (len(LABELS), 28, 28), np.uint8)
-    for name in mnist.DIGESTS:
-        data = idx(pixels if "images" in name else LABELS)
-        monkeypatch.setitem(mnist.DIGESTS, name, mnist.hashlib.sha256(data).hexdigest())
-        packed = "t10k" in name
-        path = folder / f"{name}{'.gz' if packed else ''}"
-        path.write_bytes(gzip.compress(data) if packed else data)
-    return folder
+    for name, digest in write_mnist(tmp_path / "mnist", pixels, LABELS).items():
+        monkeypatch.setitem(mnist.DIGESTS, name, digest)
+    return tmp_path / "mnist"
 
 
 def prepare(source: Path, target: Path, *options: str) -> int:

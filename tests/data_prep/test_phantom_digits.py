@@ -53,6 +53,21 @@ def test_small_phantoms_have_every_part(tmp_path: Path) -> None:
     assert np.load(small / "training.npy").shape == (12, 16, 16, 3)
 
 
+def test_grey_digits_lie_in_their_cell_of_the_grid(tmp_path: Path) -> None:
+    small = ("--patients", "6", "--slices", "4", "--size", "16")
+    grid = make(tmp_path / "grid", *small, "--layout", "grid")
+    plain = make(tmp_path / "plain", *small, "--layout", "original")
+    entries = read_manifest(grid)["training"]
+    fields, digits = np.load(grid / "training.npy"), np.load(plain / "training.npy")
+    assert (fields.shape, digits.shape) == ((12, 48, 48), (12, 16, 16))
+    for entry, field, digit in zip(entries, fields, digits):
+        down, right = divmod(entry["cell"], 3)
+        cells = field.reshape(3, 16, 3, 16).swapaxes(1, 2)
+        assert np.array_equal(cells[down, right], digit)
+        assert np.count_nonzero(field) == np.count_nonzero(digit) > 0
+    assert "bias" not in entries[0]
+
+
 @pytest.mark.parametrize("option", ["--patients=5", "--slices=1", "--size=8", "--dims=3"])
 def test_a_bad_option_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
