@@ -66,7 +66,7 @@ SETTINGS: dict[str, Any] = {
 SCHEDULE = {  # images a batch, epochs, epochs of the VAE
     "kermany": (128, 24, 25),
     "fundus": (64, 24, 25),
-    "lesions": (128, 16, 10),
+    "lesions": (128, 10, 8),
     "cifar10": (256, 10, 8),
 }
 

@@ -1,4 +1,4 @@
-"""Four sets of real images in memory, at 32 or 48 pixels, split by patient: the harder questions.
+"""Four sets of real images in memory, at 32 to 64 pixels, split by patient: the harder questions.
 
 `cifar10` (the JPEG subset, ten classes), `fundus` (retinopathy of grade 2 or more), `kermany`
 (bacterial or viral pneumonia) and `lesions` (brain slices with or without an inserted lesion, of
@@ -108,11 +108,14 @@ def kermany(data: Path, out: Path, side: int = 32) -> Images:
     return Images(x, y, patient, by_group(patient)[:1])
 
 
-def lesions(data: Path, out: Path, side: int = 48) -> Images:
-    """2,220 slices of 185 brains, half with a lesion; training and validation patients train."""
+def lesions(data: Path, out: Path, side: int = 64) -> Images:
+    """2,220 slices of 185 brains, half with a lesion; training and validation patients train.
+
+    Lesions as in strategies.md: radius 4 pixels, contrast 0.25.
+    """
     target = out / "slices"
     if not (target / "manifest.json").is_file():
-        write_slices(data / "ixi_t1_hh", target, 64, 0, Lesion())
+        write_slices(data / "ixi_t1_hh", target, 64, 0, Lesion(4.0, 0.25))
     parts = [load_datalist(target, part) for part in ("training", "validation", "test")]
     entries = [entry for part in parts for entry in part]
     x = torch.from_numpy(np.stack([picture(Path(entry["image"]), side) for entry in entries]))

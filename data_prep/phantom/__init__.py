@@ -3,7 +3,7 @@
 Deterministic, patient-structured (several slices or films of each patient, three sites, ages 20 to
 80 years), with the lesion's mask. One module per kind; a new kind is a module with ``DIMS``,
 ``IMAGES``, ``LESION_RADIUS``, ``LESION_CONTRAST``, ``frame_points`` and an anatomy class, and a
-line in `KINDS`.
+line in `KINDS`. Films of the chest also have the columns of CheXpert's five findings.
 
 ``--kind digits`` draws coloured digits, for the bundles of biased and natural images, with
 ``--layout grid`` grey ones in one of nine cells: see `digits`.
@@ -126,10 +126,13 @@ def convert(patient: PhantomPatient, output: Output) -> list[Entry]:
         image, region = anatomy(points, 2 / patient.size)
         stem = f"{_name(patient)}/{index:02d}"
         entry: Entry = {"patient": _name(patient), "age": age, "site": site, "label": int(lesion)}
+        mask = None
         if lesion:
             radius = module.LESION_RADIUS * patient.size
             image, mask = insert_lesion(image, region, rng, radius, module.LESION_CONTRAST)
             entry["mask"] = _write(output, f"masks/{stem}", mask.astype(np.float32), 8)
+        if patient.kind == "chest":
+            entry |= chest.findings(anatomy, mask, index)
         entry["image"] = _write(output, f"images/{stem}", image, patient.bits)
         entries.append(entry)
     return entries

@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from data_prep.phantom.texture import Field, soft_step
 
-__all__ = ["DIMS", "IMAGES", "LESION_CONTRAST", "LESION_RADIUS", "Chest", "frame_points"]
+__all__ = [
+    "DIMS",
+    "IMAGES",
+    "LESION_CONTRAST",
+    "LESION_RADIUS",
+    "Chest",
+    "findings",
+    "frame_points",
+]
 
 Array = npt.NDArray[np.float32]
 
@@ -19,6 +27,7 @@ IMAGES = 8  # films of a patient
 LESION_RADIUS = 0.06  # of the image side
 LESION_CONTRAST = 0.075  # standard deviation of the pattern
 
+WIDE_HEART = 0.29  # about half of the patients
 # exponent of the intensities, gain, noise
 SITES = ((0.85, 1.0, 0.012), (1.0, 0.92, 0.02), (1.25, 1.05, 0.028))
 
@@ -104,3 +113,30 @@ def frame_points(size: int, dims: int, index: int, count: int) -> Array:
     line = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
     y, x = np.meshgrid(line, line, indexing="ij")
     return np.stack([x, y], -1)
+
+
+def findings(anatomy: Chest, mask: npt.NDArray[np.bool_] | None, index: int) -> dict[str, int]:
+    """Columns named as CheXpert's five findings, which have nothing medical but the wide heart.
+
+    They say where the lesion lies: anywhere (consolidation), in the upper half (atelectasis), the
+    lower half (edema), or on the viewer's right (pleural_effusion). Each is -1, "uncertain", on
+    every fifth film.
+
+    Args:
+        anatomy: of the patient.
+        mask: of the lesion; None where there is none.
+        index: of the film, from 0.
+    """
+    row, column = (0.0, 0.0) if mask is None else np.argwhere(mask).mean(axis=0) / len(mask)
+    lesion = mask is not None
+    present = {
+        "atelectasis": lesion and row < 0.5,
+        "cardiomegaly": bool(anatomy.heart > WIDE_HEART),
+        "consolidation": lesion,
+        "edema": lesion and row >= 0.5,
+        "pleural_effusion": lesion and column >= 0.5,
+    }
+    return {
+        name: -1 if (index + number) % 5 == 4 else int(value)
+        for number, (name, value) in enumerate(present.items())
+    }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
+from common.data import load_datalist, save_prior, with_prior
 from data_prep.__main__ import main as data_prep
 from tests.commands import VOLUMES
 from tests.synthetic import write_picture
@@ -63,6 +64,13 @@ def images_of(bundle: Path, phantom: Path) -> Path:
     return folder
 
 
+def add_prior(folder: Path) -> None:
+    """Write the table that a bundle with a prior reads unless told otherwise."""
+    entries = with_prior(load_datalist(folder, "training"), folder)
+    embedding = np.random.default_rng(0).normal(size=(len(entries), 5))
+    save_prior(folder / "prior.npz", [entry["image_key"] for entry in entries], embedding)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _same_hook() -> Iterator[None]:
     """Put back the hook of uncaught errors that `common.config.guard` replaces."""
@@ -85,6 +93,8 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
             whole = ["--kind", "brain", *(w for key, v in AGE.items() for w in (f"--{key}", v))]
             options = whole if kind == "ageing" else ["--kind", kind, *flat]
             assert data_prep(["phantom", "--target", str(made[kind]), *options]) == 0
+            if kind == "chest":
+                add_prior(made[kind])
         return made[kind]
 
     return make
