@@ -1,0 +1,86 @@
+"""What the overlays of fundus_photo_dino draw and build: Table 2 of its paper."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from common.networks import VisionTransformer
+from tests.commands import ROOT
+
+CONFIGS = ROOT / "bundles" / "fundus_photo_dino" / "configs"
+SMALL = {"image_size": 48, "local_size": 32, "prototypes": 8, "embed_dim": 12, "depth": 4,
+         "heads": 2, "device": "cpu"}  # fmt: skip
+TABLE_2 = {  # local crop, global crop, brightness and contrast, artefacts
+    "strong": ([0.05, 0.4], [0.4, 1.0], 0.4, []),
+    "weak": ([0.2, 0.5], [0.5, 1.0], 0.2, []),
+    "weak_med": ([0.2, 0.5], [0.5, 1.0], 0.2, ["axis_blur", "noise", "bias_field"]),
+}
+DINO = {  # probabilities of the released code, and what comes after the blur
+    "global_1": ([1.0, 0.5, 0.8, 0.2, 1.0], []),
+    "global_2": ([1.0, 0.5, 0.8, 0.2, 0.1, 0.2], ["solarize"]),
+    "local": ([1.0, 0.5, 0.8, 0.2, 0.5], []),
+}
+
+
+def parsed(*names: str, **settings: Any) -> ConfigParser:
+    content: dict[str, Any] = {}
+    for name in names:
+        content |= json.loads(Path(CONFIGS / f"{name}.json").read_text())
+    return ConfigParser(content | settings)
+
+
+@pytest.mark.parametrize("name", TABLE_2)
+def test_a_setting_draws_the_views_of_table_2(name: str) -> None:
+    local, wide, strength, artefacts = TABLE_2[name]
+    network = parsed("train", f"augmentation_{name}", **SMALL).get_parsed_content("network")
+    groups = [*network.global_views, *network.local_views]
+    for view, group in zip(DINO, groups, strict=True):
+        chances, after = DINO[view]
+        before = ["resized_crop", "mirror", "color_jitter", "grayscale", "blur"]
+        assert list(group.transform.order) == before + after + artefacts
+        assert group.policy.probability == chances + [0.5] * len(artefacts)
+        settings = group.transform.settings
+        assert settings["resized_crop"]["scale"] == (local if view == "local" else wide)
+        jitter = {"brightness": strength, "contrast": strength, "saturation": 0.2, "hue": 0.1}
+        assert settings["color_jitter"] == jitter
+    views = [view for group in groups for view in group(torch.rand(2, 3, 48, 48))]
+    sides = [view.shape[-1] for view in views]
+    assert sides == [48] * 2 + [32] * 8
+
+
+def test_the_default_is_the_weak_setting() -> None:
+    train = json.loads((CONFIGS / "train.json").read_text())
+    weak = json.loads((CONFIGS / "augmentation_weak.json").read_text())
+    assert {key: train[key] for key in weak if key != "_desc_"} == {
+        key: value for key, value in weak.items() if key != "_desc_"
+    }
+
+
+@pytest.mark.parametrize("name", ["vit_tiny", "vit_base", "vit_large_retfound"])
+def test_inference_builds_the_encoder_of_an_overlay_from_its_dials(name: str) -> None:
+    overlay = json.loads((CONFIGS / f"encoder_{name}.json").read_text())
+    with torch.device("meta"):
+        trained = parsed("train", f"encoder_{name}").get_parsed_content("network_def")
+        told = {key: trained_value for key, trained_value in overlay.items()
+                if key in json.loads((CONFIGS / "inference.json").read_text())
+                and key != "_desc_"}  # fmt: skip
+        deployed = parsed("inference", **told).get_parsed_content("network_def")
+    shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (trained, deployed)]
+    assert shapes[0] == shapes[1]
+    assert trained.head.in_features == trained.encoder.out_features
+
+
+def test_a_pretrained_file_reaches_student_and_teacher(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {key: SMALL[key] for key in ("image_size", "embed_dim", "depth", "heads")}
+    public = VisionTransformer(**sizes)
+    torch.save(public.state_dict(), tmp_path / "w.pth")
+    parser = parsed("train", **SMALL, pretrained=str(tmp_path / "w.pth"))
+    network = parser.get_parsed_content("network")
+    for encoder in (network.student.encoder.encoder, network.classifier.encoder.encoder):
+        torch.testing.assert_close(encoder.state_dict(), public.state_dict(), rtol=0, atol=0)
+    assert parser.get_parsed_content("network_def") is network.classifier
