@@ -1,0 +1,165 @@
+"""Encoders of crops: black crops once, and an image as the average of its crops."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from common.checks import InputError
+from common.networks import ChannelEncoder, CropEncoder, Projector
+from common.networks.crop_encoder import encode_crops
+from common.policies import UniformCrops
+from common.transforms import CropGrid
+from tests.oracles.trainable_crop import crops
+from tests.tiny import FEATURES, Matrix
+
+GRID = CropGrid(8, 4, 2)
+
+
+class Given(nn.Module):
+    """A channel that knows every answer: ``log P (B, |T|)`` of the images in order."""
+
+    def __init__(self, probability: Tensor) -> None:
+        super().__init__()
+        self.grid = GRID
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.probability[x[:, 0, 0, 0].round().long()].log()
+
+
+def numbered(count: int = 3) -> Tensor:
+    """Images whose first pixel is their number."""
+    x = torch.rand(count, 1, 8, 8, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    x[:, 0, 0, 0] = torch.arange(count)
+    return x
+
+
+def probabilities(count: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return (2 * torch.randn(count, 9, dtype=torch.double, generator=generator)).softmax(dim=1)
+
+
+def channel_encoder(probability: Tensor, readout: str, average: str) -> ChannelEncoder:
+    torch.manual_seed(0)
+    encoder, projector = Matrix(16, FEATURES, "tanh"), Projector(FEATURES, 6, 4)
+    encoder.out_features = FEATURES
+    return ChannelEncoder(encoder, projector, Given(probability), readout, average, top=3).double()
+
+
+def represent(network: ChannelEncoder, image: Tensor, weight: list[float]) -> Tensor:
+    """The weighted sum over the crops of one image, one after the other."""
+    total = torch.zeros(network.out_features, dtype=torch.double)
+    for crop, share in zip(crops(image, 4, 2), weight):
+        f = network.encoder(crop[None])[0]
+        h = network.projector(f)
+        total = total + share * (f if network.readout == "features" else h / h.norm())
+    return total if network.readout == "features" else total / total.norm()
+
+
+def black_and_lit() -> Tensor:
+    x = torch.rand(2, 5, 1, 8, 8, dtype=torch.double)
+    x[0, 1], x[0, 4], x[1, 0] = 0, 0, 0
+    return x
+
+
+def tiny_encoder() -> CropEncoder:
+    torch.manual_seed(0)
+    encoder = CropEncoder(side=8, channels=(3, 3), features=FEATURES).double()
+    for p in encoder.parameters():
+        nn.init.normal_(p, std=0.3)  # biases too: black crops have features
+    return encoder
+
+
+def test_the_crop_encoder_is_the_papers_and_its_biases_start_at_zero() -> None:
+    encoder = CropEncoder()
+    kinds = [type(layer) for layer in encoder.layers]
+    assert kinds == [nn.Conv2d, nn.ReLU] * 2 + [nn.AvgPool2d, nn.Flatten, nn.Linear]
+    assert encoder(torch.rand(2, 1, 20, 20)).shape == (2, 200)
+    assert all(not p.any() for name, p in encoder.named_parameters() if name.endswith("bias"))
+    with pytest.raises(InputError, match="side must be larger for this many layers, got 4"):
+        CropEncoder(side=4)
+
+
+@pytest.mark.parametrize("black", ["some", "all", "none"])
+def test_black_crops_encoded_as_one_equal_all_encoded(black: str) -> None:
+    x = {"some": black_and_lit(), "all": 0 * black_and_lit(), "none": black_and_lit() + 0.1}[black]
+    encoder = tiny_encoder()
+    wanted = encoder(x.flatten(0, 1)).unflatten(0, (2, 5))
+    assert wanted[0, 1].abs().min() > 0
+    found = encode_crops(encoder, x)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    slopes = [
+        torch.autograd.grad(
+            (out * x.sum(dim=(2, 3, 4))[..., None].cos()).sum(), encoder.parameters()
+        )
+        for out in (found, wanted)
+    ]
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=1e-10)
+
+
+def test_black_crops_reach_the_encoder_once() -> None:
+    seen = []
+    encoder = tiny_encoder()
+    encoder.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
+    encode_crops(encoder, black_and_lit())
+    assert seen == [1 + 7]
+
+
+def test_an_encoder_that_normalises_by_the_batch_sees_every_crop() -> None:
+    encoder = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64)).double()
+    x = black_and_lit()
+    wanted = nn.BatchNorm1d(64).double()(x.flatten(0, 1).flatten(1)).unflatten(0, (2, 5))
+    torch.testing.assert_close(encode_crops(encoder, x), wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("readout", ["features", "projection"])
+@pytest.mark.parametrize("average", ["mean", "top"])
+def test_an_image_is_the_average_of_its_crops(readout: str, average: str) -> None:
+    probability = probabilities()
+    network, x = channel_encoder(probability, readout, average), numbered()
+    for image, p, found in zip(x, probability.tolist(), network(x)):
+        largest = sorted(p)[-3]
+        weight = p if average == "mean" else [(value >= largest) / 3 for value in p]
+        wanted = represent(network, image, weight)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+def test_crops_that_cannot_matter_are_not_looked_at() -> None:
+    probability = torch.full((3, 9), 1e-8, dtype=torch.double)
+    probability[:, 4] = 1 - 8e-8
+    network, seen = channel_encoder(probability, "features", "mean"), []
+    network.encoder.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
+    found = network(numbered())
+    assert seen == [1 + 3]
+    wanted = [represent(network, image, probability[0].tolist()) for image in numbered()]
+    torch.testing.assert_close(found, torch.stack(wanted), rtol=0, atol=1e-6)
+
+
+def test_many_images_are_represented_in_pieces_as_one_by_one() -> None:
+    network = channel_encoder(probabilities(40), "projection", "mean")
+    x = numbered(40)
+    wanted = torch.cat([network(image[None]) for image in x])
+    torch.testing.assert_close(network(x), wanted, rtol=0, atol=1e-12)
+
+
+def test_the_width_is_that_of_the_readout() -> None:
+    for readout, width in (("features", 200), ("projection", 50)):
+        network = ChannelEncoder(
+            CropEncoder(), Projector(200, 200, 50), UniformCrops(CropGrid(28, 20, 4)), readout
+        )
+        z = network(torch.rand(2, 1, 28, 28))
+        assert z.shape == (2, width) == (2, network.out_features)
+    assert z.norm(dim=1).tolist() == pytest.approx([1, 1], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"readout": "h"}, "readout must be 'features' or 'projection', got 'h'"),
+        ({"average": "median"}, "average must be 'mean' or 'top', got 'median'"),
+        ({"top": 10}, "top must be from 1 to 9 crops, got 10"),
+    ],
+)
+def test_bad_settings_are_told_in_one_line(settings: dict, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        ChannelEncoder(CropEncoder(), Projector(200), UniformCrops(GRID), **settings)
