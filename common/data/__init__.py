@@ -7,6 +7,7 @@
 - `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
 - `LoadPhotod`: photographs in colour, cut square, likewise;
+- `LoadFundusd`: fundus photographs, cut to the field of view, likewise;
 - `LoadStoredd`: volumes and rows of features with the values that are stored;
 - `EmptyMaskd`: an all-zero mask for images without one;
 - `SkipUnreadable`: a dataset that notes broken files and goes on;
@@ -34,6 +35,7 @@ from common.data.stack_file import write_stack
 
 if TYPE_CHECKING:
     from common.data.load import EmptyMaskd, LoadMedicalImaged, SkipUnreadable
+    from common.data.load_fundus import LoadFundusd
     from common.data.load_photo import LoadPhotod
     from common.data.load_stored import LoadStoredd
     from common.data.stack import StackDataset, as_batch
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EmptyMaskd",
+    "LoadFundusd",
     "LoadMedicalImaged",
     "LoadPhotod",
     "LoadStoredd",
@@ -69,6 +72,10 @@ def __getattr__(name: str) -> Any:
         from common.data import stack
 
         return getattr(stack, name)
+    if name == "LoadFundusd":
+        from common.data import load_fundus
+
+        return load_fundus.LoadFundusd
     if name == "LoadPhotod":
         from common.data import load_photo
 

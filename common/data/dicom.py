@@ -8,10 +8,10 @@ result is turned back into stored values first and both go through the same step
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,13 @@ import SimpleITK as sitk
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from common.checks import InputError, require
-from common.data.dicom_display import display
+from common.data.dicom_display import display, display_colour
 
-__all__ = ["dicom_facts", "is_dicom", "open_dicom", "read_dicom"]
+__all__ = ["dicom_facts", "is_dicom", "open_dicom", "read_dicom", "read_dicom_colour"]
 
 Array = npt.NDArray[np.float32]
 Stored = npt.NDArray[Any]
+T = TypeVar("T")
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs header values
 sitk.ProcessObject.GlobalWarningDisplayOff()  # type: ignore[no-untyped-call]  # SWIG
@@ -80,7 +81,23 @@ def read_dicom(path: str | Path) -> Array:
         InputError: truncated, no pixel data, several frames, an unknown bit depth, a constant
             image, or a transfer syntax that no reader decodes.
     """
-    path = Path(path)
+    return _shown(Path(path), display)
+
+
+def read_dicom_colour(path: str | Path) -> npt.NDArray[np.uint8]:
+    """Read one image in colour, as ophthalmic photography is stored: RGB, YBR, palette or grey.
+
+    Returns:
+        (H, W, 3) in 0..255; grey as `read_dicom` shows it.
+
+    Raises:
+        InputError: as `read_dicom`.
+    """
+    return _shown(Path(path), display_colour)
+
+
+def _shown(path: Path, show: Callable[[Stored, pydicom.Dataset, str], T]) -> T:
+    """Open, decode and `show` one image."""
     data = open_dicom(path)
     require(
         "PixelData" in data,
@@ -97,7 +114,7 @@ def read_dicom(path: str | Path) -> Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return display(stored, data, path.name)
+            return show(stored, data, path.name)
     except InputError:
         raise
     except Exception as error:  # a table or window that contradicts the pixels
@@ -112,8 +129,8 @@ def dicom_facts(path: str | Path) -> dict[str, Any]:
 
     Returns:
         ``patient`` (identifying: for grouping only, never written), ``burned_in`` (bool), and the
-        allow-list ``modality``, ``view``, ``sex`` and ``age`` (whole years, 90 stands for 90 and
-        above, as HIPAA's safe harbour asks), each only where the header has it.
+        allow-list ``modality``, ``view``, ``eye`` ("L" or "R"), ``sex`` and ``age`` (whole years,
+        90 stands for 90 and above, as HIPAA's safe harbour asks), each only where it is there.
     """
     data = open_dicom(path, pixels=False)
     facts: dict[str, Any] = {
@@ -121,8 +138,13 @@ def dicom_facts(path: str | Path) -> dict[str, Any]:
         "burned_in": str(data.get("BurnedInAnnotation") or "").strip().upper() == "YES",
     }
     for key, name, allowed in (
-        ("modality", "Modality", ("CR", "DX", "RG", "RF", "XA", "CT", "MR", "US", "NM", "OT")),
+        (
+            "modality",
+            "Modality",
+            ("CR", "DX", "RG", "RF", "XA", "CT", "MR", "US", "NM", "OP", "OT"),
+        ),
         ("view", "ViewPosition", ("PA", "AP", "LL", "RL", "LLO", "RLO", "LAO", "RAO")),
+        ("eye", "ImageLaterality", ("L", "R")),
         ("sex", "PatientSex", ("M", "F", "O")),
     ):
         value = str(data.get(name) or "").strip().upper()

@@ -17,7 +17,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 
 from common.checks import require
 
-__all__ = ["display"]
+__all__ = ["display", "display_colour"]
 
 Values = npt.NDArray[np.float64]
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as for pictures
@@ -50,6 +50,28 @@ def display(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> npt.N
         if data.PhotometricInterpretation == "MONOCHROME1":
             grey = 1.0 - grey
     return np.ascontiguousarray(_upright(grey, data), dtype=np.float32)
+
+
+def display_colour(
+    stored: npt.NDArray[Any], data: pydicom.Dataset, name: str
+) -> npt.NDArray[np.uint8]:
+    """Stored values to RGB, upright; grey as `display` shows it.
+
+    Args:
+        stored: (H, W), or (H, W, 3) for colour; YBR already converted, as pydicom does.
+        data: the header.
+        name: what an error calls the file.
+
+    Returns:
+        (H, W, 3) in 0..255.
+    """
+    if data.PhotometricInterpretation == "PALETTE COLOR":
+        stored = apply_color_lut(stored, data)
+    if stored.ndim == 2:
+        colour = np.repeat(display(stored, data, name).astype(np.float64)[..., None], 3, axis=2)
+    else:
+        colour = _upright(stored[..., :3] / np.iinfo(stored.dtype).max, data)
+    return np.ascontiguousarray(np.rint(255 * colour), dtype=np.uint8)
 
 
 def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset) -> Values:
@@ -105,7 +127,7 @@ def _upright(image: Values, data: pydicom.Dataset) -> Values:
     if len(directions) != 2:
         return image
     if directions[0] in ("H", "F") and directions[1] in ("L", "R", "A", "P"):
-        image, directions = image.T, directions[::-1]
+        image, directions = image.swapaxes(0, 1), directions[::-1]
     if directions[1] == "H":
         image = image[::-1]
     if directions[0] == "R" and directions[1] in ("H", "F"):

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from common.checks import require
 from common.data.picture import opened
 
-__all__ = ["read_photo", "square"]
+__all__ = ["read_photo", "square", "to_rgb"]
 
 
 def read_photo(path: str | Path, size: int) -> npt.NDArray[np.uint8]:
@@ -41,11 +41,7 @@ def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:
     Returns:
         ``(size, size, 3)``.
     """
-    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-        picture = Image.alpha_composite(black, picture)
-    picture = picture.convert("RGB")
+    picture = to_rgb(picture)
     width, height = picture.size
     scale = size / min(width, height)
     shape = (max(size, round(width * scale)), max(size, round(height * scale)))
@@ -53,3 +49,12 @@ def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:
         picture = picture.resize(shape, Image.Resampling.BILINEAR)
     left, top = (shape[0] - size) // 2, (shape[1] - size) // 2
     return np.array(picture.crop((left, top, left + size, top + size)))
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture of 8 bits per channel in RGB, transparency laid over black."""
+    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture)
+    return picture.convert("RGB")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +38,16 @@ def read_picture(path: str | Path) -> npt.NDArray[np.float32]:
 
 
 @contextmanager
-def opened(path: Path, kind: str) -> Iterator[Image.Image]:
+def opened(path: Path, kind: str, file: IO[bytes] | None = None) -> Iterator[Image.Image]:
     """Open one picture, and turn what Pillow says of a bad one into one line.
 
     Args:
         path: the file.
         kind: what it should be, for the message.
+        file: the open file, where `path` only names it.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(file or path) as picture:
             pages = getattr(picture, "n_frames", 1)
             require(
                 pages == 1, f"{path.name}: must be one picture, got {pages} pages. Split it first."
