@@ -8,7 +8,17 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.manifest import PARTS
-from data_prep import biased_mnist, brats, chest_xray, chexpert, digits, openbhb, phantom, photos
+from data_prep import (
+    biased_mnist,
+    brats,
+    chest_xray,
+    chexpert,
+    digits,
+    fundus,
+    openbhb,
+    phantom,
+    photos,
+)
 from data_prep.runner import run
 
 SOURCES: dict[str, Any] = {
@@ -17,6 +27,7 @@ SOURCES: dict[str, Any] = {
     "chest_xray": chest_xray,
     "chexpert": chexpert,
     "digits": digits,
+    "fundus": fundus,
     "openbhb": openbhb,
     "phantom": phantom,
     "photos": photos,
@@ -64,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summary(manifest: dict[str, Any], target: Path) -> str:
-    """At most six lines: counts of each part, skipped files, the manifest."""
+    """At most seven lines: counts of each part, quality, skipped files, the manifest."""
     lines = []
     for part in PARTS:
         counts = manifest["counts"][part]
@@ -72,6 +83,9 @@ def _summary(manifest: dict[str, Any], target: Path) -> str:
         lines.append(
             f"{part}: {counts['images']} images of {counts['patients']} patients ({labels})"
         )
+    if "quality" in manifest:
+        words = ", ".join(f"{count} {word}" for word, count in manifest["quality"].items())
+        lines.append(f"quality: {words}")
     skipped = manifest["skipped"]
     if skipped:
         lines.append(f"skipped: {len(skipped)} files, the first: {skipped[0]['reason']}")

@@ -47,6 +47,7 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, Any
         **parts,
         **identity,
         **plan.extra,
+        **(plan.summarise(parts) if plan.summarise else {}),
         "licence": plan.licence,
         "versions": {"data_prep": __version__, **{name: version(name) for name in LIBRARIES}},
         "counts": {part: _counts(parts[part]) for part in parts},

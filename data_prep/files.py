@@ -91,19 +91,21 @@ def to_integers(image: npt.NDArray[np.float32], bits: int) -> npt.NDArray[Any]:
 
 
 def encode_png(image: npt.NDArray[Any]) -> bytes:
-    """Encode a grey picture as PNG (ISO/IEC 15948), each row as its difference from the one above.
+    """Encode a picture as PNG (ISO/IEC 15948), each row as its difference from the one above.
 
     Args:
-        image: (H, W), uint8 or uint16.
+        image: (H, W) grey or (H, W, 3) RGB, uint8 or uint16.
 
     Returns:
         The file's bytes; the same for the same pixels on the same kind of processor.
     """
     require(
-        image.ndim == 2 and image.dtype in (np.uint8, np.uint16),
-        f"encode_png: image must be 2D uint8 or uint16, got {image.ndim}D {image.dtype}.",
+        (image.ndim == 2 or image.shape[2:] == (3,)) and image.dtype in (np.uint8, np.uint16),
+        f"encode_png: image must be (H, W) or (H, W, 3) uint8 or uint16, got {image.shape} "
+        f"{image.dtype}.",
     )
-    height, width = image.shape
+    height, width = image.shape[:2]
+    colour = 0 if image.ndim == 2 else 2  # colour types: greyscale, truecolour
     big_endian = np.ascontiguousarray(image, dtype=image.dtype.newbyteorder(">"))
     rows = big_endian.view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
@@ -111,7 +113,7 @@ def encode_png(image: npt.NDArray[Any]) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     packed = isal_zlib.compress(filtered, COMPRESSION)
-    header = struct.pack(">IIBBBBB", width, height, image.dtype.itemsize * 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, image.dtype.itemsize * 8, colour, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", header)

@@ -7,6 +7,7 @@ line in `KINDS`. Films of the chest also have the columns of CheXpert's five fin
 
 ``--kind digits`` draws coloured digits, for the bundles of biased and natural images, with
 ``--layout grid`` grey ones in one of nine cells: see `digits`.
+``--kind fundus`` draws both eyes of each patient in colour, for DINO: see `fundus`.
 ``--task age`` draws whole brains whose anatomy ages, for the brain-age bundles: see `ageing`.
 
 Counts to expect (ours): ``--kind brain`` gives 60 patients × 12 slices: 432 training, 72
@@ -25,7 +26,7 @@ from common.checks import require
 from data_prep.digits import LAYOUTS
 from data_prep.files import Output, encode_nifti, encode_png, to_integers
 from data_prep.lesion import insert_lesion
-from data_prep.phantom import ageing, brain, chest, digits
+from data_prep.phantom import ageing, brain, chest, digits, fundus
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_by_share
 
@@ -61,7 +62,7 @@ class PhantomPatient:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``phantom``."""
-    parser.add_argument("--kind", choices=sorted([*KINDS, "digits"]), required=True)
+    parser.add_argument("--kind", choices=sorted([*KINDS, "digits", "fundus"]), required=True)
     parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="2: PNG, 3: NIfTI")
     parser.add_argument(
         "--task", choices=("lesion", "age"), default="lesion", help="age: 3D stacks"
@@ -86,6 +87,8 @@ def plan(options: argparse.Namespace) -> Plan:
         return ageing.plan(options)
     if options.kind == "digits":
         return digits.plan(options)
+    if options.kind == "fundus":
+        return fundus.plan(options)
     module, _ = KINDS[options.kind]
     count = 60 if options.patients is None else options.patients
     size = 64 if options.size is None else options.size

@@ -1,0 +1,179 @@
+"""Fundus photographs: field of view cut out, square, RGB PNG, patients kept together.
+
+Each photograph is read by `common.data.fundus`, as inference reads it: upright, 8-bit RGB, the
+field of view found and cut out, padded with black to a square and resized. JPEG, PNG, TIFF, BMP and
+DICOM (ophthalmic photography: RGB, YBR, palette, MONOCHROME) below ``--source``, and pictures in
+ZIP archives that lie in it, which need not be extracted.
+
+``--layout`` says where labels, patients and the published split are: `data_prep.fundus_layouts`.
+``--label`` picks the column that becomes ``label``: by default the layout's, or ``grade`` for
+retinopathy; ``referable`` is grade 2 or above. ``--split published`` (the default) keeps the
+published split where there is one, and a patient whose eyes it parts is an error; ``drawn`` draws
+anew, both eyes of a patient together. Where only a test part is published, validation is drawn
+from the training patients. Drawn parts count patients who share an exact image as one.
+
+Each entry has ``image, label, patient, dataset``, where known ``eye, grade, referable, age, sex``,
+and the measures of `data_prep.fundus_quality`; the manifest's ``quality`` counts what is wrong.
+Nothing is left out for its quality. De-identified: pixels and these columns alone are written, and
+patients are p0001, p0002, ... in the order of the SHA-256 of their identity.
+
+Counts to expect: MESSIDOR-2 1 744, IDRiD 413 + 103, APTOS 2019 3 662, PAPILA 488 (all published);
+Srahim's 600 photographs give 600, all but one good (ours, 2026-11); two of its 300 patients show
+the same eyes, with other grades, and count as one.
+"""
+
+import argparse
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+from common.checks import require
+from common.data import seeded_order
+from common.data.manifest import PARTS
+from data_prep.files import Output, encode_png
+from data_prep.fundus_files import Eye, Pictures, Place
+from data_prep.fundus_layouts import LAYOUTS
+from data_prep.fundus_quality import SIDE, quality
+from data_prep.plan import Item, Plan
+from data_prep.split import Entry, split_by_share
+
+__all__ = ["add_arguments", "plan"]
+
+REFERABLE = ["grade 0 or 1", "grade 2 or above"]
+VALIDATION, TEST = 0.15, 0.3  # of the patients; RETFound's benchmark has 14 and 30 percent
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph to convert: where it is, where it goes, what is known of it."""
+
+    place: Place
+    stem: str
+    entry: Entry
+    size: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``fundus``."""
+    parser.add_argument("--layout", choices=LAYOUTS, default="folders")
+    parser.add_argument("--label", choices=("grade", "referable"), help="column of the label")
+    parser.add_argument("--size", type=int, default=SIDE, help="pixels of a side")
+    parser.add_argument("--split", choices=("published", "drawn"), default="published")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """Find the photographs, read who belongs together, and lay out the work.
+
+    Raises:
+        InputError: no folder, no pictures, not the layout, a label that it does not have, or a
+            published split that parts the eyes of a patient.
+    """
+    require(options.size >= 32, f"fundus: --size must be >= 32, got {options.size}.")
+    found = LAYOUTS[options.layout](Pictures(options.source))
+    published = options.split == "published" and any(eye.part for eye in found.eyes)
+    if published:
+        _check_parts(found.eyes)
+    items = [
+        Item(
+            photograph.stem.replace("/", "_"),
+            eye.place.name,
+            photograph,
+            f"{eye.place.stamp} {photograph.entry}",
+        )
+        for eye, photograph in _photographs(found.eyes, published, options)
+    ]
+    classes = REFERABLE if options.label == "referable" else found.classes
+    return Plan(
+        source=f"fundus photographs, {options.layout} (data_prep fundus)",
+        licence="that of the source",
+        arguments={
+            key: getattr(options, key) for key in ("label", "layout", "seed", "size", "split")
+        },
+        items=items,
+        convert=convert,
+        split=partial(_split, seed=options.seed),
+        skipped=found.skipped,
+        extra={"classes": classes},
+        merge_copies=not published,
+        summarise=_summary,
+    )
+
+
+def convert(photograph: Photograph, output: Output) -> list[Entry]:
+    """Read one photograph, measure it and write it as PNG."""
+    pixels, found = photograph.place.read(photograph.size)
+    measured = pixels if photograph.size == SIDE else photograph.place.read(SIDE)[0]
+    path = output.write(f"images/{photograph.stem}.png", encode_png(pixels))
+    return [{**photograph.entry, **quality(measured, found), "image": path}]
+
+
+def _photographs(
+    eyes: list[Eye], published: bool, options: argparse.Namespace
+) -> list[tuple[Eye, Photograph]]:
+    """Give every photograph its pseudonym, its label and its place in the output."""
+    by_patient: dict[str, list[Eye]] = defaultdict(list)
+    for eye in sorted(eyes, key=lambda eye: eye.place.name):
+        by_patient[eye.patient].append(eye)
+    photographs = []
+    for number, patient in enumerate(seeded_order(by_patient, seed=0), start=1):
+        for index, eye in enumerate(by_patient[patient]):
+            column = options.label or ("grade" if "grade" in eye.facts else "label")
+            require(
+                column in eye.facts,
+                f"fundus: --label must be left out for --layout {options.layout}, got "
+                f"{options.label}: it has no grades.",
+            )
+            entry = {
+                **eye.facts,
+                "label": eye.facts[column],
+                "patient": f"p{number:04d}",
+                "dataset": options.layout,
+                **({"eye": eye.eye} if eye.eye else {}),
+                **({"part": eye.part} if published else {}),
+            }
+            stem = f"p{number:04d}/{index:03d}"
+            photographs.append((eye, Photograph(eye.place, stem, entry, options.size)))
+    return photographs
+
+
+def _check_parts(eyes: list[Eye]) -> None:
+    """No patient in two published parts; told before the work."""
+    part_of: dict[str, Eye] = {}
+    for eye in eyes:
+        other = part_of.setdefault(eye.patient, eye)
+        require(
+            other.part == eye.part,
+            f"{PurePosixPath(eye.place.name).name}: the eyes of a patient must be in one part, got "
+            f"{eye.part} and, for {PurePosixPath(other.place.name).name}, {other.part}. Set "
+            "--split drawn.",
+        )
+
+
+def _split(entries: list[Entry], seed: int) -> dict[str, list[Entry]]:
+    """The published parts, and what they leave open drawn by patient."""
+    if "part" not in entries[0]:
+        drawn = split_by_share(entries, seed, VALIDATION, TEST)
+        return {
+            part: [{key: v for key, v in entry.items() if key != "fold"} for entry in drawn[part]]
+            for part in PARTS
+        }
+    parts: dict[str, list[Entry]] = {part: [] for part in PARTS}
+    for entry in entries:
+        parts[entry["part"]].append({key: v for key, v in entry.items() if key != "part"})
+    if not parts["validation"]:
+        order = seeded_order((entry["patient"] for entry in parts["training"]), seed)
+        aside = set(order[: round(VALIDATION * len(order))])
+        parts["validation"] = [e for e in parts["training"] if e["patient"] in aside]
+        parts["training"] = [e for e in parts["training"] if e["patient"] not in aside]
+    return parts
+
+
+def _summary(parts: dict[str, list[Entry]]) -> dict[str, Any]:
+    """How many photographs are good, and how many have each flag."""
+    flags = Counter(
+        flag for part in parts.values() for e in part for flag in e["quality"].split(", ")
+    )
+    return {"quality": dict(sorted(flags.items()))}

@@ -1,0 +1,289 @@
+"""Where the published sets of fundus photographs keep their labels, patients and splits.
+
+=============  =====================================================================================
+``messidor2``  ``messidor_data.csv`` (adjudicated grades, Kaggle) and ADCIS's table of the pairs
+``idrid``      the two ``… Disease Grading_… Labels.csv``; published training and testing sets
+``aptos2019``  ``train.csv`` (``id_code, diagnosis``); ``valid.csv`` and ``test.csv``, if diagnosed
+``papila``     ``patient_data_od`` and ``…_os``, as XLSX or CSV; ``RET002OD.jpg``
+``jsiec``      39 class folders; patients not known
+``retina``     4 class folders (``1_normal``, ``2_cataract``, …); patients not known
+``odir``       ``full_df.csv``: the eye's first label of N, D, G, C, A, H, M, O
+``srahim``     ``labels.csv`` (``file, dr_grade, maculopathy``) and ``Patient001_L.jpg``
+``folders``    class folders, alone or in ``train/``, ``val/`` and ``test/`` (RETFound's archives)
+=============  =====================================================================================
+
+Diabetic retinopathy has the columns ``grade`` (0 to 4; 5 in ``srahim`` is advanced diabetic eye
+disease) and ``referable``, grade 2 or above. Where patients are not known, each photograph is its
+own; in ``folders`` names that end in an eye (``12_left``, ``RET002OD``, ``p7-R``) or headers of
+DICOM files tell them.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from common.checks import InputError, require
+from common.data.dicom import dicom_facts, is_dicom
+from data_prep.fundus_files import Eye, Pictures, Place
+from data_prep.labels import OLDEST_AGE, SPLITS, number_names
+from data_prep.tables import read_rows, read_table
+
+__all__ = ["LAYOUTS", "Found"]
+
+GRADES = ["no retinopathy", "mild", "moderate", "severe", "proliferative"]
+GLAUCOMA = ["healthy", "glaucoma", "suspect"]
+ODIR = ["N", "D", "G", "C", "A", "H", "M", "O"]
+EYED = re.compile(r"(?P<patient>.*\d)[ _-]*(?P<eye>left|right|od|os|l|r)", re.IGNORECASE)
+EYES = {"left": "L", "os": "L", "l": "L", "right": "R", "od": "R", "r": "R"}
+DICOM_FACTS = ("age", "sex", "modality")
+
+
+class Found:
+    """What a layout holds.
+
+    Args:
+        classes: names of the values of ``label`` (of ``grade``, where there is one).
+
+    Attributes:
+        eyes: the photographs.
+        skipped: what the tables name and cannot be used: ``{"file", "reason"}``.
+    """
+
+    def __init__(self, classes: list[str]) -> None:
+        self.classes = classes
+        self.eyes: list[Eye] = []
+        self.skipped: list[dict[str, str]] = []
+
+    def add(self, place: Place | None, name: str, **known: Any) -> None:
+        """Add a photograph, or note that it is missing."""
+        if place is None:
+            self.skip(name, "the table names it, but there is no such picture")
+        else:
+            self.eyes.append(Eye(place, **known))
+
+    def skip(self, name: str, reason: str) -> None:
+        """Note a photograph that is left out."""
+        self.skipped.append({"file": name, "reason": f"{name}: {reason}"})
+
+
+def messidor2(pictures: Pictures) -> Found:
+    """Grades of Krause et al. 2018; ungradable photographs are left out."""
+    found = Found(GRADES)
+    table, *_ = _tables(pictures, "messidor_data*")
+    patients: dict[str, str] = {}
+    for path in pictures.tables("messidor*2*"):
+        if path.suffix.lower() not in (".csv", ".xlsx"):
+            continue
+        for number, cells in enumerate(read_rows(path)):
+            stems = [_stem(cell) for cell in cells if pictures.find(cell)]
+            patients |= dict.fromkeys(stems, f"{number}") if len(stems) == 2 else {}
+    require(
+        bool(patients),
+        f"{pictures.source}: source must hold the table of the pairs (messidor-2.csv, left and "
+        "right file in each row), got none. It comes with the pictures.",
+    )
+    for row in read_table(table, "image_id", "adjudicated_dr_grade"):
+        name = row["image_id"]
+        grade, patient = row["adjudicated_dr_grade"], patients.get(_stem(name), name)
+        if grade:
+            found.add(pictures.find(name), name, patient=patient, facts=_grade(grade, name))
+        else:
+            found.skip(name, "its table says that it cannot be graded")
+    return found
+
+
+def idrid(pictures: Pictures) -> Found:
+    """The disease grading sets; those for segmentation and localisation are not looked at."""
+    found = Found(GRADES)
+    for word, part in (("training", "training"), ("testing", "test")):
+        table, *_ = _tables(pictures, f"*grading*{word}*labels*")
+        graded = any("grading" in place.name.lower() for place in pictures.places)
+        for row in read_table(table, "image name", "retinopathy grade"):
+            name = row["image name"]
+            places = [
+                place
+                for place in pictures.named(name)
+                if f"{word} set" in place.name.lower()
+                and (not graded or "grading" in place.name.lower())
+            ]
+            facts = _grade(row["retinopathy grade"], name)
+            edema = row.get("risk of macular edema")
+            facts |= {"macular_edema": _whole(edema, name, 2)} if edema else {}
+            place = places[0] if places else None
+            found.add(place, name, patient=f"{part} {name}", part=part, facts=facts)
+    return found
+
+
+def aptos2019(pictures: Pictures) -> Found:
+    """One photograph of each patient, as far as is known."""
+    found = Found(GRADES)
+    tables = {
+        part: path
+        for name, part in (("train", "training"), ("valid", "validation"), ("test", "test"))
+        for path in pictures.tables(f"{name}*.csv")
+        if "diagnosis" in [cell.lower() for cell in read_rows(path)[0]]
+    }
+    require(
+        "training" in tables,
+        f"{pictures.source}: source must hold train.csv with id_code and diagnosis, got none.",
+    )
+    for part, path in tables.items():
+        given = part if len(tables) > 1 else None
+        for row in read_table(path, "id_code", "diagnosis"):
+            name = row["id_code"]
+            facts = _grade(row["diagnosis"], name)
+            found.add(pictures.find(name), name, patient=name, part=given, facts=facts)
+    return found
+
+
+def papila(pictures: Pictures) -> Found:
+    """Both eyes of 244 patients; the header of the tables takes several rows."""
+    found = Found(GLAUCOMA)
+    for side, eye in (("od", "R"), ("os", "L")):
+        table, *_ = _tables(pictures, f"patient_data_{side}*")
+        rows = read_rows(table)
+        heads = {cell.lower(): place for row in rows[:3] for place, cell in enumerate(row) if cell}
+        require("diagnosis" in heads, f"{table.name}: must have the column Diagnosis, got none.")
+        for row in rows:
+            number = re.fullmatch(r"#?(\d+)(\.0)?", row[0])
+            if number is None:
+                continue
+            name = f"RET{int(number[1]):03d}{side.upper()}"
+            cells = dict(zip(heads, (row[place] for place in heads.values() if place < len(row))))
+            facts = {"label": int(float(row[heads["diagnosis"]])), **_person(cells)}
+            found.add(pictures.find(name), name, patient=number[1], eye=eye, facts=facts)
+    return found
+
+
+def odir(pictures: Pictures) -> Found:
+    """The table that has one row an eye; the label is the first where an eye has several."""
+    found = Found(ODIR)
+    table, *_ = _tables(pictures, "full_df*")
+    for row in read_table(table, "id", "labels", "filename"):
+        name = row["filename"]
+        letter = next((char for char in row["labels"] if char in ODIR), None)
+        if letter is None:
+            found.skip(name, "its table has no label for it")
+            continue
+        facts = {"label": ODIR.index(letter), **_person(row)}
+        eye = "L" if "left" in name.lower() else "R"
+        found.add(pictures.find(name), name, patient=row["id"], eye=eye, facts=facts)
+    return found
+
+
+def srahim(pictures: Pictures) -> Found:
+    """The table of this copy; patient and eye are in the name."""
+    found = Found([*GRADES, "advanced diabetic eye disease"])
+    table, *_ = _tables(pictures, "labels.csv")
+    for row in read_table(table, "file", "dr_grade", "maculopathy"):
+        name = row["file"]
+        patient, eye = _named(name)
+        maculopathy = {"0": 0, "1": 1}.get(row["maculopathy"], -1)
+        facts = {**_grade(row["dr_grade"], name), "maculopathy": maculopathy}
+        found.add(pictures.find(name), name, patient=patient, eye=eye, facts=facts)
+    return found
+
+
+def class_folders(pictures: Pictures, patients: bool = True) -> Found:
+    """The folder that holds a picture is its class; train, val and test above it its part.
+
+    Args:
+        pictures: of the source.
+        patients: whether names and headers tell the patient and the eye.
+    """
+    folders = {place: PurePosixPath(place.name).parent for place in pictures.places}
+    parts: dict[Place, str | None] = {}
+    for place, folder in folders.items():
+        above = [SPLITS[name.lower()] for name in folder.parts[:-1] if name.lower() in SPLITS]
+        parts[place] = above[-1] if above else None
+    names = number_names(folder.name for folder in folders.values())
+    labelled = len(names) > 1
+    found = Found(list(names) if labelled else [])
+    for place, folder in folders.items():
+        facts: dict[str, Any] = {"label": names[folder.name] if labelled else -1}
+        patient, eye = place.name, None
+        if patients:
+            patient, eye = _named(place.name)
+            try:
+                header = _header(place)
+            except InputError as error:
+                found.skipped.append({"file": place.name, "reason": str(error)})
+                continue
+            facts |= {key: header[key] for key in DICOM_FACTS if key in header}
+            patient, eye = header.get("patient") or patient, header.get("eye", eye)
+        part = parts[place] if all(parts.values()) else None
+        found.eyes.append(Eye(place, patient, eye, part, facts))
+    return found
+
+
+def _header(place: Place) -> dict[str, Any]:
+    """Facts of a DICOM header; empty for a picture."""
+    if place.member is not None or not is_dicom(place.path):
+        return {}
+    facts = dicom_facts(place.path)
+    require(
+        not facts.get("burned_in"),
+        f"{place.path.name}: must not show annotation, got one that says it is burnt into the "
+        "pixels (0028,0301).",
+    )
+    return facts
+
+
+def _tables(pictures: Pictures, pattern: str) -> list[Path]:
+    paths = [p for p in pictures.tables(pattern) if p.suffix.lower() in (".csv", ".xlsx")]
+    require(
+        bool(paths),
+        f"{pictures.source}: source must hold {pattern} as CSV or XLSX, got none. Put it beside "
+        "the pictures, or choose another --layout.",
+    )
+    return paths
+
+
+def _grade(text: str, name: str) -> dict[str, int]:
+    grade = _whole(text, name, 5)
+    return {"grade": grade, "referable": int(grade >= 2)}
+
+
+def _whole(text: str, name: str, most: int) -> int:
+    require(
+        re.fullmatch(r"\d+(\.0*)?", text) is not None and float(text) <= most,
+        f"{name}: the grade in its table must be a whole number from 0 to {most}, got {text!r}.",
+    )
+    return int(float(text))
+
+
+def _named(name: str) -> tuple[str, str | None]:
+    """Patient and eye, where the name ends in an eye; else the whole name, and None."""
+    path = PurePosixPath(name)
+    match = EYED.fullmatch(path.stem)
+    return (match["patient"], EYES[match["eye"].lower()]) if match else (name, None)
+
+
+def _person(row: dict[str, str]) -> dict[str, Any]:
+    """Age and sex, where the row has them."""
+    known: dict[str, Any] = {}
+    for key, value in row.items():
+        if key.endswith("age") and value.replace(".", "").isdigit():
+            known["age"] = min(int(float(value)), OLDEST_AGE)
+        if key.endswith(("sex", "gender")) and value:
+            sex = {"0": "M", "1": "F", "m": "M", "f": "F"}.get(value[0].lower())
+            known |= {"sex": sex} if sex else {}
+    return known
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name.lower()).stem
+
+
+LAYOUTS: dict[str, Callable[[Pictures], Found]] = {
+    "messidor2": messidor2,
+    "idrid": idrid,
+    "aptos2019": aptos2019,
+    "papila": papila,
+    "jsiec": lambda pictures: class_folders(pictures, patients=False),
+    "retina": lambda pictures: class_folders(pictures, patients=False),
+    "odir": odir,
+    "srahim": srahim,
+    "folders": class_folders,
+}
