@@ -86,7 +86,8 @@ def patch_features(
     with torch.no_grad():
         h = torch.cat([patches(part) for part in x.split(64)]).numpy()
     h = (h - h[train].mean(axis=0)) / (h[train].std(axis=0) + 1e-6)
-    pca = PCA(components, random_state=seed, svd_solver="randomized").fit(h[train])
+    count = min(components, len(train))
+    pca = PCA(count, random_state=seed, svd_solver="randomized").fit(h[train])
     return pca.transform(h)
 
 
