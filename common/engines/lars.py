@@ -11,7 +11,9 @@ For a weight w with gradient g, decay d, rate r and momentum m::
 nor decayed: s = 1 and d = 0, as in SimCLR's and BYOL's released codes.
 
 Differs from the paper: the rate multiplies v where it is used, as in PyTorch's SGD, not where it is
-accumulated; the two are the same while the rate is constant.
+accumulated; the two are the same while the rate is constant. Differs from the code released with
+decoupled uniformity: that one adapts and decays biases and normalisations too, and divides by
+|g + d w|.
 """
 
 from collections.abc import Callable, Iterable
