@@ -8,10 +8,13 @@
 - `ChallengeEvaluation`: the same for brain age: age error, site leakage and Lc.
 - `CaseControlEvaluation`: for a diagnosis: AUC inside and outside the training sites.
 - `AccuracyEvaluation`: for classes, with or without a bias that speaks for them.
+- `ChannelEvaluation`: for classes, through a channel that chooses crops (CRL-TAC's tables).
 - `MultiLabelEvaluation`: for several findings that may occur together: AUC of each.
-- `ProbeAUC`, `ProbeMAE`: the probes of a class and of age, for validation while training.
+- `ProbeAUC`, `ProbeAccuracy`, `ProbeMAE`: probes of a finding, of classes and of age, for
+  validation while training.
 - `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
 - `openbhb_score`, `age_mae`, `site_balanced_accuracy`: the OpenBHB challenge, as its code does it.
+- `gaussian_potential`: how evenly unit vectors are spread over the sphere.
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
 - `export_ramp`: a brain-age network as a submission to the challenge.
 - `write_prior`: the representation of every image as a table, which `common.data` reads as a prior.
@@ -27,10 +30,12 @@ from common.evaluation.audit import audit_transforms
 from common.evaluation.case_control_evaluation import CaseControlEvaluation
 from common.evaluation.challenge import age_mae, openbhb_score, site_balanced_accuracy
 from common.evaluation.challenge_evaluation import ChallengeEvaluation
+from common.evaluation.channel_evaluation import ChannelEvaluation
 from common.evaluation.embedding import Embedded, embed
+from common.evaluation.gaussian_potential import gaussian_potential
 from common.evaluation.interval import patient_interval
 from common.evaluation.linear_evaluation import LinearEvaluation
-from common.evaluation.linear_probe import ProbeAUC, linear_probe
+from common.evaluation.linear_probe import ProbeAccuracy, ProbeAUC, linear_probe
 from common.evaluation.model_file import LoadModel, SaveModel
 from common.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from common.evaluation.pair_distances import pair_distances
@@ -43,11 +48,13 @@ __all__ = [
     "AccuracyEvaluation",
     "CaseControlEvaluation",
     "ChallengeEvaluation",
+    "ChannelEvaluation",
     "Embedded",
     "LinearEvaluation",
     "LoadModel",
     "MultiLabelEvaluation",
     "ProbeAUC",
+    "ProbeAccuracy",
     "ProbeMAE",
     "SaveAges",
     "SaveAttention",
@@ -57,6 +64,7 @@ __all__ = [
     "audit_transforms",
     "embed",
     "export_ramp",
+    "gaussian_potential",
     "linear_probe",
     "openbhb_score",
     "pair_distances",

@@ -23,7 +23,7 @@ from common.evaluation.linear_probe import as_layer, fit_probe
 from common.evaluation.pair_distances import pair_distances
 from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
 
-__all__ = ["AccuracyEvaluation"]
+__all__ = ["AccuracyEvaluation", "accuracy_result", "accuracy_shares"]
 
 _LOG = logging.getLogger(__name__)
 _METHOD = "bootstrap of the test images (of their patients, where known), the network kept"
@@ -72,17 +72,18 @@ class AccuracyEvaluation(RunEvaluation):
             self.load(path)
             test = self.embed(self.batches)
             if self.head or path == snapshots[-1][1]:
-                epochs.append({"epoch": epoch, **_shares(_decided(test), test, aligned)})
+                epochs.append({"epoch": epoch, **accuracy_shares(_decided(test), test, aligned)})
         train = self.embed(self.training)
         probe = fit_probe(train.h, train.label)
         readouts = {"probe": _predict(probe, test)}
         if self.head:
             readouts["head"] = _decided(test)
         else:
-            epochs = [{"epoch": snapshots[-1][0], **_shares(readouts["probe"], test, aligned)}]
+            figures = accuracy_shares(readouts["probe"], test, aligned)
+            epochs = [{"epoch": snapshots[-1][0], **figures}]
         if aligned is not None:
             distances["after"] = _histograms(test)
-        result = _result(readouts, train, test, aligned) | {
+        result = accuracy_result(readouts, train, test, aligned) | {
             "part": self.part,
             "epochs": epochs,
             "baselines": baselines,
@@ -101,7 +102,7 @@ class AccuracyEvaluation(RunEvaluation):
         small_test = Embedded(pixels(self.batches, _SIDE), test.logits, test.columns)
         pairs = {raw_name(self.training): (small, small_test), "untrained": (train, test)}
         return {
-            name: _shares(_predict(fit_probe(seen.h, seen.label), unseen), unseen, aligned)
+            name: accuracy_shares(_predict(fit_probe(seen.h, seen.label), unseen), unseen, aligned)
             for name, (seen, unseen) in pairs.items()
         }
 
@@ -142,9 +143,16 @@ def _predict(probe: Pipeline, seen: Embedded) -> Integers:
     return np.asarray(probe.predict(seen.h.astype(np.float64)), dtype=np.int64)
 
 
-def _shares(
-    predicted: Integers, test: Embedded, aligned: NDArray[np.bool_] | None
+def accuracy_shares(
+    predicted: Integers, test: Embedded, aligned: NDArray[np.bool_] | None = None
 ) -> dict[str, float | None]:
+    """Return the share of right predictions: of all images, of the aligned, of the others.
+
+    Args:
+        predicted: ``(N,)`` classes.
+        test: the images.
+        aligned: ``(N,)``; None where there is no bias.
+    """
     right = predicted == test.label
     shares: dict[str, float | None] = {"accuracy": float(right.mean())}
     if aligned is not None:
@@ -166,12 +174,20 @@ def _histograms(seen: Embedded) -> dict[str, Any]:
     }
 
 
-def _result(
+def accuracy_result(
     readouts: dict[str, Integers],
     train: Embedded,
     test: Embedded,
-    aligned: NDArray[np.bool_] | None,
+    aligned: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
+    """Return what every evaluation of the kind "accuracy" has: figures, counts, interval.
+
+    Args:
+        readouts: ``(N,)`` classes by who decided: "probe", and "head" where that one counts.
+        train: the images that were trained on.
+        test: the images that were scored.
+        aligned: ``(N,)`` of `test`; None where there is no bias.
+    """
     readout = "head" if "head" in readouts else "probe"
     right = readouts[readout] == test.label
     draws = patient_draws(lambda index: float(right[index].mean()), test.patient)
@@ -187,9 +203,9 @@ def _result(
         "kind": "accuracy",
         "readout": readout,
         "counts": counts,
-        **_shares(readouts[readout], test, aligned),
+        **accuracy_shares(readouts[readout], test, aligned),
         "interval": {"level": LEVEL, "method": _METHOD, "accuracy": list(percentiles(draws))},
-        "probe": _shares(readouts["probe"], test, aligned),
+        "probe": accuracy_shares(readouts["probe"], test, aligned),
     }
 
 

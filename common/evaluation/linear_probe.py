@@ -23,7 +23,15 @@ from torch import Tensor
 
 from common.checks import require
 
-__all__ = ["Probe", "ProbeAUC", "as_layer", "fit_head", "fit_probe", "linear_probe"]
+__all__ = [
+    "Probe",
+    "ProbeAUC",
+    "ProbeAccuracy",
+    "as_layer",
+    "fit_head",
+    "fit_probe",
+    "linear_probe",
+]
 
 
 class Probe(NamedTuple):
@@ -156,10 +164,34 @@ class ProbeAUC(Metric):
 
     def compute(self) -> float:
         """Return the mean AUC; NaN where a third holds one class only."""
-        h = torch.cat(self._h).numpy()
-        label = torch.cat(self._label).numpy().astype(np.int64)
-        h, label = h[label >= 0], label[label >= 0]
-        fold = np.arange(len(label)) * 3 // max(len(label), 1)
+        h, label, fold = self._thirds()
         if any(len(np.unique(label[fold == number])) < 2 for number in range(3)):
             return float("nan")
         return linear_probe(h, label, fold).mean
+
+    def _thirds(self) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+        """Features, labels and thirds of the labelled images."""
+        h = torch.cat(self._h).numpy()
+        label = torch.cat(self._label).numpy().astype(np.int64)
+        h, label = h[label >= 0], label[label >= 0]
+        return h, label, np.arange(len(label)) * 3 // max(len(label), 1)
+
+
+class ProbeAccuracy(ProbeAUC):
+    """The same for any number of classes: the share of images whose class was told.
+
+    Args:
+        output_transform: ``engine.state.output -> (h (B, F), label (B,))``.
+    """
+
+    def compute(self) -> float:
+        """Return the accuracy over all images; NaN where two thirds hold one class only."""
+        h, label, fold = self._thirds()
+        if any(len(np.unique(label[fold != number])) < 2 for number in range(3)):
+            return float("nan")
+        right = 0
+        for number in range(3):
+            held_out = fold == number
+            probe = fit_probe(h[~held_out], label[~held_out])
+            right += int((probe.predict(h[held_out].astype(np.float64)) == label[held_out]).sum())
+        return right / len(label)

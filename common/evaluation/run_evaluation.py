@@ -97,12 +97,16 @@ class RunEvaluation(ABC):
         """
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-            self.network.load_state_dict(state)
+            self.network.load_state_dict(self.fitting(state))
         except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
             raise InputError(
                 f"{path}: the snapshot does not fit this configuration. Evaluate with the "
                 "configuration that trained it, or train again."
             ) from error
+
+    def fitting(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what to load of a snapshot: all of it, unless an evaluation knows better."""
+        return state
 
     def embed(self, batches: Batches) -> Embedded:
         """Return the features of all `batches` by the network as it is loaded."""

@@ -1,0 +1,158 @@
+"""What the representations through a channel that chooses crops are worth: CRL-TAC's two tables.
+
+Each representation of the paper's Tables 1 and 2, the projection h or the encoder's f averaged over
+P(T | x), over the eight most probable crops or over the nine inside the digit's cell ("oracle"), is
+read by multinomial logistic regression that is fitted on frozen features of the training part and
+scored on the test part. The pixels themselves stand beside them, and what the paper says of P and
+of the spread of the representations (sections 3.2 and 5.5). Written are ``evaluation.json`` of the
+kind "accuracy" with a block "channel", ``channel.npz``, ``scores.npz`` and ``model.pt`` with the
+representation that the configuration chose.
+
+Differs from the paper: features are standardised before the regression (pixels are not), as in all
+evaluations here; it names scikit-learn and nothing more. Fig. 6 shows a network with two outputs;
+here the projections of the same network are drawn by their two principal components.
+"""
+
+import logging
+from typing import Any, Unpack, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from common.checks import require
+from common.evaluation.accuracy_evaluation import accuracy_result, accuracy_shares
+from common.evaluation.channel_figures import channel_figures, channel_pictures
+from common.evaluation.channel_table import ChannelTable, Key, tabulate
+from common.evaluation.embedding import Embedded
+from common.evaluation.linear_probe import as_layer, fit_probe
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation
+from common.networks import ChannelEncoder
+from common.policies import CellCrops
+
+__all__ = ["ChannelEvaluation"]
+
+_LOG = logging.getLogger(__name__)
+_STEPS = 1000  # of the regression on pixels, which never quite ends
+
+
+class ChannelEvaluation(RunEvaluation):
+    """Accuracy of every representation of a run, and what its channel chose; see the module.
+
+    Args:
+        training: the training images: "image" and "label".
+        batches: the images to score, likewise; "patient", where given, is what the interval draws.
+        part: what those are, "test" or, while settings are chosen, "validation"; recorded.
+        oracle: a channel that knows the place (`common.policies.CellCrops`), None without one.
+        probe_images: training images the regressions are fitted on, the first; 0 for all.
+        run: see `common.evaluation.run_evaluation.RunArguments`; the network's encoder is a
+            `ChannelEncoder`, and it has one output for each class.
+    """
+
+    def __init__(
+        self,
+        training: Batches,
+        batches: Batches,
+        part: str = "test",
+        oracle: nn.Module | None = None,
+        probe_images: int = 0,
+        **run: Unpack[RunArguments],
+    ) -> None:
+        super().__init__(**run)
+        require(
+            isinstance(self.classifier.encoder, ChannelEncoder),
+            "ChannelEvaluation: the network's encoder must be a ChannelEncoder, got "
+            f"{type(self.classifier.encoder).__name__}.",
+        )
+        require(
+            probe_images >= 0,
+            f"ChannelEvaluation: probe_images must be at least 0, got {probe_images}.",
+        )
+        self.training = training
+        self.batches = batches
+        self.part = part
+        self.oracle = oracle if oracle is None else oracle.to(self.device)
+        self.probe_images = probe_images
+        self.encoder = cast(ChannelEncoder, self.classifier.encoder)
+
+    def fitting(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the snapshot but for its head: untrained, and as wide as another readout's."""
+        own = self.network.state_dict()
+        return state | {name: own[name] for name in own if name.startswith("classifier.head.")}
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate the last snapshot, write the results, return what ``evaluation.json`` holds."""
+        epoch, path = self.snapshots()[-1]
+        self.load(path)
+        tables = [
+            tabulate(self.encoder, batches, self.device, self.oracle, limit)
+            for batches, limit in ((self.training, self.probe_images), (self.batches, 0))
+        ]
+        train, test = tables
+        chosen = self._deployed(test)
+        probes = {key: fit_probe(train.z[key], train.label) for key in train.z}
+        predicted = {
+            key: probe.predict(test.z[key].astype(np.float64)) for key, probe in probes.items()
+        }
+        seen, unseen = (_embedded(table, chosen) for table in tables)
+        pictures, variance = channel_pictures(self.encoder.grid, test)
+        result = accuracy_result({"probe": predicted[chosen]}, seen, unseen) | {
+            "part": self.part,
+            "epochs": [{"epoch": epoch, **accuracy_shares(predicted[chosen], unseen)}],
+            "baselines": {"pixels": accuracy_shares(_pixels(train, test), unseen)},
+            "distances": None,
+            "channel": {
+                "deployed": " ".join(chosen),
+                **channel_figures(self.encoder, test, predicted),
+                "point_variance": variance,
+            },
+        }
+        arrays = {"channel.npz": pictures, "scores.npz": _scores(predicted, test)}
+        whole = self.write(result, arrays)
+        self.deploy(as_layer(probes[chosen], self.classifier.head.out_features))
+        self._say(whole)
+        return whole
+
+    def _deployed(self, table: ChannelTable) -> Key:
+        """The representation that the network's own settings give."""
+        known = isinstance(self.encoder.channel, CellCrops)
+        key = self.encoder.readout, "oracle" if known else self.encoder.average
+        require(
+            key in table.z,
+            f"ChannelEvaluation: the representation must be one of {_names(table)}, got "
+            f"{' '.join(key)}. Choose another, or give the oracle.",
+        )
+        return key
+
+    def _say(self, result: dict[str, Any]) -> None:
+        channel = result["channel"]
+        accuracies = ", ".join(
+            f"{row['readout']} {row['average']} {row['accuracy']:.4f}"
+            for row in channel["representations"]
+        )
+        _LOG.info(
+            f"{self.about['strategy']}, seed {self.about['seed']}: {accuracies}; share of P on "
+            f"crops that touch something {channel['touching']['mean']:.4f}, potential "
+            f"{channel['gaussian_potential']:.4f}, written to {self.run_dir}"
+        )
+
+
+def _embedded(table: ChannelTable, key: Key) -> Embedded:
+    """One representation, as the other evaluations have theirs; there are no logits."""
+    return Embedded(table.z[key], np.empty((len(table.label), 0), np.float32), table.columns)
+
+
+def _pixels(train: ChannelTable, test: ChannelTable) -> NDArray[np.int64]:
+    """What a regression on the pixels, from 0 to 1 as they are, tells of the test images."""
+    probe = LogisticRegression(max_iter=_STEPS).fit(train.pixels, train.label)
+    return np.asarray(probe.predict(test.pixels), dtype=np.int64)
+
+
+def _scores(predicted: dict[Key, NDArray[np.int64]], test: ChannelTable) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {"label": test.label, "touching": test.touching}
+    return columns | {f"predicted_by_{'_'.join(key)}": values for key, values in predicted.items()}
+
+
+def _names(table: ChannelTable) -> str:
+    return ", ".join(" ".join(key) for key in sorted(table.z))
