@@ -18,7 +18,8 @@
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
 - `export_ramp`: a brain-age network as a submission to the challenge.
 - `write_prior`: the representation of every image as a table, which `common.data` reads as a prior.
-- `SaveAttention`: the inference handler that writes where a vision transformer looked.
+- `SaveAttention`, `SaveCropMaps`: the inference handlers that write where a vision transformer, or
+  a channel that chooses crops, looked.
 - `SavePredictions`, `SaveAges`: the inference handlers that write ``predictions.csv`` (of classes,
   of ages) and ``embeddings.npz``.
 """
@@ -31,6 +32,7 @@ from common.evaluation.case_control_evaluation import CaseControlEvaluation
 from common.evaluation.challenge import age_mae, openbhb_score, site_balanced_accuracy
 from common.evaluation.challenge_evaluation import ChallengeEvaluation
 from common.evaluation.channel_evaluation import ChannelEvaluation
+from common.evaluation.crop_maps import SaveCropMaps
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.gaussian_potential import gaussian_potential
 from common.evaluation.interval import patient_interval
@@ -58,6 +60,7 @@ __all__ = [
     "ProbeMAE",
     "SaveAges",
     "SaveAttention",
+    "SaveCropMaps",
     "SaveModel",
     "SavePredictions",
     "age_mae",

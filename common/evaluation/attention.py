@@ -5,6 +5,7 @@ ICCV 2021, section 4.2.2, show the heads one by one). It says what the represent
 not why a class was predicted.
 """
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +21,7 @@ from common.files import replacing
 from common.networks import ImageClassifier, VisionTransformer
 from common.networks.vit_blocks import Block
 
-__all__ = ["SaveAttention", "attention_overlay"]
+__all__ = ["SaveAttention", "attention_overlay", "write_overlay"]
 
 TINT = (0.0, 1.0, 1.0)  # cyan: no fundus and no grey image has it
 STRENGTH = 0.6
@@ -43,6 +44,22 @@ def attention_overlay(image: Tensor, weights: Tensor) -> npt.NDArray[np.uint8]:
     mixed = mixed + STRENGTH * share * (tint - mixed)
     pixels: npt.NDArray[np.uint8] = (mixed * 255).round().byte().movedim(0, -1).numpy()
     return pixels
+
+
+def write_overlay(folder: Path, entry: Mapping[str, Any], pixels: npt.NDArray[np.uint8]) -> None:
+    """Write a picture of an inference entry below a folder, whatever the image's name is.
+
+    Args:
+        folder: made where it is missing.
+        entry: with "name" and, for a slice of a volume, its number "slice" (else -1), which the
+            picture's name then ends in.
+        pixels: ``(H, W, 3)``.
+    """
+    parts = [part for part in PurePosixPath(str(entry["name"])).parts if part not in ("/", "..")]
+    index = int(entry.get("slice", -1))
+    path = folder.joinpath(*parts[:-1], f"{parts[-1]}{f'_{index}' * (index >= 0)}.png")
+    with replacing(path) as partial, partial.open("wb") as file:
+        Image.fromarray(pixels).save(file, format="PNG")
 
 
 class SaveAttention:
@@ -81,13 +98,4 @@ class SaveAttention:
             image = torch.as_tensor(entry["image"]).cpu()
             rows, columns = (side // self._patch_size for side in image.shape[1:])
             pixels = attention_overlay(image, weights.reshape(rows, columns))
-            with replacing(self._path(entry)) as partial, partial.open("wb") as file:
-                Image.fromarray(pixels).save(file, format="PNG")
-
-    def _path(self, entry: dict[str, Any]) -> Path:
-        """Return the picture's place, below the folder whatever the image's name is."""
-        parts = [
-            part for part in PurePosixPath(str(entry["name"])).parts if part not in ("/", "..")
-        ]
-        index = int(entry.get("slice", -1))
-        return self.folder.joinpath(*parts[:-1], f"{parts[-1]}{f'_{index}' * (index >= 0)}.png")
+            write_overlay(self.folder, entry, pixels)

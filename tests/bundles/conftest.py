@@ -16,7 +16,11 @@ from tests.commands import VOLUMES
 from tests.synthetic import write_picture
 
 PATIENTS, IMAGES, SIDE = 12, 4, 32
-PHANTOMS = {"biased": "digits", "natural": "digits"}  # first word of a bundle -> kind of phantom
+PHANTOMS = {  # first word of a bundle -> kind of phantom
+    "biased": "digits",
+    "natural": "digits",
+    "digits": "digits --layout grid --size 16",
+}
 AGE = {"dims": "3", "task": "age", "patients": "80", "size": "16", "workers": "1"}
 SHORT: dict[str, Any] = {
     "batch_size": 8,
@@ -31,6 +35,15 @@ NARROW: dict[str, dict[str, Any]] = {
     "brain": {"channels": [4, 8]},  # a DenseNet121 has one width only
     "biased": {"channels": [4, 8], "strides": [1, 1], "kernel_size": 3},
     "natural": {"encoder": SMALL_NET},
+    "digits": {
+        "image_size": 48,
+        "cell_size": 16,
+        "crop_size": 8,
+        "channels": [4, 4],
+        "features": 6,
+        "policy_channels": [4, 4],
+        "policy_features": 8,
+    },
 }
 
 
@@ -88,10 +101,10 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
         word = bundle.name.split("_")[0]
         kind = "ageing" if bundle in VOLUMES else PHANTOMS.get(word, word)
         if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind) / "data"
+            made[kind] = tmp_path_factory.mktemp(kind.split()[0]) / "data"
             flat = f"--patients {PATIENTS} --slices {IMAGES} --size {SIDE} --workers 1".split()
             whole = ["--kind", "brain", *(w for key, v in AGE.items() for w in (f"--{key}", v))]
-            options = whole if kind == "ageing" else ["--kind", kind, *flat]
+            options = whole if kind == "ageing" else [*flat, "--kind", *kind.split()]
             assert data_prep(["phantom", "--target", str(made[kind]), *options]) == 0
             if kind == "chest":
                 add_prior(made[kind])

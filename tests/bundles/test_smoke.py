@@ -15,7 +15,7 @@ from monai.bundle import ConfigWorkflow
 
 from common.checks import InputError
 from common.data import read_manifest
-from tests.bundles.conftest import images_of
+from tests.bundles.conftest import images_of, narrow
 from tests.commands import PICTURES
 from tests.synthetic import ramp, write_dicom, write_nifti
 
@@ -24,6 +24,7 @@ TERMS = {  # what the history of a training holds beside "loss", by the end of t
     "fairkl": {"encoder/contrastive", "encoder/regularizer", "head/loss"},
     "image_contrastive": {"encoder/contrastive", "head/loss"},
     "decoupled_uniformity": {"encoder/contrastive"},
+    "trainable_crop": {"encoder/bound", "policy/channel_bound", "policy/entropy"},
 }
 
 ROW = re.compile(r"(strategy|loss)_")  # overlays that name a strategy
@@ -174,8 +175,9 @@ def test_a_model_of_another_image_size_is_refused(
     bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
     models = str(trained[0] / "models")
-    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, image_size=64)
-    cure = 'trained with image_size 32, this run has 64. Add --image_size "32".'
+    side = narrow(bundle)["image_size"]
+    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, image_size=2 * side)
+    cure = f'trained with image_size {side}, this run has {2 * side}. Add --image_size "{side}".'
     assert cure in refused(parts)
 
 
