@@ -15,13 +15,36 @@ from common.checks import require
 from common.networks.memory_format import use_channels_last
 from common.transforms.crop_grid import CropGrid
 
-__all__ = ["CellCrops", "CropChannel", "UniformCrops", "channel_entropy"]
+__all__ = ["CellCrops", "CropChannel", "UniformCrops", "channel_entropy", "merge_black"]
 
 
-def channel_entropy(log_probability: Tensor) -> Tensor:
-    """Entropy H(T | x) in nats of each row of ``log P (B, |T|)``: ``(B,)``, exact."""
+def channel_entropy(log_probability: Tensor, lit: Tensor | None = None) -> Tensor:
+    """Entropy in nats of each row of ``log P (B, |T|)``, exact: ``(B,)``.
+
+    Args:
+        log_probability: of the crops.
+        lit: ``(B, |T|)``, which crops are not black. None: the entropy H(T | x) of the crop's
+            number, as in the paper. Given: the entropy H(T(x) | x) of the crop's content, in which
+            black crops, which are equal, count as one with their common probability.
+    """
+    if lit is not None:
+        black = log_probability.masked_fill(lit, -math.inf).logsumexp(dim=1, keepdim=True)
+        log_probability = log_probability.masked_fill(~lit, -math.inf)
+        log_probability = torch.cat([log_probability, black], dim=1)
     finite = log_probability.clamp_min(-100.0)  # 0 log 0 is 0
     return -(log_probability.exp() * finite).sum(dim=1)
+
+
+def merge_black(weight: Tensor, lit: Tensor) -> Tensor:
+    """Give the weight of all black crops of an image to the first of them.
+
+    Args:
+        weight: ``(B, m)``.
+        lit: ``(B, m)``, which crops are not black.
+    """
+    black = ~lit
+    first = black & (black.cumsum(dim=1) == 1)
+    return torch.where(black, (weight * black).sum(dim=1, keepdim=True) * first, weight)
 
 
 class CropChannel(nn.Module):

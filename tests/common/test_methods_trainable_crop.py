@@ -93,6 +93,24 @@ def test_one_step_is_the_written_out_step(
     torch.testing.assert_close(given[0], chosen, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("merge", [True, False], ids=["views", "crops"])
+def test_black_crops_count_as_one_view_unless_every_crop_counts(
+    merge: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, x = method(entropy_of="view" if merge else "crop"), batch(6)
+    x["image"][..., 4:] = 0  # the last of three columns of crops is black
+    before = weights(network)
+    drawn = torch.randint(9, (6, 3), generator=torch.Generator().manual_seed(3))
+    patch_draws(monkeypatch, drawn, drawn)
+    steps = [
+        oracle.step(x["image"], drawn.tolist(), ALL * 6, before, (4, 2), SETTINGS, each)
+        for each in (merge, not merge)
+    ]
+    assert (steps[0]["C"] - steps[1]["C"]).abs().max() > 1e-4
+    one_batch(network, x)
+    torch.testing.assert_close(weights(network), steps[0], rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize(("phase", "moved"), [("encoder", {"F", "G"}), ("policy", {"C"})])
 def test_a_phase_updates_only_its_own_parameters(phase: str, moved: set[str]) -> None:
     network = method()
@@ -136,7 +154,7 @@ def test_the_encoder_learns_from_crops_that_the_channel_can_choose() -> None:
     [
         (lambda: method(crops=1), "crops and channel_crops must be at least 2, got 1 and 9"),
         (lambda: method(channel_images=1), "channel_images must be at least 2, got 1"),
-        (lambda: method(entropy_weight=-0.1), "entropy_weight must be at least 0, got -0.1"),
+        (lambda: method(entropy_weight=-0.1), "entropy_steps must be at least 0, got -0.1, 0.1 and 0"),
         (
             lambda: TrainableCrop(ImageClassifier(Projector(4), 128), InfoMaxBound()),
             "classifier.encoder must be a ChannelEncoder, got Projector",
@@ -176,3 +194,15 @@ def test_two_ranks_train_encoder_and_channel_as_one_process_does(tmp_path: Path)
     for rank in range(WORLD):
         state = torch.load(tmp_path / f"{rank}.pt")
         torch.testing.assert_close(state, one, rtol=0, atol=1e-10)
+
+
+def test_lambda_moves_from_its_start_to_its_end_and_a_checkpoint_knows_where() -> None:
+    settings = {"entropy_start": 0.4, "entropy_weight": 0.1, "entropy_steps": 3}
+    network, found = method(**settings), []
+    for _ in range(5):
+        found.append(network.entropy_weight)
+        one_batch(network, batch(6))
+    assert found == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.1])
+    other = method(**settings)
+    other.load_state_dict(network.state_dict())
+    assert other.entropy_weight == pytest.approx(0.1)

@@ -7,7 +7,8 @@ from torch import Tensor
 def info_max_bound(z: Tensor, beta: float, weight: Tensor) -> Tensor:
     """Eq. 16 with weights on every expectation, a version itself left out of both sums."""
     images, versions = z.shape[:2]
-    h = z / z.norm(dim=2, keepdim=True)
+    length = z.norm(dim=2, keepdim=True)
+    h = z / length.where(length > 0, 1)  # a row of zeros has no direction
     everyone = [(k, j) for k in range(images) for j in range(versions)]
     bound = z.new_zeros(())
     for k, j in everyone:

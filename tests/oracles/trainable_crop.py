@@ -30,7 +30,7 @@ def features(crop: Tensor, w: Weights) -> Tensor:
 
 def unit(crop: Tensor, w: Weights) -> Tensor:
     h = features(crop, w) @ w["G"]
-    return h / h.norm()
+    return h / h.norm() if h.any() else h
 
 
 def looks(x: Tensor, index: list[list[int]], w: Weights, size: int, stride: int) -> Tensor:
@@ -43,7 +43,22 @@ def looks(x: Tensor, index: list[list[int]], w: Weights, size: int, stride: int)
 
 
 def entropy(p: Tensor) -> Tensor:
-    return -torch.stack([value * value.log() for value in p]).sum()
+    return -torch.stack([value * value.log() for value in p if value > 0]).sum()
+
+
+def merged(image: Tensor, p: Tensor, chosen: list[int], size: int, stride: int) -> Tensor:
+    """P of the crops numbered `chosen`, the black ones' in sum at the first of them."""
+    given: dict[int, Tensor] = {}
+    black = None
+    for place, t in enumerate(chosen):
+        given[place] = p[t]
+        if not crops(image, size, stride)[t].any():
+            if black is not None:
+                given[black] = given[black] + p[t]
+                given[place] = torch.zeros_like(p[t])
+            else:
+                black = place
+    return torch.stack([given[place] for place in range(len(chosen))])
 
 
 def step(
@@ -53,6 +68,7 @@ def step(
     w: Weights,
     grid: tuple[int, int],
     settings: dict[str, float],
+    merge: bool = True,
 ) -> Weights:
     """Return the weights after one step of plain gradient descent in each phase.
 
@@ -63,6 +79,7 @@ def step(
         w: "F", "G" and "C".
         grid: side and stride of the crops.
         settings: "beta", "lambda", and the rates "encoder" and "policy".
+        merge: black crops of an image are one.
     """
     w = {name: value.clone().requires_grad_() for name, value in w.items()}
     equal = torch.full((len(x), len(drawn[0])), 1 / len(drawn[0]), dtype=x.dtype)
@@ -70,7 +87,13 @@ def step(
     for name, slope in zip("FG", torch.autograd.grad(loss, [w["F"], w["G"]])):
         w[name] = (w[name] - settings["encoder"] * slope).detach()
     p = torch.stack([channel(image, w) for image in x[: len(seen)]])
-    weight = torch.stack([row[chosen] / row[chosen].sum() for row, chosen in zip(p, seen)])
+    every = list(range(p.shape[1]))
+    if merge:
+        some = [merged(*row, *grid) for row in zip(x, p, seen)]
+        p = torch.stack([merged(image, row, every, *grid) for image, row in zip(x, p)])
+    else:
+        some = [row[chosen] for row, chosen in zip(p, seen)]
+    weight = torch.stack([row / row.sum() for row in some])
     loss = info_max_bound(looks(x[: len(seen)], seen, w, *grid), settings["beta"], weight)
     loss = loss - settings["lambda"] * torch.stack([entropy(row) for row in p]).mean()
     (slope,) = torch.autograd.grad(loss, [w["C"]])
