@@ -21,19 +21,18 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from classical_ages import CLASSICAL, classical_ages
 from monai.handlers import LrScheduleHandler
 from paired_runs import kept, markdown, mean_and_spread, paired_interval, provenance
 from scipy.stats import t as student
-from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.svm import SVR
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from common.engines import ContrastiveTrainer, PhaseOptimizers
@@ -41,19 +40,21 @@ from common.evaluation.challenge import fit_age
 from common.kernels import Gaussian
 from common.losses import KernelContrastive
 from common.methods import Contrastive, Method, Supervised, absolute_error
-from common.networks import ConvEncoder, EmbeddingEncoder, ImageClassifier, Projector
+from common.networks import EmbeddingEncoder, ImageClassifier, Projector
 from common.policies import EachWithProbability
 from common.transforms import Composition
 
 Array = np.ndarray
 SETTINGS = {
-    "channels": [8, 16, 32],
+    "channels": [8, 16],
+    "features": 128,
+    "dropout": 0.5,
     "embedding": 64,
     "sigma": 5.0,
     "temperature": 0.1,
     "batch": 36,
-    "epochs": 40,
-    "rate": 5e-3,
+    "epochs": 60,
+    "rate": 1e-3,
     "decay": 0.05,
 }
 LOSSES = {
@@ -65,7 +66,6 @@ LOSSES = {
     "L_exp released": ("exponential", "released"),
 }
 NO_AUGMENTATION = ", no augmentation"
-CLASSICAL = ("ridge", "ridge on 60 components", "RBF-SVR")
 
 
 class Brains(NamedTuple):
@@ -119,26 +119,37 @@ class Batches:
             yield {name: column[chosen] for name, column in self.columns.items()}
 
 
-class Fold(nn.Module):
-    """Each 2x2x2 block of voxels becomes 8 channels: a quarter of the encoder's time."""
+def encoder_of_positions(image: Sequence[int]) -> nn.Module:
+    """Two strided convolutions, then a linear layer that sees where each feature was.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, 8 C, *half)``."""
-        for axis in (2, 3, 4):
-            x = torch.cat(x.unflatten(axis, (-1, 2)).unbind(axis + 1), dim=1)
-        return x.contiguous(memory_format=torch.channels_last_3d)
+    Global pooling, as in the published encoders, forgets the place; on maps registered to one
+    template the place is the anatomy.
+    """
+    layers: list[nn.Module] = []
+    for before, after in pairwise([1, *SETTINGS["channels"]]):
+        layers += [
+            nn.Conv3d(before, after, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm3d(after),
+            nn.ReLU(),
+        ]
+        image = [(n + 1) // 2 for n in image]
+    features = SETTINGS["channels"][-1] * prod(image)
+    return nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Dropout(SETTINGS["dropout"]),
+        nn.Linear(features, SETTINGS["features"]),
+        nn.ReLU(),
+    )
 
 
-def method(model: str) -> Method:
+def method(model: str, image: Sequence[int]) -> Method:
     loss = model.removesuffix(NO_AUGMENTATION)
     moved = Composition(
         ["mirror", "shift"], 3, settings={"mirror": {"axes": [0]}, "shift": {"pixels": 1}}
     )
     views = (EachWithProbability([0.5, 1.0], moved.sizes), moved) if loss == model else (None, None)
-    width = SETTINGS["channels"][-1]
-    backbone = nn.Sequential(
-        Fold(), ConvEncoder(3, 8, SETTINGS["channels"]).to(memory_format=torch.channels_last_3d)
-    )
+    backbone, width = encoder_of_positions(image), SETTINGS["features"]
     if LOSSES[loss] is None:
         classifier = ImageClassifier(backbone, width)
         return Supervised(classifier, *views, loss=absolute_error, target="standard age")
@@ -159,7 +170,7 @@ def network_ages(brains: Brains, train: Array, model: str, seed: int) -> Array:
     age = torch.tensor(brains.age[train], dtype=torch.float32)
     mean, deviation = age.mean(), age.std()
     columns = {"image": x[rows], "age": age, "standard age": (age - mean) / deviation}
-    network, loader = method(model), Batches(columns)
+    network, loader = method(model, x.shape[2:]), Batches(columns)
     adam = partial(torch.optim.AdamW, weight_decay=SETTINGS["decay"])
     optimizers = PhaseOptimizers(network, {"encoder": SETTINGS["rate"]}, adam)
     rate = torch.optim.lr_scheduler.OneCycleLR(
@@ -187,44 +198,15 @@ def network_ages(brains: Brains, train: Array, model: str, seed: int) -> Array:
     return fit_age(h[train], brains.age[train]).predict(h)
 
 
-def classical_ages(brains: Brains, train: Array, model: str) -> Array:
-    x = brains.maps.flatten(1).double().numpy()
-    x = x - x[train].mean(axis=0)
-    dot, square = x @ x[train].T, (x**2).sum(axis=1)
-    tuned: dict[str, Any] = {"cv": 5, "scoring": "neg_mean_absolute_error"}
-    if model == "RBF-SVR":
-        return support_vector_ages(dot, square, brains.age, train, tuned)
-    # coordinates in the span of the training maps: ridge and components see nothing else of x
-    values, vectors = np.linalg.eigh(dot[train])
-    some = values > 1e-9 * values[-1]
-    x = dot @ vectors[:, some] / np.sqrt(values[some])
-    steps = [Ridge()] if model == "ridge" else [PCA(60), Ridge()]
-    grid = {"ridge__alpha": 10.0 ** np.arange(-2, 6)}
-    search = GridSearchCV(make_pipeline(*steps), grid, **tuned)
-    return search.fit(x[train], brains.age[train]).predict(x)
-
-
-def support_vector_ages(
-    dot: Array, square: Array, age: Array, train: Array, tuned: dict[str, Any]
-) -> Array:
-    distance = square[:, None] + square[train] - 2 * dot
-    distance /= np.median(distance[train])
-    found = []
-    for gamma in (0.01, 0.03, 0.1, 0.3, 1.0):
-        kernel = np.exp(-gamma * distance)
-        grid = {"C": 10.0 ** np.arange(0, 5, 0.5)}
-        search = GridSearchCV(SVR(kernel="precomputed"), grid, **tuned)
-        found.append((search.fit(kernel[train], age[train]), kernel))
-    best, kernel = max(found, key=lambda pair: pair[0].best_score_)
-    return best.predict(kernel)
-
-
 def cross_validated(brains: Brains, model: str, seed: int) -> list[float]:
     """Age of every subject, predicted by the network or model of the fold that tests it."""
     predicted = np.zeros(len(brains.age))
     for train, test in folds(brains, seed):
-        ages = classical_ages(brains, train, model) if model in CLASSICAL else None
-        ages = network_ages(brains, train, model, seed) if ages is None else ages
+        if model in CLASSICAL:
+            maps = brains.maps.flatten(1).double().numpy()
+            ages = classical_ages(maps, brains.age, train, model)
+        else:
+            ages = network_ages(brains, train, model, seed)
         predicted[test] = ages[test]
     return predicted.tolist()
 
