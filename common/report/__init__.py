@@ -5,9 +5,10 @@
     run folders ──load──▶ Run ──results, training, facts + those of its kind──▶ sections
     sections + style.css ──page──▶ report.html       (*_chart: figures; words: language)
 
-A run folder holds ``evaluation.json`` (required), ``history.json``, ``gallery.npz`` and
-``scores.npz`` (all may be absent). All runs of a page are of one kind: linear evaluation, brain-age
-challenge, accuracy, or case against control (`load_kinds`). A section is a function
+A run folder holds ``evaluation.json`` (required), ``history.json`` and archives of arrays
+(``gallery.npz``, ``scores.npz``, ``channel.npz``; all may be absent). All runs of a page are of one
+kind: linear evaluation, brain-age challenge, accuracy, or case against control (`load_kinds`). A
+section is a function
 ``(runs) -> html``; adding one is one line in `page.OF_KIND`.
 """
 

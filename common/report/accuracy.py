@@ -35,23 +35,29 @@ def table(runs: Sequence[Run]) -> str:
         (swatch(group.colour, group.name), [_cell(group, *column) for column in columns])
         for group in groups
     ]
+    if all(run.channel is not None for run in runs):
+        return ""  # their table has a column for each representation
     parts = sorted({classes.part for classes in found})
     note = (
         f"Scored on the {' and '.join(parts)} part, after the last epoch; %, mean ± standard "
         "deviation over seeds. The trained head learned beside the encoder; the refitted probe is "
         "a logistic regression on its frozen features of the training images."
     )
-    chosen = ""
-    if parts != ["test"]:
-        words = "Figures of a validation part choose settings; they are not results."
-        chosen = paragraph(words, "warning")
     return section(
         "accuracy-table",
         "Accuracy by readout",
-        chosen,
+        part_warning(runs),
         figure_table("strategy", heads, rows),
         paragraph(note, "note"),
     )
+
+
+def part_warning(runs: Sequence[Run]) -> str:
+    """A warning where another part than the test part was scored, else nothing."""
+    if {run.classes.part for run in runs if run.classes is not None} == {"test"}:
+        return ""
+    words = "Figures of a validation part choose settings; they are not results."
+    return paragraph(words, "warning")
 
 
 def distances(runs: Sequence[Run]) -> str:

@@ -13,6 +13,12 @@ AUC_MEANS = (
     "AUC is the chance that the model ranks a randomly chosen image with the finding above one "
     "without it: 0.5 is guessing, 1 is perfect."
 )
+CHANNEL_MEANS = (
+    "The encoder saw crops. Where the channel was trained it chose them, image by image, and no "
+    "label said where to look; where it was not, most crops of a large field show nothing, and the "
+    "encoder learns that. The maps show what the representation was made of, not why a class was "
+    "named."
+)
 HOW_TO_READ = {
     "linear": (
         AUC_MEANS,
@@ -113,6 +119,8 @@ def how_to_read(runs: Sequence[Run]) -> str:
         run.classes and run.classes.distances for run in runs
     ):
         lines = lines[:1]  # nothing was said of a bias
+    if any(run.channel for run in runs):
+        lines = [*lines, CHANNEL_MEANS]
     return section("reading", "How to read this page", *(paragraph(line) for line in lines))
 
 

@@ -1,16 +1,14 @@
 """Section with example images: original and transformed, the lesion outlined (paper's Fig. 3)."""
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from common.report.groups import Group, group_runs
 from common.report.markup import element, paragraph, section, swatch, text
+from common.report.picture import framed
 from common.report.runs import Gallery, Images, Run
 from common.report.words import describe
 
@@ -99,21 +97,8 @@ def _cell(picture: str, head: str, words: str, lost: str = "") -> str:
 
 
 def _picture(image: Images, mask: Images | None, title: str) -> str:
-    height, width = image.shape
-    shown = element("image", href=_png(image), width=width, height=height)
     outline = "" if mask is None else _outline(mask > VISIBLE)
-    if outline:
-        shown += element("path", d=outline, class_="lesion")
-    view = f"0 0 {width} {height}"
-    return element("svg", shown, viewBox=view, role="img", aria_label=title)
-
-
-def _png(image: Images) -> str:
-    """Return the image, [0, 1] from black to white, as a PNG data address."""
-    grey = np.round(255 * np.clip(np.nan_to_num(image), 0, 1)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return framed(image, title, *([element("path", d=outline, class_="lesion")] if outline else []))
 
 
 def _outline(inside: NDArray[np.bool_]) -> str:

@@ -1,15 +1,14 @@
-"""Reading run folders: evaluation.json, history.json, gallery.npz, scores.npz, checked."""
+"""Reading run folders: evaluation.json, history.json and archives of arrays, checked."""
 
-import zipfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from common.checks import InputError, require
+from common.checks import require
+from common.report.arrays import read_arrays
+from common.report.channel_run import load_channel
 from common.report.fields import CURE, Fields
 from common.report.load_kinds import (
     LINEAR,
@@ -51,7 +50,7 @@ def load_run(folder: Path) -> Run:
     kind = kind_of(fields)
     measure = MEASURES[kind]
     scores = folder / SCORES
-    arrays = _arrays(scores) if kind == "challenge" and scores.exists() else None
+    arrays = read_arrays(scores) if kind == "challenge" and scores.exists() else None
     return Run(
         folder=folder,
         bundle=fields.text("bundle"),
@@ -80,6 +79,7 @@ def load_run(folder: Path) -> Run:
         cases=cases(fields) if kind == "case_control" else None,
         findings=findings(fields) if kind == "multi_label" else {},
         finding_baselines=finding_baselines(fields) if kind == "multi_label" else {},
+        channel=load_channel(fields.inside("channel"), folder) if fields.has("channel") else None,
     )
 
 
@@ -166,7 +166,7 @@ def _history(path: Path) -> History:
 
 def _gallery(path: Path) -> Gallery | None:
     """Read the example images; None where the archive holds none."""
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     if not arrays:
         return None
     for name in ("image", "transformed", "lam", "name"):
@@ -194,14 +194,3 @@ def _gallery(path: Path) -> Gallery | None:
         mask=numbers.get("mask"),
         transformed_mask=numbers.get("transformed_mask"),
     )
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        reason = str(error).replace("\n", " ")
-        raise InputError(
-            f"{path}: must be an npz file without pickles: {reason}. {CURE}"
-        ) from error

@@ -11,6 +11,7 @@ from common.report import (
     accuracy,
     brain_age,
     case_control,
+    channel,
     facts,
     gallery,
     multi_label,
@@ -42,6 +43,9 @@ OF_KIND: dict[str, list[Section]] = {
     ],
     "accuracy": [
         accuracy.table,
+        channel.representations,
+        channel.maps,
+        channel.spread,
         accuracy.distances,
         results.by_epoch,
         training.training_curves,

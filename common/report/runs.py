@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.report.channel_run import Channel
+
 Images = NDArray[np.float64]
 
 
@@ -218,7 +220,7 @@ class Run:
     `value` is the last epoch's figure in its `measure`, `baselines` holds that of others by name,
     `chance` that of guessing, all in the units shown. Of `age`, `classes` and `cases` at most one
     is there; `findings` (the AUC of each) and `finding_baselines` (by baseline, then by finding)
-    are empty but for several findings.
+    are empty but for several findings. `channel` is that of an encoder of crops.
     """
 
     folder: Path
@@ -243,6 +245,7 @@ class Run:
     cases: Cases | None = None
     findings: dict[str, Figure] = field(default_factory=dict)
     finding_baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    channel: Channel | None = None
 
 
 def finite_mean(values: Sequence[float]) -> float:

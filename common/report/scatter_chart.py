@@ -1,4 +1,8 @@
-"""The scatter chart: points over two axes of the same unit, and the line where both agree."""
+"""Scatter charts: points over two axes.
+
+`scatter_chart` is for axes of the same unit, with the line where both agree; `cloud_chart` is for
+groups of points.
+"""
 
 from collections.abc import Sequence
 
@@ -17,13 +21,6 @@ def scatter_chart(
         colour: of the points.
         title: what the chart shows, for screen readers.
     """
-    grid, scale = [], []
-    for value, label in frame.y.ticks:
-        y = f"{frame.place(value):.1f}"
-        grid.append(element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid"))
-        scale.append(
-            element("text", text(label), x="100%", y=frame.place(value) + 4, text_anchor="end")
-        )
     low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
     identity = {
         "x1": frame.x.percent(low),
@@ -31,16 +28,40 @@ def scatter_chart(
         "y1": f"{frame.place(low):.1f}",
         "y2": f"{frame.place(high):.1f}",
     }
+    reference = element("line", **identity, class_="reference")
+    return _chart([reference, _dots(points, frame, colour, 2.2)], frame, title)
+
+
+def cloud_chart(
+    clouds: Sequence[tuple[str, Sequence[tuple[float, float]]]], frame: Frame, title: str
+) -> str:
+    """Return a chart of several clouds of points.
+
+    Args:
+        clouds: (colour, points (x, y)) each, drawn in this order.
+        frame: axes and height.
+        title: what the chart shows, for screen readers.
+    """
+    return _chart([_dots(points, frame, colour, 1.8) for colour, points in clouds], frame, title)
+
+
+def _dots(points: Sequence[tuple[float, float]], frame: Frame, colour: str, radius: float) -> str:
     dots = [
-        element("circle", cx=frame.x.percent(x), cy=f"{frame.place(y):.1f}", r=2.2)
+        element("circle", cx=frame.x.percent(x), cy=f"{frame.place(y):.1f}", r=radius)
         for x, y in points
     ]
-    plot = [
-        *grid,
-        element("line", **identity, class_="reference"),
-        element("g", *dots, fill=colour, class_="points"),
-        frame.x.labels(frame.height - 6),
-    ]
+    return element("g", *dots, fill=colour, class_="points")
+
+
+def _chart(drawn: Sequence[str], frame: Frame, title: str) -> str:
+    grid, scale = [], []
+    for value, label in frame.y.ticks:
+        y = f"{frame.place(value):.1f}"
+        grid.append(element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid"))
+        scale.append(
+            element("text", text(label), x="100%", y=frame.place(value) + 4, text_anchor="end")
+        )
+    plot = [*grid, *drawn, frame.x.labels(frame.height - 6)]
     return element(
         "div",
         element("svg", *scale, height=frame.height, aria_hidden="true"),

@@ -63,6 +63,8 @@ LOSSES = {
     "exponential_paper": "L_exp, formula",
     "from_scratch": "From scratch",
     "finetuned": "Fine-tuned",
+    "ours": "Trained channel",
+    "printed": "Trained channel, as printed",
 }
 
 
