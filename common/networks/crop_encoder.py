@@ -96,7 +96,8 @@ class ChannelEncoder(nn.Module):
 
     Args:
         encoder: f, ``(N, C, crop, crop) -> (N, F)``, with ``out_features``.
-        projector: g, ``(N, F) -> (N, D)``, with ``out_features``; h = g o f at unit length.
+        projector: g, ``(N, F) -> (N, D)``, with ``out_features``; h = g o f at unit length. Its
+            biases are set to zero, as those of `CropEncoder`.
         channel: ``x -> log P (B, |T|)`` with a ``grid``: `common.policies.CropChannel`,
             `UniformCrops`, `CellCrops`.
         readout: "features": Z is an average of f, as it is; "projection": of h, at unit length.
@@ -132,6 +133,7 @@ class ChannelEncoder(nn.Module):
         )
         self.encoder = encoder
         self.projector = projector
+        zero_biases(projector)
         self.channel = channel
         self.readout = readout
         self.average = average

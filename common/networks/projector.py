@@ -24,6 +24,8 @@ class Projector(nn.Module):
         layers: number of linear layers, at least 1; 2 is SimCLR's head.
         norm: "BATCH" for batch normalisation after each linear layer but the last, as in BYOL's
             projector and predictor (Grill et al. 2020, section 3.3); None for none.
+        leading_activation: a ReLU before the first layer too, for a representation that is the
+            output of a linear layer.
     """
 
     def __init__(
@@ -33,13 +35,14 @@ class Projector(nn.Module):
         out_features: int = 128,
         layers: int = 2,
         norm: str | None = None,
+        leading_activation: bool = False,
     ) -> None:
         super().__init__()
         require(layers >= 1, f"Projector: layers must be at least 1, got {layers}.")
         require(norm in (None, "BATCH"), f'Projector: norm must be "BATCH" or None, got {norm!r}.')
         self.out_features = out_features
         widths = [in_features, *[hidden_features] * (layers - 1), out_features]
-        steps: list[nn.Module] = []
+        steps: list[nn.Module] = [nn.ReLU()] if leading_activation else []
         for before, after in pairwise(widths):
             steps.append(nn.Linear(before, after))
             if norm is not None:

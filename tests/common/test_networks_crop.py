@@ -163,3 +163,11 @@ def test_the_width_is_that_of_the_readout() -> None:
 def test_bad_settings_are_told_in_one_line(settings: dict, text: str) -> None:
     with pytest.raises(InputError, match=text):
         ChannelEncoder(CropEncoder(), Projector(200), UniformCrops(GRID), **settings)
+
+
+def test_the_projector_starts_without_biases() -> None:
+    projector = Projector(4, 4, 3, leading_activation=True)
+    assert all(layer.bias.abs().max() > 0 for layer in projector.layers if hasattr(layer, "bias"))
+    ChannelEncoder(CropEncoder(8, features=4), projector, UniformCrops(CropGrid(16, 8, 4)))
+    assert [type(layer) for layer in projector.layers] == [nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    assert all(not layer.bias.any() for layer in projector.layers if hasattr(layer, "bias"))
