@@ -1,0 +1,87 @@
+"""CRL-TAC against SimCLR on 8,000 digits in a large field: what the paper's Table 1 orders."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from common.engines import ContrastiveTrainer, PhaseOptimizers
+from common.losses import InfoMaxBound
+from common.methods import TrainableCrop
+from common.networks import ChannelEncoder, CropEncoder, ImageClassifier, Projector
+from common.policies import CellCrops, CropChannel, UniformCrops
+from common.transforms import CropGrid
+from data_prep.digits import CELLS, in_cells
+from data_prep.mnist import read_digits
+
+GRID = CropGrid(84, 20, 4)
+IMAGES, TESTED, EPOCHS, BATCH = 8000, 1000, 4, 128
+
+pytestmark = pytest.mark.slow
+
+
+class Digits(NamedTuple):
+    images: Tensor
+    label: np.ndarray
+
+
+def digits(source: Path, training: bool, count: int) -> Digits:
+    images, label = read_digits(source, training)
+    cell = np.random.default_rng(int(training)).integers(CELLS, size=count)
+    fields = np.stack(list(in_cells(images[:count], cell)))
+    return Digits(torch.from_numpy(fields)[:, None].float() / 255, label[:count])
+
+
+class Batches:
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images) // BATCH
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        for rows in torch.randperm(len(self.images)).split(BATCH)[: len(self)]:
+            yield {"image": self.images[rows]}
+
+
+def trained(channel: nn.Module, images: Tensor) -> ChannelEncoder:
+    projector = Projector(200, 200, 50, leading_activation=True)
+    network = ChannelEncoder(CropEncoder(), projector, channel)
+    settings = {"entropy_start": 2.0, "entropy_weight": 0.5, "entropy_steps": 250}
+    method = TrainableCrop(
+        ImageClassifier(network, 200, 10), InfoMaxBound(5.0), channel_images=64, **settings
+    )
+    rates = {name: 1e-3 for name in method.phase_parameters()}
+    optimizers = PhaseOptimizers(method, rates)
+    ContrastiveTrainer("cpu", EPOCHS, Batches(images), method, optimizers, seed=0).run()
+    return network.eval()
+
+
+@torch.no_grad()
+def accuracy(network: ChannelEncoder, train: Digits, test: Digits) -> float:
+    seen, unseen = network(train.images[: 2 * TESTED]), network(test.images)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    probe.fit(seen.numpy(), train.label[: 2 * TESTED])
+    return float(probe.score(unseen.numpy(), test.label))
+
+
+def test_a_trained_channel_finds_the_digit_and_beats_uniform_crops(shared_data: Path) -> None:
+    train = digits(shared_data / "mnist", True, IMAGES)
+    test = digits(shared_data / "mnist", False, TESTED)
+    torch.manual_seed(0)
+    ours = trained(CropChannel(GRID, reduction=4), train.images)
+    sim_clr = trained(UniformCrops(GRID), train.images)
+    with torch.no_grad():
+        on_digit = (ours.channel(test.images).exp() * GRID.touching(test.images)).sum(dim=1)
+    assert on_digit.mean() > 0.95
+    scores = {"ours": accuracy(ours, train, test), "SimCLR": accuracy(sim_clr, train, test)}
+    sim_clr.channel = CellCrops(GRID)
+    scores["oracle"] = accuracy(sim_clr, train, test)
+    assert scores["ours"] > scores["SimCLR"] + 0.1, scores
+    assert scores["oracle"] > scores["SimCLR"], scores
