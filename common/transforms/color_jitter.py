@@ -99,7 +99,9 @@ def _scaled(x: Tensor, share: Tensor, own: Tensor, mean: Tensor) -> Tensor:
     """
     grey = luma(x)
     rest = torch.addcmul(mean * grey.mean(dim=2, keepdim=True), grey, own)
-    return torch.addcmul(rest, x, share).clamp_(0, 1)
+    if x.requires_grad or share.requires_grad:
+        return torch.addcmul(rest, x, share).clamp_(0, 1)
+    return x.mul_(share).add_(rest).clamp_(0, 1)  # x is a copy: no memory to find
 
 
 def _mix(sextants: Tensor) -> Tensor:

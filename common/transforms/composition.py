@@ -52,7 +52,7 @@ INTENSITIES = (
     "bias_field",
     "axis_blur",
 )
-CACHED = 2**20  # values of a group of images: 4 MB in float32
+CACHED = 2**21  # values of a group of images: 8 MB in float32
 NOT_SETTINGS = ("x", "lam", "generator", "axis")
 
 
@@ -135,7 +135,7 @@ class Composition(nn.Module):
         """Return the transformed images.
 
         Args:
-            x: images ``(B, C, *spatial)``.
+            x: images ``(B, C, *spatial)``; uint8 stands for x / 255.
             lam: parameters ``(B, K)`` in [0, 1]; a NaN among those of a transformation means that
                 it is not applied to that image, which then passes unchanged.
             generator: source of the noise, on the device of `x`; None is the global one.
@@ -183,6 +183,8 @@ class Composition(nn.Module):
             "Composition: resized_crop with a size must be applied to every image, got NaN for "
             f"{missing} of {len(x)}. Set its probability to 1.",
         )
+        if x.dtype == torch.uint8 and not (self.order[0] == "resized_crop" and applied[0].all()):
+            x = x / 255
         tracked = torch.is_grad_enabled() and (x.requires_grad or lam.requires_grad)
         values = x.shape[1] * size**2 if size else x[:1].numel()
         groups = math.ceil(len(x) * values / CACHED)

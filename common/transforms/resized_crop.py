@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
@@ -38,12 +39,14 @@ def resized_crop(
 
     DINO's crops are ``size=224, scale=(0.4, 1), interpolation="bicubic", antialias=True``.
 
-    Differs from torchvision: boxes begin anywhere, there at whole pixels; what little of the image
-    beyond the box the kernel reaches is used, there the box's edge is repeated; where no box fits,
-    the longer side is cut, as there after ten draws.
+    Differs from torchvision: boxes begin anywhere, there at whole pixels; the kernel reaches beyond
+    the box, there it is cut at its edge; where no box fits, the longer side is cut, as there after
+    ten draws. Pictures of 8 bits are the exception: with antialiasing on the CPU they have whole
+    pixels, cut kernels and results of 8 bits as there, in less than half the time (channels last).
 
     Args:
-        x: images ``(B, C, H, W)``, in [0, 1] for "bicubic", which is kept in that range.
+        x: images ``(B, C, H, W)``, in [0, 1] for "bicubic", which is kept in that range; or uint8,
+            which stands for x / 255 in float32.
         lam: area, shape, place down, place across, ``(B, 4)`` in [0, 1].
         scale: least and greatest share of the area, in (0, 1].
         ratio: least and greatest width over height.
@@ -52,10 +55,11 @@ def resized_crop(
         antialias: whether a box that shrinks is smoothed as much as that needs.
 
     Returns:
-        Images ``(B, C, size, size)`` of the dtype of `x`, differentiable in `x` and `lam` almost
-        everywhere.
+        Images ``(B, C, size, size)`` of the dtype of `x` (float32 for uint8), differentiable in `x`
+        and `lam` almost everywhere.
     """
-    lam = checked_parameters("resized_crop", x, lam, size=4)
+    bytewise = x.dtype == torch.uint8
+    lam = checked_parameters("resized_crop", x[..., :1, :1].float() if bytewise else x, lam, size=4)
     require(x.dim() == 4, f"resized_crop: x must be (B, C, H, W), got shape {tuple(x.shape)}.")
     for name, (low, high) in (("scale", scale), ("ratio", ratio)):
         bound = 1 if name == "scale" else math.inf
@@ -69,6 +73,9 @@ def resized_crop(
         f"resized_crop: interpolation must be {' or '.join(KERNELS)}, got {interpolation!r}.",
     )
     sides = _sides(lam, x.shape[2:], scale, ratio)
+    if bytewise and antialias and x.device.type == "cpu":
+        return _of_bytes(x, lam[:, 2:], sides, size or x.shape[2:], interpolation)
+    x = x / 255 if bytewise else x
     out = x.to(lam.dtype)
     with torch.autocast(x.device.type, enabled=False):
         for axis, length in enumerate(sides):
@@ -81,6 +88,29 @@ def resized_crop(
             )
         out = out.mT.contiguous()
     return (out.clamp_(0, 1) if interpolation == "bicubic" else out).to(x.dtype)
+
+
+def _of_bytes(
+    x: Tensor, places: Tensor, sides: Sequence[Tensor], size: int | Sequence[int], mode: str
+) -> Tensor:
+    """Crop and resize 8-bit pictures one by one, with PyTorch's kernel for them.
+
+    Args:
+        x: ``(B, C, H, W)`` uint8.
+        places: of the boxes ``(B, 2)`` in [0, 1].
+        sides: height and width of the boxes in pixels, ``(B, 1)`` each.
+        size: of the result.
+        mode: "bilinear" or "bicubic".
+    """
+    shape = (size, size) if isinstance(size, int) else tuple(size)
+    lengths = torch.cat(list(sides), dim=1).round().clamp(min=1)
+    starts = places * (torch.tensor(x.shape[2:]) - lengths + 1)
+    boxes = torch.cat([starts.floor().minimum(torch.tensor(x.shape[2:]) - lengths), lengths], dim=1)
+    out = x.new_empty(len(x), x.shape[1], *shape, dtype=torch.float32)
+    for index, (top, left, height, width) in enumerate(boxes.long().tolist()):
+        box = x[index : index + 1, :, top : top + height, left : left + width]
+        out[index] = functional.interpolate(box, shape, mode=mode, antialias=True)[0]
+    return out.div_(255)
 
 
 def _sides(

@@ -127,7 +127,7 @@ def draw_eye(
     pixel = 2 / size
     colour, noise = SITES[site]
     points = np.stack([x, y], -1)
-    radius = np.hypot(x, y)
+    radius = np.hypot(x, y).astype(np.float32)
     light = 1 - 0.35 * radius**2 + 0.05 * Field(rng, 2.5, dims=2)(points)
     dim = np.array([1, 1, 1 - 0.4 * (age - 20) / 60], np.float32)
     image = light[..., None] * np.array(colour, np.float32) * dim
@@ -139,7 +139,7 @@ def draw_eye(
     for number in range(spots):
         angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.75)
         place = np.hypot(x - far * np.cos(angle), y - far * np.sin(angle))
-        spot = soft_step(np.float32(rng.uniform(0.025, 0.05)) - place.astype(np.float32), pixel)
+        spot = soft_step(rng.uniform(0.025, 0.05) - place, pixel)
         image = _over(image, spot, YELLOW if number % 3 == 2 else DARK_RED, 0.85)
     image *= soft_step(RADIUS - radius, pixel)[..., None]
     image += noise * rng.standard_normal(image.shape, np.float32) * (radius < RADIUS)[..., None]

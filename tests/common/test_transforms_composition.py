@@ -150,6 +150,15 @@ def test_a_crop_may_change_the_size_of_all_images() -> None:
         views(x, lam)
 
 
+@pytest.mark.parametrize("order", [["mirror", "resized_crop"], ["resized_crop", "mirror"]])
+def test_bytes_stand_for_shares_of_255(order: list[str]) -> None:
+    x = torch.randint(0, 256, (3, 3, 9, 9), generator=seeded(), dtype=torch.uint8)
+    views = Composition(order)
+    lam = torch.rand(3, 5, generator=seeded())
+    lam[1, 2] = torch.nan
+    torch.testing.assert_close(views(x, lam), views(x / 255, lam), rtol=0, atol=1e-6)
+
+
 def test_a_batch_worked_on_in_groups_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     x, lam = example(batch=7)
     lam[0, 0] = lam[3, 1] = lam[5, 3] = torch.nan

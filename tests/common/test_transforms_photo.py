@@ -89,6 +89,15 @@ def test_color_jitter_equals_the_loop_written_from_the_formula(hue: float) -> No
         np.testing.assert_allclose(out.numpy(), wanted, rtol=0, atol=1e-12)
 
 
+def test_color_jitter_leaves_its_input_and_is_the_same_with_gradients() -> None:
+    x, lam = photos(6, 4), parameters("color_jitter", 6)
+    before = x.clone()
+    plain = color_jitter(x, lam)
+    assert torch.equal(x, before)
+    tracked = color_jitter(x.clone().requires_grad_(), lam)
+    torch.testing.assert_close(plain, tracked.detach(), rtol=0, atol=1e-12)
+
+
 def test_half_changes_no_colour_in_any_order() -> None:
     x = photos(24, 4)
     lam = torch.full((24, 5), 0.5).double()

@@ -81,6 +81,32 @@ def test_equals_pillow_on_real_pictures(
         assert difference.max() < 8
 
 
+@pytest.mark.parametrize("interpolation", PILLOW)
+def test_pictures_of_bytes_are_cropped_and_resized_as_pillow_does(interpolation: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (4, 3, 60, 40), generator=generator, dtype=torch.uint8)
+    lam = torch.rand(4, 4, generator=generator)
+    out = resized_crop(x, lam, size=20, interpolation=interpolation, antialias=True)
+    assert out.dtype == torch.float32
+    sides = torch.cat(_sides(lam, (60, 40), (0.2, 1), RATIO), dim=1).round()
+    starts = (lam[:, 2:] * (torch.tensor([60, 40]) - sides + 1)).floor()
+    for picture, start, side, seen in zip(x, starts, sides, out):
+        (top, left), (bottom, right) = start.tolist(), (start + side).tolist()
+        whole = Image.fromarray(picture.permute(1, 2, 0).numpy())
+        wanted = whole.crop((left, top, right, bottom)).resize((20, 20), PILLOW[interpolation])
+        difference = 255 * seen.permute(1, 2, 0).numpy() - np.asarray(wanted)
+        assert np.abs(difference).max() < 1.01  # of 255: rounding
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_pictures_of_bytes_are_nearly_those_of_floats(antialias: bool) -> None:
+    smooth = torch.linspace(0, 255, 40).expand(2, 3, 40, 40).round().byte()
+    lam = torch.rand(2, 4, generator=torch.Generator().manual_seed(0))
+    bytewise, exact = (resized_crop(x, lam, antialias=antialias) for x in (smooth, smooth / 255))
+    assert bytewise.shape == exact.shape
+    torch.testing.assert_close(bytewise, exact, rtol=0, atol=2 / 40 if antialias else 1e-6)
+
+
 def test_boxes_follow_the_law_of_drawing_until_one_fits() -> None:
     lam = torch.rand(40_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ours = torch.cat(_sides(lam, (200, 300), (0.4, 1), RATIO), dim=1).numpy()
