@@ -1,0 +1,279 @@
+"""DINO on fundus photographs with strong, weak and weak + medical augmentation, at a small size.
+
+593 photographs of 299 people (Srahim; advanced eye disease, which has no grade, left out), retina
+of grade 2 or more against the rest. The people are in five folds; seed k tests fold k, validates on
+the next, trains its probes on the other three, and pre-trains, without labels, on all but fold k.
+The seed also draws the initial weights, the same for all settings. Views are those of the bundle
+`fundus_photo_dino`, read from its configuration, at 64 (global) and 32 pixels (local) instead of
+224 and 96; encoder, steps and rates are the same for all settings.
+
+Two probes of the teacher's class tokens of the last four blocks: "SGD", the paper's (50 epochs on
+random crops, best epoch by validation AUROC), and "logistic", regression on the standardised tokens
+of all but the tested fold, C by cross-validation by person. Beside them the untrained encoder, and
+pixels (48 a side, 50 principal components). Then Fig. 2 of the paper: distances of positive and
+negative pairs and the silhouette of images as groups of views, on the tested fold, with the views
+of each setting's own augmentation and with those of "weak" for all.
+
+    python benchmarks/fundus_dino.py --data DIR --out OUT [--settings ...] [--seeds 0 1 2 3 4]
+
+`DIR` holds the folder fundus_dr_srahim. Finished runs are kept in OUT, so an interrupted comparison
+continues. Prints the tables and writes OUT/fundus_dino.json. Intervals: 95 %, people and seeds
+drawn with replacement, the same draws for both sides of a difference; p: repeated-measures analysis
+of variance over the seeds, as in the paper. ``--inner`` puts an inner split of the people that seed
+0 does not test in place of all: `SETTINGS` were fixed there.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fundus_eyes import FOLDS, Eyes, inner, load, parts
+from fundus_figures import STRENGTHS, report, summary
+from monai.bundle import ConfigParser
+from paired_runs import kept, provenance
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from common.engines import (
+    ClippedAdamW,
+    ContrastiveTrainer,
+    CosineSchedule,
+    PhaseOptimizers,
+    StepSchedule,
+)
+from common.evaluation.augmentation_groups import augmentation_groups
+from common.evaluation.sgd_probe import fit_sgd_probe
+from common.losses import DINO as DINOLoss
+from common.methods import DINO
+from common.networks import DINOHead, ImageClassifier, StandardizedEncoder, VisionTransformer
+from common.transforms.photo import resized_crop
+
+Array = np.ndarray
+CONFIGS = Path(__file__).resolve().parent.parent / "bundles" / "fundus_photo_dino" / "configs"
+SETTINGS: dict[str, Any] = {
+    "image": 96,
+    "global": 64,
+    "local": 32,
+    "locals": 4,
+    "patch": 8,
+    "width": 96,
+    "depth": 4,
+    "heads": 3,
+    "prototypes": 1024,
+    "hidden": 256,
+    "bottleneck": 64,
+    "batch": 32,
+    "epochs": 22,
+    "warmup": 2,
+    "rate": 1e-3,  # of a step, not of 256 images
+    "momentum": 0.99,
+    "teacher_temperature": 0.04,
+    "probe_epochs": 50,
+}
+
+
+def views(strength: str) -> ConfigParser:
+    """The bundle's configuration with the overlay of a setting, at this size."""
+    config = ConfigParser()
+    config.read_config([CONFIGS / "train.json", CONFIGS / f"augmentation_{strength}.json"])
+    config["image_size"] = SETTINGS["global"]
+    config["local_size"] = SETTINGS["local"]
+    config["local_count"] = SETTINGS["locals"]
+    return config
+
+
+def encoder() -> StandardizedEncoder:
+    backbone = VisionTransformer(
+        SETTINGS["global"],
+        SETTINGS["patch"],
+        embed_dim=SETTINGS["width"],
+        depth=SETTINGS["depth"],
+        heads=SETTINGS["heads"],
+        drop_path=0.1,
+        readout=4,
+    )
+    return StandardizedEncoder(backbone, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+class Batches:
+    """Random whole batches of photographs held in memory."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x) // SETTINGS["batch"]
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        order = torch.randperm(len(self.x))
+        for rows in order.split(SETTINGS["batch"])[: len(self)]:
+            yield {"image": self.x[rows].float() / 255}
+
+
+def method(strength: str) -> DINO:
+    config = views(strength)
+    student = encoder()
+    head = DINOHead(
+        SETTINGS["width"], SETTINGS["prototypes"], SETTINGS["hidden"], SETTINGS["bottleneck"]
+    )
+    return DINO(
+        ImageClassifier(student, student.out_features),
+        head,
+        config.get_parsed_content("global_views"),
+        config.get_parsed_content("local_views"),
+        loss=DINOLoss(SETTINGS["prototypes"], teacher_temperature=SETTINGS["teacher_temperature"]),
+        momentum=SETTINGS["momentum"],
+    )
+
+
+def teacher(eyes: Eyes, strength: str, seed: int) -> nn.Module:
+    """The teacher's encoder after pre-training on the people that the seed does not test."""
+    torch.manual_seed(seed)
+    network = method(strength)
+    loader = Batches(eyes.x[torch.from_numpy(np.sort(parts(eyes, seed).rest))])
+    rate = SETTINGS["rate"]
+    optimizers = PhaseOptimizers(network, {"encoder": rate}, ClippedAdamW)
+    adam = optimizers["encoder"]
+    ContrastiveTrainer(
+        "cpu",
+        SETTINGS["epochs"],
+        loader,
+        network,
+        optimizers,
+        seed=seed,
+        train_handlers=[
+            CosineSchedule(adam, "lr", rate, 1e-6, SETTINGS["warmup"]),
+            CosineSchedule(adam, "weight_decay", 0.04, 0.4, groups=[0]),
+            CosineSchedule(network, "momentum", SETTINGS["momentum"], 1.0),
+            StepSchedule(network.student.head, "frozen", True, False, 1),
+        ],
+    ).run()
+    return network.classifier.encoder
+
+
+@torch.no_grad()
+def encoded(backbone: nn.Module, x: Tensor) -> Tensor:
+    """Representation (N, 4 width) of images as bytes or in [0, 1]."""
+    backbone.eval()
+    wide = x.float() / 255 if x.dtype == torch.uint8 else x
+    return torch.cat([backbone(part) for part in wide.split(128)])
+
+
+def crops(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Random crops of the probe's training: 8 to 100 % of the image, as torchvision's default."""
+    lam = torch.rand(len(x), 4, generator=generator)
+    return resized_crop(
+        x.float() / 255, lam, scale=(0.08, 1.0), size=SETTINGS["global"], antialias=True
+    )
+
+
+def sgd_scores(backbone: nn.Module, eyes: Eyes, seed: int) -> list[float]:
+    """Probability of grade 2 or more of each tested photograph, by the paper's probe."""
+    rows = parts(eyes, seed)
+    generator = torch.Generator().manual_seed(seed)
+    x = eyes.x[torch.from_numpy(rows.train)]
+    held = [encoded(backbone, eyes.centre[torch.from_numpy(r)]) for r in rows[1:]]
+    probe = fit_sgd_probe(
+        lambda: encoded(backbone, crops(x, generator)),
+        eyes.y[rows.train],
+        held[0],
+        eyes.y[rows.validation],
+        2,
+        epochs=SETTINGS["probe_epochs"],
+        seed=seed,
+    )
+    return probe.probabilities(held[1])[:, 1].tolist()
+
+
+def logistic_scores(h: Array, eyes: Eyes, seed: int, *steps: Any) -> list[float]:
+    """Decision value of each tested photograph; C by cross-validation over the other people."""
+    rows = parts(eyes, seed)
+    model = make_pipeline(StandardScaler(), *steps, LogisticRegression(max_iter=500, tol=1e-3))
+    grid = {"logisticregression__C": 10.0 ** np.arange(-5, 2)}
+    search = GridSearchCV(model, grid, cv=GroupKFold(5), scoring="roc_auc")
+    search.fit(h[rows.rest], eyes.y[rows.rest], groups=eyes.person[rows.rest])
+    return search.decision_function(h[rows.test]).tolist()
+
+
+def both_probes(backbone: nn.Module, eyes: Eyes, seed: int) -> dict[str, Any]:
+    h = encoded(backbone, eyes.centre).double().numpy()
+    return {
+        "SGD": sgd_scores(backbone, eyes, seed),
+        "logistic": logistic_scores(h, eyes, seed),
+    }
+
+
+def pixel_scores(eyes: Eyes, seed: int) -> dict[str, Any]:
+    small = nn.functional.interpolate(eyes.x.float() / 255, size=48, mode="area")
+    h = small.flatten(1).double().numpy()
+    return {"logistic": logistic_scores(h, eyes, seed, PCA(50, random_state=0))}
+
+
+def figure_two(backbone: nn.Module, eyes: Eyes, strength: str, seed: int) -> dict[str, float]:
+    """Mean distances and silhouette of ten first global views of 60 tested photographs."""
+    torch.manual_seed(seed)
+    group = views(strength).get_parsed_content("global_views")[0]
+    x = eyes.x[torch.from_numpy(parts(eyes, seed).test[:60])].float() / 255
+    drawn = [encoded(backbone, group(x)[0])[:, -SETTINGS["width"] :] for _ in range(10)]
+    found = augmentation_groups(torch.stack(drawn, dim=1).numpy())
+    return {
+        "positive": float(found.positive.mean()),
+        "negative": float(found.negative.mean()),
+        "silhouette": found.silhouette,
+    }
+
+
+def run(eyes: Eyes, model: str, seed: int) -> dict[str, Any]:
+    """Scores of the tested fold by each probe, and Fig. 2."""
+    if model == "pixels":
+        return pixel_scores(eyes, seed)
+    if model == "untrained":
+        torch.manual_seed(seed)
+        backbone: nn.Module = encoder()
+    else:
+        backbone = teacher(eyes, model, seed)
+    result = both_probes(backbone, eyes, seed)
+    for name in dict.fromkeys([model if model in STRENGTHS else "weak", "weak"]):
+        result[f"views {name}"] = figure_two(backbone, eyes, name, seed)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--settings", nargs="*", choices=STRENGTHS, default=list(STRENGTHS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(FOLDS)))
+    parser.add_argument("--inner", action="store_true", help="leave the people of fold 0 alone")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of SETTINGS")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    SETTINGS.update({key: json.loads(value) for key, value in (s.split("=") for s in options.set)})
+    eyes = load(options.data, SETTINGS["image"], SETTINGS["global"])
+    eyes = inner(eyes) if options.inner else eyes
+    runs: dict[str, list[Any]] = {
+        model: [
+            kept(options.out / f"{model} {seed}.json", partial(run, eyes, model, seed))
+            for seed in options.seeds
+        ]
+        for model in ("pixels", "untrained", *options.settings)
+    }
+    result = {**provenance(), "settings": SETTINGS, "seeds": options.seeds}
+    result |= summary(eyes, runs, options.seeds)
+    (options.out / "fundus_dino.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(report(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

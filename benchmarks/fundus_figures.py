@@ -1,0 +1,127 @@
+"""AUROC of the runs of `fundus_dino`, intervals over people and seeds, tests, tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from fundus_eyes import Eyes, parts
+from paired_runs import DRAWS, markdown, mean_and_spread
+
+from common.evaluation.interval import auc
+from common.evaluation.repeated_measures import repeated_measures_anova
+
+Array = np.ndarray
+STRENGTHS = ("strong", "weak", "weak_med")
+PROBES = ("SGD", "logistic")
+PAIRS = (("weak", "strong"), ("weak_med", "weak"), ("weak_med", "strong"))
+
+
+def figures(eyes: Eyes, runs: Mapping[str, list[Any]], seeds: Sequence[int]) -> dict[str, Any]:
+    """AUROC of every model and probe over the seeds, with draws of people and seeds."""
+    tested = [parts(eyes, seed).test for seed in seeds]
+    columns = {
+        (model, probe): [np.array(one[probe]) for one in own]
+        for model, own in runs.items()
+        for probe in PROBES
+        if probe in own[0]
+    }
+    generator = np.random.default_rng(0)
+    members = [
+        [np.flatnonzero(eyes.person[rows] == name) for name in np.unique(eyes.person[rows])]
+        for rows in tested
+    ]
+    drawn: dict[Any, list[float]] = {name: [] for name in columns}
+    for _ in range(DRAWS):
+        chosen = generator.integers(len(seeds), size=len(seeds))
+        own = [
+            np.concatenate([members[k][i] for i in generator.integers(len(m), size=len(m))])
+            for k, m in enumerate(members)
+        ]
+        for name, scores in columns.items():
+            areas = [auc(eyes.y[tested[k]][own[k]], scores[k][own[k]]) for k in set(chosen)]
+            place = dict(zip(set(chosen), areas))
+            drawn[name].append(float(np.mean([place[k] for k in chosen])))
+    areas_of = {
+        name: [auc(eyes.y[rows], score) for rows, score in zip(tested, scores)]
+        for name, scores in columns.items()
+    }
+    return {"areas": areas_of, "drawn": {name: np.array(row) for name, row in drawn.items()}}
+
+
+def interval(values: Array) -> list[float]:
+    return np.quantile(values, [0.025, 0.975]).tolist()
+
+
+def summary(eyes: Eyes, runs: Mapping[str, list[Any]], seeds: Sequence[int]) -> dict[str, Any]:
+    found = figures(eyes, runs, seeds)
+    areas, drawn = found["areas"], found["drawn"]
+    rows = [
+        {"model": model, "probe": probe, "per_seed": areas[model, probe]}
+        | {"interval": interval(drawn[model, probe])}
+        for model, probe in areas
+    ]
+    differences, tests = [], {}
+    for probe in PROBES:
+        for one, other in PAIRS:
+            if one in runs and other in runs:
+                a, b = (one, probe), (other, probe)
+                row: dict[str, Any] = {"minus": [one, other], "probe": probe}
+                row["per_seed"] = (np.array(areas[a]) - np.array(areas[b])).tolist()
+                row["interval"] = interval(drawn[a] - drawn[b])
+                row["p"] = tested(areas, probe, (other, one))["p"]
+                differences.append(row)
+        tests[probe] = tested(areas, probe, [name for name in STRENGTHS if name in runs])
+    return {"auroc": rows, "differences": differences, "anova": tests, "fig2": clusters(runs)}
+
+
+def tested(areas: Mapping[Any, list[float]], probe: str, models: Sequence[str]) -> dict[str, Any]:
+    """Repeated-measures analysis of variance over the seeds, where there are two of each."""
+    y = np.array([areas[model, probe] for model in models]).T
+    if min(y.shape) < 2:
+        return {"f": None, "degrees": None, "p": None}
+    found = repeated_measures_anova(y)
+    return {"f": found.f, "degrees": list(found.degrees), "p": found.p}
+
+
+def clusters(runs: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Fig. 2 of every model, mean over seeds."""
+    return [
+        {"model": model, "views": name.removeprefix("views ")}
+        | {key: float(np.mean([one[name][key] for one in own])) for key in own[0][name]}
+        for model, own in runs.items()
+        for name in own[0]
+        if name.startswith("views ")
+    ]
+
+
+def report(result: dict[str, Any]) -> str:
+    """Return the three tables as Markdown."""
+    rows = [
+        [r["model"], r["probe"], mean_and_spread(r["per_seed"], 3), span(r["interval"])]
+        for r in result["auroc"]
+    ]
+    differences = [
+        [
+            " - ".join(r["minus"]),
+            r["probe"],
+            f"{np.mean(r['per_seed']):+.3f}",
+            span(r["interval"], "+"),
+            "" if r["p"] is None else f"{r['p']:.2f}",
+        ]
+        for r in result["differences"]
+    ]
+    fig2 = [
+        [r["model"], r["views"], *(f"{r[k]:.3f}" for k in ("positive", "negative", "silhouette"))]
+        for r in result["fig2"]
+    ]
+    return "\n\n".join(
+        [
+            markdown(["model", "probe", "AUROC (std over seeds)", "95 %"], rows),
+            markdown(["difference", "probe", "AUROC", "95 %", "p"], differences),
+            markdown(["model", "views", "positive", "negative", "silhouette"], fig2),
+        ]
+    )
+
+
+def span(ends: Sequence[float], sign: str = "") -> str:
+    return f"{ends[0]:{sign}.3f} to {ends[1]:{sign}.3f}"

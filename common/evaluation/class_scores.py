@@ -1,0 +1,84 @@
+"""Figures of predicted class probabilities, as the paper on fundus augmentation reports them.
+
+Cheng et al. (2025; their code is RETFound's): every class against all others, averaged over the
+classes. Sensitivity, specificity and accuracy are of the most probable class, averaged over the
+classes from 1 on: class 0, the healthy one, is left out.
+
+Differs from the released code: there a class without an image among the tested ones is an error;
+here it is left out of the averages, so that figures exist for bootstrap samples.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from common.checks import require
+from common.evaluation.interval import auc
+
+__all__ = ["class_scores", "macro_auroc"]
+
+Labels = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
+
+
+def macro_auroc(label: Labels, probability: Floats) -> float:
+    """Mean over classes of the AUROC of the class against the rest.
+
+    Args:
+        label: ``(N,)`` class from 0.
+        probability: ``(N, K)``.
+
+    Returns:
+        Mean over the classes that some, but not all rows have; NaN where there is none.
+    """
+    known = _present(label, probability)
+    areas = [auc((label == k).astype(int), probability[:, k]) for k in known]
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def class_scores(label: Labels, probability: Floats) -> dict[str, float]:
+    """Return all figures of predicted probabilities.
+
+    Args:
+        label: ``(N,)`` class from 0.
+        probability: ``(N, K)``.
+
+    Returns:
+        "auroc" and "aupr" (average precision), macro; "sensitivity", "specificity" and "accuracy"
+        (of one class against the rest), macro over the classes from 1 on; "exact", the share of
+        images whose most probable class is the right one.
+    """
+    require(
+        probability.ndim == 2 and label.shape == (len(probability),) and len(label) > 0,
+        "class_scores: label and probability must be (N,) and (N, K), got "
+        f"{label.shape} and {probability.shape}.",
+    )
+    known = _present(label, probability)
+    predicted = probability.argmax(axis=1)
+    precision = [average_precision_score(label == k, probability[:, k]) for k in known]
+    counts = [_one_against_rest(label == k, predicted == k) for k in known if k > 0]
+    means = np.mean(counts, axis=0) if counts else np.full(3, np.nan)
+    return {
+        "auroc": macro_auroc(label, probability),
+        "aupr": float(np.mean(precision)) if known else float("nan"),
+        **dict(zip(("sensitivity", "specificity", "accuracy"), means.tolist())),
+        "exact": float((predicted == label).mean()),
+    }
+
+
+def _present(label: Labels, probability: Floats) -> list[int]:
+    """Classes that some, but not all rows have."""
+    return [k for k in range(probability.shape[1]) if 0 < int((label == k).sum()) < len(label)]
+
+
+def _one_against_rest(
+    true: NDArray[np.bool_], called: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """Sensitivity, specificity and accuracy of one class."""
+    return (
+        float(called[true].mean()),
+        float((~called[~true]).mean()),
+        float((called == true).mean()),
+    )
