@@ -82,12 +82,13 @@ def maps(runs: Sequence[Run]) -> str:
             blocks.append(element("div", head, paragraph(words), class_="block"))
             continue
         cells = _cells(channel, channel.pictures)
-        blocks.append(element("div", head, element("div", *cells, class_="pictures maps")))
+        rows = element("div", *cells, class_="pictures maps")
+        blocks.append(element("div", head, rows, class_="block"))
     note = (
         "Above: the image; below: P(T | x) in orange over it, each crop drawn at its centre, up to "
-        "the highest P of the image. The first test image of each class, then the next; none was "
-        "picked. The words give the share of P on crops that touch something, and how many crops a "
-        "uniform choice of the same entropy would have. First seed of each strategy."
+        "the highest P of the image, and how many crops an even choice of the same entropy would "
+        "have. The first test image of each class, then the next; none was picked. First seed of "
+        "each strategy."
     )
     return section("crop-maps", "Where the crops come from", *blocks, paragraph(note, "note"))
 
@@ -124,7 +125,7 @@ def spread(runs: Sequence[Run]) -> str:
         ),
         element("h3", text("The projections in two dimensions")),
         element("p", named),
-        element("div", *panels, class_="panels"),
+        element("div", *panels, class_="panels halves"),
         paragraph(
             "The two principal components of each strategy's own projections, the same axes for "
             "all; the colour is the class. First seed of each strategy.",

@@ -48,6 +48,8 @@ STRATEGIES = {
 LOSSES = {
     "ce": "Cross entropy",
     "l1": "ℓ1",
+    "ours": "Trained channel",
+    "printed": "Trained channel, as printed",
     "simclr": "SimCLR",
     "end": "EnD",
     "sup_con": "SupCon",
@@ -63,8 +65,6 @@ LOSSES = {
     "exponential_paper": "L_exp, formula",
     "from_scratch": "From scratch",
     "finetuned": "Fine-tuned",
-    "ours": "Trained channel",
-    "printed": "Trained channel, as printed",
 }
 
 
