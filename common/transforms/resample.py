@@ -48,7 +48,7 @@ def _weighted_rows(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     """Return ``sum_k weight[b, i, k] x[b, c, index[b, i, k], :]``.
 
     A row of an image is what a row of an embedding table is to `embedding_bag`, which adds
-    weighted rows at the speed of memory: a twelfth of the time of a gather for each k.
+    weighted rows at the speed of memory.
 
     Args:
         x: images ``(B, C, side, W)``.
