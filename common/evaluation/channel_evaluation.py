@@ -8,9 +8,11 @@ of the spread of the representations (sections 3.2 and 5.5). Written are ``evalu
 kind "accuracy" with a block "channel", ``channel.npz``, ``scores.npz`` and ``model.pt`` with the
 representation that the configuration chose.
 
-Differs from the paper: features are standardised before the regression (pixels are not), as in all
-evaluations here; it names scikit-learn and nothing more. Fig. 6 shows a network with two outputs;
-here the projections of the same network are drawn by their two principal components.
+The regression is scikit-learn's own, on features as they are, which other evaluations here
+standardise: standardised, the little that a collapsed representation keeps would count in full.
+
+Differs from the paper: Fig. 6 shows a network with two outputs; here the projections of the same
+network are drawn by their two principal components.
 """
 
 import logging
@@ -91,7 +93,7 @@ class ChannelEvaluation(RunEvaluation):
         ]
         train, test = tables
         chosen = self._deployed(test)
-        probes = {key: fit_probe(train.z[key], train.label) for key in train.z}
+        probes = {key: fit_probe(train.z[key], train.label, standardized=False) for key in train.z}
         predicted = {
             key: probe.predict(test.z[key].astype(np.float64)) for key, probe in probes.items()
         }

@@ -121,18 +121,32 @@ def as_layer(probe: Pipeline, outputs: int = 1) -> tuple[Tensor, Tensor]:
         Weight ``(outputs, F)`` and bias ``(outputs,)``, float32; one output for each class of the
         probe, or one for two classes.
     """
-    scaler, regression = probe[0], probe[1]
-    weight = regression.coef_ / scaler.scale_
-    bias = regression.intercept_ - weight @ scaler.mean_
+    regression = probe[-1]
+    weight, bias = regression.coef_, regression.intercept_
+    if isinstance(probe[0], StandardScaler):
+        weight = weight / probe[0].scale_
+        bias = bias - weight @ probe[0].mean_
     if len(weight) == 1 and outputs == 2:
         weight = np.concatenate([0 * weight, weight])
         bias = np.concatenate([0 * bias, bias])
     return torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32)
 
 
-def fit_probe(features: NDArray[np.floating[Any]], label: NDArray[np.integer[Any]]) -> Pipeline:
-    """Fit logistic regression (L2, C = 1) on standardised features; two classes or more."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+def fit_probe(
+    features: NDArray[np.floating[Any]],
+    label: NDArray[np.integer[Any]],
+    standardized: bool = True,
+) -> Pipeline:
+    """Fit logistic regression (L2, C = 1) on standardised features; two classes or more.
+
+    Args:
+        features: ``(N, F)``.
+        label: ``(N,)``.
+        standardized: False reads the features as they are. Features that hardly differ between
+            images then count for little, as they should where a collapse is to be seen.
+    """
+    steps = [StandardScaler()] if standardized else []
+    model = make_pipeline(*steps, LogisticRegression(max_iter=2000))
     return model.fit(features.astype(np.float64), label)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from common.checks import InputError
 from common.evaluation import ProbeAUC, audit_transforms, embed, linear_probe, patient_interval
-from common.evaluation.linear_probe import fit_head
+from common.evaluation.linear_probe import as_layer, fit_head, fit_probe
 from common.networks import ConvEncoder, ImageClassifier
 from common.transforms import Composition
 from tests.oracles import evaluation as oracle
@@ -230,3 +230,23 @@ def test_embedding_keeps_the_order_of_the_batches_and_the_mode_of_evaluation() -
     assert seen.label.tolist() == label
     assert seen.patient.tolist() == patient
     assert seen.fold.tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("standardized", [True, False])
+def test_a_probe_is_the_same_as_a_layer(standardized: bool) -> None:
+    rng = np.random.default_rng(0)
+    features, label = 3 + 2 * rng.normal(size=(40, 4)), np.arange(40) % 3
+    probe = fit_probe(features, label, standardized)
+    weight, bias = as_layer(probe, 3)
+    logits = features @ weight.double().numpy().T + bias.double().numpy()
+    np.testing.assert_allclose(logits, probe.decision_function(features), atol=1e-5)
+
+
+def test_a_probe_on_features_as_they_are_sees_little_of_a_collapse() -> None:
+    rng = np.random.default_rng(0)
+    label = np.arange(60) % 2
+    features = 1e-4 * (label[:, None] + 0.1 * rng.normal(size=(60, 2)))
+    sure = fit_probe(features, label).predict_proba(features)[:, 1]
+    unsure = fit_probe(features, label, standardized=False).predict_proba(features)[:, 1]
+    assert sure[label == 1].min() > 0.9
+    assert abs(unsure - 0.5).max() < 0.01
