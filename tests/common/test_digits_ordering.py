@@ -6,12 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from common.engines import ContrastiveTrainer, PhaseOptimizers
+from common.evaluation.linear_probe import fit_probe
 from common.losses import InfoMaxBound
 from common.methods import TrainableCrop
 from common.networks import ChannelEncoder, CropEncoder, ImageClassifier, Projector
@@ -66,8 +64,7 @@ def trained(channel: nn.Module, images: Tensor) -> ChannelEncoder:
 @torch.no_grad()
 def accuracy(network: ChannelEncoder, train: Digits, test: Digits) -> float:
     seen, unseen = network(train.images[: 2 * TESTED]), network(test.images)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    probe.fit(seen.numpy(), train.label[: 2 * TESTED])
+    probe = fit_probe(seen.numpy(), train.label[: 2 * TESTED], standardized=False)
     return float(probe.score(unseen.numpy(), test.label))
 
 
