@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,7 @@ from data_prep import cifar
 from data_prep.files import Output
 from data_prep.photo_layouts import Photo, find_photos, with_biases
 from data_prep.plan import Item, Plan
-from data_prep.split import Entry
+from data_prep.split import Entry, split_as_told
 
 __all__ = ["KINDS", "add_arguments", "plan"]
 
@@ -187,9 +186,7 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
 
 def _split(entries: list[Entry], count: int | None, seed: int) -> dict[str, list[Entry]]:
     """The parts of the layout; where none validates, some of the training images do."""
-    parts: dict[str, list[Any]] = {part: [] for part in PARTS}
-    for entry in entries:
-        parts[entry["part"]].append({key: v for key, v in entry.items() if key != "part"})
+    parts = split_as_told(entries)
     training = [entry["patient"] for entry in parts["training"]]
     if parts["validation"] or not training:
         return parts

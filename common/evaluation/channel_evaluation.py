@@ -36,7 +36,7 @@ from common.policies import CellCrops
 __all__ = ["ChannelEvaluation"]
 
 _LOG = logging.getLogger(__name__)
-_STEPS = 1000  # of the regression on pixels, which never quite ends
+_STEPS = 1000  # at most, of the regression on pixels
 
 
 class ChannelEvaluation(RunEvaluation):

@@ -23,7 +23,7 @@ from common.checks import require
 from data_prep.files import Output
 from data_prep.phantom.brain import Brain, frame_points
 from data_prep.plan import Item, Plan
-from data_prep.split import Entry
+from data_prep.split import Entry, split_as_told
 
 __all__ = ["AgeingSubject", "plan"]
 
@@ -107,7 +107,7 @@ def plan(options: argparse.Namespace) -> Plan:
         arguments={"patients": count, "seed": options.seed, "size": size, "task": "age"},
         items=items,
         convert=convert,
-        split=_split,
+        split=split_as_told,
         extra={
             "classes": {
                 "label": ["control", "case"],
@@ -158,10 +158,3 @@ def _subjects(count: int, size: int, seed: int) -> dict[str, list[AgeingSubject]
         age = round(FIRST_AGE + AGE_STEP * site + years, 1)
         groups[group].append(AgeingSubject(index, age, first + site, bool(case), size, seed))
     return groups
-
-
-def _split(entries: list[Entry]) -> dict[str, list[Entry]]:
-    parts: dict[str, list[Entry]] = {"training": [], "validation": [], "test": []}
-    for entry in entries:
-        parts[entry["part"]].append({k: v for k, v in entry.items() if k != "part"})
-    return parts
