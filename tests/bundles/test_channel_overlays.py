@@ -39,7 +39,6 @@ def test_the_paper_counts_289_crops_of_the_grid_and_9_of_a_digit(strategy: str) 
         network = parsed("train", *data, strategy).get_parsed_content("network")
         assert len(network.representation.grid) == count
         assert isinstance(network.representation.channel, CHANNELS[strategy])
-        assert network.loss.beta == (1.0 if data else 0.5)
 
 
 def test_only_a_channel_that_learns_has_a_phase() -> None:

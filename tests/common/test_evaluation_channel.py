@@ -172,7 +172,7 @@ def test_every_representation_is_read_by_a_regression_on_the_training_part(study
     assert set(study.accuracy) == set(test.z)
     assert len(set(study.accuracy.values())) > 2
     for key, value in study.accuracy.items():
-        probe = fit_probe(train.z[key], train.label)
+        probe = fit_probe(train.z[key], train.label, standardized=False)
         assert value == pytest.approx(probe.score(test.z[key].astype(float), test.label))
     assert study.result["accuracy"] == study.accuracy["projection", "top"]
     assert study.result["epochs"] == [{"epoch": 7, "accuracy": study.result["accuracy"]}]
