@@ -8,7 +8,7 @@ from fundus_eyes import Eyes, parts
 from paired_runs import DRAWS, markdown, mean_and_spread
 
 from common.evaluation.interval import auc
-from common.evaluation.repeated_measures import repeated_measures_anova
+from common.report.repeated_measures import repeated_measures_anova
 
 Array = np.ndarray
 STRENGTHS = ("strong", "weak", "weak_med")

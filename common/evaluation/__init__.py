@@ -10,6 +10,8 @@
 - `AccuracyEvaluation`: for classes, with or without a bias that speaks for them.
 - `ChannelEvaluation`: for classes, through a channel that chooses crops (CRL-TAC's tables).
 - `MultiLabelEvaluation`: for several findings that may occur together: AUC of each.
+- `SGDProbeEvaluation`, with `ProbeProtocol`, `ProbeSet` and `GroupFigure`: for grades or many
+  classes, a probe trained by SGD on random crops, on several data sets.
 - `ProbeAUC`, `ProbeAccuracy`, `ProbeMAE`: probes of a finding, of classes and of age, for
   validation while training.
 - `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
@@ -35,6 +37,7 @@ from common.evaluation.channel_evaluation import ChannelEvaluation
 from common.evaluation.crop_maps import SaveCropMaps
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.gaussian_potential import gaussian_potential
+from common.evaluation.group_figure import GroupFigure
 from common.evaluation.interval import patient_interval
 from common.evaluation.linear_evaluation import LinearEvaluation
 from common.evaluation.linear_probe import ProbeAccuracy, ProbeAUC, linear_probe
@@ -44,7 +47,9 @@ from common.evaluation.pair_distances import pair_distances
 from common.evaluation.predictions import SavePredictions
 from common.evaluation.prior import write_prior
 from common.evaluation.probe_mae import ProbeMAE
+from common.evaluation.probe_set import ProbeSet
 from common.evaluation.ramp import export_ramp
+from common.evaluation.sgd_probe_evaluation import ProbeProtocol, SGDProbeEvaluation
 
 __all__ = [
     "AccuracyEvaluation",
@@ -52,12 +57,16 @@ __all__ = [
     "ChallengeEvaluation",
     "ChannelEvaluation",
     "Embedded",
+    "GroupFigure",
     "LinearEvaluation",
     "LoadModel",
     "MultiLabelEvaluation",
     "ProbeAUC",
     "ProbeAccuracy",
     "ProbeMAE",
+    "ProbeProtocol",
+    "ProbeSet",
+    "SGDProbeEvaluation",
     "SaveAges",
     "SaveAttention",
     "SaveCropMaps",

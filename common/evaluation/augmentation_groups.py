@@ -80,9 +80,9 @@ def group_map(h: Floats, *, perplexity: float = 30.0, seed: int = 0) -> NDArray[
 
 
 def _checked(name: str, h: Floats) -> NDArray[np.float64]:
-    h = np.asarray(h, dtype=np.float64)
+    wide: NDArray[np.float64] = np.asarray(h, dtype=np.float64)
     require(
-        h.ndim == 3 and min(h.shape[:2]) >= 2,
-        f"{name}: h must be (N >= 2, V >= 2, F), got shape {h.shape}.",
+        wide.ndim == 3 and min(wide.shape[:2]) >= 2,
+        f"{name}: h must be (N >= 2, V >= 2, F), got shape {wide.shape}.",
     )
-    return h
+    return wide

@@ -1,12 +1,12 @@
 """Confidence intervals over patients: images of one patient are not independent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVEL", "auc", "patient_draws", "patient_interval", "percentiles"]
+__all__ = ["LEVEL", "auc", "patient_draws", "patient_interval", "patient_samples", "percentiles"]
 
 LEVEL = 0.95
 _DRAWS = 1000
@@ -73,9 +73,26 @@ def patient_draws(
     Returns:
         ``(draws,)`` figures, for `percentiles`.
     """
+    return np.array([statistic(rows) for rows in patient_samples(patient, draws=draws, seed=seed)])
+
+
+def patient_samples(
+    patient: NDArray[np.str_], *, draws: int = _DRAWS, seed: int = 0
+) -> Iterator[Index]:
+    """Bootstrap samples of the patients of a test set.
+
+    Args:
+        patient: ``(N,)`` patient of each row.
+        draws: number of samples.
+        seed: of the draws; the same seed and patients give the same samples.
+
+    Yields:
+        Rows ``(n,)``, some of them several times: all of as many patients as there are.
+    """
     generator = np.random.default_rng(seed)
     patients = _Patients(patient)
-    return np.array([statistic(patients.draw(generator)) for _ in range(draws)])
+    for _ in range(draws):
+        yield patients.draw(generator)
 
 
 def percentiles(figures: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:

@@ -79,23 +79,31 @@ def fit_sgd_probe(
     """
     require(epochs >= 1, f"fit_sgd_probe: epochs must be at least 1, got {epochs}.")
     generator = torch.Generator().manual_seed(seed)
+    require(
+        len(np.unique(validation_label)) >= 2,
+        "fit_sgd_probe: validation_label must hold at least two classes, got "
+        f"{np.unique(validation_label).tolist()}. Prepare a larger validation part.",
+    )
     width = validation.shape[1]
     weight = torch.randn(classes, width, generator=generator).mul_(0.01).requires_grad_()
     bias = torch.zeros(classes, requires_grad=True)
     rate = learning_rate * batch_size / 256
     optimizer = torch.optim.SGD([weight, bias], lr=rate, momentum=0.9)
     target = torch.as_tensor(np.asarray(label), dtype=torch.long)
-    best, scores = SGDProbe(weight, bias, 0, []), []
+    best: SGDProbe | None = None
+    scores: list[float] = []
     for epoch in range(epochs):
         optimizer.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
         h = features().float()
-        for rows in torch.randperm(len(h), generator=generator).split(batch_size):
+        order = torch.randperm(len(h), generator=generator)
+        for rows in order.split(batch_size):  # type: ignore[no-untyped-call]  # torch's own
             logits = nn.functional.linear(h[rows], weight, bias)
             optimizer.zero_grad()
             nn.functional.cross_entropy(logits, target[rows]).backward()  # type: ignore[no-untyped-call]  # torch's own
             optimizer.step()
         kept = SGDProbe(weight.detach().clone(), bias.detach().clone(), epoch + 1, scores)
         scores.append(macro_auroc(validation_label, kept.probabilities(validation)))
-        if scores[-1] > max(scores[:-1], default=-math.inf):
+        if best is None or scores[-1] > max(scores[:-1]):
             best = kept
+    assert best is not None
     return best

@@ -6,10 +6,10 @@
     sections + style.css ──page──▶ report.html       (*_chart: figures; words: language)
 
 A run folder holds ``evaluation.json`` (required), ``history.json`` and archives of arrays
-(``gallery.npz``, ``scores.npz``, ``channel.npz``; all may be absent). All runs of a page are of one
-kind: linear evaluation, brain-age challenge, accuracy, or case against control (`load_kinds`). A
-section is a function
-``(runs) -> html``; adding one is one line in `page.OF_KIND`.
+(``gallery.npz``, ``scores.npz``, ``channel.npz``, ``groups.npz``; all may be absent). All runs of a
+page are of one kind: linear evaluation, brain-age challenge, accuracy, case against control,
+several findings, or macro AUROC (`load_kinds`). A section is a function ``(runs) -> html``; adding
+one is one line in `page.OF_KIND`.
 """
 
 from common.report.page import build_report, report_folder

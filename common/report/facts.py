@@ -63,6 +63,17 @@ HOW_TO_READ = {
         "Look at each finding before the mean, at the intervals before the dots (a rare finding "
         "has a wide one), and at the baselines before calling a strategy good.",
     ),
+    "macro_auroc": (
+        "AUROC is the chance that the model ranks a randomly chosen image of a class above one of "
+        "another class: 0.5 is guessing, 1 is perfect. The macro AUROC is its mean over the "
+        "classes, so that a rare class counts as much as a frequent one.",
+        "The encoder was trained without labels and frozen (unless it was fine-tuned); a linear "
+        "classifier was trained on the training images, stopped where it did best on the "
+        "validation images, and scored once on the test images. It was trained anew with each "
+        "seed of the probe.",
+        "Look at the intervals before the means, and at the baselines before calling a strategy "
+        "good.",
+    ),
 }
 LIMITS = (
     "Research use only: not a medical device, and no basis for decisions about a patient.",

@@ -22,6 +22,7 @@ from common.report.load_kinds import (
     kind_of,
     tables,
 )
+from common.report.probe_run import load_probe
 from common.report.runs import Epoch, Gallery, History, Interval, Measure, Run, Transform
 
 EVALUATION = "evaluation.json"
@@ -80,6 +81,7 @@ def load_run(folder: Path) -> Run:
         findings=findings(fields) if kind == "multi_label" else {},
         finding_baselines=finding_baselines(fields) if kind == "multi_label" else {},
         channel=load_channel(fields.inside("channel"), folder) if fields.has("channel") else None,
+        probe=load_probe(fields, folder) if kind == "macro_auroc" else None,
     )
 
 

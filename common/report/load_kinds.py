@@ -64,6 +64,15 @@ MEASURES = {
         chance=0.5,
         decimals=3,
     ),
+    "macro_auroc": Measure(
+        "macro AUROC",
+        "auroc",
+        "AUROC of a linear classifier on the frozen encoder, mean over the classes",
+        baseline="a logistic regression",
+        choice="the augmentation",
+        chance=0.5,
+        decimals=3,
+    ),
 }
 GROUPS = (
     "positive_aligned",

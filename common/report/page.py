@@ -15,9 +15,11 @@ from common.report import (
     facts,
     gallery,
     multi_label,
+    probes,
     results,
     training,
     transformations,
+    view_groups,
 )
 from common.report.load import EVALUATION, load_runs
 from common.report.markup import element, text
@@ -59,6 +61,13 @@ OF_KIND: dict[str, list[Section]] = {
     "multi_label": [
         multi_label.findings,
         results.by_epoch,
+        training.training_curves,
+    ],
+    "macro_auroc": [
+        probes.table,
+        probes.matrix,
+        probes.differences,
+        view_groups.view_groups,
         training.training_curves,
     ],
 }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.report.channel_run import Channel
+from common.report.probe_run import ProbeRun
 
 Images = NDArray[np.float64]
 
@@ -220,7 +221,8 @@ class Run:
     `value` is the last epoch's figure in its `measure`, `baselines` holds that of others by name,
     `chance` that of guessing, all in the units shown. Of `age`, `classes` and `cases` at most one
     is there; `findings` (the AUC of each) and `finding_baselines` (by baseline, then by finding)
-    are empty but for several findings. `channel` is that of an encoder of crops.
+    are empty but for several findings. `channel` is that of an encoder of crops, `probe`
+    that of a probe trained by SGD.
     """
 
     folder: Path
@@ -246,6 +248,7 @@ class Run:
     findings: dict[str, Figure] = field(default_factory=dict)
     finding_baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     channel: Channel | None = None
+    probe: ProbeRun | None = None
 
 
 def finite_mean(values: Sequence[float]) -> float:

@@ -65,6 +65,9 @@ LOSSES = {
     "exponential_paper": "L_exp, formula",
     "from_scratch": "From scratch",
     "finetuned": "Fine-tuned",
+    "strong": "Strong augmentation",
+    "weak": "Weak augmentation",
+    "weak_med": "Weak augmentation and artefacts",
 }
 
 

@@ -20,6 +20,7 @@ PHANTOMS = {  # first word of a bundle -> kind of phantom
     "biased": "digits",
     "natural": "digits",
     "digits": "digits --layout grid --size 16",
+    "fundus": "fundus --patients 36 --slices 2",  # both eyes
 }
 AGE = {"dims": "3", "task": "age", "patients": "80", "size": "16", "workers": "1"}
 SHORT: dict[str, Any] = {
@@ -44,6 +45,20 @@ NARROW: dict[str, dict[str, Any]] = {
         "policy_channels": [4, 4],
         "policy_features": 8,
     },
+    "fundus": {
+        "local_size": 16,
+        "patch_size": 8,
+        "embed_dim": 12,
+        "depth": 4,
+        "heads": 2,
+        "prototypes": 16,
+        "final_weight_decay": 0.04,  # schedules stay where they begin, so that a run of one
+        "final_momentum": 0.996,  # epoch is the beginning of a run of two
+        "probe_epochs": 2,
+        "probe_seeds": 2,
+        "figure_images": 4,
+        "figure_repeats": 2,
+    },
 }
 
 
@@ -53,11 +68,20 @@ def short(bundle: Path) -> dict[str, Any]:
     return {key: value for key, value in SHORT.items() if key in known}
 
 
-def narrow(bundle: Path) -> dict[str, Any]:
-    """The settings that make the networks of `bundle` small, in training and inference."""
+def narrow(bundle: Path, *configs: str) -> dict[str, Any]:
+    """The settings that make the networks of `bundle` small, in training and inference.
+
+    Args:
+        bundle: its folder.
+        configs: names of configurations; given, settings that none of them has are left out.
+    """
     if bundle in VOLUMES:
         return {"encoder": SMALL_3D}
-    return {"image_size": SIDE, **NARROW.get(bundle.name.split("_")[0], {})}
+    settings = {"image_size": SIDE, **NARROW.get(bundle.name.split("_")[0], {})}
+    known = [json.loads((bundle / "configs" / f"{name}.json").read_text()) for name in configs]
+    return {
+        k: v for k, v in settings.items() if not known or any(k in content for content in known)
+    }
 
 
 Workflow = Callable[..., ConfigWorkflow]

@@ -117,7 +117,7 @@ def test_torchrun_trains_a_bundle_to_the_same_weights_on_both_ranks(
     bundle: Path, phantom: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     settings = {"dataset_dir": phantom(bundle), "output_dir": tmp_path, "ckpt_dir": tmp_path}
-    smaller = {**short(bundle), **narrow(bundle)}
+    smaller = {**short(bundle), **narrow(bundle, "train")}
     done = torchrun(bundle, tmp_path, **settings, **smaller)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(WORLD))

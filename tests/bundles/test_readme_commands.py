@@ -1,5 +1,6 @@
 """The commands of every bundle's README, typed in a copy of the bundle on a small phantom."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -39,7 +40,8 @@ def options(words: list[str]) -> dict[str, Any]:
 
 def shortened(bundle: Path, phantom: Path, words: list[str]) -> dict[str, Any]:
     """What shortens a command: a small phantom in place of the reader's data."""
-    settings = narrow(bundle)
+    configs = re.findall(r"configs/(\w+)\.json", " ".join(words))
+    settings = narrow(bundle, *configs)
     if "inference.json" in " ".join(words):
         unmasked = {"mask": ""} if bundle in VOLUMES else {}  # the phantom has no mask
         return {"dataset_dir": str(images_of(bundle, phantom)), **unmasked, **settings}

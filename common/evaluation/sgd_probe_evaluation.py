@@ -1,0 +1,304 @@
+"""What a pre-trained encoder is worth for grades or many classes: Cheng et al.'s protocol (2025).
+
+A linear classifier is trained by SGD on the frozen class tokens of one prepared data set and kept
+at its best validation epoch (`common.evaluation.sgd_probe`), several times with other seeds; it is
+scored on the test part of that set ("internal", Table 4 of the paper) and of every other set that
+has the same classes ("external", Table 3). So several sets give a matrix, train set by test set.
+Of a fine-tuned network the head itself is scored. Beside them a logistic regression on the frozen
+tokens, on the pixels and on the untrained encoder's tokens, and Fig. 2 where views are given.
+
+Written are ``evaluation.json``, ``scores.npz``, ``groups.npz`` and ``model.pt``, whose head is, of
+the first set, the probe of greatest validation AUROC.
+
+Differs from the paper: external figures are of all seeds' probes; the paper says "weights with best
+internal validation" and reports a deviation, which is read as the best epoch of each seed. Its
+intervals are over seeds alone, here over patients and seeds.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.checks import require
+from common.evaluation.class_scores import FIGURES, class_scores
+from common.evaluation.embedding import Embedded, embed
+from common.evaluation.group_figure import GroupFigure
+from common.evaluation.interval import LEVEL, patient_samples, percentiles
+from common.evaluation.linear_probe import fit_probe
+from common.evaluation.probe_set import Centred, ProbeSet
+from common.evaluation.run_evaluation import RunArguments, RunEvaluation, pixels
+from common.evaluation.sgd_probe import SGDProbe, fit_sgd_probe
+from common.transforms.photo import resized_crop
+
+__all__ = ["ProbeProtocol", "SGDProbeEvaluation"]
+
+_LOG = logging.getLogger(__name__)
+_METHOD = "bootstrap of the mean over seeds, test patients and seeds drawn with replacement"
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class ProbeProtocol:
+    """How the probe is trained.
+
+    Attributes:
+        side: pixels a side of the random crops it trains on and the central crop it is scored on.
+        scale: least and greatest share of the image in a random crop.
+        epochs: see `fit_sgd_probe`.
+        batch_size: see `fit_sgd_probe`.
+        learning_rate: for 256 images a step.
+        seeds: number of probes, of the seeds 0, 1, ...
+    """
+
+    side: int = 224
+    scale: Sequence[float] = (0.08, 1.0)
+    epochs: int = 50
+    batch_size: int = 16
+    learning_rate: float = 0.001
+    seeds: int = 5
+
+
+class SGDProbeEvaluation(RunEvaluation):
+    """AUROC and the rest of the last snapshot of a run; see the module's docstring.
+
+    Args:
+        sets: prepared data sets, the first that of the deployed head: its classes are the
+            network's outputs.
+        protocol: how the probe is trained.
+        figure: draws Fig. 2 on the test part of the first set; None leaves it out.
+        head: "refitted", the probe decides; or "trained", by fine-tuning: the head decides.
+        run: see `common.evaluation.run_evaluation.RunArguments`.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[ProbeSet],
+        protocol: ProbeProtocol,
+        figure: GroupFigure | None = None,
+        head: str = "refitted",
+        **run: Unpack[RunArguments],
+    ) -> None:
+        super().__init__(**run)
+        names = [one.name for one in sets]
+        require(
+            len(names) > 0 and len(set(names)) == len(names),
+            f"SGDProbeEvaluation: sets must be folders of different names, got {names}.",
+        )
+        outputs = self.classifier.head.out_features
+        require(
+            outputs >= len(sets[0].classes),
+            f"SGDProbeEvaluation: the network must have an output for each of the "
+            f"{len(sets[0].classes)} classes of {names[0]}, got {outputs}. Set num_classes.",
+        )
+        require(
+            protocol.seeds >= 1,
+            f"SGDProbeEvaluation: seeds must be at least 1, got {protocol.seeds}.",
+        )
+        self.sets = list(sets)
+        self.protocol = protocol
+        self.figure = figure
+        self.head = self.trained(head)
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate the last snapshot, write the results, return what ``evaluation.json`` holds."""
+        epoch, path = self.snapshots()[-1]
+        baselines = self._baselines()
+        self.load(path)
+        seen = {one.name: self._seen(one.test) for one in self.sets}
+        first = self.sets[0]
+        rows: list[dict[str, Any]] = []
+        kept: dict[str, NDArray[Any]] = {}
+        deployed: SGDProbe | None = None
+        for one in self.sets[:1] if self.head else self.sets:
+            probes = None if self.head else self._probes(one)
+            deployed = best(probes) if one is first and probes else deployed
+            for other in self.sets:
+                if other.classes == one.classes:
+                    test = seen[other.name]
+                    told = _probabilities(probes, test)
+                    rows.append(_row(one.name, other.name, probes, test, told))
+                    if other is one is first:
+                        kept = {"label": test.label, "patient": test.patient, "probability": told}
+        groups, views = self._groups()
+        result = {
+            "kind": "macro_auroc",
+            "readout": "head" if self.head else "probe",
+            "classes": list(first.classes),
+            "counts": _counts(first, seen[first.name]),
+            **{name: rows[0][name] for name in FIGURES},
+            "interval": {"level": LEVEL, "method": _METHOD, **rows[0]["interval"]},
+            "matrix": rows,
+            "epochs": [{"epoch": epoch, "auroc": rows[0]["auroc"]}],
+            "logistic": self._logistic(),
+            "baselines": baselines,
+            "groups": groups,
+        }
+        archives = {"scores.npz": kept, **({"groups.npz": views} if views else {})}
+        whole = self.write(result, archives)
+        self.deploy(None if deployed is None else (deployed.weight, deployed.bias))
+        self._say(whole)
+        return whole
+
+    def _seen(self, batches: Any) -> Embedded:
+        """Features and logits of the central crops of all batches."""
+        return self.embed(Centred(batches, self.protocol.side))
+
+    def _probes(self, data: ProbeSet) -> list[SGDProbe]:
+        """The classifier of each seed, fitted on one set."""
+        own = self.protocol
+        validation = self._seen(data.validation)
+        label = np.concatenate([np.asarray(batch["label"]) for batch in data.training])
+        outputs = self.classifier.head.out_features
+        return [
+            fit_sgd_probe(
+                self._cropped(data, seed),
+                label,
+                torch.from_numpy(validation.h),
+                validation.label,
+                outputs if data is self.sets[0] else len(data.classes),
+                epochs=own.epochs,
+                batch_size=own.batch_size,
+                learning_rate=own.learning_rate,
+                seed=seed,
+            )
+            for seed in range(own.seeds)
+        ]
+
+    def _cropped(self, data: ProbeSet, seed: int) -> Callable[[], Tensor]:
+        """Return a function: features of new random crops of the training images."""
+        generator = torch.Generator().manual_seed(seed)
+        own = self.protocol
+
+        @torch.no_grad()
+        def features() -> Tensor:
+            rows = []
+            for batch in data.training:
+                x = batch["image"].to(self.device)
+                lam = torch.rand(len(x), 4, generator=generator).to(x)
+                view = resized_crop(x, lam, scale=own.scale, size=own.side, antialias=True)
+                rows.append(self.classifier.encode(view).float().cpu())
+            return torch.cat(rows)
+
+        self.classifier.eval()
+        return features
+
+    def _baselines(self) -> dict[str, dict[str, float]]:
+        """What a logistic regression makes of pixels and of the untrained encoder's features."""
+        first = self.sets[0]
+        network = self.untrained(Centred(first.training, self.protocol.side))
+        parts = [Centred(part, self.protocol.side) for part in (first.training, first.test)]
+        train, test = (embed(network, part, self.device) for part in parts)
+        return {
+            "pixels": _regression(train, test, *(pixels(part) for part in parts)),
+            "untrained": _regression(train, test, train.h, test.h),
+        }
+
+    def _logistic(self) -> dict[str, float]:
+        """The baselines' reading of the encoder as it is loaded."""
+        train, test = (self._seen(part) for part in (self.sets[0].training, self.sets[0].test))
+        return _regression(train, test, train.h, test.h)
+
+    def _groups(self) -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
+        if self.figure is None:
+            return None, {}
+        return self.figure(self.classifier, self.sets[0].test, self.device)
+
+    def _say(self, result: Mapping[str, Any]) -> None:
+        low, high = result["interval"]["auroc"]
+        others = ", ".join(
+            f"{row['training']} to {row['test']} {row['auroc']:.3f}" for row in result["matrix"][1:]
+        )
+        _LOG.info(
+            f"{self.about['strategy']}, seed {self.about['seed']}: macro AUROC "
+            f"{result['auroc']:.3f} (95 % interval over patients and seeds {low:.3f} to "
+            f"{high:.3f}){'; ' * bool(others)}{others}, written to {self.run_dir}"
+        )
+
+
+def best(probes: Sequence[SGDProbe]) -> SGDProbe:
+    """Return the probe of greatest validation AUROC, the first of equals."""
+    return max(probes, key=lambda probe: max(probe.validation))
+
+
+def _probabilities(probes: Sequence[SGDProbe] | None, test: Embedded) -> Floats:
+    """Probabilities ``(seeds, N, K)``; of the network's own head, one seed."""
+    if probes is None:
+        logits = torch.from_numpy(test.logits).double()
+        return np.asarray(logits.softmax(dim=1)[None])
+    h = torch.from_numpy(test.h)
+    return np.stack([probe.probabilities(h) for probe in probes])
+
+
+def _row(
+    training: str,
+    tested: str,
+    probes: Sequence[SGDProbe] | None,
+    test: Embedded,
+    probability: Floats,
+) -> dict[str, Any]:
+    """Figures of the probes of one set on the test part of another, or of the same."""
+    each = [class_scores(test.label, p) for p in probability]
+    return {
+        "training": training,
+        "test": tested,
+        **{name: _finite(np.mean([one[name] for one in each])) for name in FIGURES},
+        "interval": _intervals(test, probability),
+        "seeds": [
+            {name: _finite(value) for name, value in one.items()}
+            | ({} if probes is None else {"epoch": probes[seed].epoch})
+            for seed, one in enumerate(each)
+        ],
+    }
+
+
+def _intervals(test: Embedded, probability: Floats) -> dict[str, list[float | None]]:
+    """Ends of the interval of each figure; patients and seeds are drawn together."""
+    generator = np.random.default_rng(1)
+    drawn = []
+    for rows in patient_samples(test.patient):
+        chosen = generator.integers(len(probability), size=len(probability))
+        found = {
+            seed: list(class_scores(test.label[rows], probability[seed][rows]).values())
+            for seed in np.unique(chosen).tolist()
+        }
+        drawn.append(np.mean([found[seed] for seed in chosen.tolist()], axis=0))
+    columns = np.array(drawn).T
+    return {
+        name: [_finite(end) for end in percentiles(values)]
+        if np.isfinite(values).any()
+        else [None] * 2
+        for name, values in zip(FIGURES, columns)
+    }
+
+
+def _regression(
+    train: Embedded, test: Embedded, features: Floats, test_features: Floats
+) -> dict[str, float]:
+    """AUROC of a logistic regression."""
+    probe = fit_probe(features, train.label)
+    told = np.zeros((len(test.label), int(max(train.label.max(), test.label.max())) + 1))
+    told[:, probe.classes_] = probe.predict_proba(test_features.astype(np.float64))
+    return {name: value for name, value in class_scores(test.label, told).items()
+            if name in ("auroc", "aupr")}  # fmt: skip
+
+
+def _counts(data: ProbeSet, test: Embedded) -> dict[str, Any]:
+    return {
+        "training_images": data.images["training"],
+        "validation_images": data.images["validation"],
+        "test_images": len(test.label),
+        "test_patients": len(np.unique(test.patient)),
+        "classes": len(data.classes),
+    }
+
+
+def _finite(value: Any) -> float | None:
+    """None for a figure that the rows do not have, such as NaN of a class that is missing."""
+    return float(value) if np.isfinite(value) else None
