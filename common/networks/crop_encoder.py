@@ -1,7 +1,7 @@
 """Encoders of crops: the paper's small network, and the representation through a channel.
 
-CRL-TAC (Koyama et al. 2021, Contrastive Representation Learning with Trainable Augmentation Channel)
-represents an image by its crops, ``Z = sum_T P(T | x) f(T x)``.
+Koyama et al. 2021, Contrastive Representation Learning with Trainable Augmentation Channel
+(CRL-TAC): an image is represented by its crops, ``Z = sum_T P(T | x) f(T x)``.
 """
 
 from collections.abc import Sequence
