@@ -19,8 +19,8 @@ of each setting's own augmentation and with those of "weak" for all.
 `DIR` holds the folder fundus_dr_srahim. Finished runs are kept in OUT, so an interrupted comparison
 continues. Prints the tables and writes OUT/fundus_dino.json. Intervals: 95 %, people and seeds
 drawn with replacement, the same draws for both sides of a difference; p: repeated-measures analysis
-of variance over the seeds, as in the paper. `SETTINGS` were set for the time of one core, untuned.
-``--inner`` takes the people that seed 0 does not test alone, to try others.
+of variance over the seeds, as in the paper. `SETTINGS` were set for the time of one core and not
+tuned. ``--inner`` takes the people that seed 0 does not test alone, to try others.
 """
 
 import argparse
