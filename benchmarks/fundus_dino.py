@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from fundus_eyes import FOLDS, Eyes, inner, load, parts
 from fundus_figures import STRENGTHS, report, summary
+from ignite.engine import Events
 from monai.bundle import ConfigParser
 from paired_runs import kept, provenance
 from sklearn.decomposition import PCA
@@ -136,15 +137,18 @@ def method(strength: str) -> DINO:
     )
 
 
-def teacher(eyes: Eyes, strength: str, seed: int) -> nn.Module:
-    """The teacher's encoder after pre-training on the people that the seed does not test."""
+def teacher(eyes: Eyes, strength: str, seed: int) -> tuple[nn.Module, list[float]]:
+    """The teacher's encoder after pre-training on the people that the seed does not test.
+
+    Also the mean loss of every epoch; a head that tells no views apart has log(prototypes).
+    """
     torch.manual_seed(seed)
     network = method(strength)
     loader = Batches(eyes.x[torch.from_numpy(np.sort(parts(eyes, seed).rest))])
     rate = SETTINGS["rate"]
     optimizers = PhaseOptimizers(network, {"encoder": rate}, ClippedAdamW)
     adam = optimizers["encoder"]
-    ContrastiveTrainer(
+    trainer = ContrastiveTrainer(
         "cpu",
         SETTINGS["epochs"],
         loader,
@@ -157,8 +161,14 @@ def teacher(eyes: Eyes, strength: str, seed: int) -> nn.Module:
             CosineSchedule(network, "momentum", SETTINGS["momentum"], 1.0),
             StepSchedule(network.student.head, "frozen", True, False, 1),
         ],
-    ).run()
-    return network.classifier.encoder
+    )
+    losses: list[float] = []
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: losses.append(engine.state.output[0]["loss"])
+    )
+    trainer.run()
+    per_epoch = np.reshape(losses, (SETTINGS["epochs"], -1)).mean(axis=1)
+    return network.classifier.encoder, per_epoch.tolist()
 
 
 @torch.no_grad()
@@ -237,12 +247,13 @@ def run(eyes: Eyes, model: str, seed: int) -> dict[str, Any]:
     """Scores of the tested fold by each probe, and Fig. 2."""
     if model == "pixels":
         return pixel_scores(eyes, seed)
+    loss: list[float] = []
     if model == "untrained":
         torch.manual_seed(seed)
         backbone: nn.Module = encoder()
     else:
-        backbone = teacher(eyes, model, seed)
-    result = both_probes(backbone, eyes, seed)
+        backbone, loss = teacher(eyes, model, seed)
+    result = both_probes(backbone, eyes, seed) | {"loss": loss}
     for name in dict.fromkeys([model if model in STRENGTHS else "weak", "weak"]):
         result[f"views {name}"] = figure_two(backbone, eyes, name, seed)
     return result

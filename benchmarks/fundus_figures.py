@@ -71,7 +71,11 @@ def summary(eyes: Eyes, runs: Mapping[str, list[Any]], seeds: Sequence[int]) -> 
                 row["p"] = tested(areas, probe, (other, one))["p"]
                 differences.append(row)
         tests[probe] = tested(areas, probe, [name for name in STRENGTHS if name in runs])
-    return {"auroc": rows, "differences": differences, "anova": tests, "fig2": clusters(runs)}
+    losses = {
+        model: [one["loss"][-1] for one in own] for model, own in runs.items() if own[0].get("loss")
+    }
+    compared = {"auroc": rows, "differences": differences, "anova": tests}
+    return {**compared, "fig2": clusters(runs), "last_loss": losses}
 
 
 def tested(areas: Mapping[Any, list[float]], probe: str, models: Sequence[str]) -> dict[str, Any]:
@@ -114,11 +118,17 @@ def report(result: dict[str, Any]) -> str:
         [r["model"], r["views"], *(f"{r[k]:.3f}" for k in ("positive", "negative", "silhouette"))]
         for r in result["fig2"]
     ]
+    uniform = np.log(result["settings"]["prototypes"])
+    losses = [[model, mean_and_spread(each, 3)] for model, each in result["last_loss"].items()]
+    last = f"loss of the last epoch (of a uniform head: {uniform:.3f})"
     return "\n\n".join(
         [
             markdown(["model", "probe", "AUROC (std over seeds)", "95 %"], rows),
             markdown(["difference", "probe", "AUROC", "95 %", "p"], differences),
             markdown(["model", "views", "positive", "negative", "silhouette"], fig2),
+            markdown(
+                ["model", f"loss of the last epoch (of a uniform head: {uniform:.3f})"], losses
+            ),
         ]
     )
 

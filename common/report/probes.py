@@ -93,7 +93,7 @@ def differences(runs: Sequence[Run]) -> str:
     words = ""
     if len(groups) > 2:
         f, p = _told(every)
-        words = f"All {len(groups)} strategies: F = {f}, p = {p}."
+        words = f"All {len(groups)} strategies: F = {f}, p {'' if p[0] == '<' else '= '}{p}."
     note = (
         f"Repeated-measures analysis of variance of the macro AUROC over {len(scores)} seeds that "
         "all strategies share, degrees of freedom in parentheses. It says whether the seeds, of "
@@ -118,7 +118,7 @@ def _told(found: Anova) -> tuple[str, str]:
     if not math.isfinite(found.f):
         return "–", "–"
     first, second = found.degrees
-    return f"{found.f:.2f} ({first}, {second})", f"{found.p:.3f}"
+    return f"{found.f:.2f} ({first}, {second})", "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
 
 
 def _probes(runs: Sequence[Run]) -> list[ProbeRun]:
