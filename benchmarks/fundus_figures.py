@@ -126,9 +126,7 @@ def report(result: dict[str, Any]) -> str:
             markdown(["model", "probe", "AUROC (std over seeds)", "95 %"], rows),
             markdown(["difference", "probe", "AUROC", "95 %", "p"], differences),
             markdown(["model", "views", "positive", "negative", "silhouette"], fig2),
-            markdown(
-                ["model", f"loss of the last epoch (of a uniform head: {uniform:.3f})"], losses
-            ),
+            markdown(["model", last], losses),
         ]
     )
 
