@@ -198,16 +198,18 @@ def network_ages(brains: Brains, train: Array, model: str, seed: int) -> Array:
     return fit_age(h[train], brains.age[train]).predict(h)
 
 
+def ages_of(brains: Brains, train: Array, model: str, seed: int) -> Array:
+    """Fit on the rows `train`; return the age of every row, in years."""
+    if model not in CLASSICAL:
+        return network_ages(brains, train, model, seed)
+    return classical_ages(brains.maps.flatten(1).double().numpy(), brains.age, train, model)
+
+
 def cross_validated(brains: Brains, model: str, seed: int) -> list[float]:
     """Age of every subject, predicted by the network or model of the fold that tests it."""
     predicted = np.zeros(len(brains.age))
     for train, test in folds(brains, seed):
-        if model in CLASSICAL:
-            maps = brains.maps.flatten(1).double().numpy()
-            ages = classical_ages(maps, brains.age, train, model)
-        else:
-            ages = network_ages(brains, train, model, seed)
-        predicted[test] = ages[test]
+        predicted[test] = ages_of(brains, train, model, seed)[test]
     return predicted.tolist()
 
 

@@ -90,15 +90,16 @@ def test_rows_outside_training_do_not_change_a_network(
 def test_the_age_of_a_test_subject_is_not_used(brains: ModuleType, model: str) -> None:
     data = synthetic(brains)
     train, test = brains.folds(data, 0)[0]
-    predict = brains.classical_ages if model in brains.CLASSICAL else brains.network_ages
-    seed = () if model in brains.CLASSICAL else (0,)
-    before = predict(data, train, model, *seed)
+    before = brains.ages_of(data, train, model, 0)
     data.age[test] += 30
-    assert np.array_equal(predict(data, train, model, *seed)[test], before[test])
+    assert np.array_equal(brains.ages_of(data, train, model, 0)[test], before[test])
 
 
-def test_folding_keeps_every_voxel(brains: ModuleType) -> None:
-    x = torch.arange(64.0).view(1, 1, 4, 4, 4)
-    folded = brains.Fold()(x)
-    assert folded.shape == (1, 8, 2, 2, 2)
-    assert folded[0, :, 0, 0, 0].sort().values.tolist() == x[0, 0, :2, :2, :2].flatten().tolist()
+def test_the_encoder_of_maps_knows_where_a_feature_is(brains: ModuleType) -> None:
+    torch.manual_seed(0)
+    encoder = brains.encoder_of_positions((9, 8, 7)).eval()
+    x = torch.zeros(2, 1, 9, 8, 7)
+    x[0, 0, 2, 4, 4] = x[1, 0, 6, 4, 4] = 1  # one voxel, moved by one step of the strides
+    h = encoder(x)
+    assert h.shape == (2, brains.SETTINGS["features"])
+    assert (h[0] - h[1]).abs().max() > 1e-4
