@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 
 from common import distributed
 from common.methods import Phase
 from tests.bundles.conftest import narrow, short
 from tests.commands import BUNDLES, ROOT
+from tests.ranks import WORLD, on_two_ranks
 from tests.tiny import batch, matrix_method, one_batch
 
-WORLD = 2
 SAVE = "$torch.save(@network.state_dict(), @output_dir + '/rank' + str(@rank) + '.pt')"
 LABELS = torch.tensor([0, 1, 1, -1, -1, 0])  # three on rank 0, one on rank 1
 CASES: dict[str, dict[str, Any]] = {
@@ -63,20 +61,14 @@ def step(case: str) -> dict[str, Any]:
     }
 
 
-def worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
-    torch.save({case: step(case) for case in CASES}, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+def every_step() -> dict[str, Any]:
+    return {case: step(case) for case in CASES}
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes computed."""
-    folder = tmp_path_factory.mktemp("ranks")
-    multiprocessing.spawn(worker, args=(str(folder),), nprocs=WORLD)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return on_two_ranks(every_step, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,20 +1,17 @@
 """Two processes of half a batch each against one process of the whole batch."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 
 from common import distributed
 from common.checks import InputError
 from common.losses import repulsion
 from tests.common import loss_cases
+from tests.ranks import on_two_ranks
 
-WORLD = 2
 SUBJECTS = 8
 LOSSES = loss_cases.EVERY
 TILES = {"at once": 512, "tiled": 5}
@@ -98,11 +95,8 @@ def broadcast() -> list[Tensor]:
     return list(net.state_dict().values())
 
 
-def worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
-    result = {
+def everything() -> dict[str, Any]:
+    return {
         "size": (distributed.rank(), distributed.world_size()),
         "gathered": gathered(),
         "averaged": averaged(),
@@ -112,16 +106,12 @@ def worker(rank: int, folder: str) -> None:
         "unlabelled": labelled_step(torch.zeros(SUBJECTS, dtype=torch.bool)),
         "steps": {(name, tile): step(name, TILES[tile]) for name in LOSSES for tile in TILES},
     }
-    torch.save(result, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes computed."""
-    folder = tmp_path_factory.mktemp("ranks")
-    multiprocessing.spawn(worker, args=(str(folder),), nprocs=WORLD)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return on_two_ranks(everything, tmp_path_factory.mktemp("ranks"))
 
 
 def check_equal(ranks: list[Any], value: Tensor, gradients: list[Tensor]) -> None:

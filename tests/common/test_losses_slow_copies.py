@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
 from common import distributed
@@ -14,8 +12,9 @@ from common.checks import InputError
 from common.losses import MoCo, NegativeCosine
 from tests.common.loss_cases import views
 from tests.oracles import slow_copies as oracle
+from tests.ranks import on_two_ranks
 
-WORLD, SUBJECTS = 2, 6
+SUBJECTS = 6
 
 
 def pair(n_views: int = 2, dtype: torch.dtype = torch.double) -> tuple[Tensor, Tensor]:
@@ -155,18 +154,9 @@ def step() -> dict[str, Tensor]:
     return {**result, "queue": loss.queue, "position": loss.position}
 
 
-def worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
-    torch.save(step(), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
 @pytest.mark.slow
 def test_two_ranks_keep_the_queue_and_give_the_loss_of_one_process(tmp_path: Path) -> None:
-    multiprocessing.spawn(worker, args=(str(tmp_path),), nprocs=WORLD)
-    one, ranks = step(), [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORLD)]
+    one, ranks = step(), on_two_ranks(step, tmp_path)
     for name, expected in one.items():
         parts = [rank[name] for rank in ranks]
         if name.startswith("value"):

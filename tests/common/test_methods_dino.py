@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from ignite.engine import Events
 from torch import Tensor, nn
 
@@ -26,9 +24,10 @@ from common.methods import DINO, ViewGroup, cross_entropy
 from common.networks import DINOHead, ImageClassifier, StandardizedEncoder, VisionTransformer
 from common.policies import Uniform
 from tests.oracles import dino as oracle
+from tests.ranks import on_two_ranks
 
 RATES = {"encoder": 0.05, "head": 0.1}
-EPOCHS, PROTOTYPES, WORLD = 4, 9, 2
+EPOCHS, PROTOTYPES = 4, 9
 
 
 class Pixels(nn.Module):
@@ -300,20 +299,10 @@ def shared_training() -> dict[str, Any]:
     return {"state": method.state_dict(), "losses": torch.tensor(losses, dtype=torch.double)}
 
 
-def worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
-    torch.save(shared_training(), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
 @pytest.mark.slow
 def test_two_ranks_of_half_a_batch_train_as_one_process_does(tmp_path: Path) -> None:
-    multiprocessing.spawn(worker, args=(str(tmp_path),), nprocs=WORLD)
-    one = shared_training()
+    one, ranks = shared_training(), on_two_ranks(shared_training, tmp_path)
     assert one["state"]["loss.center"].abs().max() > 1e-3
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORLD)]
     for other in ranks:
         torch.testing.assert_close(other["state"], one["state"], rtol=0, atol=1e-10)
     mean = torch.stack([other["losses"] for other in ranks]).mean(dim=0)

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 
 from common import distributed
@@ -15,9 +13,9 @@ from common.engines import ContrastiveTrainer, PhaseOptimizers
 from common.losses import InfoNCE
 from common.methods import Contrastive, cross_entropy
 from common.networks import ImageClassifier, Projector
+from tests.ranks import on_two_ranks
 from tests.tiny import Gap
 
-WORLD = 2
 SUBJECTS = 8
 LABEL = torch.tensor([2, 0, 1, -1, -1, -1, 1, -1])  # three on rank 0, one on rank 1
 OPTIMIZERS = {
@@ -67,20 +65,10 @@ def start() -> dict[str, Tensor]:
     return ImageClassifier(Projector(6, 7, 5), 5, num_classes=3).double().state_dict()
 
 
-def worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
-    torch.save(trained(), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
 @pytest.mark.slow
 def test_two_ranks_train_encoder_and_head_as_one_process_does(tmp_path: Path) -> None:
-    multiprocessing.spawn(worker, args=(str(tmp_path),), nprocs=WORLD)
     one: dict[str, Any] = trained()
     for name, value in start().items():
         assert (one[f"classifier.{name}"] - value).abs().max() > 1e-3
-    for rank in range(WORLD):
-        state = torch.load(tmp_path / f"{rank}.pt")
+    for state in on_two_ranks(trained, tmp_path):
         torch.testing.assert_close(state, one, rtol=0, atol=1e-10)

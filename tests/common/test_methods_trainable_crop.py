@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 
 from common import distributed
@@ -20,10 +18,11 @@ from common.networks import ChannelEncoder, ImageClassifier, Projector
 from common.policies import CellCrops, UniformCrops
 from common.transforms import CropGrid
 from tests.oracles import trainable_crop as oracle
+from tests.ranks import on_two_ranks
 from tests.tiny import FEATURES, RATES, Linear, Matrix, batch, one_batch
 
 GRID = CropGrid(8, 4, 2)
-BETA, LAMBDA, WORLD = 0.5, 0.3, 2
+BETA, LAMBDA = 0.5, 0.3
 ALL = [list(range(9))]
 SETTINGS = {"beta": BETA, "lambda": LAMBDA, **RATES}
 
@@ -178,21 +177,11 @@ def trained() -> dict[str, Tensor]:
     return weights(network)
 
 
-def worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
-    torch.save(trained(), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
 @pytest.mark.slow
 def test_two_ranks_train_encoder_and_channel_as_one_process_does(tmp_path: Path) -> None:
-    multiprocessing.spawn(worker, args=(str(tmp_path),), nprocs=WORLD)
     one, start = trained(), weights(method())
     assert all((one[name] - start[name]).abs().max() > 1e-3 for name in start)
-    for rank in range(WORLD):
-        state = torch.load(tmp_path / f"{rank}.pt")
+    for state in on_two_ranks(trained, tmp_path):
         torch.testing.assert_close(state, one, rtol=0, atol=1e-10)
 
 

@@ -1,0 +1,27 @@
+"""Two processes, joined by gloo, that compute the same function."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+
+__all__ = ["WORLD", "on_two_ranks"]
+
+WORLD = 2
+
+
+def on_two_ranks(compute: Callable[[], Any], folder: Path) -> list[Any]:
+    """Return what `compute`, a function of a module, gives on rank 0 and on rank 1."""
+    multiprocessing.spawn(_worker, args=(compute, str(folder)), nprocs=WORLD)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+
+
+def _worker(rank: int, compute: Callable[[], Any], folder: str) -> None:
+    torch.set_num_threads(1)
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
+    torch.save(compute(), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
