@@ -51,7 +51,7 @@ class CropEncoder(nn.Module):
         self.out_features = features
         layers: list[nn.Module] = []
         for before, after in pairwise([in_channels, *channels]):
-            layers += [nn.Conv2d(before, after, 3), nn.ReLU()]
+            layers += [nn.Conv2d(before, after, 3), nn.ReLU(inplace=True)]
         rest = (side - 2 * len(channels)) // 2
         require(rest >= 1, f"CropEncoder: side must be larger for this many layers, got {side}.")
         self.layers = nn.Sequential(
