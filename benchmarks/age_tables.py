@@ -5,15 +5,15 @@ but the loss and FairKL is the same for all networks: `SETTINGS`.
 """
 
 import csv
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from batches import Batches
 from monai.handlers import LrScheduleHandler
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
@@ -70,10 +70,10 @@ def folds(table: Table) -> list[tuple[Array, Array]]:
     return list(GroupKFold(5).split(table.features, groups=table.group))
 
 
-def inner_split(table: Table, train: Array, seed: int) -> tuple[Array, Array]:
-    split = GroupShuffleSplit(1, test_size=0.25, random_state=seed)
-    fit, validate = next(split.split(train, groups=table.group[train]))
-    return train[fit], train[validate]
+def inner_folds(table: Table, train: Array) -> list[tuple[Array, Array]]:
+    """Three folds of the training rows, by subject: every row is validated once."""
+    parts = GroupKFold(3).split(train, groups=table.group[train])
+    return [(train[fit], train[validate]) for fit, validate in parts]
 
 
 class Noise(nn.Module):
@@ -82,22 +82,6 @@ class Noise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x`, with noise in training."""
         return x + SETTINGS["noise"] * torch.randn_like(x) if self.training else x
-
-
-class Batches:
-    """One epoch of random batches of a table held in memory."""
-
-    def __init__(self, columns: dict[str, Tensor]) -> None:
-        self.columns = columns
-
-    def __len__(self) -> int:
-        return SETTINGS["steps"]
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        rows = len(self.columns["image"])
-        for _ in range(len(self)):
-            chosen = torch.randperm(rows)[: min(SETTINGS["batch"], rows)]
-            yield {name: column[chosen] for name, column in self.columns.items()}
 
 
 def method(loss: str, features: int, fair: Fair) -> Contrastive | Supervised:
@@ -143,7 +127,7 @@ def represent(
     ContrastiveTrainer(
         device="cpu",
         max_epochs=1,
-        train_data_loader=Batches(columns),
+        train_data_loader=Batches(columns, SETTINGS["batch"], SETTINGS["steps"]),
         network=network,
         optimizers=optimizers,
         seed=seed,

@@ -8,9 +8,9 @@ five folds are pooled: MAE, balanced accuracy of the site (BAcc), and "pooled Lc
 which is not the challenge's Lc (there MAE is of unseen sites). A second site probe standardises the
 representation first, so that a representation that merely shrank cannot look free of site.
 
-FairKL's form and weight are chosen in each fold on an inner split of its training rows (a quarter
-of the subjects): the lowest pooled Lc, standardised probe, among the candidates whose inner MAE is
-at most 3 % above that without FairKL. Everything else is fixed for all networks, in
+FairKL's form and weight are chosen in each fold on three inner folds of its training rows, grouped
+by subject and pooled: the lowest pooled Lc, standardised probe, among the candidates whose inner
+MAE is at most 3 % above that without FairKL. Everything else is fixed for all networks, in
 `age_tables.SETTINGS`. Leaving a site out, FairKL has the form most folds chose.
 
     python benchmarks/brain_age_tables.py --source BRAIN_AGE_TABLES --out OUT --table openneuro ixi
@@ -37,7 +37,7 @@ from age_tables import (
     Fair,
     Table,
     folds,
-    inner_split,
+    inner_folds,
     load,
     represent,
 )
@@ -92,16 +92,19 @@ def balanced(truth: Array, predicted: Array) -> float:
     return float(np.mean([(predicted[truth == k] == k).mean() for k in np.unique(truth)]))
 
 
-def choose(table: Table, train: Array, loss: str, fold: int) -> dict[str, Any]:
-    """FairKL's form, labels and weight from an inner split of the training rows."""
-    fit, validate = inner_split(table, train, fold)
+def choose(table: Table, train: Array, loss: str) -> dict[str, Any]:
+    """FairKL's form, labels and weight from inner folds of the training rows, pooled."""
+    inner = inner_folds(table, train)
     trials = []
     for fair in [None, *CANDIDATES]:
-        h, age = represent(table, fit, loss, fair, seed=0)
-        age = fit_age(h[fit], table.age[fit]).predict(h) if age is None else age
-        mae = float(np.abs(age - table.age)[validate].mean())
-        probe = standardised_probe().fit(h[fit], table.site[fit])
-        bacc = balanced(table.site[validate], probe.predict(h[validate]))
+        errors, sites = np.empty(len(table.age)), np.empty(len(table.age), dtype=int)
+        for fit, validate in inner:
+            h, age = represent(table, fit, loss, fair, seed=0)
+            age = fit_age(h[fit], table.age[fit]).predict(h) if age is None else age
+            errors[validate] = np.abs(age - table.age)[validate]
+            probe = standardised_probe().fit(h[fit], table.site[fit])
+            sites[validate] = probe.predict(h[validate])
+        mae, bacc = float(errors[train].mean()), balanced(table.site[train], sites[train])
         trials.append({"fair": fair, "mae": mae, "bacc": bacc, "lc": openbhb_score(mae, bacc)})
     allowed = [t for t in trials[1:] if t["mae"] <= ALLOWED * trials[0]["mae"]] or trials[:1]
     return {"chosen": min(allowed, key=lambda trial: trial["lc"])["fair"], "trials": trials}
@@ -227,7 +230,7 @@ def measure(table: Table, out: Path, seeds: Sequence[int]) -> tuple[dict[str, An
     choices = {}
     for model in LOSSES:
         choices[model] = [
-            kept(out / f"{model} choice {fold}.json", partial(choose, table, train, model, fold))
+            kept(out / f"{model} choice {fold}.json", partial(choose, table, train, model))
             for fold, (train, _) in enumerate(folds(table))
         ]
         fairs = [choice["chosen"] for choice in choices[model]]

@@ -63,12 +63,14 @@ def test_no_subject_is_on_both_sides_of_a_fold(tables: ModuleType, source: Path)
         assert not set(table.group[train]) & set(table.group[test])
 
 
-def test_the_inner_split_holds_training_rows_only(tables: ModuleType, source: Path) -> None:
+def test_the_inner_folds_hold_training_rows_only(tables: ModuleType, source: Path) -> None:
     table = tables.load(source, "openneuro")
     train, _ = tables.folds(table)[0]
-    fit, validate = tables.inner_split(table, train, 0)
-    assert sorted([*fit, *validate]) == sorted(train)
-    assert not set(table.group[fit]) & set(table.group[validate])
+    inner = tables.inner_folds(table, train)
+    assert sorted(np.concatenate([validate for _, validate in inner])) == sorted(train)
+    for fit, validate in inner:
+        assert sorted([*fit, *validate]) == sorted(train)
+        assert not set(table.group[fit]) & set(table.group[validate])
 
 
 @pytest.mark.parametrize("loss", ["l1", "y-aware"])
