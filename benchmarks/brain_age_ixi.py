@@ -19,7 +19,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from batches import Batches
 from classical_ages import CLASSICAL, classical_ages
 from monai.handlers import LrScheduleHandler
 from paired_runs import kept, markdown, mean_and_spread, paired_interval, provenance
@@ -104,21 +105,6 @@ def folds(brains: Brains, seed: int) -> list[tuple[Array, Array]]:
     return list(split.split(brains.age, by_age(brains.age)))
 
 
-class Batches:
-    """Random batches of a training fold held in memory; those left over wait for the next epoch."""
-
-    def __init__(self, columns: dict[str, Tensor]) -> None:
-        self.columns = columns
-
-    def __len__(self) -> int:
-        return len(self.columns["image"]) // SETTINGS["batch"]
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        order = torch.randperm(len(self.columns["image"]))
-        for chosen in order.split(SETTINGS["batch"])[: len(self)]:
-            yield {name: column[chosen] for name, column in self.columns.items()}
-
-
 def encoder_of_positions(image: Sequence[int]) -> nn.Module:
     """Two strided convolutions, then a linear layer that sees where each feature was.
 
@@ -170,7 +156,7 @@ def network_ages(brains: Brains, train: Array, model: str, seed: int) -> Array:
     age = torch.tensor(brains.age[train], dtype=torch.float32)
     mean, deviation = age.mean(), age.std()
     columns = {"image": x[rows], "age": age, "standard age": (age - mean) / deviation}
-    network, loader = method(model, x.shape[2:]), Batches(columns)
+    network, loader = method(model, x.shape[2:]), Batches(columns, SETTINGS["batch"])
     adam = partial(torch.optim.AdamW, weight_decay=SETTINGS["decay"])
     optimizers = PhaseOptimizers(network, {"encoder": SETTINGS["rate"]}, adam)
     rate = torch.optim.lr_scheduler.OneCycleLR(

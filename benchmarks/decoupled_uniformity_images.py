@@ -20,13 +20,14 @@ and 4 median distances (VAE: 1 and 2), on CIFAR-10 with one seed and half of the
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from batches import Batches
 from image_priors import median_distance, patch_features, pixels, vae_latents
 from monai.handlers import LrScheduleHandler
 from paired_runs import kept, provenance
@@ -70,23 +71,6 @@ SCHEDULE = {  # images a batch, epochs, epochs of the VAE
     "lesions": (128, 10, 8),
     "cifar10": (256, 10, 8),
 }
-
-
-class Batches:
-    """Random whole batches of the training rows, held in memory."""
-
-    def __init__(self, columns: Mapping[str, Tensor], size: int) -> None:
-        self.columns = columns
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.columns["image"]) // self.size
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        order = torch.randperm(len(self.columns["image"]))
-        for chosen in order.split(self.size)[: len(self)]:
-            batch = {name: column[chosen] for name, column in self.columns.items()}
-            yield {**batch, "image": batch["image"].float() / 255}
 
 
 def encoder() -> SimpleConvNet:

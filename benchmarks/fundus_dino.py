@@ -26,13 +26,14 @@ tuned. ``--inner`` takes the people that seed 0 does not test alone, to try othe
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from batches import Batches
 from fundus_eyes import FOLDS, Eyes, inner, load, parts
 from fundus_figures import STRENGTHS, report, summary
 from ignite.engine import Events
@@ -106,21 +107,6 @@ def encoder() -> StandardizedEncoder:
     return StandardizedEncoder(backbone, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
-class Batches:
-    """Random whole batches of photographs held in memory."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-
-    def __len__(self) -> int:
-        return len(self.x) // SETTINGS["batch"]
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        order = torch.randperm(len(self.x))
-        for rows in order.split(SETTINGS["batch"])[: len(self)]:
-            yield {"image": self.x[rows].float() / 255}
-
-
 def method(strength: str) -> DINO:
     config = views(strength)
     student = encoder()
@@ -144,7 +130,8 @@ def teacher(eyes: Eyes, strength: str, seed: int) -> tuple[nn.Module, list[float
     """
     torch.manual_seed(seed)
     network = method(strength)
-    loader = Batches(eyes.x[torch.from_numpy(np.sort(parts(eyes, seed).rest))])
+    x = eyes.x[torch.from_numpy(np.sort(parts(eyes, seed).rest))]
+    loader = Batches({"image": x}, SETTINGS["batch"])
     rate = SETTINGS["rate"]
     optimizers = PhaseOptimizers(network, {"encoder": rate}, ClippedAdamW)
     adam = optimizers["encoder"]

@@ -17,13 +17,14 @@ above their maps of P.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from batches import Batches
 from inserted_lesions import Lesion, write_slices
 from paired_runs import kept, markdown, mean_and_spread, provenance
 from PIL import Image
@@ -93,24 +94,10 @@ def fundus(data: Path, out: Path) -> Places:
     return Places(x[train], x[test], GRID.touching(centre), lit)
 
 
-class Batches:
-    """So many random batches of the training images."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-
-    def __len__(self) -> int:
-        return int(SETTINGS["steps"])
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for _ in range(len(self)):
-            yield {"image": self.x[torch.randperm(len(self.x))[: int(SETTINGS["batch"])]]}
-
-
 def channel_of(places: Places, seed: int) -> Tensor:
     """Train, and return ``log P`` of the test images."""
     torch.manual_seed(seed)
-    channels = places.train.shape[1]
+    channels, steps = places.train.shape[1], int(SETTINGS["steps"])
     encoder = CropEncoder(int(SETTINGS["crop"]), channels)
     projector = Projector(200, 200, 50, leading_activation=True)
     channel = CropChannel(GRID, channels, reduction=2)
@@ -120,11 +107,12 @@ def channel_of(places: Places, seed: int) -> Tensor:
         channel_images=32,
         entropy_start=SETTINGS["entropy_start"],
         entropy_weight=SETTINGS["entropy_weight"],
-        entropy_steps=int(SETTINGS["steps"]),
+        entropy_steps=steps,
     )
     rates = {name: SETTINGS["rate"] for name in method.phase_parameters()}
     optimizers = PhaseOptimizers(method, rates)
-    ContrastiveTrainer("cpu", 1, Batches(places.train), method, optimizers, seed=seed).run()
+    loader = Batches({"image": places.train}, int(SETTINGS["batch"]), steps)
+    ContrastiveTrainer("cpu", 1, loader, method, optimizers, seed=seed).run()
     with torch.no_grad():
         return channel.eval()(places.test)
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from monai.data import DataLoader, Dataset
 from torch import Tensor, nn
 
-from common.engines import ContrastiveTrainer, PhaseOptimizers
+from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers
 from common.evaluation.linear_probe import fit_probe
 from common.losses import InfoMaxBound
 from common.methods import TrainableCrop
@@ -36,18 +37,6 @@ def digits(source: Path, training: bool, count: int) -> Digits:
     return Digits(torch.from_numpy(fields)[:, None].float() / 255, label[:count])
 
 
-class Batches:
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images) // BATCH
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        for rows in torch.randperm(len(self.images)).split(BATCH)[: len(self)]:
-            yield {"image": self.images[rows]}
-
-
 def trained(channel: nn.Module, images: Tensor) -> ChannelEncoder:
     projector = Projector(200, 200, 50, leading_activation=True)
     network = ChannelEncoder(CropEncoder(), projector, channel)
@@ -57,7 +46,9 @@ def trained(channel: nn.Module, images: Tensor) -> ChannelEncoder:
     )
     rates = {name: 1e-3 for name in method.phase_parameters()}
     optimizers = PhaseOptimizers(method, rates)
-    ContrastiveTrainer("cpu", EPOCHS, Batches(images), method, optimizers, seed=0).run()
+    data = Dataset([{"image": image} for image in images])
+    loader = DataLoader(data, batch_size=BATCH, sampler=EpochSampler(data), drop_last=True)
+    ContrastiveTrainer("cpu", EPOCHS, loader, method, optimizers, seed=0).run()
     return network.eval()
 
 
