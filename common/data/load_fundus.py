@@ -1,18 +1,16 @@
 """Loading of fundus photographs for MONAI pipelines."""
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
-import torch
+import numpy as np
+import numpy.typing as npt
 from monai.config import KeysCollection
 
 from common.data.fundus import read_fundus
-from common.data.load import LoadMedicalImaged
+from common.data.load_photo import LoadPhotod
 
 __all__ = ["LoadFundusd"]
 
 
-class LoadFundusd(LoadMedicalImaged):
+class LoadFundusd(LoadPhotod):
     """Load fundus photographs: path to float32 (3, size, size) in [0, 1], as ``data_prep`` does.
 
     The field of view is found, cut out and padded square (`common.data.fundus`); a picture that
@@ -27,13 +25,7 @@ class LoadFundusd(LoadMedicalImaged):
     def __init__(
         self, keys: KeysCollection = "image", size: int = 256, allow_missing_keys: bool = False
     ) -> None:
-        super().__init__(keys, spatial_dims=2, allow_missing_keys=allow_missing_keys)
-        self.size = size
+        super().__init__(keys, size, allow_missing_keys)
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Replace each path by its pixels."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            pixels, _ = read_fundus(str(result[key]), self.size)
-            result[key] = torch.from_numpy(pixels).movedim(-1, 0).float() / 255
-        return result
+    def _pixels(self, path: str, index: int | None) -> npt.NDArray[np.uint8]:
+        return read_fundus(path, self.size)[0]

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from monai.config import KeysCollection
 from PIL import Image
@@ -37,11 +38,13 @@ class LoadPhotod(LoadMedicalImaged):
         """Replace each path by its pixels."""
         result = dict(data)
         for key in self.key_iterator(result):
-            path = str(result[key])
-            if path.lower().endswith(PICTURES):
-                pixels = read_photo(path, self.size)
-            else:
-                grey = np.rint(self._read(path, result.get("slice"))[0] * 255).astype(np.uint8)
-                pixels = square(Image.fromarray(grey), self.size)
+            pixels = self._pixels(str(result[key]), result.get("slice"))
             result[key] = torch.from_numpy(pixels).movedim(-1, 0).float() / 255
         return result
+
+    def _pixels(self, path: str, index: int | None) -> npt.NDArray[np.uint8]:
+        """Read ``(size, size, 3)`` in 0..255."""
+        if path.lower().endswith(PICTURES):
+            return read_photo(path, self.size)
+        grey = np.rint(self._read(path, index)[0] * 255).astype(np.uint8)
+        return square(Image.fromarray(grey), self.size)
