@@ -16,9 +16,7 @@ float64 (Frobenius norms), for narrow and wide kernels on the prior and on ages 
 
 import argparse
 import json
-import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from losses import ROUNDS, SECONDS, STRICT_ALLOCATION, resident
+from costs import STRICT_ALLOCATION, apart, cost
+from losses import ROUNDS, SECONDS
 from torch import Tensor
 
 from common.kernels import Gaussian
@@ -101,19 +100,13 @@ def best_times(kernel: str, size: int) -> dict[str, dict[str, float]]:
 
 def peak_memory(kernel: str, form: str, size: int) -> int:
     one_pass(CASES[kernel][form], 16)()
-    run = one_pass(CASES[kernel][form], size)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from the present size
-    before = resident("VmRSS")
-    run()
-    return resident("VmHWM") - before
+    return cost(one_pass(CASES[kernel][form], size)).bytes
 
 
 def measured(kernel: str, form: str, size: int) -> Any:
     """Measure times (no form) or the memory of one form, in a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"} | (STRICT_ALLOCATION if form else {})
-    command = [sys.executable, __file__, "--measure", kernel, form, str(size)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    environment = {"OMP_NUM_THREADS": "1"} | (STRICT_ALLOCATION if form else {})
+    return apart(__file__, ["--measure", kernel, form, str(size)], environment)
 
 
 def row(kernel: str, size: int) -> dict[str, Any]:

@@ -20,9 +20,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
-import os
 import platform
-import subprocess
 import sys
 import time
 import types
@@ -32,6 +30,7 @@ from typing import Any
 
 import plain_losses as plain
 import torch
+from costs import STRICT_ALLOCATION, apart, cost
 from torch import Tensor
 
 from common.kernels import Gaussian
@@ -53,7 +52,6 @@ KERNEL = Gaussian(5.0)
 CLASSES = 10
 ROUNDS = 2  # repeat at least so often
 SECONDS = 2.0  # and for this long
-STRICT_ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 Columns = dict[str, Tensor]
 Loss = Callable[[Tensor, Columns], Tensor]
@@ -200,29 +198,16 @@ def best_times(loss: str, size: int) -> dict[str, dict[str, float]]:
     return {"values": values, "seconds": {case: min(taken) for case, taken in times.items()}}
 
 
-def peak_memory(loss: str, case: str, size: int) -> dict[str, float]:
+def single_cost(loss: str, case: str, size: int) -> dict[str, float]:
     one_pass(CASES[loss][case](), 16)()
-    run = one_pass(CASES[loss][case](), size)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from the present size
-    before, start = resident("VmRSS"), time.perf_counter()
-    run()
-    return {"seconds": time.perf_counter() - start, "bytes": resident("VmHWM") - before}
-
-
-def resident(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+    return cost(one_pass(CASES[loss][case](), size))._asdict()
 
 
 def measure(loss: str, case: str, size: int) -> dict[str, Any]:
     """Measure times (no case) or the memory of one case, in a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if case:
-        environment |= STRICT_ALLOCATION
-    command = [sys.executable, __file__, "--losses", loss, "--measure", case or "times"]
-    command += ["--sizes", str(size)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    words = ["--losses", loss, "--measure", case or "times", "--sizes", str(size)]
+    environment = {"OMP_NUM_THREADS": "1"} | (STRICT_ALLOCATION if case else {})
+    result: dict[str, Any] = apart(__file__, words, environment)
     return result
 
 
@@ -268,7 +253,7 @@ def main() -> None:
     if arguments.measure:
         loss, size = arguments.losses[0], arguments.sizes[0]
         timed = arguments.measure == "times"
-        found = best_times(loss, size) if timed else peak_memory(loss, arguments.measure, size)
+        found = best_times(loss, size) if timed else single_cost(loss, arguments.measure, size)
         print(json.dumps(found))
         return
     print("| size | loss | ms | MB | fastest peer | its ms | its MB | faster | smaller |")

@@ -20,10 +20,8 @@ the peak resident size during one pass in a process of its own (Linux only).
 import argparse
 import json
 import math
-import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +31,7 @@ from pathlib import Path
 import kornia
 import monai
 import torch
+from costs import STRICT_ALLOCATION, apart, cost
 from kornia.filters import filter3d, gaussian_blur2d, get_gaussian_kernel1d, get_gaussian_kernel3d
 from kornia.geometry.transform import get_rotation_matrix2d, hflip, vflip, warp_affine
 from kornia.geometry.transform import rotate as kornia_rotate
@@ -59,7 +58,6 @@ Case = Callable[[], object]
 Transform = Callable[[Tensor, Tensor], Tensor]
 TAPS = 13  # ceil(3 x 2 pixels) on each side, as ours
 Y_AWARE = ("mirror", "blur", "noise", "cutout", "crop_resize")
-STRICT_ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 
 def column(lam: Tensor, index: int) -> Tensor:
@@ -275,27 +273,6 @@ def timed(cases: dict[str, Case], repeats: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def peak_memory(case: Case) -> int:
-    case()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from the present size
-    before = resident("VmRSS")
-    case()
-    return resident("VmHWM") - before
-
-
-def resident(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
-
-
-def memory_apart(group: str, case: str) -> int:
-    """Measure one case in a process whose allocator hands every freed block back."""
-    command = [sys.executable, __file__, "--memory", group, case]
-    environment = {**os.environ, **STRICT_ALLOCATION}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return int(done.stdout.splitlines()[-1])
-
-
 def compare(group: str, repeats: int) -> list[dict[str, float | str]]:
     seconds = timed(GROUPS[group](), repeats)
     fastest = min((name for name in seconds if name != "ours"), key=seconds.__getitem__)
@@ -304,7 +281,7 @@ def compare(group: str, repeats: int) -> list[dict[str, float | str]]:
             "group": group,
             "contender": name,
             "milliseconds": 1e3 * seconds[name],
-            "megabytes": memory_apart(group, name) / 1e6,
+            "megabytes": apart(__file__, ["--memory", group, name], STRICT_ALLOCATION) / 1e6,
             "times_ours": seconds[name] / seconds["ours"],
         }
         for name in ("ours", fastest, *(name for name in seconds if name not in ("ours", fastest)))
@@ -331,8 +308,10 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if arguments.memory:
-        group, case = arguments.memory
-        print(peak_memory(GROUPS[group]()[case]))
+        group, name = arguments.memory
+        case = GROUPS[group]()[name]
+        case()
+        print(cost(case).bytes)
         return
     rows = []
     for group in arguments.groups:

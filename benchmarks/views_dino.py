@@ -25,7 +25,6 @@ import os
 import platform
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 import torch
+from costs import STRICT_ALLOCATION, apart, cost
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 
@@ -52,7 +52,6 @@ GROUPS = (  # size, scale, chance of blur, chance of solarise, views
     (96, (0.05, 0.4), 0.5, 0.0, 8),
 )
 KEEP = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
-STRICT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 
 def pictures() -> list[Image.Image]:
@@ -228,32 +227,11 @@ def measured(repeats: int) -> list[dict[str, object]]:
             "milliseconds_per_image": 1e3 * middle[name] / BATCH,
             "images_per_second": BATCH / middle[name],
             "times_pillow": middle["Pillow"] / middle[name],
-            "megabytes": memory_apart(name) / 1e6,
+            "megabytes": apart(__file__, ["--memory", name], STRICT_ALLOCATION) / 1e6,
             "stages": {k: 1e3 * v / repeats / BATCH for k, v in stages[name].items()},
         }
         for name in cases
     ]
-
-
-def peak_memory(case: Case) -> int:
-    case()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from the present size
-    before = resident("VmRSS")
-    case()
-    return resident("VmHWM") - before
-
-
-def resident(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
-
-
-def memory_apart(name: str) -> int:
-    """Measure one case in a process whose allocator hands every freed block back."""
-    command = [sys.executable, __file__, "--memory", name]
-    environment = {**os.environ, **STRICT}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return int(done.stdout.splitlines()[-1])
 
 
 def table(rows: list[dict[str, object]]) -> str:
@@ -284,7 +262,9 @@ def main() -> None:
     torch.manual_seed(0)
     random.seed(0)
     if arguments.memory:
-        print(peak_memory(CASES[arguments.memory](None)))
+        case = CASES[arguments.memory](None)
+        case()
+        print(cost(case).bytes)
         return
     rows = measured(arguments.repeats)
     print(table(rows))
