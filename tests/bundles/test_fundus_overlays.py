@@ -1,17 +1,20 @@
 """What the overlays of fundus_photo_dino draw and build: Table 2 of its paper."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.networks import VisionTransformer
+from tests.bundles.test_smoke import refused, run
 from tests.commands import ROOT
 
-CONFIGS = ROOT / "bundles" / "fundus_photo_dino" / "configs"
+BUNDLE = ROOT / "bundles" / "fundus_photo_dino"
+CONFIGS = BUNDLE / "configs"
 SMALL = {"image_size": 48, "local_size": 32, "prototypes": 8, "embed_dim": 12, "depth": 4,
          "heads": 2, "device": "cpu"}  # fmt: skip
 TABLE_2 = {  # local crop, global crop, brightness and contrast, artefacts
@@ -84,3 +87,23 @@ def test_a_pretrained_file_reaches_student_and_teacher(tmp_path: Path) -> None:
     for encoder in (network.student.encoder.encoder, network.classifier.encoder.encoder):
         torch.testing.assert_close(encoder.state_dict(), public.state_dict(), rtol=0, atol=0)
     assert parser.get_parsed_content("network_def") is network.classifier
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_from_the_pre_trained_teacher(
+    workflow: Callable[..., ConfigWorkflow], tmp_path: Path
+) -> None:
+    assert "no such model" in refused(workflow(BUNDLE, "train+finetune", tmp_path))
+    run(workflow(BUNDLE, "train", tmp_path))
+    teacher = torch.load(tmp_path / "eval" / "weak_seed0" / "model.pt", weights_only=True)
+    still = {"learning_rate": 0.0, "final_learning_rate": 0.0}
+    run(workflow(BUNDLE, "train+finetune", tmp_path, **still))
+    tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    torch.testing.assert_close(tuned, teacher, rtol=0, atol=0)
+    for names in ("train+finetune", "train+finetune+evaluate"):
+        run(workflow(BUNDLE, names, tmp_path))
+    tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    same = [name for name in tuned if torch.equal(tuned[name], teacher[name])]
+    assert same == ["encoder.mean", "encoder.std"]
+    (path,) = (tmp_path / "eval").glob("weak_finetuned_seed0/evaluation.json")
+    assert json.loads(path.read_text())["readout"] == "head"
