@@ -68,6 +68,11 @@ def test_every_data_prep_command_parses(page: Path) -> None:
             assert options.target is not None
 
 
+def test_the_readme_prepares_every_source() -> None:
+    shown = {w[1] for w in module_commands(ROOT / "README.md") if w[0] == "data_prep"}
+    assert shown == set(data_prep.SOURCES) - set(data_prep.NEEDS_NO_SOURCE)
+
+
 @every_page
 def test_every_make_verb_exists(page: Path) -> None:
     verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
