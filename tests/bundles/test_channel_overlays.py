@@ -41,6 +41,24 @@ def test_the_paper_counts_289_crops_of_the_grid_and_9_of_a_digit(strategy: str) 
         assert isinstance(network.representation.channel, CHANNELS[strategy])
 
 
+@pytest.mark.parametrize(
+    ("overlays", "beta"),
+    [
+        (["strategy_printed"], 0.5),
+        (["dataset_original", "strategy_printed"], 1.0),
+        (["strategy_printed", "dataset_original"], 1.0),
+        (["dataset_original"], 1.0),
+        ([], 5.0),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, list) else "",
+)
+def test_the_data_set_decides_the_printed_beta(overlays: list[str], beta: float) -> None:
+    network = parsed("train", *overlays).get_parsed_content("network")
+    assert network.loss.beta == beta
+    if overlays[-1:] == ["strategy_printed"]:
+        assert network.channel_crops == network.crops == 8
+
+
 def test_only_a_channel_that_learns_has_a_phase() -> None:
     for strategy, kind in CHANNELS.items():
         optimizers = parsed("train", strategy).get_parsed_content("optimizers")
