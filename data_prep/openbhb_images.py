@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.checks import InputError, require
+from common.checks import require
 from common.data.nifti import load_voxels
+from common.data.stack_file import read_features
 from data_prep.openbhb_mask import Mask
 from data_prep.openbhb_tables import Subject
 
@@ -93,7 +94,7 @@ def read_row(
         )
         values = volume if mask is None else volume[mask]
     else:
-        values = _table(subject.path)
+        values = read_features(subject.path)
     require(
         not image.shape or values.shape == image.shape,
         f"{subject.path.name}: must hold {image.shape} values as the other subjects, "
@@ -123,14 +124,3 @@ def _challenge_row(path: Path, row: int, modality: Modality) -> Array:
     """A block of one row; the map is closed with each row, so that memory does not grow."""
     stack = np.lib.format.open_memmap(path, mode="r")
     return np.array(stack[row, modality.start : modality.start + modality.size])
-
-
-def _table(path: Path) -> Array:
-    """All values of a subject's table, in the order of the file."""
-    try:
-        return np.asarray(np.load(path, allow_pickle=False)).ravel()
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"{path.name}: must be a whole .npy file of numbers, got an error "
-            f"({type(error).__name__}). Copy it again."
-        ) from None

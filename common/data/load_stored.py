@@ -10,9 +10,9 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from common.checks import InputError, require
+from common.checks import require
 from common.data.nifti import load_voxels
-from common.data.stack_file import open_stack, read_mask
+from common.data.stack_file import open_stack, read_features, read_mask
 
 __all__ = ["LoadStoredd"]
 
@@ -52,7 +52,7 @@ class LoadStoredd(MapTransform):
             path = Path(str(result[key]))
             index = result.get("index")
             if index is None:
-                stored = _table(path) if self.table else load_voxels(path)
+                stored = read_features(path) if self.table else load_voxels(path)
             else:
                 stored = self._row(path, int(index))
                 result["name"] = str(result.get("patient", f"{path.name}[{index}]"))
@@ -85,14 +85,3 @@ class LoadStoredd(MapTransform):
             f"{tuple(values.shape)}. Bring it to the space of the training images.",
         )
         return values.masked_fill(~mask, 0)
-
-
-def _table(path: Path) -> npt.NDArray[Any]:
-    """All values of one subject's table, in the order of the file, as data preparation reads it."""
-    try:
-        return np.asarray(np.load(path, allow_pickle=False)).ravel()
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"{path.name}: must be a whole .npy file of numbers, got an error "
-            f"({type(error).__name__}). Copy it again."
-        ) from None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from common.checks import InputError, require
 from common.files import replacing
 
-__all__ = ["check_stacks", "open_stack", "read_mask", "write_stack"]
+__all__ = ["check_stacks", "open_stack", "read_features", "read_mask", "write_stack"]
 
 Array = npt.NDArray[Any]
 CURE = "Prepare the data again with python -m data_prep."
@@ -64,6 +64,24 @@ def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
         f"{path}: mask must be bool with at least one True, got {mask.dtype}. {CURE}",
     )
     return np.asarray(mask, np.bool_)
+
+
+def read_features(path: Path) -> Array:
+    """Read one subject's table, which becomes a row of a stack: all values, in the file's order.
+
+    Returns:
+        (F,), type as stored.
+
+    Raises:
+        InputError: not a whole ``.npy`` file.
+    """
+    try:
+        return np.asarray(np.load(path, allow_pickle=False)).ravel()
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"{path.name}: must be a whole .npy file of numbers, got an error "
+            f"({type(error).__name__}). Copy it again."
+        ) from None
 
 
 def write_stack(
