@@ -8,12 +8,10 @@ Differs from the paper: its optimiser and regularisation of the linear layer are
 scikit-learn's logistic regression (L2, C = 1) on standardised features.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from ignite.metrics import Metric
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -22,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from common.checks import require
+from common.evaluation.probe_metric import ProbeMetric
 
 __all__ = [
     "Probe",
@@ -150,7 +149,7 @@ def fit_probe(
     return model.fit(features.astype(np.float64), label)
 
 
-class ProbeAUC(Metric):
+class ProbeAUC(ProbeMetric):
     """`linear_probe` on three contiguous thirds of the data, as a metric of an Ignite evaluator.
 
     For watching a training: the probe's AUC on the validation part. Contiguous thirds keep patients
@@ -159,22 +158,6 @@ class ProbeAUC(Metric):
     Args:
         output_transform: ``engine.state.output -> (h (B, F), label (B,))``.
     """
-
-    def __init__(
-        self, output_transform: Callable[[Any], tuple[Tensor, Tensor]] = lambda output: output
-    ) -> None:
-        super().__init__(output_transform)
-
-    def reset(self) -> None:
-        """Forget all images."""
-        self._h: list[Tensor] = []
-        self._label: list[Tensor] = []
-
-    def update(self, output: tuple[Tensor, Tensor]) -> None:
-        """Add ``(h (B, F), label (B,))``."""
-        h, label = output
-        self._h.append(h.detach().float().cpu())
-        self._label.append(label.detach().cpu())
 
     def compute(self) -> float:
         """Return the mean AUC; NaN where a third holds one class only."""
@@ -185,9 +168,8 @@ class ProbeAUC(Metric):
 
     def _thirds(self) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Features, labels and thirds of the labelled images."""
-        h = torch.cat(self._h).numpy()
-        label = torch.cat(self._label).numpy().astype(np.int64)
-        h, label = h[label >= 0], label[label >= 0]
+        h, label = self.kept()
+        h, label = h[label >= 0], label[label >= 0].astype(np.int64)
         return h, label, np.arange(len(label)) * 3 // max(len(label), 1)
 
 
