@@ -33,11 +33,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from batches import Batches
 from fundus_eyes import FOLDS, Eyes, inner, load, parts
 from fundus_figures import STRENGTHS, report, summary
-from ignite.engine import Events
-from monai.bundle import ConfigParser
+from fundus_signs import TRIALS, signs, table, trial
+from fundus_teacher import SETTINGS, method, pretrain, unlabelled, views
 from paired_runs import kept, provenance
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -46,116 +45,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from common.engines import (
-    ClippedAdamW,
-    ContrastiveTrainer,
-    CosineSchedule,
-    PhaseOptimizers,
-    StepSchedule,
-)
 from common.evaluation.augmentation_groups import augmentation_groups
 from common.evaluation.sgd_probe import fit_sgd_probe
-from common.losses import DINO as DINOLoss
-from common.methods import DINO
-from common.networks import DINOHead, ImageClassifier, StandardizedEncoder, VisionTransformer
 from common.transforms.photo import resized_crop
 
 Array = np.ndarray
-CONFIGS = Path(__file__).resolve().parent.parent / "bundles" / "fundus_photo_dino" / "configs"
-SETTINGS: dict[str, Any] = {
-    "image": 96,
-    "global": 64,
-    "local": 32,
-    "locals": 4,
-    "patch": 8,
-    "width": 96,
-    "depth": 4,
-    "heads": 3,
-    "prototypes": 1024,
-    "hidden": 256,
-    "bottleneck": 64,
-    "batch": 32,
-    "epochs": 22,
-    "warmup": 2,
-    "rate": 1e-3,  # of a step, not of 256 images
-    "momentum": 0.99,
-    "teacher_temperature": 0.04,
-    "probe_epochs": 50,
-}
-
-
-def views(strength: str) -> ConfigParser:
-    """The bundle's configuration with the overlay of a setting, at this size."""
-    config = ConfigParser()
-    config.read_config([CONFIGS / "train.json", CONFIGS / f"augmentation_{strength}.json"])
-    config["image_size"] = SETTINGS["global"]
-    config["local_size"] = SETTINGS["local"]
-    config["local_count"] = SETTINGS["locals"]
-    return config
-
-
-def encoder() -> StandardizedEncoder:
-    backbone = VisionTransformer(
-        SETTINGS["global"],
-        SETTINGS["patch"],
-        embed_dim=SETTINGS["width"],
-        depth=SETTINGS["depth"],
-        heads=SETTINGS["heads"],
-        drop_path=0.1,
-        readout=4,
-    )
-    return StandardizedEncoder(backbone, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-
-
-def method(strength: str) -> DINO:
-    config = views(strength)
-    student = encoder()
-    head = DINOHead(
-        SETTINGS["width"], SETTINGS["prototypes"], SETTINGS["hidden"], SETTINGS["bottleneck"]
-    )
-    return DINO(
-        ImageClassifier(student, student.out_features),
-        head,
-        config.get_parsed_content("global_views"),
-        config.get_parsed_content("local_views"),
-        loss=DINOLoss(SETTINGS["prototypes"], teacher_temperature=SETTINGS["teacher_temperature"]),
-        momentum=SETTINGS["momentum"],
-    )
-
-
-def teacher(eyes: Eyes, strength: str, seed: int) -> tuple[nn.Module, list[float]]:
-    """The teacher's encoder after pre-training on the people that the seed does not test.
-
-    Also the mean loss of every epoch; a head that tells no views apart has log(prototypes).
-    """
-    torch.manual_seed(seed)
-    network = method(strength)
-    x = eyes.x[torch.from_numpy(np.sort(parts(eyes, seed).rest))]
-    loader = Batches({"image": x}, SETTINGS["batch"])
-    rate = SETTINGS["rate"]
-    optimizers = PhaseOptimizers(network, {"encoder": rate}, ClippedAdamW)
-    adam = optimizers["encoder"]
-    trainer = ContrastiveTrainer(
-        "cpu",
-        SETTINGS["epochs"],
-        loader,
-        network,
-        optimizers,
-        seed=seed,
-        train_handlers=[
-            CosineSchedule(adam, "lr", rate, 1e-6, SETTINGS["warmup"]),
-            CosineSchedule(adam, "weight_decay", 0.04, 0.4, groups=[0]),
-            CosineSchedule(network, "momentum", SETTINGS["momentum"], 1.0),
-            StepSchedule(network.student.head, "frozen", True, False, 1),
-        ],
-    )
-    losses: list[float] = []
-    trainer.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda engine: losses.append(engine.state.output[0]["loss"])
-    )
-    trainer.run()
-    per_epoch = np.reshape(losses, (SETTINGS["epochs"], -1)).mean(axis=1)
-    return network.classifier.encoder, per_epoch.tolist()
 
 
 @torch.no_grad()
@@ -231,19 +125,41 @@ def figure_two(backbone: nn.Module, eyes: Eyes, strength: str, seed: int) -> dic
 
 
 def run(eyes: Eyes, model: str, seed: int) -> dict[str, Any]:
-    """Scores of the tested fold by each probe, and Fig. 2."""
+    """Scores of the tested fold by each probe, the signs of the training photographs, and Fig. 2."""
     if model == "pixels":
         return pixel_scores(eyes, seed)
-    loss: list[float] = []
-    if model == "untrained":
-        torch.manual_seed(seed)
-        backbone: nn.Module = encoder()
-    else:
-        backbone, loss = teacher(eyes, model, seed)
-    result = both_probes(backbone, eyes, seed) | {"loss": loss}
-    for name in dict.fromkeys([model if model in STRENGTHS else "weak", "weak"]):
+    own = model if model in STRENGTHS else "weak"
+    network, history = method(own, seed), {}
+    if model != "untrained":
+        network, history = pretrain(eyes, model, seed)
+    backbone = network.classifier.encoder
+    x = unlabelled(eyes, seed)
+    result = both_probes(backbone, eyes, seed) | history
+    for name in dict.fromkeys([own, "weak"]):
         result[f"views {name}"] = figure_two(backbone, eyes, name, seed)
+        result[f"signs {name}"] = signs(network, x, name)
     return result
+
+
+def compare(eyes: Eyes, out: Path, settings: Sequence[str], seeds: Sequence[int]) -> None:
+    """Run what is not there yet, print the tables and write the figures."""
+    runs: dict[str, list[Any]] = {
+        model: [
+            kept(out / f"{model} {seed}.json", partial(run, eyes, model, seed)) for seed in seeds
+        ]
+        for model in ("pixels", "untrained", *settings)
+    }
+    result = {**provenance(), "settings": SETTINGS, "seeds": seeds, **summary(eyes, runs, seeds)}
+    (out / "fundus_dino.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(report(result))
+
+
+def diagnose(data: Path, out: Path, names: Sequence[str]) -> None:
+    """The same for the trials."""
+    trials = {name: kept(out / f"trial {name}.json", partial(trial, data, name)) for name in names}
+    result = {**provenance(), "trials": trials}
+    (out / "fundus_dino_trials.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(table(trials))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -254,22 +170,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(FOLDS)))
     parser.add_argument("--inner", action="store_true", help="leave the people of fold 0 alone")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of SETTINGS")
+    parser.add_argument("--diagnose", nargs="*", choices=TRIALS, help="signs of trials instead")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    if options.diagnose is not None:
+        diagnose(options.data, options.out, options.diagnose or list(TRIALS))
+        return 0
     SETTINGS.update({key: json.loads(value) for key, value in (s.split("=") for s in options.set)})
     eyes = load(options.data, SETTINGS["image"], SETTINGS["global"])
     eyes = inner(eyes) if options.inner else eyes
-    runs: dict[str, list[Any]] = {
-        model: [
-            kept(options.out / f"{model} {seed}.json", partial(run, eyes, model, seed))
-            for seed in options.seeds
-        ]
-        for model in ("pixels", "untrained", *options.settings)
-    }
-    result = {**provenance(), "settings": SETTINGS, "seeds": options.seeds}
-    result |= summary(eyes, runs, options.seeds)
-    (options.out / "fundus_dino.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(report(result))
+    compare(eyes, options.out, options.settings, options.seeds)
     return 0
 
 

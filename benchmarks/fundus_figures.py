@@ -75,7 +75,8 @@ def summary(eyes: Eyes, runs: Mapping[str, list[Any]], seeds: Sequence[int]) -> 
         model: [one["loss"][-1] for one in own] for model, own in runs.items() if own[0].get("loss")
     }
     compared = {"auroc": rows, "differences": differences, "anova": tests}
-    return {**compared, "fig2": clusters(runs), "last_loss": losses}
+    fig2, signs = of_views(runs, "views "), of_views(runs, "signs ")
+    return {**compared, "fig2": fig2, "signs": signs, "last_loss": losses}
 
 
 def tested(areas: Mapping[Any, list[float]], probe: str, models: Sequence[str]) -> dict[str, Any]:
@@ -87,19 +88,19 @@ def tested(areas: Mapping[Any, list[float]], probe: str, models: Sequence[str]) 
     return {"f": found.f, "degrees": list(found.degrees), "p": found.p}
 
 
-def clusters(runs: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Fig. 2 of every model, mean over seeds."""
+def of_views(runs: Mapping[str, list[Any]], kind: str) -> list[dict[str, Any]]:
+    """Figures of every model with views of its own and the weak augmentation, mean over seeds."""
     return [
-        {"model": model, "views": name.removeprefix("views ")}
+        {"model": model, "views": name.removeprefix(kind)}
         | {key: float(np.mean([one[name][key] for one in own])) for key in own[0][name]}
         for model, own in runs.items()
         for name in own[0]
-        if name.startswith("views ")
+        if name.startswith(kind)
     ]
 
 
 def report(result: dict[str, Any]) -> str:
-    """Return the three tables as Markdown."""
+    """Return the tables as Markdown."""
     rows = [
         [r["model"], r["probe"], mean_and_spread(r["per_seed"], 3), span(r["interval"])]
         for r in result["auroc"]
@@ -114,10 +115,6 @@ def report(result: dict[str, Any]) -> str:
         ]
         for r in result["differences"]
     ]
-    fig2 = [
-        [r["model"], r["views"], *(f"{r[k]:.3f}" for k in ("positive", "negative", "silhouette"))]
-        for r in result["fig2"]
-    ]
     uniform = np.log(result["settings"]["prototypes"])
     losses = [[model, mean_and_spread(each, 3)] for model, each in result["last_loss"].items()]
     last = f"loss of the last epoch (of a uniform head: {uniform:.3f})"
@@ -125,10 +122,16 @@ def report(result: dict[str, Any]) -> str:
         [
             markdown(["model", "probe", "AUROC (std over seeds)", "95 %"], rows),
             markdown(["difference", "probe", "AUROC", "95 %", "p"], differences),
-            markdown(["model", "views", "positive", "negative", "silhouette"], fig2),
+            rows_of_views(result["fig2"]),
+            rows_of_views(result["signs"]),
             markdown(["model", last], losses),
         ]
     )
+
+
+def rows_of_views(figures: Sequence[Mapping[str, Any]]) -> str:
+    rows = [[f"{v:.3f}" if isinstance(v, float) else v for v in r.values()] for r in figures]
+    return markdown(list(figures[0]), rows)
 
 
 def span(ends: Sequence[float], sign: str = "") -> str:
