@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 # the allocator hands every freed block back to the system, so that every tensor counts
 STRICT_ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+ROUNDS = 2  # repeat at least so often
+SECONDS = 2.0  # and for this long
 
 
 class Cost(NamedTuple):
@@ -25,6 +27,19 @@ def cost(run: Callable[[], object]) -> Cost:
     before, start = _resident("VmRSS"), time.perf_counter()
     run()
     return Cost(time.perf_counter() - start, _resident("VmHWM") - before)
+
+
+def best_times(passes: Mapping[str, Callable[[], float]]) -> dict[str, dict[str, float]]:
+    """Value and best time of "ours" and its peers, in turn, after a warm-up pass each."""
+    values = {name: run() for name, run in passes.items()}
+    times: dict[str, list[float]] = {name: [] for name in passes}
+    until = time.perf_counter() + SECONDS
+    while len(times["ours"]) < ROUNDS or time.perf_counter() < until:
+        for name, run in passes.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {"values": values, "seconds": {name: min(taken) for name, taken in times.items()}}
 
 
 def apart(script: str, words: Sequence[str], environment: Mapping[str, str]) -> Any:

@@ -18,14 +18,12 @@ import argparse
 import json
 import platform
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from costs import STRICT_ALLOCATION, apart, cost
-from losses import ROUNDS, SECONDS
+from costs import STRICT_ALLOCATION, apart, best_times, cost
 from torch import Tensor
 
 from common.kernels import Gaussian
@@ -84,18 +82,8 @@ def one_pass(loss: Loss, size: int) -> Callable[[], float]:
     return run
 
 
-def best_times(kernel: str, size: int) -> dict[str, dict[str, float]]:
-    """Value and best time of each form, in turn, after a warm-up pass each."""
-    passes = {form: one_pass(loss, size) for form, loss in CASES[kernel].items()}
-    values = {form: run() for form, run in passes.items()}
-    times: dict[str, list[float]] = {form: [] for form in passes}
-    until = time.perf_counter() + SECONDS
-    while len(times["ours"]) < ROUNDS or time.perf_counter() < until:
-        for form, run in passes.items():
-            start = time.perf_counter()
-            run()
-            times[form].append(time.perf_counter() - start)
-    return {"values": values, "seconds": {form: min(taken) for form, taken in times.items()}}
+def times(kernel: str, size: int) -> dict[str, dict[str, float]]:
+    return best_times({form: one_pass(loss, size) for form, loss in CASES[kernel].items()})
 
 
 def peak_memory(kernel: str, form: str, size: int) -> int:
@@ -111,13 +99,13 @@ def measured(kernel: str, form: str, size: int) -> Any:
 
 def row(kernel: str, size: int) -> dict[str, Any]:
     """Measure one size; the exact forms must agree."""
-    times = measured(kernel, "", size)
-    values = times["values"]
+    timed = measured(kernel, "", size)
+    values = timed["values"]
     peer = list(values)[-1]
     if abs(values["ours"] - values[peer]) > 1e-5 * max(1, abs(values[peer])):
         sys.exit(f"{kernel}, size {size}: the losses differ: {values}")
     used = {form: measured(kernel, form, size) for form in values}
-    return {"size": size, "prior": kernel, "bytes": used, **times}
+    return {"size": size, "prior": kernel, "bytes": used, **timed}
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -164,7 +152,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.measure:
         kernel, form, size = arguments.measure
-        call = peak_memory(kernel, form, int(size)) if form else best_times(kernel, int(size))
+        call = peak_memory(kernel, form, int(size)) if form else times(kernel, int(size))
         print(json.dumps(call))
         return
     print("| size | prior | form | ms | MB | loss | ours is faster | ours is smaller |")

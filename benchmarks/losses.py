@@ -22,7 +22,6 @@ import importlib.util
 import json
 import platform
 import sys
-import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +29,7 @@ from typing import Any
 
 import plain_losses as plain
 import torch
-from costs import STRICT_ALLOCATION, apart, cost
+from costs import STRICT_ALLOCATION, apart, best_times, cost
 from torch import Tensor
 
 from common.kernels import Gaussian
@@ -50,8 +49,6 @@ TEMPERATURE = 0.5
 EPSILON = 0.25
 KERNEL = Gaussian(5.0)
 CLASSES = 10
-ROUNDS = 2  # repeat at least so often
-SECONDS = 2.0  # and for this long
 
 Columns = dict[str, Tensor]
 Loss = Callable[[Tensor, Columns], Tensor]
@@ -183,19 +180,9 @@ def one_pass(loss: Loss, size: int) -> Callable[[], float]:
     return run
 
 
-def best_times(loss: str, size: int) -> dict[str, dict[str, float]]:
-    """Value and best time of a loss and its peers, in turn, after a warm-up pass each."""
+def times(loss: str, size: int) -> dict[str, dict[str, float]]:
     names = [case for case in CASES[loss] if size <= LARGEST.get((loss, case), size)]
-    passes = {case: one_pass(CASES[loss][case](), size) for case in names}
-    values = {case: run() for case, run in passes.items()}
-    times: dict[str, list[float]] = {case: [] for case in names}
-    until = time.perf_counter() + SECONDS
-    while len(times["ours"]) < ROUNDS or time.perf_counter() < until:
-        for case, run in passes.items():
-            start = time.perf_counter()
-            run()
-            times[case].append(time.perf_counter() - start)
-    return {"values": values, "seconds": {case: min(taken) for case, taken in times.items()}}
+    return best_times({case: one_pass(CASES[loss][case](), size) for case in names})
 
 
 def single_cost(loss: str, case: str, size: int) -> dict[str, float]:
@@ -213,12 +200,12 @@ def measure(loss: str, case: str, size: int) -> dict[str, Any]:
 
 def compare(size: int, loss: str) -> dict[str, Any]:
     """Measure a loss and its peers; a row of the table."""
-    times = measure(loss, "", size)
-    values = list(times["values"].values())
+    timed = measure(loss, "", size)
+    values = list(timed["values"].values())
     if max(values) - min(values) > 1e-4 * max(1, abs(values[0])):
         sys.exit(f"{loss}, size {size}: the losses differ: {values}")
-    used = {case: measure(loss, case, size)["bytes"] for case in times["seconds"]}
-    return {"size": size, "loss": loss, "seconds": times["seconds"], "bytes": used}
+    used = {case: measure(loss, case, size)["bytes"] for case in timed["seconds"]}
+    return {"size": size, "loss": loss, "seconds": timed["seconds"], "bytes": used}
 
 
 def alone(size: int, loss: str) -> dict[str, Any]:
@@ -253,7 +240,7 @@ def main() -> None:
     if arguments.measure:
         loss, size = arguments.losses[0], arguments.sizes[0]
         timed = arguments.measure == "times"
-        found = best_times(loss, size) if timed else single_cost(loss, arguments.measure, size)
+        found = times(loss, size) if timed else single_cost(loss, arguments.measure, size)
         print(json.dumps(found))
         return
     print("| size | loss | ms | MB | fastest peer | its ms | its MB | faster | smaller |")
