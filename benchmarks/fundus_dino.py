@@ -4,8 +4,9 @@
 of grade 2 or more against the rest. The people are in five folds; seed k tests fold k, validates on
 the next, trains its probes on the other three, and pre-trains, without labels, on all but fold k.
 The seed also draws the initial weights, the same for all settings. Views are those of the bundle
-`fundus_photo_dino`, read from its configuration, at 64 (global) and 32 pixels (local) instead of
-224 and 96; encoder, steps and rates are the same for all settings.
+`fundus_photo_dino`, read from its configuration, at 48 (global) and 24 pixels (local) instead of
+224 and 96, two local ones instead of eight, and with a blur as much smaller as the global ones;
+encoder, steps and rates are the same for all settings.
 
 Two probes of the teacher's class tokens of the last four blocks: "SGD", the paper's (50 epochs on
 random crops, best epoch by validation AUROC), and "logistic", regression on the standardised tokens
@@ -15,12 +16,17 @@ negative pairs and the silhouette of images as groups of views, on the tested fo
 of each setting's own augmentation and with those of "weak" for all.
 
     python benchmarks/fundus_dino.py --data DIR --out OUT [--settings ...] [--seeds 0 1 2 3 4]
+    python benchmarks/fundus_dino.py --data DIR --out OUT --diagnose [TRIAL ...]
 
 `DIR` holds the folder fundus_dr_srahim. Finished runs are kept in OUT, so an interrupted comparison
 continues. Prints the tables and writes OUT/fundus_dino.json. Intervals: 95 %, people and seeds
 drawn with replacement, the same draws for both sides of a difference; p: repeated-measures analysis
-of variance over the seeds, as in the paper. `SETTINGS` were set for the time of one core and not
-tuned. ``--inner`` takes the people that seed 0 does not test alone, to try others.
+of variance over the seeds, as in the paper. ``--inner`` takes the people that seed 0 does not test
+alone.
+
+``--diagnose`` trains the trials of `fundus_signs` and prints what was learnt of the training
+photographs (OUT/fundus_dino_trials.json); `fundus_teacher.SETTINGS` were chosen by these signs,
+without labels. The comparison prints them for its own runs too.
 """
 
 import argparse
@@ -125,7 +131,7 @@ def figure_two(backbone: nn.Module, eyes: Eyes, strength: str, seed: int) -> dic
 
 
 def run(eyes: Eyes, model: str, seed: int) -> dict[str, Any]:
-    """Scores of the tested fold by each probe, the signs of the training photographs, and Fig. 2."""
+    """Scores of the tested fold by each probe, Fig. 2, signs of the training photographs."""
     if model == "pixels":
         return pixel_scores(eyes, seed)
     own = model if model in STRENGTHS else "weak"

@@ -29,13 +29,17 @@ from torch import Tensor
 
 from common.methods import DINO
 
+SHORT = {"epochs": 30, "warmup": 3}
 TRIALS: dict[str, dict[str, Any]] = {
-    "c": {"epochs": 40, "warmup": 4, "gain": 1.0, "momentum": 0.99},
-    "d": {},
-    "e": {"rate": 1.5e-3},
-    "f": {"epochs": 30, "warmup": 3, "gain": 4.0},
-    "g": {"epochs": 30, "warmup": 3, "teacher_temperature": 0.01},
-    "h": {"epochs": 30, "warmup": 3, "strength": "strong"},
+    "rates of before": SHORT
+    | {"teacher_temperature": 0.04, "momentum": 0.99, "rate": 1e-3, "gain": 1.0, "blur": 2.0},
+    "teacher at 0.04": SHORT | {"teacher_temperature": 0.04},
+    "teacher at 0.01": SHORT | {"teacher_temperature": 0.01},
+    "gain 4": SHORT | {"gain": 4.0},
+    "gain 1, momentum 0.99": {"epochs": 40, "warmup": 4, "gain": 1.0, "momentum": 0.99},
+    "rate 0.0015": {"rate": 1.5e-3},
+    "chosen": {},
+    "short, strong": SHORT | {"strength": "strong"},
 }
 
 
@@ -107,7 +111,7 @@ def trial(data: Path, name: str) -> dict[str, Any]:
 
 
 def table(trials: Mapping[str, Any]) -> str:
-    """Last loss and signs of every trial, as Markdown; of the untrained network in the first row."""
+    """Last loss and signs of every trial, as Markdown."""
     rows = []
     for name, tried in trials.items():
         uniform = math.log(tried["settings"]["prototypes"])

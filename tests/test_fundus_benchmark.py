@@ -1,4 +1,4 @@
-"""The comparison on fundus photographs learns without the tested people, and its signs are right."""
+"""The comparison on fundus photographs leaves tested people out, and its signs are right."""
 
 import importlib
 import json
@@ -103,7 +103,8 @@ def test_reading_the_signs_changes_neither_draws_nor_network(
     before, drawn = weights(network), torch.get_rng_state()
     network.train()
     first = signs.signs(network, eyes(benchmark).x, "weak")
-    assert network.training and torch.equal(drawn, torch.get_rng_state())
+    assert network.training
+    assert torch.equal(drawn, torch.get_rng_state())
     assert torch.equal(before, weights(network))
     assert first == signs.signs(network, eyes(benchmark).x, "weak")
 
@@ -125,3 +126,17 @@ def test_the_comparison_writes_all_figures_and_keeps_finished_runs(
     benchmark.compare(data, tmp_path, ["strong", "weak"], [0, 1])
     assert (tmp_path / "weak 1.json").stat().st_mtime_ns == written
     assert "weak - strong" in capsys.readouterr().out
+
+
+def test_a_trial_changes_the_settings_for_itself_alone(
+    benchmark: ModuleType, signs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = dict(benchmark.SETTINGS)
+    assert all(set(own) <= {*usual, "strength"} for own in signs.TRIALS.values())
+    monkeypatch.setattr(signs, "load", lambda *_: eyes(benchmark))
+    monkeypatch.setitem(signs.TRIALS, "two", {"epochs": 2, "strength": "strong"})
+    tried = signs.trial(Path(), "two")
+    assert usual == benchmark.SETTINGS
+    assert (tried["strength"], len(tried["loss"])) == ("strong", 2)
+    assert list(tried["signs"]) == ["0", "1", "2"]
+    assert f"{tried['loss'][-1]:.3f} of {math.log(8):.3f}" in signs.table({"two": tried})
