@@ -118,7 +118,7 @@ def test_pixels_and_an_untrained_encoder_do_not_solve_it_but_a_small_network_doe
     }
     network = torch.nn.Sequential(encoder, torch.nn.Linear(128, 1))
     optimiser = torch.optim.Adam(network.parameters(), 1e-3)
-    for _ in range(20):
+    for _ in range(14):
         network.train()
         for batch in torch.randperm(len(x)).split(32):
             images = torch.from_numpy(x[batch.numpy()])
