@@ -13,7 +13,12 @@ from common.report.repeated_measures import repeated_measures_anova
 Array = np.ndarray
 STRENGTHS = ("strong", "weak", "weak_med")
 PROBES = ("SGD", "logistic")
-PAIRS = (("weak", "strong"), ("weak_med", "weak"), ("weak_med", "strong"))
+PAIRS = (
+    ("weak", "strong"),
+    ("weak_med", "weak"),
+    ("weak_med", "strong"),
+    *((strength, "untrained") for strength in STRENGTHS),
+)
 
 
 def figures(eyes: Eyes, runs: Mapping[str, list[Any]], seeds: Sequence[int]) -> dict[str, Any]:
