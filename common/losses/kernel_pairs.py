@@ -81,11 +81,19 @@ class KernelPairs:
             weights = of_subjects(slice(above, below), slice(left, right))
             if self.views == 1:
                 return weights
-            weights = weights.repeat_interleave(self.views, 0).repeat_interleave(self.views, 1)
+            weights = self.repeated(weights)
             top, side = rows.start - above * self.views, columns.start - left * self.views
             return weights[top:, side:][: rows.stop - rows.start, : columns.stop - columns.start]
 
         return weight
+
+    def repeated(self, weights: Tensor) -> Tensor:
+        """Repeat weights between subjects for their rows; a matrix of its own."""
+        rows, columns = (
+            torch.arange(size * self.views, device=weights.device) // self.views
+            for size in weights.shape
+        )
+        return weights.index_select(1, columns).index_select(0, rows)
 
     def _weights(self, a: Tensor, b: Tensor) -> Tensor:
         return self.kernel(a, b).to(a.dtype).clamp(min=0)

@@ -4,8 +4,11 @@ Weights belong to subjects, so rows are counted by subject where that is cheaper
 row of B weights per subject, shared by its views, and takes running sums (O(n^2 log n)).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from common.losses.kernel_pairs import KernelPairs
 from common.losses.strips import RowLoss, strips_of, sum_over_strips
@@ -25,10 +28,10 @@ def threshold_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tensor:
 
     def of_strip(s: Tensor, _: Tensor, rows: slice, columns: slice) -> Tensor:
         weights, itself = pairs.strip(slice(rows.start // views, rows.stop // views))
-        of_self = _self(s, rows, pairs)
+        of_self = _places_of_self(rows, pairs)
         shape = (len(weights), views, weights.shape[1], views)  # subject, view, subject, view
-        repelled = s.exp().masked_fill(of_self, 0).view(shape).sum(dim=3)
-        attracted = s.masked_fill(of_self, 0).view(shape).sum(dim=3)
+        repelled = s.exp().scatter(1, of_self, 0).view(shape).sum(dim=3)
+        attracted = s.scatter(1, of_self, 0).view(shape).sum(dim=3)
         ascending, order = weights.sort(dim=1)
         place = order[:, None].expand_as(repelled)
         # D of a subject: the running sum in front of the first of equal weight
@@ -47,25 +50,55 @@ def threshold_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tensor:
 
 def exponential_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tensor:
     """Mean over anchors of L_exp; arguments as for `threshold_loss`."""
+    if len(bank) == 2:  # the one positive leaves no row that repels
+        return bank.sum() * 0
     views = pairs.views
 
     def of_strip(s: Tensor, _: Tensor, rows: slice, columns: slice) -> Tensor:
         weights, itself = pairs.strip(slice(rows.start // views, rows.stop // views))
-        of_self = _self(s, rows, pairs)
-        w = weights.repeat_interleave(views, 0).repeat_interleave(views, 1)
-        w = w.masked_fill_(of_self, 0)
-        terms = (s * (1 - w)).exp().masked_fill(of_self, 0)
-        # without k: all terms less its own, but for the largest, whose rest is summed apart
-        largest = terms.detach().argmax(dim=1, keepdim=True)
-        rest = terms.scatter(1, largest, 0).sum(dim=1, keepdim=True)
-        without = rest + terms.gather(1, largest) - terms
-        without = without.scatter(1, largest, rest)
-        some = without > 0
-        logs = (without.where(some, 1).log() - s).where(some, 0)
-        normaliser = _normaliser(weights, itself, views).repeat_interleave(views)
-        return ((w * logs).sum(dim=1) / normaliser).sum()
+        of_self = _places_of_self(rows, pairs)
+        shares = weights / _normaliser(weights, itself, views)[:, None]
+        w, share = pairs.repeated(weights), pairs.repeated(shares).scatter_(1, of_self, 0)
+        exponents = (s * w.neg_().add_(1)).scatter(1, of_self, -torch.inf)
+        return (share * (log_sums_of_others(exponents) - s)).sum()
 
     return _mean(anchors, bank, pairs, of_strip)
+
+
+def log_sums_of_others(x: Tensor) -> Tensor:
+    """Compute ``log sum_{t != k} e^{x_it}`` for every k of each row, differentiable once.
+
+    Args:
+        x: (n, m) small enough for its exponentials; in each row at least 2 above -inf.
+
+    Returns:
+        (n, m).
+    """
+    result: Tensor = _LogSumsOfOthers.apply(x)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LogSumsOfOthers(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        largest = x.argmax(dim=1, keepdim=True)
+        terms = x.exp()
+        sums = _sums_of_others(terms, largest)
+        ctx.save_for_backward(terms, sums, largest)
+        return sums.log()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        terms, sums, largest = ctx.saved_tensors
+        return _sums_of_others(gradient / sums, largest).mul_(terms)
+
+
+def _sums_of_others(x: Tensor, largest: Tensor) -> Tensor:
+    """Each row's sum less its own entry, but for the largest (n, 1), whose rest is summed apart."""
+    apart = x.gather(1, largest)
+    rest = x.scatter(1, largest, 0).sum(dim=1, keepdim=True)
+    return (rest + apart - x).scatter_(1, largest, rest)
 
 
 def _mean(anchors: Tensor, bank: Tensor, pairs: KernelPairs, loss: RowLoss) -> Tensor:
@@ -75,10 +108,10 @@ def _mean(anchors: Tensor, bank: Tensor, pairs: KernelPairs, loss: RowLoss) -> T
     return sum_over_strips(anchors, bank, unused, strips, loss) / len(anchors)
 
 
-def _self(s: Tensor, rows: slice, pairs: KernelPairs) -> Tensor:
-    """Where anchors meet themselves in a strip."""
-    columns = torch.arange(rows.start, rows.stop, device=s.device) + pairs.first * pairs.views
-    return torch.zeros_like(s, dtype=torch.bool).scatter_(1, columns[:, None], True)
+def _places_of_self(rows: slice, pairs: KernelPairs) -> Tensor:
+    """The columns (rows, 1) where anchors meet themselves in a strip."""
+    first = pairs.first * pairs.views
+    return torch.arange(first + rows.start, first + rows.stop, device=pairs.own.device)[:, None]
 
 
 def _normaliser(weights: Tensor, itself: Tensor, views: int) -> Tensor:

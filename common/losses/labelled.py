@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from common.distributed import gather, rank
-from common.losses.repulsion import PairWeight
+from common.losses.repulsion import PairWeight, differ
 from common.losses.rows import scaled_rows
 
 __all__ = ["LabelledRows", "label_weight", "labelled_rows"]
@@ -24,8 +24,8 @@ class LabelledRows:
     Attributes:
         anchors: (n, D) scaled rows; the very tensor `bank` when there is one rank.
         bank: (m, D).
-        anchor_label: (n,) ascending.
-        bank_label: (m,) ascending.
+        anchor_label: (n,) ascending, counted from 0 through the labels of the bank.
+        bank_label: (m,) likewise.
         position: (n,) where each anchor stands in the bank; ascending too.
         start: (n,) first row in the bank of the anchor's class.
         stop: (n,) behind the last one.
@@ -46,11 +46,9 @@ class LabelledRows:
 
     def attraction(self) -> Tensor:
         """Mean s_ip (n,) over the positives of each anchor; 0 without positives."""
-        label, members = torch.unique_consecutive(self.bank_label, return_inverse=True)
-        sums = self.bank.new_zeros(len(label), self.bank.shape[1])
-        sums = sums.index_add(0, members, self.bank)
-        of_anchor = torch.searchsorted(label, self.anchor_label)
-        others = sums.index_select(0, of_anchor) - self.anchors
+        sums = self.bank.new_zeros(int(self.bank_label[-1]) + 1, self.bank.shape[1])
+        sums = sums.index_add(0, self.bank_label, self.bank)
+        others = sums.index_select(0, self.anchor_label) - self.anchors
         return (self.anchors * others).sum(dim=1) / self.positives.clamp(min=1)
 
 
@@ -59,17 +57,21 @@ def labelled_rows(z: Tensor, label: Tensor, temperature: float) -> LabelledRows:
     own = scaled_rows(z, temperature).flatten(0, 1)
     own_label = label.to(z.device, torch.long).repeat_interleave(z.shape[1])
     everyone, everyones_label = gather(own), gather(own_label)
-    bank_label, bank_order = everyones_label.sort(stable=True)
+    sorted_label, bank_order = everyones_label.sort(stable=True)
+    _, bank_label, sizes = torch.unique_consecutive(
+        sorted_label, return_inverse=True, return_counts=True
+    )
     bank = everyone.index_select(0, bank_order)
     if everyone is own:
         anchors, anchor_label = bank, bank_label
         position = torch.arange(len(bank), device=z.device)
     else:
-        anchor_label, order = own_label.sort(stable=True)
+        order = own_label.argsort(stable=True)
         anchors = own.index_select(0, order)
         position = bank_order.argsort()[rank() * len(own) + order]
-    start = torch.searchsorted(bank_label, anchor_label)
-    stop = torch.searchsorted(bank_label, anchor_label, right=True)
+        anchor_label = bank_label[position]
+    stop = sizes.cumsum(0)
+    start, stop = (stop - sizes)[anchor_label], stop[anchor_label]
     return LabelledRows(anchors, bank, anchor_label, bank_label, position, start, stop)
 
 
@@ -92,18 +94,11 @@ def label_weight(rows: LabelledRows, same: float, other: float) -> PairWeight:
         with_self = position[of.stop - 1] >= columns.start and position[of.start] < columns.stop
         if first == last == left == right and (not with_self or same == 0):
             return same
-        here = torch.arange(columns.start, columns.stop, device=rows.bank.device)
-        if same == other:  # a mask is enough where all weights are 0 or 1
-            not_self = rows.position[of, None] != here
-            return (not_self if same == 1 else not_self * same) if with_self else same
-        alike = rows.anchor_label[of, None] == rows.bank_label[columns]
-        if same == 0 and other == 1:
-            return ~alike
-        if with_self:
-            not_self = rows.position[of, None] != here
-            if same == 1 and other == 0:
-                return alike & not_self
-        weights = rows.bank.new_full((), other).where(~alike, same)
-        return weights.mul_(not_self) if with_self else weights
+        unlike = differ(rows.anchor_label[of], rows.bank_label[columns], rows.bank.dtype)
+        weights = unlike.mul_(other - same).add_(same)
+        if with_self and same != 0:
+            here = torch.arange(columns.start, columns.stop, device=rows.bank.device)
+            weights.mul_(differ(rows.position[of], here, rows.bank.dtype))
+        return weights
 
     return weight

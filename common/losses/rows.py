@@ -57,10 +57,11 @@ def check_groups(name: str, argument: str, group: Tensor, z: Tensor) -> None:
         f"{name}: {argument} must be whole numbers of shape ({len(z)},), "
         f"got {group.dtype} {tuple(group.shape)}.",
     )
+    smallest = int(group.min()) if group.numel() else 0
     require(
-        group.numel() == 0 or int(group.min()) >= 0,
-        f"{name}: {argument} must be at least 0 for every subject, got "
-        f"{int(group.min()) if group.numel() else 0}. Drop the subjects without a {argument}.",
+        smallest >= 0,
+        f"{name}: {argument} must be at least 0 for every subject, got {smallest}. "
+        f"Drop the subjects without a {argument}.",
     )
 
 
