@@ -107,8 +107,7 @@ def channel_of(places: Places, seed: int) -> Tensor:
         channel_images=32,
         entropy_start=SETTINGS["entropy_start"],
         entropy_weight=SETTINGS["entropy_weight"],
-        beta_start=SETTINGS["beta"],
-        anneal_steps=steps,
+        entropy_steps=steps,
     )
     rates = {name: SETTINGS["rate"] for name in method.phase_parameters()}
     optimizers = PhaseOptimizers(method, rates)

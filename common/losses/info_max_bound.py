@@ -125,6 +125,6 @@ class InfoMaxBound(nn.Module):
         """Show the settings."""
         return f"beta={self.beta}"
 
-    def forward(self, z: Tensor, weight: Tensor | None = None, beta: float | None = None) -> Tensor:
-        """Compute the loss of z (B, V, D) with weights (B, V), at another beta if one is given."""
-        return info_max_bound(z, beta=self.beta if beta is None else beta, weight=weight)
+    def forward(self, z: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compute the loss of z (B, V, D) with weights (B, V)."""
+        return info_max_bound(z, beta=self.beta, weight=weight)

@@ -18,10 +18,7 @@ as printed it does not train here (benchmarks/trainable_crop.md has the trials):
   2, so black crops of an image count as one V, with their common probability, both as partners
   and in the entropy (``entropy_of="view"``; "crop" is the printed H(T | X) over all numbers);
 - n is larger than m: with 8 crops most sets hold at most one that touches the digit, which then has
-  no partner, and the gradient favours the background. n = |T| takes all crops, without drawing;
-- beta and lambda fall to their values, geometrically, within the first `anneal_steps` steps. At
-  beta 0.5 the gain of telling many images apart is nearly flat, and an encoder that knows nothing
-  stays at a few groups of them. A weak lambda lets the channel of such an encoder settle anywhere.
+  no partner, and the gradient favours the background. n = |T| takes all crops, without drawing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +28,6 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
-from common.losses import InfoMaxBound
 from common.methods.method import Method, Phase
 from common.networks import ChannelEncoder, ImageClassifier
 from common.policies.crop_channel import channel_entropy, merge_black
@@ -47,31 +43,28 @@ class TrainableCrop(Method):
     Args:
         classifier: an `ImageClassifier` around a `common.networks.ChannelEncoder`, which holds f,
             g and the channel; its head is not trained here.
-        loss: ``(z (B, V, D), weight=(B, V), beta=float) -> scalar``, minus the bound, with its last
-            ``beta``.
+        loss: ``(z (B, V, D), weight=(B, V)) -> scalar``, minus the bound.
         crops: m, crops of each image the encoder learns from.
         channel_crops: n, crops of each image the channel learns from.
         channel_images: of the batch, the first so many images the channel learns from; None for
             all.
         entropy_weight: lambda, in the end; the paper's is 0.0025.
-        entropy_start: lambda at the first step.
-        beta_start: beta at the first step.
-        anneal_steps: steps in which both move to their last values, by the same factor in each; 0
-            for the last values from the first step on.
+        entropy_start: lambda at the first step, from which it moves to `entropy_weight` linearly.
+        entropy_steps: in so many steps; 0 for a constant lambda. While the encoder knows nothing,
+            a weak lambda lets the channel settle on a few crops, or on the background.
         entropy_of: "view": equal crops count as one; "crop": every number counts.
     """
 
     def __init__(
         self,
         classifier: ImageClassifier,
-        loss: InfoMaxBound,
+        loss: nn.Module,
         crops: int = 8,
         channel_crops: int = 32,
         channel_images: int | None = None,
         entropy_weight: float = 0.0025,
-        entropy_start: float = 2.0,
-        beta_start: float = 5.0,
-        anneal_steps: int = 0,
+        entropy_start: float = 0.1,
+        entropy_steps: int = 0,
         entropy_of: str = "view",
     ) -> None:
         super().__init__(classifier)
@@ -90,15 +83,9 @@ class TrainableCrop(Method):
             f"TrainableCrop: channel_images must be at least 2, got {channel_images}.",
         )
         require(
-            min(entropy_weight, anneal_steps) >= 0,
-            f"TrainableCrop: entropy_weight and anneal_steps must be at least 0, got "
-            f"{entropy_weight} and {anneal_steps}.",
-        )
-        require(
-            anneal_steps == 0 or min(entropy_weight, entropy_start, beta_start) > 0,
-            f"TrainableCrop: entropy_weight, entropy_start and beta_start must be above 0, got "
-            f"{entropy_weight}, {entropy_start} and {beta_start}. Set anneal_steps to 0 for "
-            "constant values.",
+            min(entropy_weight, entropy_start, entropy_steps) >= 0,
+            f"TrainableCrop: entropy_weight, entropy_start and entropy_steps must be at least 0, "
+            f"got {entropy_weight}, {entropy_start} and {entropy_steps}.",
         )
         require(
             entropy_of in ("view", "crop"),
@@ -108,9 +95,7 @@ class TrainableCrop(Method):
         self.crops = crops
         self.channel_crops = channel_crops
         self.channel_images = channel_images
-        self.entropy_weights = (entropy_start, entropy_weight)
-        self.betas = (beta_start, loss.beta)
-        self.anneal_steps = anneal_steps
+        self.entropy = (entropy_start, entropy_weight, entropy_steps)
         self.step: Tensor
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
         self.merges = entropy_of == "view"
@@ -123,16 +108,9 @@ class TrainableCrop(Method):
     @property
     def entropy_weight(self) -> float:
         """Lambda of the next step."""
-        return self._annealed(*self.entropy_weights)
-
-    @property
-    def beta(self) -> float:
-        """Beta of the next step."""
-        return self._annealed(*self.betas)
-
-    def _annealed(self, start: float, end: float) -> float:
-        left = 1 - int(self.step) / self.anneal_steps if self.anneal_steps else 0.0
-        return end * (start / end) ** left if left > 0 else end
+        start, end, steps = self.entropy
+        done = min(1.0, int(self.step) / steps) if steps else 1.0
+        return start + done * (end - start)
 
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the encoder phase, then the phase "policy" of a channel that learns.
@@ -144,13 +122,11 @@ class TrainableCrop(Method):
         with torch.no_grad():
             probability = channel(x).exp()
         drawn = torch.multinomial(probability, self.crops, replacement=True)
-        beta, entropy_weight = self.beta, self.entropy_weight
-        self.step += 1
-        loss = self.loss(self._look(x, drawn), beta=beta)
+        loss = self.loss(self._look(x, drawn))
         yield Phase("encoder", loss, {"bound": -loss.detach()})
         if any(p.requires_grad for p in channel.parameters()):
             x = x[: self.channel_images]
-            yield self._channel_phase(x, channel(x), beta, entropy_weight)
+            yield self._channel_phase(x, channel(x))
 
     def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters of the channel as phase "policy", the others as "encoder"."""
@@ -163,9 +139,7 @@ class TrainableCrop(Method):
         """Return h of the crops numbered ``index (B, m)``, ``(B, m, D)``."""
         return self.representation.unit(self.representation.grid.gather(x, index))
 
-    def _channel_phase(
-        self, x: Tensor, log_probability: Tensor, beta: float, entropy_weight: float
-    ) -> Phase:
+    def _channel_phase(self, x: Tensor, log_probability: Tensor) -> Phase:
         every = log_probability.shape[1]
         if self.channel_crops >= every:
             index = torch.arange(every, device=x.device).expand(len(x), -1)
@@ -179,6 +153,8 @@ class TrainableCrop(Method):
             lit = self.representation.grid.touching(x.amax(dim=1, keepdim=True))
             weight = merge_black(weight, lit.gather(1, index))
         entropy = channel_entropy(log_probability, lit).mean()
-        loss = self.loss(z, weight=weight, beta=beta)
+        loss = self.loss(z, weight=weight)
         terms = {"channel_bound": -loss.detach(), "entropy": entropy.detach()}
-        return Phase("policy", loss - entropy_weight * entropy, terms)
+        loss = loss - self.entropy_weight * entropy
+        self.step += 1
+        return Phase("policy", loss, terms)

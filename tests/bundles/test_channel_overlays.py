@@ -48,11 +48,11 @@ def test_the_paper_counts_289_crops_of_the_grid_and_9_of_a_digit(strategy: str) 
         (["dataset_original", "strategy_printed"], 1.0),
         (["strategy_printed", "dataset_original"], 1.0),
         (["dataset_original"], 1.0),
-        ([], 0.5),
+        ([], 5.0),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
 )
-def test_the_data_set_decides_beta_with_any_strategy(overlays: list[str], beta: float) -> None:
+def test_the_data_set_decides_the_printed_beta(overlays: list[str], beta: float) -> None:
     network = parsed("train", *overlays).get_parsed_content("network")
     assert network.loss.beta == beta
     if overlays[-1:] == ["strategy_printed"]:

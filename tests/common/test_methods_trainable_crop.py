@@ -39,7 +39,7 @@ class LinearChannel(nn.Module):
         return (x.flatten(1) @ self.weight).log_softmax(dim=1)
 
 
-def method(channel: nn.Module | None = None, beta: float = BETA, **settings: Any) -> TrainableCrop:
+def method(channel: nn.Module | None = None, **settings: Any) -> TrainableCrop:
     """In float64 out of single matrices, the same on every call."""
     torch.manual_seed(0)
     encoder, projector = Matrix(16, FEATURES, "tanh"), Linear(FEATURES, 4)
@@ -47,7 +47,7 @@ def method(channel: nn.Module | None = None, beta: float = BETA, **settings: Any
     network = ChannelEncoder(encoder, projector, channel or LinearChannel(), top=1)
     chosen: dict[str, Any] = {"crops": 3, "channel_crops": 9, "entropy_weight": LAMBDA}
     classifier = ImageClassifier(network, FEATURES)
-    return TrainableCrop(classifier, InfoMaxBound(beta), **{**chosen, **settings}).double()
+    return TrainableCrop(classifier, InfoMaxBound(BETA), **{**chosen, **settings}).double()
 
 
 def weights(network: TrainableCrop) -> dict[str, Tensor]:
@@ -153,8 +153,7 @@ def test_the_encoder_learns_from_crops_that_the_channel_can_choose() -> None:
     [
         (lambda: method(crops=1), "crops and channel_crops must be at least 2, got 1 and 9"),
         (lambda: method(channel_images=1), "channel_images must be at least 2, got 1"),
-        (lambda: method(entropy_weight=-0.1), "anneal_steps must be at least 0, got -0.1"),
-        (lambda: method(anneal_steps=2, beta_start=0.0), "must be above 0, got 0.3, 2.0 and 0.0"),
+        (lambda: method(entropy_weight=-0.1), "entropy_steps must be at least 0, got -0.1"),
         (
             lambda: TrainableCrop(ImageClassifier(Projector(4), 128), InfoMaxBound()),
             "classifier.encoder must be a ChannelEncoder, got Projector",
@@ -186,28 +185,13 @@ def test_two_ranks_train_encoder_and_channel_as_one_process_does(tmp_path: Path)
         torch.testing.assert_close(state, one, rtol=0, atol=1e-10)
 
 
-def test_beta_and_lambda_fall_to_their_ends_and_a_checkpoint_knows_where() -> None:
-    settings = {"entropy_start": 2.7, "entropy_weight": 0.1, "beta_start": 4.0, "anneal_steps": 3}
-    network, lambdas, betas = method(**settings), [], []
+def test_lambda_moves_from_its_start_to_its_end_and_a_checkpoint_knows_where() -> None:
+    settings = {"entropy_start": 0.4, "entropy_weight": 0.1, "entropy_steps": 3}
+    network, found = method(**settings), []
     for _ in range(5):
-        lambdas.append(network.entropy_weight)
-        betas.append(network.beta)
+        found.append(network.entropy_weight)
         one_batch(network, batch(6))
-    assert lambdas == pytest.approx([2.7, 0.9, 0.3, 0.1, 0.1])
-    assert betas == pytest.approx([4.0, 2.0, 1.0, 0.5, 0.5])
+    assert found == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.1])
     other = method(**settings)
     other.load_state_dict(network.state_dict())
-    assert other.beta == BETA == 0.5
-
-
-def test_the_first_step_is_that_of_constant_beta_and_lambda_at_their_starts() -> None:
-    results = []
-    for settings in (
-        {"beta_start": 2.0, "entropy_start": 0.7, "entropy_weight": 0.1, "anneal_steps": 9},
-        {"beta": 2.0, "entropy_weight": 0.7},
-    ):
-        network = method(**settings)
-        torch.manual_seed(1)
-        one_batch(network, batch(6))
-        results.append(weights(network))
-    torch.testing.assert_close(results[0], results[1], rtol=0, atol=1e-12)
+    assert other.entropy_weight == pytest.approx(0.1)
