@@ -28,7 +28,10 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
+from common.distributed import world_size
 from common.losses.group_moments import GroupedRows, grouped_rows
+from common.losses.group_pairs import PairedRows, paired_rows
+from common.losses.repulsion import tile_side
 from common.losses.rows import check_groups, check_rows
 
 __all__ = ["FairKL", "fairkl"]
@@ -74,9 +77,13 @@ def fairkl(
     with torch.autocast(z.device.type, enabled=False):
         if variant == "released":
             check_rows("FairKL", z[:, :1])
-            loss = _released(grouped_rows(z[:, :1], label, bias), kld)
+            loss = _released(_rows(z[:, :1], label, bias), kld)
         else:
-            count, mean, variance = _moments(grouped_rows(z, label, bias), statistic)
+            count, mean, variance = (
+                _of_similarities(_rows(z, label, bias))
+                if statistic == "similarity"
+                else _of_distances(grouped_rows(z, label, bias))
+            )
             terms = (
                 _divergence(mean, variance.clamp(min=variance_floor))
                 if variant == "paper"
@@ -86,21 +93,34 @@ def fairkl(
         return loss.to(torch.promote_types(z.dtype, torch.float32))
 
 
-def _moments(rows: GroupedRows, statistic: Statistic) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and variance (4,) over the pairs of distinct rows of each group."""
-    length = rows.rows.square().sum(dim=1)
+def _rows(z: Tensor, label: Tensor, bias: Tensor) -> GroupedRows | PairedRows:
+    """The rows of all ranks, all pairs of them at once where that is a tile or less."""
+    fits = z.shape[0] * z.shape[1] * world_size() <= tile_side(z.device)
+    return (paired_rows if fits else grouped_rows)(z, label, bias)
+
+
+def _of_similarities(rows: GroupedRows | PairedRows) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, mean and variance (4,) of s over the pairs of distinct rows of each group."""
+    length = rows.rows.double().square().sum(dim=1)
     itself = length.new_tensor([1, 0, 0, 0])
     count = rows.counts() - itself * len(length)
-    similarity = rows.similarities()
-    if statistic == "similarity":
-        total = similarity - itself * length.sum()
-        squares = rows.squared_similarities() - itself * length.square().sum()
-    else:
-        total = rows.distances()
-        squares = rows.lengths() - 2 * similarity
+    total = rows.similarities() - itself * length.sum()
+    squares = rows.squared_similarities() - itself * length.square().sum()
+    return count, *_mean_and_variance(count, total, squares)
+
+
+def _of_distances(rows: GroupedRows) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, mean and variance (4,) of the distance over the pairs of distinct rows."""
+    itself = rows.rows.new_tensor([1, 0, 0, 0])
+    count = rows.counts() - itself * len(rows.rows)
+    squares = rows.lengths() - 2 * rows.similarities()
+    return count, *_mean_and_variance(count, rows.distances(), squares)
+
+
+def _mean_and_variance(count: Tensor, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
     divisor = count.clamp(min=1)
     mean = total / divisor
-    return count, mean, squares / divisor - mean.square()
+    return mean, squares / divisor - mean.square()
 
 
 def _divergence(mean: Tensor, variance: Tensor) -> Tensor:
@@ -118,7 +138,7 @@ def _difference(mean: Tensor, deviation: Tensor, kld: float) -> Tensor:
     return squares
 
 
-def _released(rows: GroupedRows, kld: float) -> Tensor:
+def _released(rows: GroupedRows | PairedRows, kld: float) -> Tensor:
     count, similarity = rows.counts(), rows.similarities()
     mean, pairs = similarity / count.clamp(min=1), len(rows.rows) ** 2
     variance = (rows.squared_similarities() - similarity.square() / pairs) / (pairs - 1)

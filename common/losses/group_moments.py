@@ -9,7 +9,8 @@ part, s the dot product. Over all ordered pairs within the parts, a row with its
 so the sums over the groups follow, by inclusion and exclusion, from those over four partitions:
 into cells of one label and one bias, into labels, into biases, and into one part. All in float64,
 since the sums over groups are differences. Distances d of unit rows have ``d^2 = 2 - 2 s``; only
-the sum of d itself needs the pairs, a tile at a time.
+the sum of d itself needs the pairs, a tile at a time. (A batch no larger than a tile is quicker by
+the matrix of pairs: `common.losses.group_pairs`.)
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from common.distributed import gather
 from common.losses.repulsion import tile_side
 from common.losses.rows import scaled_rows
 
-__all__ = ["GroupedRows", "grouped_rows"]
+__all__ = ["GroupedRows", "gathered_rows", "grouped_rows", "of_groups", "part_sums"]
 
 _SAME_ROW = 1e-14  # a squared distance of unit rows below this is rounding
 
@@ -37,13 +38,11 @@ class GroupedRows:
         rows: (n, D) float64, of length 1, or 0 where z was.
         label: (n,) ascending.
         bias: (n,) ascending within a label.
-        pair_type: in which the similarities of a small batch are multiplied out, pair by pair.
     """
 
     rows: Tensor
     label: Tensor
     bias: Tensor
-    pair_type: torch.dtype
 
     @cached_property
     def cell(self) -> Tensor:
@@ -69,8 +68,6 @@ class GroupedRows:
 
     def squared_similarities(self) -> Tensor:
         """Sum of s^2 (4,) over the pairs of each group, a row with itself included."""
-        if len(self.rows) <= tile_side(self.rows.device):
-            return self._pair_sums(squares=True)
         cells, size = int(self.cell[-1]) + 1, self.rows.shape[1]
         if cells * size > 2 * len(self.rows):
             return of_groups([_squares(self.rows, part) for part in self.partitions])
@@ -90,19 +87,12 @@ class GroupedRows:
 
     def distances(self) -> Tensor:
         """Sum of the Euclidean distances (4,) over the pairs of each group."""
-        return self._pair_sums(squares=False)
-
-    def _pair_sums(self, squares: bool) -> Tensor:
         first = self._first_of_cells()
         groups = torch.stack([self.label[first], self.bias[first]])
-        sums = _PairSums.apply(  # type: ignore[no-untyped-call]
-            self.rows.to(self.pair_type if squares else torch.double),
-            self.cell,
-            groups,
-            squares,
-            tile_side(self.rows.device),
+        sums = _Distances.apply(  # type: ignore[no-untyped-call]
+            self.rows, self.cell, groups, tile_side(self.rows.device)
         )
-        return of_groups(list(sums.double()))
+        return of_groups(list(sums))
 
     def _first_of_cells(self) -> Tensor:
         return torch.cat([self.cell.new_tensor([True]), self.cell.diff()]).bool()
@@ -110,16 +100,18 @@ class GroupedRows:
 
 def grouped_rows(z: Tensor, label: Tensor, bias: Tensor) -> GroupedRows:
     """Gather, scale and sort the rows of z (B, V, D) by label (B,) and bias (B,)."""
-    views = z.shape[1]
-    rows = gather(scaled_rows(z.double(), 1.0).flatten(0, 1))
-    groups = torch.stack([label, bias], dim=1).to(z.device, torch.long)
-    groups = gather(groups.repeat_interleave(views, dim=0))
+    rows, groups = gathered_rows(z.double(), label, bias)
     order = groups[:, 1].argsort(stable=True)
     order = order[groups[order, 0].argsort(stable=True)]
     label, bias = groups[order].unbind(dim=1)
-    return GroupedRows(
-        rows.index_select(0, order), label, bias, torch.promote_types(z.dtype, torch.float32)
-    )
+    return GroupedRows(rows.index_select(0, order), label, bias)
+
+
+def gathered_rows(z: Tensor, label: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """The unit rows (n, D) of all ranks, and the label and the bias of each (n, 2)."""
+    rows = gather(scaled_rows(z, 1.0).flatten(0, 1))
+    groups = torch.stack([label, bias], dim=1).to(z.device, torch.long)
+    return rows, gather(groups.repeat_interleave(z.shape[1], dim=0))
 
 
 def of_groups(sums: list[Tensor]) -> Tensor:
@@ -145,23 +137,20 @@ def _squares(rows: Tensor, part: Tensor) -> Tensor:
     return torch.stack([product.square().sum() for product in products]).sum()
 
 
-class _PairSums(torch.autograd.Function):
-    """Sum the distance, or the squared similarity, of the pairs within each of the partitions."""
+class _Distances(torch.autograd.Function):
+    """Sum the distances of the pairs within each of the partitions, tile by tile."""
 
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, cell: Tensor, groups: Tensor, squares: bool, tile: int
-    ) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, cell: Tensor, groups: Tensor, tile: int) -> Tensor:
         total = rows.new_zeros(4)
         for above, side in _upper(len(rows), tile):
-            pairs = _pairs(rows, above, side, squares)
-            values = pairs.square() if squares else pairs
+            pairs = _pairs(rows, above, side)
             of_row, of_column = _own_cells(cell, above), _own_cells(cell, side)
-            sums = part_sums(part_sums(values, of_row).T, of_column).T  # by the cells of the two
+            sums = part_sums(part_sums(pairs, of_row).T, of_column).T  # by the cells of the two
             within = torch.stack([(sums * same).sum() for same in _same(cell, groups, above, side)])
             total += within if above == side else 2 * within
         ctx.save_for_backward(rows, cell, groups, *([pairs] if len(rows) <= tile else []))
-        ctx.squares, ctx.tile = squares, tile
+        ctx.tile = tile
         return total
 
     @staticmethod
@@ -171,21 +160,18 @@ class _PairSums(torch.autograd.Function):
         to_rows = torch.zeros_like(rows)
         with torch.autocast(rows.device.type, enabled=False):
             for above, side in _upper(len(rows), ctx.tile):
-                pairs = kept[0] if kept else _pairs(rows, above, side, ctx.squares)
+                pairs = kept[0] if kept else _pairs(rows, above, side)
                 same = _same(cell, groups, above, side)
                 asked = 2 * sum(g * within for g, within in zip(gradient, same))  # in both orders
                 of_row, of_column = _own_cells(cell, above), _own_cells(cell, side)
                 slope = asked[of_row].index_select(1, of_column)
-                if ctx.squares:
-                    slope.mul_(pairs).mul_(2)
-                else:
-                    # d distance / d s = -1 / distance; what it asks along a row itself, whose
-                    # length is fixed, comes to nothing
-                    slope.div_(pairs).masked_fill_(pairs == 0, 0).neg_()
+                # d distance / d s = -1 / distance; what it asks along a row itself, whose length
+                # is fixed, comes to nothing
+                slope.div_(pairs).masked_fill_(pairs == 0, 0).neg_()
                 to_rows[above].addmm_(slope, rows[side])
                 if above != side:
                     to_rows[side].addmm_(slope.T, rows[above])
-        return to_rows, None, None, None, None
+        return to_rows, None, None, None
 
 
 def _own_cells(cell: Tensor, rows: slice) -> Tensor:
@@ -206,11 +192,9 @@ def _upper(n: int, tile: int) -> list[tuple[slice, slice]]:
     return [(above, side) for i, above in enumerate(cuts) for side in cuts[i:]]
 
 
-def _pairs(rows: Tensor, above: slice, side: slice, similarity: bool) -> Tensor:
-    """Similarities of a tile of pairs, or their distances, exactly 0 between equal rows."""
+def _pairs(rows: Tensor, above: slice, side: slice) -> Tensor:
+    """Distances of a tile of pairs, exactly 0 between equal rows."""
     a, b = rows[above], rows[side]
-    if similarity:
-        return torch.mm(a, b.T)
     length_a, length_b = (x.square().sum(dim=1, keepdim=True) for x in (a, b))
     # |a|^2 + |b|^2 - 2 <a, b> as one product
     left = torch.cat([-2 * a, length_a, torch.ones_like(length_a)], dim=1)

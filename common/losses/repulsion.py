@@ -26,6 +26,7 @@ __all__ = [
     "PairWeight",
     "both",
     "differ",
+    "equal",
     "log_repulsion",
     "other_subjects",
     "tile_side",
@@ -56,7 +57,12 @@ def tile_side(device: torch.device) -> int:
 
 
 def differ(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
-    """1 where a row's number is another than a column's, else 0.
+    """1 where a row's number is another than a column's, else 0; see `equal`."""
+    return _compare(torch.ne, rows, columns, dtype)
+
+
+def equal(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
+    """1 where a row's number is a column's too, else 0.
 
     As floats, since on a CPU a matrix of booleans takes six times as long to make and ten times
     as long to multiply by.
@@ -69,8 +75,14 @@ def differ(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
     Returns:
         (r, c).
     """
+    return _compare(torch.eq, rows, columns, dtype)
+
+
+def _compare(
+    comparison: Callable[..., Tensor], rows: Tensor, columns: Tensor, dtype: torch.dtype
+) -> Tensor:
     result = torch.empty(len(rows), len(columns), dtype=dtype, device=rows.device)
-    return torch.ne(rows.to(dtype)[:, None], columns.to(dtype), out=result)
+    return comparison(rows.to(dtype)[:, None], columns.to(dtype), out=result)
 
 
 def other_subjects(views: int, first_row: int, device: torch.device) -> PairWeight:

@@ -102,10 +102,5 @@ def scaled_rows(z: Tensor, temperature: float) -> Tensor:
     """
     needs_double = 1 / temperature > _LARGEST_EXPONENT_IN_FLOAT32
     wide = z.double() if needs_double or z.dtype == torch.double else z.float()
-    return _unit(wide) * float(temperature**-0.5)
-
-
-def _unit(z: Tensor) -> Tensor:
-    """Rescale rows (..., D) to length 1; a row of zeros stays, and receives no gradient."""
-    length: Tensor = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
-    return z / length.where(length > 0, float("inf"))
+    length: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    return wide * (float(temperature**-0.5) / length.where(length > 0, float("inf")))
