@@ -68,8 +68,11 @@ class _Sums(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, groups: Tensor) -> Tensor:
         s = torch.mm(rows, rows.T)
         ctx.save_for_backward(rows, groups, s)
-        sums = [(group * values).sum() for values in (s, s.square()) for group in groups]
-        return torch.stack(sums).view(2, 4)
+        sums = []
+        for group in groups:
+            within = group * s
+            sums += [within.sum(), within.square_().sum()]
+        return torch.stack(sums).view(4, 2).T
 
     @staticmethod
     @once_differentiable

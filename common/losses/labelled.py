@@ -97,8 +97,9 @@ def label_weight(rows: LabelledRows, same: float, other: float) -> PairWeight:
         unlike = differ(rows.anchor_label[of], rows.bank_label[columns], rows.bank.dtype)
         weights = unlike.mul_(other - same).add_(same)
         if with_self and same != 0:
-            here = torch.arange(columns.start, columns.stop, device=rows.bank.device)
-            weights.mul_(differ(rows.position[of], here, rows.bank.dtype))
+            place = rows.position[of] - columns.start
+            inside = (place >= 0) & (place < weights.shape[1])
+            weights[inside, place[inside]] = 0
         return weights
 
     return weight
