@@ -14,7 +14,7 @@ T >= 1/60, nor in float64 for T >= 1/500; `scaled_rows` picks the type.
 Reference: the recomputation in the backward pass is that of Dao et al., FlashAttention (2022).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +28,7 @@ __all__ = [
     "differ",
     "equal",
     "log_repulsion",
+    "log_repulsions",
     "other_subjects",
     "tile_side",
 ]
@@ -139,17 +140,29 @@ def log_repulsion(
         (n,), same type and device; -inf, without gradient, for an anchor whose weights are all 0.
         Differentiable once.
     """
+    return log_repulsions(anchors, bank, [weight], damping, symmetric, mirrored).squeeze(0)
+
+
+def log_repulsions(
+    anchors: Tensor,
+    bank: Tensor,
+    weights: Sequence[PairWeight],
+    damping: Damping | None = None,
+    symmetric: bool = True,
+    mirrored: bool = False,
+) -> Tensor:
+    """Compute `log_repulsion` for k weights (k, n) from one exponential a pair."""
     tile = tile_side(anchors.device)
     symmetric = symmetric and (mirrored or bank is anchors)
     function = _AtOnce if len(anchors) * len(bank) <= tile**2 else _InTiles
     result: Tensor = function.apply(  # type: ignore[no-untyped-call]
-        anchors, bank, symmetric, weight, damping, tile
+        anchors, bank, symmetric, weights, damping, tile
     )
     return result
 
 
 class _AtOnce(torch.autograd.Function):
-    """`log_repulsion` of one tile, which is kept for the backward pass."""
+    """`log_repulsions` of one tile, which is kept for the backward pass, once for each weight."""
 
     @staticmethod
     def forward(
@@ -157,38 +170,38 @@ class _AtOnce(torch.autograd.Function):
         anchors: Tensor,
         bank: Tensor,
         symmetric: bool,
-        weight: PairWeight,
+        weights: Sequence[PairWeight],
         damping: Damping | None,
         tile: int,
     ) -> Tensor:
         everything = slice(0, len(anchors)), slice(0, len(bank))
-        terms = _terms(anchors, bank, weight, damping, *everything)
-        if terms is None:
-            terms = _Terms(anchors.new_zeros(len(anchors), len(bank)), 1.0)
-        total = terms.exponentials.sum(dim=1)
+        terms = _terms(anchors, bank, weights, damping, *everything)
+        if not terms.weighted:
+            terms = _Terms({0: anchors.new_zeros(len(anchors), len(bank))}, 1.0)
+        total = anchors.new_zeros(len(weights), len(anchors))
+        for k, exponentials in terms.weighted.items():
+            total[k] = exponentials.sum(dim=1)
         slope = () if isinstance(terms.slope, float) else (terms.slope,)
-        ctx.save_for_backward(anchors, bank, total, terms.exponentials, *slope)
-        ctx.symmetric = symmetric
+        ctx.save_for_backward(anchors, bank, total, *terms.weighted.values(), *slope)
+        ctx.weights, ctx.symmetric = list(terms.weighted), symmetric
         return _log(total)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        anchors, bank, total, exponentials, *slopes = ctx.saved_tensors
+        anchors, bank, total, *kept = ctx.saved_tensors
         scale = (gradient / total).where(total > 0, 0)
-        if ctx.symmetric:
-            slope = (scale[:, None] + scale).mul_(exponentials)
-        else:
-            slope = exponentials * scale[:, None]
-        if slopes:
-            slope *= slopes[0]
+        weighted = dict(zip(ctx.weights, kept))
+        slope = _slope(weighted, scale, scale if ctx.symmetric else None)
+        for damped in kept[len(weighted) :]:
+            slope *= damped
         with torch.autocast(anchors.device.type, enabled=False):
             to_bank = None if ctx.symmetric else torch.mm(slope.T, anchors)
             return torch.mm(slope, bank), to_bank, None, None, None, None
 
 
 class _InTiles(torch.autograd.Function):
-    """`log_repulsion` of many tiles; the sums are kept for the backward pass, the tiles are not."""
+    """`log_repulsions` of many tiles; the sums are kept for the backward pass, no tile is."""
 
     @staticmethod
     def forward(
@@ -196,19 +209,18 @@ class _InTiles(torch.autograd.Function):
         anchors: Tensor,
         bank: Tensor,
         symmetric: bool,
-        weight: PairWeight,
+        weights: Sequence[PairWeight],
         damping: Damping | None,
         tile: int,
     ) -> Tensor:
-        total = anchors.new_zeros(len(anchors))
-        ctx.pairs = weight, damping, list(_tiles(len(anchors), len(bank), symmetric, tile))
+        total = anchors.new_zeros(len(weights), len(anchors))
+        ctx.pairs = weights, damping, list(_tiles(len(anchors), len(bank), symmetric, tile))
         for rows, columns in ctx.pairs[2]:
-            terms = _terms(anchors, bank, weight, damping, rows, columns)
-            if terms is None:
-                continue
-            total[rows] += terms.exponentials.sum(dim=1)
-            if symmetric and rows != columns:
-                total[columns] += terms.exponentials.sum(dim=0)
+            terms = _terms(anchors, bank, weights, damping, rows, columns)
+            for k, exponentials in terms.weighted.items():
+                total[k, rows] += exponentials.sum(dim=1)
+                if symmetric and rows != columns:
+                    total[k, columns] += exponentials.sum(dim=0)
         ctx.save_for_backward(anchors, bank, total)
         ctx.symmetric = symmetric
         return _log(total)
@@ -217,49 +229,62 @@ class _InTiles(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         anchors, bank, total = ctx.saved_tensors
-        scale = (gradient / total).where(total > 0, 0)  # d/ds_ij = scale_i slope_ij w_ij e^{s_ij}
+        scale = (gradient / total).where(total > 0, 0)
         to_anchors, to_bank = torch.zeros_like(anchors), torch.zeros_like(bank)
-        weight, damping, tiles = ctx.pairs
+        weights, damping, tiles = ctx.pairs
         with torch.autocast(anchors.device.type, enabled=False):
             for rows, columns in tiles:
-                terms = _terms(anchors, bank, weight, damping, rows, columns)
-                if terms is None:
+                terms = _terms(anchors, bank, weights, damping, rows, columns)
+                if not terms.weighted:
                     continue
-                slope = terms.exponentials.mul_(terms.slope)
-                if ctx.symmetric and rows != columns:  # the tile stands for its mirror image too
-                    slope *= scale[rows, None] + scale[columns]
-                else:
-                    slope *= scale[rows, None]
+                twice = ctx.symmetric and rows != columns  # the tile is its mirror image's too
+                mirror = scale[:, columns] if twice else None
+                slope = _slope(terms.weighted, scale[:, rows], mirror).mul_(terms.slope)
                 to_anchors[rows].addmm_(slope, bank[columns])
                 to_bank[columns].addmm_(slope.T, anchors[rows])
         return to_anchors, to_bank, None, None, None, None
 
 
 class _Terms(NamedTuple):
-    exponentials: Tensor  # w_ij e^{s_ij} of a tile
+    weighted: dict[int, Tensor]  # number of a weight -> its w_ij e^{s_ij} of a tile, if not all 0
     slope: Tensor | float  # d exponent / d s_ij
 
 
 def _terms(
     anchors: Tensor,
     bank: Tensor,
-    weight: PairWeight,
+    weights: Sequence[PairWeight],
     damping: Damping | None,
     rows: slice,
     columns: slice,
-) -> _Terms | None:
-    weights = weight(rows, columns)
-    if isinstance(weights, float) and weights == 0:
-        return None
+) -> _Terms:
+    here = {k: weight(rows, columns) for k, weight in enumerate(weights)}
+    here = {k: w for k, w in here.items() if not (isinstance(w, float) and w == 0)}
+    if not here:
+        return _Terms({}, 1.0)
     tile = torch.mm(anchors[rows], bank[columns].T)
     slope: Tensor | float = 1.0
     if damping is not None:
         slope = damping.slope(rows, columns)
         tile.sub_(damping.peak).mul_(slope).add_(damping.peak)
     tile.exp_()
-    if not (isinstance(weights, float) and weights == 1):
-        tile.mul_(weights)
-    return _Terms(tile, slope)
+    *others, last = here
+    weighted = {k: tile * here[k] for k in others}
+    if not (isinstance(here[last], float) and here[last] == 1):
+        tile.mul_(here[last])
+    return _Terms(weighted | {last: tile}, slope)
+
+
+def _slope(weighted: dict[int, Tensor], scale: Tensor, mirror: Tensor | None) -> Tensor:
+    """d/ds_ij = sum_k (scale_ki + mirror_kj) w_kij e^{s_ij}, not damped; no mirror, no term."""
+    parts = (
+        terms * scale[k, :, None] if mirror is None else (scale[k, :, None] + mirror[k]).mul_(terms)
+        for k, terms in weighted.items()
+    )
+    slope = next(parts)
+    for part in parts:
+        slope += part
+    return slope
 
 
 def _tiles(n: int, m: int, symmetric: bool, tile: int) -> Iterator[tuple[slice, slice]]:

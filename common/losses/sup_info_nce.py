@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.losses.labelled import LabelledRows, label_weight, labelled_rows
-from common.losses.repulsion import log_repulsion, tile_side
+from common.losses.repulsion import log_repulsion, log_repulsions, tile_side
 from common.losses.rows import check_groups, check_rows, check_temperature
 from common.losses.strips import Strip, strips_of, sum_over_strips
 
@@ -55,12 +55,15 @@ def sup_info_nce(
     check_groups("SupInfoNCE", "label", label, z)
     with torch.autocast(z.device.type, enabled=False):
         rows = labelled_rows(z, label, temperature)
-        negatives = log_repulsion(rows.anchors, rows.bank, label_weight(rows, same=0.0, other=1.0))
+        negative = label_weight(rows, same=0.0, other=1.0)
         if form == "out":
+            negatives = log_repulsion(rows.anchors, rows.bank, negative)
             total = _denominators(rows, negatives, epsilon)
             loss = total / len(rows.anchors) - rows.attraction().mean()
         else:
-            positives = log_repulsion(rows.anchors, rows.bank, label_weight(rows, 1.0, 0.0))
+            positive = label_weight(rows, same=1.0, other=0.0)
+            sums = log_repulsions(rows.anchors, rows.bank, [positive, negative])
+            positives, negatives = sums.unbind()
             some = rows.positives > 0
             positives = positives.where(some, 0)
             margin = positives - rows.positives.clamp(min=1).to(positives.dtype).log() - epsilon
