@@ -25,7 +25,7 @@ from common.distributed import gather
 from common.losses.repulsion import tile_side
 from common.losses.rows import scaled_rows
 
-__all__ = ["GroupedRows", "gathered_rows", "grouped_rows", "of_groups", "part_sums"]
+__all__ = ["GroupedRows", "gathered_rows", "grouped_rows"]
 
 _SAME_ROW = 1e-14  # a squared distance of unit rows below this is rounding
 

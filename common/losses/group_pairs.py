@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from common.losses.group_moments import gathered_rows, of_groups
-from common.losses.repulsion import equal
+from common.losses.group_moments import gathered_rows
+from common.losses.repulsion import differ, equal
 
 __all__ = ["PairedRows", "paired_rows"]
 
@@ -54,11 +54,13 @@ def paired_rows(z: Tensor, label: Tensor, bias: Tensor) -> PairedRows:
     """Gather and scale the rows of z (B, V, D), pair them by label (B,) and bias (B,)."""
     rows, groups = gathered_rows(z, label, bias)
     # counted from 0, so that floats tell them apart
-    places = (torch.unique(group, return_inverse=True)[1] for group in groups.unbind(dim=1))
-    same_label, same_bias = (equal(place, place, rows.dtype) for place in places)
-    everything = torch.ones_like(same_label)
-    within = [same_label * same_bias, same_label, same_bias, everything]
-    return PairedRows(rows, of_groups(within))
+    a, b = (torch.unique(group, return_inverse=True)[1] for group in groups.unbind(dim=1))
+    pairs = rows.new_empty(2, 2, len(rows), len(rows))
+    pairs[0] = equal(a, a, rows.dtype)
+    pairs[1] = differ(a, a, rows.dtype)
+    pairs[:, 0] *= equal(b, b, rows.dtype)
+    pairs[:, 1] *= differ(b, b, rows.dtype)
+    return PairedRows(rows, pairs.flatten(0, 1))
 
 
 class _Sums(torch.autograd.Function):
@@ -79,6 +81,7 @@ class _Sums(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         rows, groups, s = ctx.saved_tensors
         with torch.autocast(rows.device.type, enabled=False):
-            linear, square = torch.mm(gradient, groups.flatten(1)).view(2, *s.shape)
-            slope = square.mul_(s).mul_(2).add_(linear)  # d/ds_ij
-            return torch.mm(slope.mul_(2), rows), None  # s_ij is s_ji
+            of_pairs = groups.flatten(1).T
+            slope = torch.mv(of_pairs, gradient[1]).mul_(s.view(-1)).mul_(2)  # d/ds_ij
+            slope.addmv_(of_pairs, gradient[0])
+            return torch.mm(slope.mul_(2).view_as(s), rows), None  # s_ij is s_ji
