@@ -27,8 +27,8 @@ weight for each version.
 each subject's views, which a kernel on a prior may replace by estimates from all subjects.
 
 `FairKL` and `EnD` are regularisers: they compare pairs of the same bias with pairs of different
-bias, from sums over the cells of label and bias (`group_moments`) or, of a small batch, over its matrix
-of pairs (`group_pairs`).
+bias, from sums over the cells of label and bias (`group_moments`) or, of a small batch, over its
+matrix of pairs (`group_pairs`).
 
 `NegativeCosine` and `MoCo` compare the outputs of a network with those of its slow copy, and take
 both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.

@@ -65,8 +65,8 @@ def differ(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
 def equal(rows: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
     """1 where a row's number is a column's too, else 0.
 
-    As floats, since on a CPU a matrix of booleans takes six times as long to make and ten times
-    as long to multiply by.
+    As floats, since a matrix of booleans takes a CPU several times as long to make and to multiply
+    by.
 
     Args:
         rows: (r,) whole numbers below 2^24, such as places in the bank.
