@@ -20,7 +20,7 @@ from data_prep.digits import CELLS, in_cells
 from data_prep.mnist import read_digits
 
 GRID = CropGrid(84, 20, 4)
-IMAGES, TESTED, EPOCHS, BATCH = 8000, 1000, 4, 128
+IMAGES, TESTED, EPOCHS, BATCH = 8000, 1000, 3, 128
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def digits(source: Path, training: bool, count: int) -> Digits:
 def trained(channel: nn.Module, images: Tensor) -> ChannelEncoder:
     projector = Projector(200, 200, 50, leading_activation=True)
     network = ChannelEncoder(CropEncoder(), projector, channel)
-    settings = {"entropy_start": 2.0, "entropy_weight": 0.5, "entropy_steps": 250}
+    settings = {"entropy_start": 2.0, "entropy_weight": 0.5, "entropy_steps": 180}
     method = TrainableCrop(
         ImageClassifier(network, 200, 10), InfoMaxBound(5.0), channel_images=64, **settings
     )
