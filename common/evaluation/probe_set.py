@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monai.data import CacheDataset, DataLoader
 from torch import Tensor
 
@@ -33,6 +34,7 @@ class ProbeSet:
         validation: likewise.
         test: likewise.
         images: number of labelled images of each part.
+        training_label: ``(N,)``, in the order of the batches.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class ProbeSet:
         self.classes = tuple(str(name) for name in names)
         entries = {part: _labelled(folder, part) for part in PARTS}
         self.images = {part: len(listed) for part, listed in entries.items()}
+        self.training_label = np.array([int(entry["label"]) for entry in entries["training"]])
         self.training, self.validation, self.test = (
             DataLoader(
                 CacheDataset(entries[part], transform, cache_rate=cache_rate, progress=False),

@@ -136,7 +136,7 @@ class SGDProbeEvaluation(RunEvaluation):
             "interval": {"level": LEVEL, "method": _METHOD, **rows[0]["interval"]},
             "matrix": rows,
             "epochs": [{"epoch": epoch, "auroc": rows[0]["auroc"]}],
-            "logistic": self._logistic(),
+            "logistic": self._logistic(seen[first.name]),
             "baselines": baselines,
             "groups": groups,
         }
@@ -154,12 +154,11 @@ class SGDProbeEvaluation(RunEvaluation):
         """The classifier of each seed, fitted on one set."""
         own = self.protocol
         validation = self._seen(data.validation)
-        label = np.concatenate([np.asarray(batch["label"]) for batch in data.training])
         outputs = self.classifier.head.out_features
         return [
             fit_sgd_probe(
                 self._cropped(data, seed),
-                label,
+                data.training_label,
                 torch.from_numpy(validation.h),
                 validation.label,
                 outputs if data is self.sets[0] else len(data.classes),
@@ -200,9 +199,9 @@ class SGDProbeEvaluation(RunEvaluation):
             "untrained": _regression(train, test, train.h, test.h),
         }
 
-    def _logistic(self) -> dict[str, float]:
+    def _logistic(self, test: Embedded) -> dict[str, float]:
         """The baselines' reading of the encoder as it is loaded."""
-        train, test = (self._seen(part) for part in (self.sets[0].training, self.sets[0].test))
+        train = self._seen(self.sets[0].training)
         return _regression(train, test, train.h, test.h)
 
     def _groups(self) -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:

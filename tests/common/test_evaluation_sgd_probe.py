@@ -123,7 +123,8 @@ def prepared(name: str, seed: int, classes: int = 3) -> Any:
         columns = {"label": label, "patient": [f"{part}{n // 2}" for n in range(count)]}
         parts[part] = batches(columns, seed + number, label.numpy() / 4)
     images = {part: sum(len(b["image"]) for b in whole) for part, whole in parts.items()}
-    return SimpleNamespace(name=name, classes=tuple("abcd"[:classes]), images=images, **parts)
+    names, label = tuple("abcd"[:classes]), np.arange(images["training"]) % classes
+    return SimpleNamespace(name=name, classes=names, images=images, training_label=label, **parts)
 
 
 class Shaken(nn.Module):
@@ -226,6 +227,7 @@ def test_a_prepared_folder_gives_its_labelled_images_in_their_order(tmp_path: Pa
     assert data.classes == ("no", "yes")
     assert data.images == {"training": 2, "validation": 2, "test": 2}
     assert [batch["patient"] for batch in data.training] == [["training1"], ["training2"]]
+    assert [int(batch["label"]) for batch in data.training] == data.training_label.tolist()
     assert [int(batch["label"]) for batch in data.test] == [0, 1]
 
 
