@@ -21,8 +21,7 @@ of each setting's own augmentation and with those of "weak" for all.
 `DIR` holds the folder fundus_dr_srahim. Finished runs are kept in OUT, so an interrupted comparison
 continues. Prints the tables and writes OUT/fundus_dino.json. Intervals: 95 %, people and seeds
 drawn with replacement, the same draws for both sides of a difference; p: repeated-measures analysis
-of variance over the seeds, as in the paper. ``--inner`` takes the people that seed 0 does not test
-alone.
+of variance over the seeds, as in the paper.
 
 ``--diagnose`` trains the trials of `fundus_signs` and prints what was learnt of the training
 photographs (OUT/fundus_dino_trials.json); `fundus_teacher.SETTINGS` were chosen by these signs,
@@ -39,7 +38,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fundus_eyes import FOLDS, Eyes, inner, load, parts
+from fundus_eyes import FOLDS, Eyes, load, parts
 from fundus_figures import STRENGTHS, report, summary
 from fundus_signs import TRIALS, signs, table, trial
 from fundus_teacher import SETTINGS, method, pretrain, unlabelled, views
@@ -174,7 +173,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--settings", nargs="*", choices=STRENGTHS, default=list(STRENGTHS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(FOLDS)))
-    parser.add_argument("--inner", action="store_true", help="leave the people of fold 0 alone")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of SETTINGS")
     parser.add_argument("--diagnose", nargs="*", choices=TRIALS, help="signs of trials instead")
     options = parser.parse_args(arguments)
@@ -184,7 +182,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     SETTINGS.update({key: json.loads(value) for key, value in (s.split("=") for s in options.set)})
     eyes = load(options.data, SETTINGS["image"], SETTINGS["global"])
-    eyes = inner(eyes) if options.inner else eyes
     compare(eyes, options.out, options.settings, options.seeds)
     return 0
 

@@ -66,14 +66,6 @@ def folds(person: Array) -> Array:
     return np.array([fold_of[name] for name in person.tolist()])
 
 
-def inner(eyes: Eyes) -> Eyes:
-    """Only the people that seed 0 does not test, in five folds of their own."""
-    rows = np.flatnonzero(eyes.fold != 0)
-    chosen = torch.from_numpy(rows)
-    person = eyes.person[rows]
-    return Eyes(eyes.x[chosen], eyes.centre[chosen], eyes.y[rows], person, folds(person))
-
-
 def parts(eyes: Eyes, seed: int) -> Parts:
     test, validation = seed % FOLDS, (seed + 1) % FOLDS
     return Parts(
