@@ -109,7 +109,7 @@ class _Look:
         needed = torch.stack(list(weights.values())).amax(dim=0) > 0
         count = int(needed.sum(dim=1).max())
         index = needed.float().topk(count, dim=1).indices
-        f = encode_crops(self.encoder.encoder, self.encoder.grid.gather(x, index))
+        f = encode_crops(self.encoder.encoder, self.encoder.grid, x, index)
         h = nn.functional.normalize(self.encoder.projector(f), dim=-1)
         found = {}
         for average, weight in weights.items():

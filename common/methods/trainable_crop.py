@@ -122,7 +122,7 @@ class TrainableCrop(Method):
         with torch.no_grad():
             probability = channel(x).exp()
         drawn = torch.multinomial(probability, self.crops, replacement=True)
-        loss = self.loss(self._look(x, drawn))
+        loss = self.loss(self.representation.unit(x, drawn))
         yield Phase("encoder", loss, {"bound": -loss.detach()})
         if any(p.requires_grad for p in channel.parameters()):
             x = x[: self.channel_images]
@@ -135,10 +135,6 @@ class TrainableCrop(Method):
         encoder = [p for p in self.parameters() if p.requires_grad and id(p) not in chosen]
         return {name: p for name, p in (("policy", channel), ("encoder", encoder)) if p}
 
-    def _look(self, x: Tensor, index: Tensor) -> Tensor:
-        """Return h of the crops numbered ``index (B, m)``, ``(B, m, D)``."""
-        return self.representation.unit(self.representation.grid.gather(x, index))
-
     def _channel_phase(self, x: Tensor, log_probability: Tensor) -> Phase:
         every = log_probability.shape[1]
         if self.channel_crops >= every:
@@ -146,7 +142,7 @@ class TrainableCrop(Method):
         else:
             index = torch.randint(every, (len(x), self.channel_crops), device=x.device)
         with torch.no_grad():
-            z = self._look(x, index)
+            z = self.representation.unit(x, index)
         weight = log_probability.gather(1, index).softmax(dim=1)
         lit = None
         if self.merges:

@@ -66,13 +66,19 @@ class CropGrid:
         rows = x.unfold(2, self.crop_size, self.stride)
         return rows.unfold(3, self.crop_size, self.stride)
 
-    def gather(self, x: Tensor, index: Tensor) -> Tensor:
-        """Cut the crops numbered ``index (B, m)`` out of ``x (B, C, H, W)``.
+    def gather(self, x: Tensor, index: Tensor, image: Tensor | None = None) -> Tensor:
+        """Cut the crops numbered `index` out of ``x (B, C, H, W)``.
+
+        Args:
+            x: images.
+            index: ``(B, m)`` crops of each image; or of any shape, with `image`.
+            image: of which image each is, shaped as `index`; None for row b of image b.
 
         Returns:
-            ``(B, m, C, crop, crop)``, differentiable in `x`.
+            ``(*index.shape, C, crop, crop)``, differentiable in `x`.
         """
-        image = torch.arange(len(x), device=x.device)[:, None]
+        if image is None:
+            image = torch.arange(len(x), device=x.device)[:, None]
         return self.windows(x)[image, :, index // self.side, index % self.side]
 
     def every(self, x: Tensor) -> Tensor:

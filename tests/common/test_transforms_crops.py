@@ -35,6 +35,9 @@ def test_gathered_crops_are_the_slices_of_a_loop() -> None:
         torch.stack([crops(image, 4, 2)[t] for t in chosen]) for image, chosen in zip(x, index)
     ]
     assert torch.equal(GRID.gather(x, index), torch.stack(wanted))
+    chosen, image = torch.tensor([7, 1, 4]), torch.tensor([2, 0, 2])
+    apart = torch.stack([crops(x[i], 4, 2)[t] for i, t in zip(image, chosen)])
+    assert torch.equal(GRID.gather(x, chosen, image), apart)
 
 
 def test_a_gathered_pixel_passes_its_gradient_back_as_often_as_it_was_cut() -> None:
