@@ -33,7 +33,7 @@ from small_images import SETS
 from torch import Tensor, nn
 
 from common.data import load_datalist, read_image
-from common.engines import ContrastiveTrainer, PhaseOptimizers
+from common.engines import ContrastiveTrainer, ExponentialSchedule, PhaseOptimizers
 from common.losses import InfoMaxBound
 from common.methods import TrainableCrop
 from common.networks import ChannelEncoder, CropEncoder, ImageClassifier, Projector
@@ -47,8 +47,8 @@ SETTINGS = {
     "crop": 16,
     "stride": 4,
     "beta": 5.0,
-    "entropy_start": 2.0,
-    "entropy_weight": 0.5,
+    "entropy_weight": 2.0,
+    "final_entropy_weight": 0.5,
     "batch": 64,
     "steps": 600,
     "rate": 1e-3,
@@ -105,14 +105,15 @@ def channel_of(places: Places, seed: int) -> Tensor:
         ImageClassifier(ChannelEncoder(encoder, projector, channel), 200),
         InfoMaxBound(SETTINGS["beta"]),
         channel_images=32,
-        entropy_start=SETTINGS["entropy_start"],
-        entropy_weight=SETTINGS["entropy_weight"],
-        entropy_steps=steps,
     )
     rates = {name: SETTINGS["rate"] for name in method.phase_parameters()}
     optimizers = PhaseOptimizers(method, rates)
     loader = Batches({"image": places.train}, int(SETTINGS["batch"]), steps)
-    ContrastiveTrainer("cpu", 1, loader, method, optimizers, seed=seed).run()
+    weights = SETTINGS["entropy_weight"], SETTINGS["final_entropy_weight"]
+    falling = ExponentialSchedule(method, "entropy_weight", *weights)
+    ContrastiveTrainer(
+        "cpu", 1, loader, method, optimizers, seed=seed, train_handlers=[falling]
+    ).run()
     with torch.no_grad():
         return channel.eval()(places.test)
 

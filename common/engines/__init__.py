@@ -5,7 +5,8 @@
 - `EpochSampler`: shuffles by (seed, epoch), the same global batches for any number of ranks.
 - `LARS`: the optimiser of large batches, whose rate follows each weight's length.
 - `ClippedAdamW`: AdamW with each gradient clipped by itself, no decay of biases and norms.
-- `CosineSchedule`, `LinearSchedule`, `StepSchedule`: settings by the iteration, as MONAI handlers.
+- `CosineSchedule`, `ExponentialSchedule`, `LinearSchedule`, `StepSchedule`: settings by the
+  iteration, as MONAI handlers.
 - `Checkpoint`: exact resume at epoch boundaries, as a MONAI handler.
 - `History`: epoch means of every loss term, as JSON, as a MONAI handler.
 - `Progress`: the progress bar, as a MONAI handler.
@@ -18,7 +19,12 @@ from common.engines.lars import LARS
 from common.engines.optimizers import PhaseOptimizers
 from common.engines.progress import Progress
 from common.engines.sampler import EpochSampler
-from common.engines.schedule import CosineSchedule, LinearSchedule, StepSchedule
+from common.engines.schedule import (
+    CosineSchedule,
+    ExponentialSchedule,
+    LinearSchedule,
+    StepSchedule,
+)
 from common.engines.trainer import ContrastiveTrainer
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "ContrastiveTrainer",
     "CosineSchedule",
     "EpochSampler",
+    "ExponentialSchedule",
     "History",
     "LinearSchedule",
     "PhaseOptimizers",

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from common.checks import require
 
-__all__ = ["CosineSchedule", "LinearSchedule", "StepSchedule"]
+__all__ = ["CosineSchedule", "ExponentialSchedule", "LinearSchedule", "StepSchedule"]
 
 
 class Schedule(ABC):
@@ -114,6 +114,34 @@ class CosineSchedule(Schedule):
             return self.warmup_start + (self.start - self.warmup_start) * share
         share = (iteration - warmup) / (max_epochs * epoch_length - warmup)
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * share)) / 2
+
+
+class ExponentialSchedule(Schedule):
+    """Go from `start` to `end` by the same factor in every iteration.
+
+    Iteration i (from 0) of n has ``start (end / start)^(i / n)``: a setting that falls over orders
+    of magnitude, such as the weight of an entropy, spends as many iterations in each of them.
+
+    Args:
+        target: see `Schedule`.
+        attribute: see `Schedule`.
+        start: value of the first iteration, above 0.
+        end: value towards which the run ends, above 0; its last iteration is one step before it.
+    """
+
+    def __init__(self, target: Any, attribute: str, start: float, end: float) -> None:
+        super().__init__(target, attribute)
+        require(
+            start > 0 and end > 0,
+            f"ExponentialSchedule: start and end must be above 0, got {start} and {end}.",
+        )
+        self.start = start
+        self.end = end
+
+    def value(self, iteration: int, epoch_length: int, max_epochs: int) -> float:
+        """Return the value of the formula above."""
+        share = iteration / (max_epochs * epoch_length)
+        return float(self.start * (self.end / self.start) ** share)
 
 
 class LinearSchedule(Schedule):

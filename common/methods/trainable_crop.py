@@ -48,10 +48,9 @@ class TrainableCrop(Method):
         channel_crops: n, crops of each image the channel learns from.
         channel_images: of the batch, the first so many images the channel learns from; None for
             all.
-        entropy_weight: lambda, in the end; the paper's is 0.0025.
-        entropy_start: lambda at the first step, from which it moves to `entropy_weight` linearly.
-        entropy_steps: in so many steps; 0 for a constant lambda. While the encoder knows nothing,
-            a weak lambda lets the channel settle on a few crops, or on the background.
+        entropy_weight: lambda; the paper's is 0.0025. `common.engines.CosineSchedule` may let it
+            fall: while the encoder knows nothing, a weak lambda lets the channel settle on a few
+            crops, or on the background.
         entropy_of: "view": equal crops count as one; "crop": every number counts.
     """
 
@@ -63,8 +62,6 @@ class TrainableCrop(Method):
         channel_crops: int = 32,
         channel_images: int | None = None,
         entropy_weight: float = 0.0025,
-        entropy_start: float = 0.1,
-        entropy_steps: int = 0,
         entropy_of: str = "view",
     ) -> None:
         super().__init__(classifier)
@@ -83,9 +80,8 @@ class TrainableCrop(Method):
             f"TrainableCrop: channel_images must be at least 2, got {channel_images}.",
         )
         require(
-            min(entropy_weight, entropy_start, entropy_steps) >= 0,
-            f"TrainableCrop: entropy_weight, entropy_start and entropy_steps must be at least 0, "
-            f"got {entropy_weight}, {entropy_start} and {entropy_steps}.",
+            entropy_weight >= 0,
+            f"TrainableCrop: entropy_weight must be at least 0, got {entropy_weight}.",
         )
         require(
             entropy_of in ("view", "crop"),
@@ -95,22 +91,13 @@ class TrainableCrop(Method):
         self.crops = crops
         self.channel_crops = channel_crops
         self.channel_images = channel_images
-        self.entropy = (entropy_start, entropy_weight, entropy_steps)
-        self.step: Tensor
-        self.register_buffer("step", torch.zeros((), dtype=torch.long))
+        self.entropy_weight = entropy_weight
         self.merges = entropy_of == "view"
 
     @property
     def representation(self) -> ChannelEncoder:
         """The encoder, the projector and the channel."""
         return cast(ChannelEncoder, self.classifier.encoder)
-
-    @property
-    def entropy_weight(self) -> float:
-        """Lambda of the next step."""
-        start, end, steps = self.entropy
-        done = min(1.0, int(self.step) / steps) if steps else 1.0
-        return start + done * (end - start)
 
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the encoder phase, then the phase "policy" of a channel that learns.
@@ -152,5 +139,4 @@ class TrainableCrop(Method):
         loss = self.loss(z, weight=weight)
         terms = {"channel_bound": -loss.detach(), "entropy": entropy.detach()}
         loss = loss - self.entropy_weight * entropy
-        self.step += 1
         return Phase("policy", loss, terms)

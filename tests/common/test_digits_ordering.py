@@ -9,7 +9,7 @@ import torch
 from monai.data import DataLoader, Dataset
 from torch import Tensor, nn
 
-from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers
+from common.engines import ContrastiveTrainer, EpochSampler, ExponentialSchedule, PhaseOptimizers
 from common.evaluation.linear_probe import fit_probe
 from common.losses import InfoMaxBound
 from common.methods import TrainableCrop
@@ -40,15 +40,16 @@ def digits(source: Path, training: bool, count: int) -> Digits:
 def trained(channel: nn.Module, images: Tensor) -> ChannelEncoder:
     projector = Projector(200, 200, 50, leading_activation=True)
     network = ChannelEncoder(CropEncoder(), projector, channel)
-    settings = {"entropy_start": 2.0, "entropy_weight": 0.5, "entropy_steps": 180}
-    method = TrainableCrop(
-        ImageClassifier(network, 200, 10), InfoMaxBound(5.0), channel_images=64, **settings
-    )
+    classifier = ImageClassifier(network, 200, 10)
+    method = TrainableCrop(classifier, InfoMaxBound(5.0), channel_images=64)
     rates = {name: 1e-3 for name in method.phase_parameters()}
     optimizers = PhaseOptimizers(method, rates)
     data = Dataset([{"image": image} for image in images])
     loader = DataLoader(data, batch_size=BATCH, sampler=EpochSampler(data), drop_last=True)
-    ContrastiveTrainer("cpu", EPOCHS, loader, method, optimizers, seed=0).run()
+    falling = ExponentialSchedule(method, "entropy_weight", 2.0, 0.5)
+    ContrastiveTrainer(
+        "cpu", EPOCHS, loader, method, optimizers, seed=0, train_handlers=[falling]
+    ).run()
     return network.eval()
 
 

@@ -15,6 +15,7 @@ from common.engines import (
     ClippedAdamW,
     ContrastiveTrainer,
     CosineSchedule,
+    ExponentialSchedule,
     LinearSchedule,
     PhaseOptimizers,
     StepSchedule,
@@ -49,6 +50,17 @@ def test_a_warm_up_longer_than_the_run_ends_where_the_run_ends() -> None:
     assert values(schedule, epochs=2) == pytest.approx([0.5 * i / 39 for i in range(8)])
 
 
+def test_the_exponential_schedule_changes_by_one_factor_from_start_to_end() -> None:
+    expected, value = [], 2.0
+    for _ in range(EPOCHS * LENGTH):
+        expected.append(value)
+        value *= 0.005 ** (1 / 20)
+    assert value == pytest.approx(0.01)
+    found = values(ExponentialSchedule(Setting(), "number", 2.0, 0.01))
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert values(ExponentialSchedule(Setting(), "number", 0.5, 0.5)) == [0.5] * 20
+
+
 def test_the_linear_schedule_moves_by_epoch_and_then_stays() -> None:
     schedule = LinearSchedule(Setting(), "number", 0.04, 0.07, 3)
     by_epoch = [0.04, 0.055, 0.07, 0.07, 0.07]
@@ -79,6 +91,10 @@ def test_the_step_schedule_has_one_value_first_and_another_then() -> None:
             r"groups must be below 1, got \[1\]\.$",
         ),
         (lambda: CosineSchedule(Setting(), "number", 1, 0, -1), r"warmup_epochs must be at least"),
+        (
+            lambda: ExponentialSchedule(Setting(), "number", 1, 0),
+            r"^ExponentialSchedule: start and end must be above 0, got 1 and 0\.$",
+        ),
         (lambda: LinearSchedule(Setting(), "number", 1, 0, -1), r"epochs must be at least 0"),
         (lambda: StepSchedule(Setting(), "number", 1, 0, -1), r"epochs must be at least 0"),
         (lambda: ClippedAdamW([nn.Parameter(torch.ones(1))], clip=0), r"clip must be positive"),
