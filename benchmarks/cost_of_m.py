@@ -8,7 +8,9 @@ the median over repeats of the mean step. On a GPU a step ends when its results 
 - random: uniform transformations, no M (strategy_random_supervised.json);
 - M alternate: the paper's order, M steps and then f sees the images of the updated M;
 - M shared: one forward pass for both phases (--policy_update shared);
-- M alternate / shared, every 2nd step: M steps in every second step only (--policy_every 2).
+- M alternate / shared, every 2nd step: M steps in every second step only (--policy_every 2);
+- M alternate / shared, no labels: the strategy of configs/strategy_self_supervised.json, whose
+  shared step needs one backward pass.
 """
 
 import argparse
@@ -35,6 +37,8 @@ CONTENDERS: dict[str, dict[str, Any]] = {
     "M shared": {"update": "shared"},
     "M alternate, every 2nd step": {"update": "alternate", "policy_every": 2},
     "M shared, every 2nd step": {"update": "shared", "policy_every": 2},
+    "M alternate, no labels": {"update": "alternate", "alpha": (1, 0, 1, 0, 0)},
+    "M shared, no labels": {"update": "shared", "alpha": (1, 0, 1, 0, 0)},
 }
 
 

@@ -119,7 +119,7 @@ class ContrastiveTrainer(Trainer):
         output: dict[str, Tensor] = {}
         phases = self.network.steps(batch)
         while (phase := self._next(phases)) is not None:
-            if phase.name in self.optimizers.parameters:
+            if phase.name in self.optimizers.parameters and phase.loss.requires_grad:
                 self._backward(phase, group)
                 if full or last:
                     self._step(phase.name)
@@ -147,11 +147,10 @@ class ContrastiveTrainer(Trainer):
         return phase
 
     def _backward(self, phase: Phase, group: int) -> None:
-        if not phase.loss.requires_grad:
-            return
+        names = (phase.name, *phase.also)
         torch.autograd.backward(
             self.scaler.scale(phase.loss / group),
-            inputs=self.optimizers.parameters[phase.name],
+            inputs=[p for name in names for p in self.optimizers.parameters[name]],
             retain_graph=phase.keep_graph,
         )
 

@@ -45,9 +45,11 @@ class LearnedTransforms(Method):
             `common.losses.DecoupledInfoNCE` with temperature 1.
         alpha: alpha_0 ... alpha_4 of Eq. 1.
         update: "alternate", the paper's: M steps first, then f sees the images of the updated M;
-            the untransformed images are encoded once. "shared": both phases use one forward pass
-            (two vector-Jacobian products), which saves one pass of f, T and M; f then sees the
-            images of M before its step.
+            the untransformed images are encoded once. "shared": both phases use one forward pass,
+            which saves one pass of f, T and M; f then sees the images of M before its step. Where
+            M sees no labels (alpha_1 = alpha_3 = 0), one backward pass serves both as well: l is
+            all that M changes, so its gradient is -alpha_0 / alpha_2 times what reaches X_M on the
+            encoder's way. With labels there are two vector-Jacobian products.
         policy_every: M steps once in this many training steps; the other steps train f alone.
     """
 
@@ -111,13 +113,24 @@ class LearnedTransforms(Method):
         )
 
     def _shared(self, x: Tensor, label: Tensor) -> Iterator[Phase]:
+        a = self.alpha
+        at_once = a[1] == a[3] == 0 < a[2]
         plain = self._look(x)
-        moved = self._look(self.transform(x, self.policy(x)))
+        x_m = self.transform(x, self.policy(x))
+        if at_once:
+            x_m.register_hook(lambda slope: -a[0] / a[2] * slope)
+        moved = self._look(x_m)
         agreement = self._contrast(moved.z, plain.z)
         moved_bce = classification_loss(moved.logits, label)
         plain_bce = classification_loss(plain.logits, label)
-        yield self._policy_phase(agreement, moved_bce, keep_graph=True)
-        yield self._encoder_phase(agreement, moved_bce, plain_bce)
+        policy = self._policy_phase(agreement, moved_bce)
+        encoder = self._encoder_phase(agreement, moved_bce, plain_bce)
+        if at_once:
+            yield policy._replace(loss=policy.loss.detach())
+            yield encoder._replace(also=("policy",))
+        else:
+            yield policy._replace(keep_graph=True)
+            yield encoder
 
     def get_extra_state(self) -> Tensor:
         """Return the number of training steps taken, so that a resumed run keeps M's turns."""
@@ -135,10 +148,10 @@ class LearnedTransforms(Method):
         contrast: Tensor = self.loss(torch.stack([moved, plain], dim=1))
         return contrast
 
-    def _policy_phase(self, contrast: Tensor, bce: Tensor, keep_graph: bool = False) -> Phase:
+    def _policy_phase(self, contrast: Tensor, bce: Tensor) -> Phase:
         loss = -self.alpha[0] * contrast + self.alpha[1] * bce
         terms = {"contrastive": contrast.detach(), "transformed_bce": bce.detach()}
-        return Phase("policy", loss, terms, keep_graph)
+        return Phase("policy", loss, terms)
 
     def _encoder_phase(self, contrast: Tensor, moved_bce: Tensor, plain_bce: Tensor) -> Phase:
         loss = self.alpha[2] * contrast + self.alpha[3] * moved_bce + self.alpha[4] * plain_bce

@@ -22,13 +22,15 @@ class Phase(NamedTuple):
     """One optimisation step: minimise `loss` in the parameters of phase `name`.
 
     `terms` are the detached parts of the loss, for the log. `keep_graph` says that a later phase of
-    the same step back-propagates through the same graph.
+    the same step back-propagates through the same graph. `also` names phases whose parameters take
+    their gradients from this loss too; they yield theirs without a gradient, for the log, before.
     """
 
     name: str
     loss: Tensor
     terms: dict[str, Tensor]
     keep_graph: bool = False
+    also: tuple[str, ...] = ()
 
 
 class NoPolicy(nn.Module):

@@ -24,6 +24,7 @@ LABELS = torch.tensor([0, 1, 1, -1, -1, 0])  # three on rank 0, one on rank 1
 CASES: dict[str, dict[str, Any]] = {
     "alternate": {"update": "alternate"},
     "shared": {"update": "shared"},
+    "one backward pass": {"update": "shared", "alpha": (0.7, 0, 1.3, 0, 1.1)},
     "no policy step": {"alpha": (0, 0, 1, 2, 3)},
 }
 

@@ -42,11 +42,13 @@ def sgd_gradients(method: Method, batches: list[dict[str, Tensor]], **settings: 
     return {name: before[name] - p.detach() for name, p in method.named_parameters()}
 
 
-def test_accumulation_steps_with_the_mean_of_the_gradients() -> None:
+@pytest.mark.parametrize("alpha", [(1, 10, 1, 1, 1), (0.7, 0, 1.3, 0, 1.1)])
+def test_accumulation_steps_with_the_mean_of_the_gradients(alpha: tuple[float, ...]) -> None:
     batches = [batch(seed=seed) for seed in (1, 2, 3)]
     # shared: M and f step after all three backward passes, so each gradient is that of the start
-    alone = [sgd_gradients(matrix_method(update="shared"), [content]) for content in batches]
-    together = sgd_gradients(matrix_method(update="shared"), batches, accumulation=3)
+    settings = {"update": "shared", "alpha": alpha}
+    alone = [sgd_gradients(matrix_method(**settings), [content]) for content in batches]
+    together = sgd_gradients(matrix_method(**settings), batches, accumulation=3)
     for name, gradient in together.items():
         mean = torch.stack([one[name] for one in alone]).mean(dim=0)
         assert mean.abs().max() > 1e-6

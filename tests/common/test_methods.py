@@ -27,6 +27,7 @@ from tests.tiny import (
 )
 
 ALPHA = (0.7, 3.0, 1.3, 0.9, 1.1)
+WITHOUT_LABELS = (0.7, 0.0, 1.3, 0.0, 1.1)  # for M
 
 
 def weights(method: LearnedTransforms) -> dict[str, Tensor]:
@@ -50,11 +51,12 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
+@pytest.mark.parametrize("alpha", [ALPHA, WITHOUT_LABELS], ids=["labels", "without"])
 @pytest.mark.parametrize("update", ["alternate", "shared"])
-def test_one_step_is_the_step_of_equation_1(update: str) -> None:
-    method, content = matrix_method(alpha=ALPHA, update=update), batch()
+def test_one_step_is_the_step_of_equation_1(update: str, alpha: tuple[float, ...]) -> None:
+    method, content = matrix_method(alpha=alpha, update=update), batch()
     expected = oracle.step(
-        content["image"], content["label"], weights(method), method.transform, ALPHA, RATES, update
+        content["image"], content["label"], weights(method), method.transform, alpha, RATES, update
     )
     assert changed(weights(method), expected) == {"F", "G", "P", "b", "M"}
     one_batch(method, content)
@@ -69,6 +71,44 @@ def test_alternate_and_shared_differ_only_in_the_images_the_encoder_sees() -> No
         after[update] = weights(method)
     assert torch.allclose(after["alternate"]["M"], after["shared"]["M"], rtol=0, atol=1e-12)
     assert (after["alternate"]["F"] - after["shared"]["F"]).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("update", "alpha", "passes"),
+    [
+        ("alternate", WITHOUT_LABELS, 3),
+        ("shared", ALPHA, 3),
+        ("shared", WITHOUT_LABELS, 2),
+    ],
+)
+def test_backward_passes_of_the_encoder(update: str, alpha: tuple[float, ...], passes: int) -> None:
+    method, seen = matrix_method(alpha=alpha, update=update), []
+    forward = method.classifier.encoder.forward
+
+    def watched(x: Tensor) -> Tensor:
+        h: Tensor = forward(x)
+        h.register_hook(lambda _: seen.append(1))
+        return h
+
+    method.classifier.encoder.forward = watched
+    one_batch(method, batch())
+    assert len(seen) == passes
+
+
+def test_one_backward_pass_gives_m_its_gradient_through_batch_normalisation() -> None:
+    torch.manual_seed(0)
+    method, slopes = conv_method(update="shared", alpha=WITHOUT_LABELS).double(), []
+    chosen = method.phase_parameters()["policy"]
+    for alpha in (WITHOUT_LABELS, (0.7, 0.0, 1.3, 1e-30, 1.1)):  # 1e-30 asks for two passes
+        method.alpha = alpha
+        torch.manual_seed(3)
+        policy, encoder = steps(method, batch())
+        loss = encoder.loss if alpha is WITHOUT_LABELS else policy.loss
+        slopes.append(torch.autograd.grad(loss, chosen))
+        wanted = -0.7 * policy.terms["contrastive"]
+        torch.testing.assert_close(policy.loss.detach(), wanted, rtol=0, atol=1e-12)
+    assert max(slope.abs().max() for slope in slopes[0]) > 1e-6
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
