@@ -44,6 +44,9 @@ NARROW: dict[str, dict[str, Any]] = {
         "features": 6,
         "policy_channels": [4, 4],
         "policy_features": 8,
+        "final_learning_rate": 0.001,  # as fundus
+        "final_beta": 5.0,
+        "final_entropy_weight": 2.0,
     },
     "fundus": {
         "local_size": 16,

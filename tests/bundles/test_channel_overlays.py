@@ -47,7 +47,7 @@ def test_the_paper_counts_289_crops_of_the_grid_and_9_of_a_digit(strategy: str) 
         (["strategy_printed"], 0.5),
         (["dataset_original", "strategy_printed"], 1.0),
         (["strategy_printed", "dataset_original"], 1.0),
-        (["dataset_original"], 1.0),
+        (["dataset_original"], 5.0),
         ([], 5.0),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
