@@ -2,8 +2,9 @@
 
 Each contender is a `ContrastiveTrainer` with its own network and optimisers that trains on the same
 batch again and again, so a step is forward, backward and the optimisers of all phases, without
-reading data. In every repeat each contender takes the same number of steps, in turn; the figure is
-the median over repeats of the mean step. On a GPU a step ends when its results are on the CPU.
+reading data. In every repeat each contender takes the same number of steps, in turn. The figures
+are medians over repeats: of the mean step, and of its ratio to another contender's in the same
+repeat, the latter with its quartiles. On a GPU a step ends when its results are on the CPU.
 
 - random: uniform transformations, no M (strategy_random_supervised.json);
 - M alternate: the paper's order, M steps and then f sees the images of the updated M;
@@ -18,6 +19,7 @@ import json
 import platform
 import statistics
 import time
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +93,8 @@ def trainer(name: str, arguments: argparse.Namespace, timer: StepTimer) -> Contr
     )
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, float]:
-    """Return the median milliseconds of a step of every contender."""
+def measure(arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Return the milliseconds of a step of every contender, one for each repeat."""
     timers = {name: StepTimer() for name in CONTENDERS}
     trainers = {name: trainer(name, arguments, timers[name]) for name in CONTENDERS}
     repeats: dict[str, list[float]] = {name: [] for name in CONTENDERS}
@@ -103,15 +105,21 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
             engine.run()
             if repeat:  # the first round warms up
                 repeats[name].append(1e3 * statistics.mean(timers[name].seconds))
-    return {name: statistics.median(values) for name, values in repeats.items()}
+    return repeats
 
 
-def table(milliseconds: dict[str, float]) -> str:
-    lines = ["| step | ms | / random | / M alternate |", "|---|---:|---:|---:|"]
-    for name, value in milliseconds.items():
-        random, alternate = milliseconds["random"], milliseconds["M alternate"]
-        lines.append(f"| {name} | {value:.1f} | {value / random:.2f} | {value / alternate:.2f} |")
+def table(milliseconds: dict[str, list[float]]) -> str:
+    lines = ["| step | ms | / random | / its alternation |", "|---|---:|---:|---:|"]
+    for name, values in milliseconds.items():
+        alternate = "M alternate, no labels" if "no labels" in name else "M alternate"
+        ratios = (ratio(values, milliseconds[peer]) for peer in ("random", alternate))
+        lines.append(f"| {name} | {statistics.median(values):.1f} | {' | '.join(ratios)} |")
     return "\n".join(lines)
+
+
+def ratio(values: list[float], peer: list[float]) -> str:
+    low, middle, high = statistics.quantiles(map(truediv, values, peer), n=4)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def main() -> None:
@@ -129,6 +137,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.steps % 2:
         parser.error("--steps must be even: half of the steps of two contenders lack M.")
+    if arguments.repeats < 2:
+        parser.error("--repeats must be at least 2: the ratios are shown with their quartiles.")
     torch.set_num_threads(1)
     milliseconds = measure(arguments)
     cuda = torch.device(arguments.device).type == "cuda"

@@ -113,12 +113,12 @@ class LearnedTransforms(Method):
         )
 
     def _shared(self, x: Tensor, label: Tensor) -> Iterator[Phase]:
-        a = self.alpha
-        at_once = a[1] == a[3] == 0 < a[2]
+        alpha_0, alpha_1, alpha_2, alpha_3, _ = self.alpha
+        at_once = alpha_2 > 0 and alpha_1 == alpha_3 == 0
         plain = self._look(x)
         x_m = self.transform(x, self.policy(x))
         if at_once:
-            x_m.register_hook(lambda slope: -a[0] / a[2] * slope)
+            x_m.register_hook(lambda slope: -alpha_0 / alpha_2 * slope)
         moved = self._look(x_m)
         agreement = self._contrast(moved.z, plain.z)
         moved_bce = classification_loss(moved.logits, label)

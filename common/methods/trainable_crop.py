@@ -18,7 +18,9 @@ as printed it does not train here (benchmarks/trainable_crop.md has the trials):
   2, so black crops of an image count as one V, with their common probability, both as partners
   and in the entropy (``entropy_of="view"``; "crop" is the printed H(T | X) over all numbers);
 - n is larger than m: with 8 crops most sets hold at most one that touches the digit, which then has
-  no partner, and the gradient favours the background. n = |T| takes all crops, without drawing.
+  no partner, and the gradient favours the background. n = |T| takes all crops, without drawing;
+- the bundle lets lambda and beta fall during training (`common.engines.ExponentialSchedule`,
+  `CosineSchedule`); the paper's are constant.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,9 +50,8 @@ class TrainableCrop(Method):
         channel_crops: n, crops of each image the channel learns from.
         channel_images: of the batch, the first so many images the channel learns from; None for
             all.
-        entropy_weight: lambda; the paper's is 0.0025. `common.engines.CosineSchedule` may let it
-            fall: while the encoder knows nothing, a weak lambda lets the channel settle on a few
-            crops, or on the background.
+        entropy_weight: lambda; the paper's is 0.0025. While the encoder knows nothing, a weak
+            lambda lets the channel settle on a few crops, or on the background.
         entropy_of: "view": equal crops count as one; "crop": every number counts.
     """
 

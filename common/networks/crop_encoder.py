@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
-from common.networks.memory_format import use_channels_last
+from common.networks.memory_format import FlattenPixels, use_channels_last
 from common.transforms.crop_grid import CropGrid
 
 __all__ = ["ChannelEncoder", "CropEncoder", "encode_crops"]
@@ -55,7 +55,7 @@ class CropEncoder(nn.Module):
         rest = (side - 2 * len(channels)) // 2
         require(rest >= 1, f"CropEncoder: side must be larger for this many layers, got {side}.")
         self.layers = nn.Sequential(
-            *layers, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(channels[-1] * rest**2, features)
+            *layers, nn.AvgPool2d(2), FlattenPixels(), nn.Linear(channels[-1] * rest**2, features)
         )
         zero_biases(self)
         use_channels_last(self)
@@ -76,9 +76,8 @@ def zero_biases(network: nn.Module) -> None:
 def encode_crops(encoder: nn.Module, grid: CropGrid, x: Tensor, index: Tensor) -> Tensor:
     """Encode the crops numbered ``index (B, m)`` of ``x (B, C, H, W)``: ``(B, m, F)``.
 
-    Equal crops are encoded once: those drawn repeatedly of one image, half of the draws from a
-    channel that has settled, and all black ones, four fifths of uniform draws on grid-MNIST. That
-    is exact unless the encoder normalises by the batch, in which case every crop is encoded.
+    Equal crops are encoded once: those drawn repeatedly of one image, and all black ones. That is
+    exact unless the encoder normalises by the batch, in which case every crop is encoded.
     """
     if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in encoder.modules()):
         encoded = encoder(grid.gather(x, index).flatten(0, 1))

@@ -1,9 +1,21 @@
 """The memory layout convolutions are fastest in."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["use_channels_last"]
+__all__ = ["FlattenPixels", "use_channels_last"]
+
+
+class FlattenPixels(nn.Module):
+    """Flatten ``(N, C, H, W)`` to ``(N, H W C)``, pixel after pixel.
+
+    `nn.Flatten` goes channel after channel: it copies a channels-last tensor, and the gradient it
+    hands back makes the layers before it leave that layout.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rows."""
+        return x.permute(0, 2, 3, 1).flatten(1)
 
 
 def use_channels_last(network: nn.Module) -> None:

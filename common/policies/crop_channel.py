@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
-from common.networks.memory_format import use_channels_last
+from common.networks.memory_format import FlattenPixels, use_channels_last
 from common.transforms.crop_grid import CropGrid
 
 __all__ = ["CellCrops", "CropChannel", "UniformCrops", "channel_entropy", "merge_black"]
@@ -92,7 +92,7 @@ class CropChannel(nn.Module):
         self.layers = nn.Sequential(
             *layers,
             nn.AvgPool2d(2),
-            nn.Flatten(),
+            FlattenPixels(),
             nn.Linear(channels[-1] * side**2, features),
             nn.ReLU(),
             last,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from common.checks import InputError
 from common.networks import ChannelEncoder, CropEncoder, Projector
 from common.networks.crop_encoder import encode_crops
+from common.networks.memory_format import FlattenPixels
 from common.policies import UniformCrops
 from common.transforms import CropGrid
 from tests.oracles.trainable_crop import crops
@@ -78,7 +79,7 @@ def tiny_encoder() -> CropEncoder:
 def test_the_crop_encoder_is_the_papers_and_its_biases_start_at_zero() -> None:
     encoder = CropEncoder()
     kinds = [type(layer) for layer in encoder.layers]
-    assert kinds == [nn.Conv2d, nn.ReLU] * 2 + [nn.AvgPool2d, nn.Flatten, nn.Linear]
+    assert kinds == [nn.Conv2d, nn.ReLU] * 2 + [nn.AvgPool2d, FlattenPixels, nn.Linear]
     assert encoder(torch.rand(2, 1, 20, 20)).shape == (2, 200)
     assert all(not p.any() for name, p in encoder.named_parameters() if name.endswith("bias"))
     with pytest.raises(InputError, match="side must be larger for this many layers, got 4"):

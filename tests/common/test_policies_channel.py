@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import InputError
+from common.networks.memory_format import FlattenPixels
 from common.policies import CellCrops, CropChannel, UniformCrops
 from common.policies.crop_channel import channel_entropy
 from common.transforms import CropGrid
@@ -43,7 +44,7 @@ def test_the_channel_starts_uniform_and_stays_a_probability(reduction: int) -> N
 def test_the_channel_is_the_network_of_figure_5() -> None:
     kinds = [type(layer) for layer in CropChannel(PAPER).layers]
     assert kinds == [
-        nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU, nn.AvgPool2d, nn.Flatten, nn.Linear, nn.ReLU,
+        nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU, nn.AvgPool2d, FlattenPixels, nn.Linear, nn.ReLU,
         nn.Linear,
     ]  # fmt: skip
     sizes = [tuple(p.shape) for p in CropChannel(PAPER).parameters() if p.ndim == 2]
