@@ -31,8 +31,8 @@ class ConvEncoder(nn.Module):
         channels: output channels of each block; the paper has four blocks.
         norm: a MONAI normalisation name: "BATCH", "INSTANCE" or "GROUP"-style tuple.
 
-    In 2D the weights lie in memory with the channels last, which makes a training step on a CPU a
-    quarter faster (benchmarks/cost_of_m.md) and changes nothing else.
+    In 2D the weights lie in memory with the channels last, which makes a training step on a CPU
+    faster and changes nothing else.
 
     Shapes: ``x (B, in_channels, *spatial) -> h (B, channels[-1])``; every side at least
     ``2 ** (len(channels) - 1)`` pixels.

@@ -18,8 +18,8 @@ class DenseNetEncoder(nn.Module):
             (Barbano et al., ISBI 2023) averages the block's output without them: 11,240,576
             parameters in 3D instead of MONAI's 11,242,624.
 
-    In 2D the weights lie in memory with the channels last: a training step on a CPU takes a sixth
-    less time, and nothing else changes.
+    In 2D the weights lie in memory with the channels last: a training step on a CPU is faster, and
+    nothing else changes.
 
     Shapes: ``x (B, in_channels, *spatial) -> h (B, 1024)``; every side at least 32 pixels.
     """

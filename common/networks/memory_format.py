@@ -21,10 +21,10 @@ class FlattenPixels(nn.Module):
 def use_channels_last(network: nn.Module) -> None:
     """Store the 2D convolution weights of `network` channels-last, in place; values stay.
 
-    A quarter faster in training steps on a CPU (``benchmarks/cost_of_m.md``) and what tensor cores
-    want on a GPU. Weights of other ranks are left alone. The weight of one input channel counts as
-    both layouts, and ``contiguous`` would leave its strides; a convolution then takes them for
-    channels-first and hands that layout on, hence ``to``.
+    Faster in training steps on a CPU, and what tensor cores want on a GPU. Weights of other ranks
+    are left alone. The weight of one input channel counts as both layouts, and ``contiguous`` would
+    leave its strides; a convolution then takes them for channels-first and hands that layout on,
+    hence ``to``.
     """
     for parameter in network.parameters():
         if parameter.ndim == 4:

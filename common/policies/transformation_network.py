@@ -34,8 +34,8 @@ class TransformationNetwork(nn.Module):
         channels: output channels of each block; the paper has two blocks.
         grid: cells along each axis that are averaged separately; 1 is global average pooling.
 
-    In 2D the weights lie in memory with the channels last, which halves M's time on a CPU
-    (benchmarks/cost_of_m.md) and changes nothing else.
+    In 2D the weights lie in memory with the channels last, which makes M faster on a CPU and
+    changes nothing else.
 
     Shapes: ``x (B, in_channels, *spatial) -> lam (B, n_parameters)`` in (0, 1); every side at
     least ``2 ** len(channels)`` pixels.
