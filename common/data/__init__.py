@@ -1,6 +1,7 @@
 """Manifests and images: what `data_prep` writes and the bundles read.
 
 - `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder;
+- `fingerprint`: what tells one prepared folder from another;
 - `keep_labels`: labels for a fraction of the patients;
 - `image_datalist`: a folder, file or datalist to predict on;
 - `with_prior`, `read_prior`, `save_prior`, `median_distance`: a table of embeddings of the images;
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from common.data.datalist import image_datalist
 from common.data.image import read_image
 from common.data.manifest import (
+    fingerprint,
     keep_labels,
     load_datalist,
     read_manifest,
@@ -51,6 +53,7 @@ __all__ = [
     "StackDataset",
     "SubjectBatch",
     "as_batch",
+    "fingerprint",
     "image_datalist",
     "keep_labels",
     "load_datalist",

@@ -22,6 +22,7 @@ from common.data.stack_file import check_stacks
 
 __all__ = [
     "PARTS",
+    "fingerprint",
     "keep_labels",
     "load_datalist",
     "read_manifest",
@@ -84,6 +85,23 @@ def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
     _check_files(manifest, Path(dataset_dir))
     check_stacks(manifest, Path(dataset_dir), str(path))
     return dict(manifest)
+
+
+def fingerprint(dataset_dir: str | Path) -> str:
+    """Return 12 hexadecimal digits that two prepared folders share when they hold the same data.
+
+    SHA-256 of the entries of all parts and of the files' digests: neither where the folder lies
+    nor the versions it was prepared with count. A report compares only runs that share it.
+
+    Args:
+        dataset_dir: the folder that a `data_prep` command wrote.
+
+    Raises:
+        InputError: as `read_manifest`.
+    """
+    manifest = read_manifest(dataset_dir)
+    told = json.dumps([manifest[key] for key in (*PARTS, "sha256")], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def check_entries(manifest: dict[str, Any], name: str) -> None:

@@ -89,8 +89,8 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
     """Read all `folders`; refuse none at all and the same strategy and seed twice.
 
     Raises:
-        InputError: see `load_run`; or no folder; two runs that would count as one seed; or runs
-            judged by different figures.
+        InputError: see `load_run`; or no folder; two runs that would count as one seed; runs
+            judged by different figures, or evaluated on different data.
     """
     require(len(folders) > 0, "build_report: runs must be at least one folder, got none. Name one.")
     runs = [load_run(folder) for folder in folders]
@@ -107,7 +107,21 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
             f"{run.folder / EVALUATION}: must be judged by {runs[0].measure.name} as "
             f"{runs[0].folder} is, got {run.measure.name}. Make a report for each.",
         )
+        seen_on, first = (_scored_on(each) for each in (run, runs[0]))
+        require(
+            seen_on == first,
+            f"{run.folder / EVALUATION}: must be evaluated on the data that {runs[0].folder} is "
+            f"({first}), got {seen_on}. Evaluate both on the same, or give each data set an "
+            "--output_dir of its own.",
+        )
     return runs
+
+
+def _scored_on(run: Run) -> str:
+    """Name the data that gave a run its figure: `common.data.fingerprint`, and the part."""
+    data = run.settings.get("data")
+    named = ["data not recorded" if data is None else f"data {data}"]
+    return ", ".join([*named, *([f"{run.classes.part} part"] if run.classes else [])])
 
 
 def _shown(fields: Fields, key: str, measure: Measure) -> float:

@@ -41,14 +41,6 @@ def test_the_paper_counts_289_crops_of_the_grid_and_9_of_a_digit(strategy: str) 
         assert isinstance(network.representation.channel, CHANNELS[strategy])
 
 
-def test_a_report_never_compares_the_two_data_sets() -> None:
-    folders = [
-        parsed("train", *data).get_parsed_content("output_dir")
-        for data in ([], ["dataset_original"])
-    ]
-    assert folders == ["./eval", "./eval_original"]
-
-
 @pytest.mark.parametrize(
     ("overlays", "beta"),
     [

@@ -15,6 +15,8 @@ from monai.networks.utils import copy_model_state
 
 import common
 from common.config import unknown_keys
+from common.data import fingerprint, write_manifest
+from common.data.manifest import PARTS
 from tests.commands import BUNDLES, ROOT
 
 FILES = ("metadata.json", "train.json", "evaluate.json", "inference.json", "multi_gpu_train.json")
@@ -185,6 +187,27 @@ def test_an_overlay_that_changes_the_run_names_its_strategy(bundle: Path) -> Non
     assert len(set(names)) == len(names)
     named = [p for p in rows if not p.name.startswith("alpha_")]
     assert [p for p in rows if p.stem.split("_", 1)[1] == read(p)["strategy"]] == named
+
+
+def test_other_data_have_a_folder_and_so_a_report_of_their_own(bundle: Path) -> None:
+    train = config(bundle, "train")
+    kinds = ("data_", "dataset_", "input_")
+    contents = [read(path) for path in overlays(bundle) if path.name.startswith(kinds)]
+    folders = [
+        content.get("output_dir", train["output_dir"])
+        for content in contents
+        if any(content[key] != train[key] for key in content if key != "_desc_")
+    ]
+    assert len({train["output_dir"], *folders}) == 1 + len(folders)
+
+
+def test_an_evaluation_records_which_data_it_read(bundle: Path, tmp_path: Path) -> None:
+    keys = ("arguments", "versions", "counts", "sha256")
+    listed = {**{part: [] for part in (*PARTS, "skipped")}, **{key: {} for key in keys}}
+    write_manifest(tmp_path, {**listed, "source": "test", "licence": "none"})
+    parser = ConfigParser({"dataset_dir": str(tmp_path), **config(bundle, "evaluate")})
+    found = parser.get_parsed_content("settings#data")
+    assert found in (fingerprint(tmp_path), [fingerprint(tmp_path)])
 
 
 def test_every_target_resolves_and_ours_through_a_public_door(bundle: Path) -> None:

@@ -8,7 +8,14 @@ import pytest
 from monai.data import load_decathlon_datalist
 
 from common.checks import InputError
-from common.data import keep_labels, load_datalist, read_manifest, seeded_order, write_manifest
+from common.data import (
+    fingerprint,
+    keep_labels,
+    load_datalist,
+    read_manifest,
+    seeded_order,
+    write_manifest,
+)
 
 
 def manifest_of(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -54,6 +61,25 @@ def test_same_manifest_gives_the_same_bytes(tmp_path: Path) -> None:
     second = write_manifest(tmp_path, dict(reversed(manifest.items()))).read_bytes()
     assert first == second
     assert first.endswith(b"}\n")
+
+
+def test_the_fingerprint_is_of_the_data_and_of_nothing_else(tmp_path: Path) -> None:
+    def printed(name: str, **changes: Any) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        write_manifest(folder, manifest_of(folder, **changes))
+        return fingerprint(folder)
+
+    first = printed("first", sha256={"a.png": "0"})
+    assert len(first) == 12
+    assert printed("moved", sha256={"a.png": "0"}, versions={"numpy": "9"}) == first
+    relabelled = [{"image": "b.png", "label": 1, "patient": "p2"}]
+    others = {
+        printed("other_pixels", sha256={"a.png": "1"}),
+        printed("other_label", sha256={"a.png": "0"}, validation=relabelled),
+        printed("other_part", sha256={"a.png": "0"}, validation=[]),
+    }
+    assert len(others - {first}) == 3
 
 
 @pytest.mark.parametrize(

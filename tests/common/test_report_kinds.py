@@ -222,6 +222,37 @@ def test_runs_judged_by_different_figures_do_not_share_a_page(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"data": "0a"}, {"data": "1b"}, r"data 0a, test part\), got data 1b, test part"),
+        ({}, {"data": "1b"}, r"data not recorded, test part\), got data 1b, test part"),
+        ({"data": ["0a", "1b"]}, {"data": ["0a"]}, r"\['0a', '1b'\].* got data \['0a'\]"),
+    ],
+)
+def test_runs_of_different_data_do_not_share_a_page(
+    tmp_path: Path, first: Any, second: Any, message: str
+) -> None:
+    runs = [
+        write_classes_run(tmp_path / str(seed), "ce", seed, settings=settings)
+        for seed, settings in enumerate((first, second))
+    ]
+    rule = r"1/evaluation.json: must be evaluated on the data that .*/0 is \(.*" + message
+    with pytest.raises(InputError, match=rule) as caught:
+        build_report(runs, tmp_path / "r.html", "T")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_validation_part_and_a_test_part_do_not_share_a_page(tmp_path: Path) -> None:
+    runs = [
+        write_classes_run(tmp_path / part, "ce", seed, part=part)
+        for seed, part in enumerate(("validation", "test"))
+    ]
+    with pytest.raises(InputError, match=r"not recorded, validation part\), got .* test part"):
+        build_report(runs, tmp_path / "r.html", "T")
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"kind": "other"}, "kind must be one of linear, challenge, accuracy, .*, got"),
