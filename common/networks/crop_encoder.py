@@ -4,6 +4,7 @@ Koyama et al. 2021, Contrastive Representation Learning with Trainable Augmentat
 (CRL-TAC): an image is represented by its crops, ``Z = sum_T P(T | x) f(T x)``.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
@@ -65,6 +66,32 @@ class CropEncoder(nn.Module):
         out: Tensor = self.layers(x)
         return out
 
+    def windows(self, x: Tensor, image: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Encode crops that overlap: convolutions go over the whole images once, not over each.
+
+        Exact, for nothing pads the crops; only the linear layer sees them one by one.
+
+        Args:
+            x: ``(B, C, H, W)``.
+            image: ``(N,)``, of which image each crop is.
+            row: ``(N,)``, pixels above a crop; even, as the pooling wants.
+            column: ``(N,)``, pixels left of a crop; even.
+
+        Returns:
+            ``(N, features)``.
+        """
+        for layer in list(self.layers)[:-2]:
+            x = layer(x)
+        linear = cast(nn.Linear, self.layers[-1])
+        pixels = x.permute(0, 2, 3, 1)
+        height, width, channels = pixels.shape[1:]
+        inside = torch.arange(math.isqrt(linear.in_features // channels), device=x.device)
+        rows = image[:, None] * height + row[:, None] // 2 + inside
+        places = rows[:, :, None] * width + column[:, None, None] // 2 + inside
+        read = nn.functional.embedding(places.flatten(1), pixels.reshape(-1, channels))
+        out: Tensor = linear(read.flatten(1))
+        return out
+
 
 def zero_biases(network: nn.Module) -> None:
     """Set every bias of linear and convolutional layers to zero."""
@@ -77,19 +104,42 @@ def encode_crops(encoder: nn.Module, grid: CropGrid, x: Tensor, index: Tensor) -
     """Encode the crops numbered ``index (B, m)`` of ``x (B, C, H, W)``: ``(B, m, F)``.
 
     Equal crops are encoded once: those drawn repeatedly of one image, and all black ones. That is
-    exact unless the encoder normalises by the batch, in which case every crop is encoded.
+    exact unless the encoder normalises by the batch, in which case every crop is encoded. Where
+    the crops of an image overlap so much that the smallest window around all of them has fewer
+    pixels, a `CropEncoder` sees such windows; black crops do not widen them.
     """
     if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in encoder.modules()):
         encoded = encoder(grid.gather(x, index).flatten(0, 1))
     else:
         first = len(grid) * torch.arange(len(x), device=x.device)
         number, place = torch.unique(first[:, None] + index, return_inverse=True)
-        crops = grid.gather(x, number % len(grid), number // len(grid))
-        lit = crops.flatten(1).any(dim=1)
-        kept = torch.cat([torch.zeros_like(crops[:1]), crops[lit]])
-        encoded = encoder(kept)[(torch.cumsum(lit, dim=0) * lit)[place].flatten()]
+        image, number = number // len(grid), number % len(grid)
+        lit = grid.gather(x, number, image).flatten(1).any(dim=1)
+        distinct = _encode_distinct(encoder, grid, x, image[lit], number[lit])
+        encoded = distinct[(torch.cumsum(lit, dim=0) * lit)[place].flatten()]
     rows: Tensor = encoded.unflatten(0, index.shape)
     return rows
+
+
+def _encode_distinct(
+    encoder: nn.Module, grid: CropGrid, x: Tensor, image: Tensor, number: Tensor
+) -> Tensor:
+    """Encode a black crop and crops ``number (N,)`` of the images ``image (N,)``: 1 + N rows."""
+    black = x.new_zeros(1, x.shape[1], grid.crop_size, grid.crop_size)
+    if isinstance(encoder, CropEncoder) and grid.stride % 2 == 0 and len(number):
+        place = torch.stack([number // grid.side, number % grid.side])  # in strides
+        first = place.new_full((2, len(x)), grid.side).scatter_reduce(
+            1, image.expand(2, -1), place, "amin"
+        )
+        reach = int((place - first[:, image]).max())
+        around = CropGrid(grid.image_size, grid.crop_size + grid.stride * reach, grid.stride)
+        if len(x) * around.crop_size**2 < len(number) * grid.crop_size**2:
+            first = first.clamp_max(around.side - 1)
+            window = around.gather(x, (first[0] * around.side + first[1])[:, None])[:, 0]
+            row, column = grid.stride * (place - first[:, image])
+            return torch.cat([encoder(black), encoder.windows(window, image, row, column)])
+    encoded: Tensor = encoder(torch.cat([black, grid.gather(x, number, image)]))
+    return encoded
 
 
 class ChannelEncoder(nn.Module):

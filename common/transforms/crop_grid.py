@@ -7,7 +7,7 @@ the chosen ones out of a batch without a loop, `every` gives all of them.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.checks import require
 
@@ -87,4 +87,6 @@ class CropGrid:
 
     def touching(self, mask: Tensor) -> Tensor:
         """Return which crops hold a pixel of ``mask (B, 1, H, W)`` above 0: ``(B, |T|)``, bool."""
-        return self.windows(mask).amax(dim=(-1, -2)).flatten(1) > 0
+        largest = nn.functional.max_pool2d(mask, (self.crop_size, 1), (self.stride, 1))
+        largest = nn.functional.max_pool2d(largest, (1, self.crop_size), (1, self.stride))
+        return largest.flatten(1) > 0

@@ -111,6 +111,48 @@ def test_a_crop_drawn_again_and_black_crops_reach_the_encoder_once() -> None:
     assert seen == [1 + 1 + 2]
 
 
+CLOSE = CropGrid(16, 8, 2)  # 5 x 5, overlapping
+NEIGHBOURS = torch.tensor([[0, 1, 5, 6, 7, 0], [24, 23, 19, 18, 17, 24]])  # at opposite corners
+SPREAD = torch.tensor([[0, 24, 4, 20, 12, 2], [6, 6, 6, 7, 7, 7]])
+
+
+@pytest.mark.parametrize(("drawn", "side"), [(NEIGHBOURS, 12), (SPREAD, 0)])
+@pytest.mark.parametrize("dark", [False, True])
+def test_crops_that_overlap_are_encoded_by_windows_as_one_by_one(
+    drawn: Tensor, side: int, dark: bool
+) -> None:
+    torch.manual_seed(0)
+    encoder = CropEncoder(side=8, in_channels=2, channels=(3, 4), features=FEATURES).double()
+    x = torch.rand(2, 2, 16, 16, dtype=torch.double)
+    if dark:
+        x[0] = 0
+    seen: list[int] = []
+    encoder.layers[0].register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[-1]))
+    found = encode_crops(encoder, CLOSE, x, drawn)
+    assert seen == ([8, side] if side else [8])
+    every = torch.stack([torch.stack(crops(image, 8, 2)) for image in x])
+    wanted = torch.stack(
+        [torch.cat([encoder(each[n][None]) for n in row]) for each, row in zip(every, drawn)]
+    )
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    seeds = torch.rand(2, 6, 1, dtype=torch.double)
+    slopes = [
+        torch.autograd.grad((out * seeds).sum(), encoder.parameters()) for out in (found, wanted)
+    ]
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=1e-10)
+
+
+def test_windows_are_not_for_a_stride_that_the_pooling_would_split() -> None:
+    encoder, seen = tiny_encoder(), []
+    encoder.layers[0].register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[-1]))
+    x = torch.rand(1, 1, 11, 11, dtype=torch.double)
+    odd = CropGrid(11, 8, 1)
+    found = encode_crops(encoder, odd, x, torch.arange(16)[None])
+    assert seen == [8]
+    wanted = encoder(torch.stack(crops(x[0], 8, 1)))[None]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
 def test_an_encoder_that_normalises_by_the_batch_sees_every_crop() -> None:
     encoder = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64)).double()
     x = black_and_lit()
