@@ -19,32 +19,21 @@ _SHOWN: Key = ("projection", "mean")
 Integers = NDArray[np.int64]
 
 
-def channel_figures(
-    encoder: ChannelEncoder, test: ChannelTable, predicted: dict[Key, Integers]
-) -> dict[str, Any]:
-    """Return the block "channel" of ``evaluation.json``.
+def channel_figures(encoder: ChannelEncoder, test: ChannelTable) -> dict[str, Any]:
+    """Return what the block "channel" of ``evaluation.json`` says of the channel itself.
 
     Args:
         encoder: that made the table.
         test: the images that were scored.
-        predicted: ``(N,)`` classes by representation.
 
     Returns:
-        The accuracy of each representation; the mean pairwise Gaussian potential of the projection
-        averaged over P; mean and standard deviation over images of the share of P on crops that
-        touch something and of the entropy of P in nats; the grid of crops.
+        The mean pairwise Gaussian potential of the projection averaged over P; mean and standard
+        deviation over images of the share of P on crops that touch something and of the entropy of
+        P in nats; the grid of crops.
     """
     log_p = np.log(np.maximum(test.probability, np.finfo(np.float32).tiny))
     grid = encoder.grid
     return {
-        "representations": [
-            {
-                "readout": readout,
-                "average": average,
-                "accuracy": float((predicted[readout, average] == test.label).mean()),
-            }
-            for readout, average in sorted(test.z)
-        ],
         "gaussian_potential": gaussian_potential(test.z[_SHOWN]),
         "touching": _moments(test.touching),
         "entropy": _moments(-(test.probability * log_p).sum(axis=1)),

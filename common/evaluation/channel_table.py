@@ -48,6 +48,11 @@ class ChannelTable:
         """``(N,)``, the class of each image."""
         return self.columns["label"].astype(np.int64)
 
+    @property
+    def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The label and the patient of each image; without patients every image is its own."""
+        return self.label, self.columns.get("patient", np.arange(len(self.label)))
+
 
 @torch.no_grad()
 def tabulate(

@@ -51,10 +51,11 @@ def representations(runs: Sequence[Run]) -> str:
     pixels = baseline_means(runs).get("pixels")
     told = "" if pixels is None else f" The pixels themselves: {pixels:.2f} %."
     note = (
-        "Accuracy (%) of a logistic regression on frozen features of the training images, mean ± "
-        "standard deviation over seeds. The projection is what the loss saw, f the layer below. An "
-        "image is the average of its crops: weighted by P(T | x), plainly over the most probable "
-        "ones, or over those inside the digit's cell, which no network is told (oracle)." + told
+        "Accuracy (%) of a logistic regression on frozen features of the training images, its "
+        "penalty chosen on a tenth of them, mean ± standard deviation over seeds. The projection "
+        "is what the loss saw, f the layer below. An image is the average of its crops: weighted "
+        "by P(T | x), plainly over the most probable ones, or over those inside the digit's cell, "
+        "which no network is told (oracle)." + told
     )
     return section(
         "representations",

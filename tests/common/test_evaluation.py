@@ -7,11 +7,12 @@ import pytest
 import torch
 from ignite.engine import Engine
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from common.checks import InputError
 from common.evaluation import ProbeAUC, audit_transforms, embed, linear_probe, patient_interval
-from common.evaluation.linear_probe import as_layer, fit_head, fit_probe
+from common.evaluation.linear_probe import as_layer, fit_head, fit_probe, fit_tuned_probe
 from common.networks import ConvEncoder, ImageClassifier
 from common.transforms import Composition
 from tests.oracles import evaluation as oracle
@@ -250,3 +251,32 @@ def test_a_probe_on_features_as_they_are_sees_little_of_a_collapse() -> None:
     unsure = fit_probe(features, label, standardized=False).predict_proba(features)[:, 1]
     assert sure[label == 1].min() > 0.9
     assert abs(unsure - 0.5).max() < 0.01
+
+
+@pytest.mark.parametrize(("scale", "least"), [(0.01, 100.0), (30.0, 0.00001)])
+def test_the_penalty_is_the_best_on_the_last_tenth_of_the_patients(
+    scale: float, least: float
+) -> None:
+    rng = np.random.default_rng(0)
+    patient = np.repeat(rng.permutation(60), 5)  # the order of the rows is not that of the numbers
+    label = rng.integers(0, 3, 300)
+    features = scale * (np.eye(8)[label] + rng.normal(0, 0.7, (300, 8)))
+    strengths = (least, 100 * least, 1e6 * least)
+    held_out = np.isin(patient, patient[270:])
+    assert held_out.sum() == 30
+    right = []
+    for strength in strengths:
+        one = LogisticRegression(C=strength, max_iter=5000)
+        one.fit(features[~held_out], label[~held_out])
+        right.append(int((one.predict(features[held_out]) == label[held_out]).sum()))
+    assert len(set(right)) > 1
+    best = strengths[right.index(max(right))]
+    found = fit_tuned_probe(features, label, patient, strengths)
+    assert best == found[-1].C
+    whole = LogisticRegression(C=best, max_iter=5000).fit(features, label)
+    assert found[-1].coef_ == pytest.approx(whole.coef_, rel=1e-3, abs=1e-3 / scale)
+
+
+def test_a_penalty_cannot_be_chosen_on_one_patient() -> None:
+    with pytest.raises(InputError, match="patient must hold at least 2 patients, got 1"):
+        fit_tuned_probe(np.eye(4), np.array([0, 1, 0, 1]), np.zeros(4))

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from common.checks import InputError
 from common.evaluation import ChannelEvaluation, ProbeAccuracy, gaussian_potential
 from common.evaluation.channel_table import tabulate
-from common.evaluation.linear_probe import fit_probe
+from common.evaluation.linear_probe import STRENGTHS, fit_probe, fit_tuned_probe
 from common.losses import InfoMaxBound
 from common.methods import TrainableCrop
 from common.networks import ChannelEncoder, ConvEncoder, CropEncoder, ImageClassifier, Projector
@@ -172,16 +171,31 @@ def test_every_representation_is_read_by_a_regression_on_the_training_part(study
     assert set(study.accuracy) == set(test.z)
     assert len(set(study.accuracy.values())) > 2
     for key, value in study.accuracy.items():
-        probe = fit_probe(train.z[key], train.label, standardized=False)
+        probe = fit_tuned_probe(train.z[key], train.label, train.columns["patient"])
         assert value == pytest.approx(probe.score(test.z[key].astype(float), test.label))
     assert study.result["accuracy"] == study.accuracy["projection", "top"]
     assert study.result["epochs"] == [{"epoch": 7, "accuracy": study.result["accuracy"]}]
 
 
+def test_the_chosen_penalty_and_the_accuracy_at_1_stand_beside_it(study: Study) -> None:
+    train, test = (tabulate(channel_encoder(), part, "cpu", ORACLE) for part in (TRAIN, TEST))
+    rows = study.result["channel"]["representations"]
+    assert {row["strength"] for row in rows} <= set(STRENGTHS)
+    for row in rows:
+        key = row["readout"], row["average"]
+        probe = fit_probe(train.z[key], train.label, standardized=False)
+        score = probe.score(test.z[key].astype(float), test.label)
+        assert row["accuracy_at_1"] == pytest.approx(score)
+        tuned = fit_tuned_probe(train.z[key], train.label, train.columns["patient"])
+        assert row["strength"] == tuned[-1].C
+    assert any(row["accuracy"] != row["accuracy_at_1"] for row in rows)
+
+
 def test_the_pixels_as_they_are_stand_beside_them(study: Study) -> None:
     train, test = (torch.cat([b["image"] for b in part]).flatten(1) for part in (TRAIN, TEST))
     label = [torch.cat([b["label"] for b in part]) for part in (TRAIN, TEST)]
-    probe = LogisticRegression(max_iter=1000).fit(train.double(), label[0])
+    patient = np.concatenate([batch["patient"] for batch in TRAIN])
+    probe = fit_tuned_probe(train.numpy(), label[0].numpy(), patient, (0.01, 0.1, 1.0, 10.0))
     wanted = probe.score(test.double(), label[1])
     assert study.result["baselines"]["pixels"]["accuracy"] == pytest.approx(wanted, abs=0.026)
 
