@@ -39,6 +39,9 @@ class CropEncoder(nn.Module):
         in_channels: channels of a crop.
         channels: output channels of each convolution.
         features: width of the output.
+
+    Attributes:
+        border: pixels by which all convolutions together make a side shorter.
     """
 
     def __init__(
@@ -50,10 +53,11 @@ class CropEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.out_features = features
+        self.border = 2 * len(channels)
         layers: list[nn.Module] = []
         for before, after in pairwise([in_channels, *channels]):
             layers += [nn.Conv2d(before, after, 3), nn.ReLU(inplace=True)]
-        rest = (side - 2 * len(channels)) // 2
+        rest = (side - self.border) // 2
         require(rest >= 1, f"CropEncoder: side must be larger for this many layers, got {side}.")
         self.layers = nn.Sequential(
             *layers, nn.AvgPool2d(2), FlattenPixels(), nn.Linear(channels[-1] * rest**2, features)
@@ -105,8 +109,8 @@ def encode_crops(encoder: nn.Module, grid: CropGrid, x: Tensor, index: Tensor) -
 
     Equal crops are encoded once: those drawn repeatedly of one image, and all black ones. That is
     exact unless the encoder normalises by the batch, in which case every crop is encoded. Where
-    the crops of an image overlap so much that the smallest window around all of them has fewer
-    pixels, a `CropEncoder` sees such windows; black crops do not widen them.
+    the crops of an image overlap so much that it is cheaper, a `CropEncoder` sees the window around
+    them instead; black crops do not widen it.
     """
     if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in encoder.modules()):
         encoded = encoder(grid.gather(x, index).flatten(0, 1))
@@ -125,21 +129,50 @@ def _encode_distinct(
     encoder: nn.Module, grid: CropGrid, x: Tensor, image: Tensor, number: Tensor
 ) -> Tensor:
     """Encode a black crop and crops ``number (N,)`` of the images ``image (N,)``: 1 + N rows."""
+    place = torch.stack(
+        [number // grid.side, number % grid.side]
+    )  # in strides, as all that follows
+    of_image, zeros = image.expand(2, -1), place.new_zeros(2, len(x))
+    first = (zeros + grid.side).scatter_reduce(1, of_image, place, "amin")
+    reach = (zeros.scatter_reduce(1, of_image, place, "amax") - first).amax(dim=0)
+    widest = 0
+    if isinstance(encoder, CropEncoder) and grid.stride % 2 == 0:
+        widest = _widest_window(encoder, grid, reach, torch.bincount(image, minlength=len(x)))
+    whole = (reach > 0) & (reach <= widest)
+    shared = whole[image]
     black = x.new_zeros(1, x.shape[1], grid.crop_size, grid.crop_size)
-    if isinstance(encoder, CropEncoder) and grid.stride % 2 == 0 and len(number):
-        place = torch.stack([number // grid.side, number % grid.side])  # in strides
-        first = place.new_full((2, len(x)), grid.side).scatter_reduce(
-            1, image.expand(2, -1), place, "amin"
-        )
-        reach = int((place - first[:, image]).max())
-        around = CropGrid(grid.image_size, grid.crop_size + grid.stride * reach, grid.stride)
-        if len(x) * around.crop_size**2 < len(number) * grid.crop_size**2:
-            first = first.clamp_max(around.side - 1)
-            window = around.gather(x, (first[0] * around.side + first[1])[:, None])[:, 0]
-            row, column = grid.stride * (place - first[:, image])
-            return torch.cat([encoder(black), encoder.windows(window, image, row, column)])
-    encoded: Tensor = encoder(torch.cat([black, grid.gather(x, number, image)]))
-    return encoded
+    alone = encoder(torch.cat([black, grid.gather(x, number[~shared], image[~shared])]))
+    if not isinstance(encoder, CropEncoder) or widest == 0:
+        return cast(Tensor, alone)
+    around = CropGrid(grid.image_size, grid.crop_size + grid.stride * widest, grid.stride)
+    first = first.clamp_max(around.side - 1)
+    window = around.gather(x[whole], (first[0] * around.side + first[1])[whole, None])[:, 0]
+    row, column = grid.stride * (place - first[:, image])[:, shared]
+    joint = encoder.windows(window, (whole.cumsum(dim=0) - 1)[image[shared]], row, column)
+    order = torch.cat([(~shared).nonzero(), shared.nonzero()]).flatten().argsort()
+    return torch.cat([alone[:1], torch.cat([alone[1:], joint])[order]])
+
+
+def _widest_window(encoder: CropEncoder, grid: CropGrid, reach: Tensor, count: Tensor) -> int:
+    """Up to which reach the crops of an image are cheaper in one window of that size than alone.
+
+    Counted are the pixels that the last convolution computes. All windows are of one size, so that
+    they go through the network together; crops of images that reach further go one by one.
+
+    Args:
+        encoder: of the crops.
+        grid: of the crops.
+        reach: ``(B,)``, strides from the first crop of an image to its last, of both directions the
+            larger; above 0 where there is more than one.
+        count: ``(B,)``, crops of each image.
+
+    Returns:
+        The reach; 0 where no image is better off in a window.
+    """
+    widest = torch.arange(grid.side, device=reach.device)
+    pixels = (grid.crop_size - encoder.border + grid.stride * widest) ** 2
+    together = (reach[:, None] > 0) & (reach[:, None] <= widest)
+    return int(torch.where(together, pixels, count[:, None] * pixels[0]).sum(dim=0).argmin())
 
 
 class ChannelEncoder(nn.Module):

@@ -114,9 +114,10 @@ def test_a_crop_drawn_again_and_black_crops_reach_the_encoder_once() -> None:
 CLOSE = CropGrid(16, 8, 2)  # 5 x 5, overlapping
 NEIGHBOURS = torch.tensor([[0, 1, 5, 6, 7, 0], [24, 23, 19, 18, 17, 24]])  # at opposite corners
 SPREAD = torch.tensor([[0, 24, 4, 20, 12, 2], [6, 6, 6, 7, 7, 7]])
+MIXED = torch.stack([SPREAD[0], NEIGHBOURS[1]])  # only the second image is better off in a window
 
 
-@pytest.mark.parametrize(("drawn", "side"), [(NEIGHBOURS, 12), (SPREAD, 0)])
+@pytest.mark.parametrize(("drawn", "side"), [(NEIGHBOURS, 12), (MIXED, 12), (SPREAD, 0)])
 @pytest.mark.parametrize("dark", [False, True])
 def test_crops_that_overlap_are_encoded_by_windows_as_one_by_one(
     drawn: Tensor, side: int, dark: bool
