@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
+from common.distributed import gather
 from common.methods.method import Method, Phase
 from common.networks import ChannelEncoder, ImageClassifier
 from common.policies.crop_channel import channel_entropy, merge_black
@@ -129,15 +130,33 @@ class TrainableCrop(Method):
             index = torch.arange(every, device=x.device).expand(len(x), -1)
         else:
             index = torch.randint(every, (len(x), self.channel_crops), device=x.device)
-        with torch.no_grad():
-            z = self.representation.unit(x, index)
         weight = log_probability.gather(1, index).softmax(dim=1)
         lit = None
         if self.merges:
             lit = self.representation.grid.touching(x.amax(dim=1, keepdim=True))
-            weight = merge_black(weight, lit.gather(1, index))
+            shown = lit.gather(1, index)
+            place = _different(shown)
+            weight = merge_black(weight, shown).gather(1, place)
+            index = index.gather(1, place)
+        with torch.no_grad():
+            z = self.representation.unit(x, index)
         entropy = channel_entropy(log_probability, lit).mean()
         loss = self.loss(z, weight=weight)
         terms = {"channel_bound": -loss.detach(), "entropy": entropy.detach()}
         loss = loss - self.entropy_weight * entropy
         return Phase("policy", loss, terms)
+
+
+def _different(lit: Tensor) -> Tensor:
+    """Places of the crops that are not black in ``lit (B, n)``, and of the first that is.
+
+    Of the black ones that one has all the weight, so the others cost time and change nothing.
+
+    Returns:
+        ``(B, n')``; n' is the most that any image needs, on any rank, and at least the 2 that the
+        loss wants. Images that need fewer keep more black ones.
+    """
+    black = ~lit
+    needed = lit | (black & (black.cumsum(dim=1) == 1))
+    most = max(2, int(gather(needed.sum(dim=1)).max()))
+    return needed.int().topk(most, dim=1).indices
