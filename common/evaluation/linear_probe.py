@@ -34,8 +34,9 @@ __all__ = [
     "linear_probe",
 ]
 
-STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
+STRENGTHS = (1.0, 10.0, 100.0)
 _STEPS = 2000  # at most
+_PRECISE = {"tol": 1e-5, "max_iter": 5000}  # at 1e-4 a fit from another C's weights may stand still
 
 
 class Probe(NamedTuple):
@@ -184,7 +185,7 @@ def fit_tuned_probe(
     )
     held_out = first.argsort().argsort()[number] >= len(first) - max(1, len(first) // 10)
     seen, kept = features.astype(np.float64), ~held_out
-    model = LogisticRegression(max_iter=_STEPS, warm_start=True)
+    model = LogisticRegression(warm_start=True, **_PRECISE)
     scores = [
         model.set_params(C=strength)
         .fit(seen[kept], label[kept])
@@ -192,7 +193,7 @@ def fit_tuned_probe(
         for strength in strengths
     ]
     best = strengths[int(np.argmax(scores))]
-    return make_pipeline(LogisticRegression(C=best, max_iter=_STEPS)).fit(seen, label)
+    return make_pipeline(LogisticRegression(C=best, **_PRECISE)).fit(seen, label)
 
 
 class ProbeAUC(ProbeMetric):

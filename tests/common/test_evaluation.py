@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from common.checks import InputError
 from common.evaluation import ProbeAUC, audit_transforms, embed, linear_probe, patient_interval
-from common.evaluation.linear_probe import as_layer, fit_head, fit_probe, fit_tuned_probe
+from common.evaluation.linear_probe import STRENGTHS, as_layer, fit_head, fit_probe, fit_tuned_probe
 from common.networks import ConvEncoder, ImageClassifier
 from common.transforms import Composition
 from tests.oracles import evaluation as oracle
@@ -253,28 +253,27 @@ def test_a_probe_on_features_as_they_are_sees_little_of_a_collapse() -> None:
     assert abs(unsure - 0.5).max() < 0.01
 
 
-@pytest.mark.parametrize(("scale", "least"), [(0.01, 100.0), (30.0, 0.00001)])
-def test_the_penalty_is_the_best_on_the_last_tenth_of_the_patients(
-    scale: float, least: float
-) -> None:
-    rng = np.random.default_rng(0)
-    patient = np.repeat(rng.permutation(60), 5)  # the order of the rows is not that of the numbers
-    label = rng.integers(0, 3, 300)
-    features = scale * (np.eye(8)[label] + rng.normal(0, 0.7, (300, 8)))
-    strengths = (least, 100 * least, 1e6 * least)
-    held_out = np.isin(patient, patient[270:])
-    assert held_out.sum() == 30
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_the_penalty_is_the_best_on_the_last_tenth_of_the_patients(seed: int) -> None:
+    """With seeds 1 and 3 fits from one C to the next at scikit-learn's tolerance choose another."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, 1000)
+    features = np.eye(3, 40)[label] + rng.normal(size=(1000, 40))
+    features *= 0.5 * np.logspace(-1.5, 0, 40)
+    patient = np.repeat(rng.permutation(100), 10)  # the order of the rows is not that of numbers
+    held_out = np.isin(patient, patient[900:])
+    assert held_out.sum() == 100
     right = []
-    for strength in strengths:
-        one = LogisticRegression(C=strength, max_iter=5000)
+    for strength in STRENGTHS:  # each from zero, to the end
+        one = LogisticRegression(C=strength, tol=1e-9, max_iter=50000)
         one.fit(features[~held_out], label[~held_out])
         right.append(int((one.predict(features[held_out]) == label[held_out]).sum()))
     assert len(set(right)) > 1
-    best = strengths[right.index(max(right))]
-    found = fit_tuned_probe(features, label, patient, strengths)
+    best = STRENGTHS[right.index(max(right))]
+    found = fit_tuned_probe(features, label, patient)
     assert best == found[-1].C
-    whole = LogisticRegression(C=best, max_iter=5000).fit(features, label)
-    assert found[-1].coef_ == pytest.approx(whole.coef_, rel=1e-3, abs=1e-3 / scale)
+    whole = LogisticRegression(C=best, tol=1e-9, max_iter=50000).fit(features, label)
+    assert found.predict_proba(features) == pytest.approx(whole.predict_proba(features), abs=0.02)
 
 
 def test_a_penalty_cannot_be_chosen_on_one_patient() -> None:
