@@ -129,9 +129,7 @@ def _encode_distinct(
     encoder: nn.Module, grid: CropGrid, x: Tensor, image: Tensor, number: Tensor
 ) -> Tensor:
     """Encode a black crop and crops ``number (N,)`` of the images ``image (N,)``: 1 + N rows."""
-    place = torch.stack(
-        [number // grid.side, number % grid.side]
-    )  # in strides, as all that follows
+    place = torch.stack([number // grid.side, number % grid.side])  # counted in strides
     of_image, zeros = image.expand(2, -1), place.new_zeros(2, len(x))
     first = (zeros + grid.side).scatter_reduce(1, of_image, place, "amin")
     reach = (zeros.scatter_reduce(1, of_image, place, "amax") - first).amax(dim=0)
