@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
+PYTEST := $(BIN)/python -m pytest -q
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: setup demo test test-fast lint types format bundle-check clean
 
@@ -25,10 +27,10 @@ test: $(VENV)/.tested         ## lint, types and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	$(PYTEST) $(PARALLEL)
 
 test-fast: $(VENV)/.tested    ## the tests that train nothing
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) $(PARALLEL) -m "not slow"
 
 lint: $(VENV)/.tested         ## style
 	$(BIN)/ruff check .
@@ -42,7 +44,7 @@ format: $(VENV)/.tested       ## rewrite to style
 	$(BIN)/ruff check --fix .
 
 bundle-check: $(VENV)/.tested ## contract and smoke tests of one bundle: make bundle-check NAME=...
-	$(BIN)/python -m pytest -q tests/bundles -k "$(NAME)"
+	$(PYTEST) tests/bundles -k "$(NAME)"
 
 clean:                        ## forget the demo and the environment
 	rm -rf $(VENV) demo
