@@ -23,6 +23,11 @@ temperature / 0.07), which for "all" is the above, and else has a D_i that does 
 
     "threshold"    D_i = sum_{t != i} e^{s_t} #{q: w_tq < w_ti}
     "exponential"  D_i = sum_{t != i} e^{s_t (1 - w_t) + w_t / T}
+
+Beware of a wide kernel with the latter. Where all rows are nearly equal every e^(...) is e^(1/T),
+so the pulls of an anchor sum to 1 and the pushes to 1 - mean_t w_t: whatever y does not explain is
+pulled together with the strength mean_t w_t, and an encoder whose first embeddings owe little to y
+collapses. In the other five the two sums are the same or, for "exponential" as printed, nearly so.
 """
 
 from typing import Literal

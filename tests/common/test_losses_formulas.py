@@ -134,6 +134,26 @@ def test_kernel_contrastive_takes_an_attribute_of_several_numbers(
     assert float(loss(z, y)) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("sigma", [2.0, 5.0, 20.0])
+def test_only_released_exponential_pulls_together_what_age_does_not_explain(sigma: float) -> None:
+    """Rows at one cosine to each other, nearly 1: what the loss gains as they close up."""
+    temperature, apart, n = 0.1, 1e-4, len(AGE)
+    kernel = Gaussian(sigma)
+    closed = torch.zeros(n, 1, n + 1, dtype=torch.double)
+    closed[:, :, n] = 1
+    spread = closed.clone()
+    spread[range(n), 0, range(n)] = apart**0.5
+    pull = {}
+    for name in DENOMINATORS:
+        loss = KernelContrastive(kernel, temperature, *name)
+        pull[name] = float(loss(spread, AGE) - loss(closed, AGE)) * temperature / apart
+    w = [[kernel_losses.gaussian(sigma)([a], [b]) for b in AGE.tolist()] for a in AGE.tolist()]
+    mean = (sum(map(sum, w)) - n) / (n * (n - 1))
+    assert pull.pop(("exponential", "released")) == pytest.approx(mean, abs=1e-3)
+    assert pull.pop(("exponential", "paper")) < mean / 2
+    assert list(pull.values()) == pytest.approx([0, 0, 0, 0], abs=1e-3)
+
+
 def test_weights_below_zero_count_as_zero() -> None:
     z, y = views(), torch.tensor([1.0, 2.0, -1.0, -3.0, 1.0, 4.0])
     loss = KernelContrastive(Cosine(), 0.1)(z, y)
