@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVR
 
@@ -15,32 +15,53 @@ Array = np.ndarray
 CLASSICAL = ("ridge", "ridge on 60 components", "RBF-SVR")
 
 
-def classical_ages(maps: Array, age: Array, train: Array, model: str) -> Array:
-    x = maps - maps[train].mean(axis=0)
-    dot, square = x @ x[train].T, (x**2).sum(axis=1)
-    tuned: dict[str, Any] = {"cv": 5, "scoring": "neg_mean_absolute_error"}
+def classical_ages(views: Array, age: Array, train: Array, model: str) -> Array:
+    """Fit on all views of the subjects `train`; return the age of every subject, mean over views.
+
+    Args:
+        views: ``(V, N, P)``, voxels of the views of each subject; the same V for all.
+        age: ``(N,)`` years.
+        train: rows to fit on. Tuned on 5 contiguous parts of them, a subject's views in one part.
+        model: one of `CLASSICAL`.
+    """
+    x = views - views[:, train].mean(axis=(0, 1))
+    seen = x[:, train].reshape(-1, x.shape[2])
+    dot, square = x @ seen.T, (x**2).sum(axis=2)
+    target = np.tile(age[train], len(views))
+    number = np.arange(len(seen)).reshape(len(views), -1)
+    folds = [
+        (number[:, fit].ravel(), number[:, held].ravel())
+        for fit, held in KFold(5).split(np.arange(len(train)))
+    ]
+    tuned: dict[str, Any] = {"cv": folds, "scoring": "neg_mean_absolute_error"}
+    own = dot[:, train].reshape(len(seen), -1)
     if model == "RBF-SVR":
-        return support_vector_ages(dot, square, age, train, tuned)
+        return support_vector_ages(dot, square, train, target, tuned)
     # coordinates in the span of the training maps: ridge and components see nothing else of x
-    values, vectors = np.linalg.eigh(dot[train])
+    values, vectors = np.linalg.eigh(own)
     some = values > 1e-9 * values[-1]
-    x = dot @ vectors[:, some] / np.sqrt(values[some])
+    basis = vectors[:, some] / np.sqrt(values[some])
     steps = [Ridge()] if model == "ridge" else [PCA(60), Ridge()]
     grid = {"ridge__alpha": 10.0 ** np.arange(-2, 6)}
-    search = GridSearchCV(make_pipeline(*steps), grid, **tuned)
-    return search.fit(x[train], age[train]).predict(x)
+    search = GridSearchCV(make_pipeline(*steps), grid, **tuned).fit(own @ basis, target)
+    return mean_over_views(search, dot @ basis)
 
 
 def support_vector_ages(
-    dot: Array, square: Array, age: Array, train: Array, tuned: dict[str, Any]
+    dot: Array, square: Array, train: Array, target: Array, tuned: dict[str, Any]
 ) -> Array:
-    distance = square[:, None] + square[train] - 2 * dot
-    distance /= np.median(distance[train])
+    seen = square[:, train].ravel()
+    distance = square[:, :, None] + seen - 2 * dot
+    distance /= np.median(distance[:, train])
     found = []
     for gamma in (0.01, 0.03, 0.1, 0.3, 1.0):
         kernel = np.exp(-gamma * distance)
         grid = {"C": 10.0 ** np.arange(0, 5, 0.5)}
         search = GridSearchCV(SVR(kernel="precomputed"), grid, **tuned)
-        found.append((search.fit(kernel[train], age[train]), kernel))
+        found.append((search.fit(kernel[:, train].reshape(len(seen), -1), target), kernel))
     best, kernel = max(found, key=lambda pair: pair[0].best_score_)
-    return best.predict(kernel)
+    return mean_over_views(best, kernel)
+
+
+def mean_over_views(fitted: GridSearchCV, x: Array) -> Array:
+    return np.mean([fitted.predict(view) for view in x], axis=0)
