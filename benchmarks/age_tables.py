@@ -84,7 +84,7 @@ class Noise(nn.Module):
         return x + SETTINGS["noise"] * torch.randn_like(x) if self.training else x
 
 
-def method(loss: str, features: int, fair: Fair) -> Contrastive | Supervised:
+def method(loss: str, features: int, fair: Fair, sigma: float = SIGMA) -> Contrastive | Supervised:
     backbone = nn.Sequential(
         Noise(),
         Projector(features, WIDTH, WIDTH, layers=2),
@@ -100,12 +100,12 @@ def method(loss: str, features: int, fair: Fair) -> Contrastive | Supervised:
         return Supervised(classifier, loss=absolute_error, target="standard age", **extra)
     repulsion, variant = LOSSES[loss]
     encoder = EmbeddingEncoder(backbone, Projector(WIDTH, WIDTH, EMBEDDING))
-    contrast = KernelContrastive(Gaussian(SIGMA), TEMPERATURE, repulsion, variant)
+    contrast = KernelContrastive(Gaussian(sigma), TEMPERATURE, repulsion, variant)
     return Contrastive(ImageClassifier(encoder, EMBEDDING), loss=contrast, views=1, **extra)
 
 
 def represent(
-    table: Table, train: Array, loss: str, fair: Fair, seed: int
+    table: Table, train: Array, loss: str, fair: Fair, seed: int, sigma: float = SIGMA
 ) -> tuple[Array, Array | None]:
     """Train on the rows `train`; return the representation of all rows and, for l1, their ages."""
     torch.manual_seed(seed)
@@ -120,7 +120,7 @@ def represent(
         "one class": torch.zeros(len(train), dtype=torch.long),
         "age bins": torch.floor(age / BIN_YEARS).long(),
     }
-    network = method(loss, x.shape[1], fair)
+    network = method(loss, x.shape[1], fair, sigma)
     adam = partial(torch.optim.AdamW, weight_decay=SETTINGS["decay"])
     optimizers = PhaseOptimizers(network, {"encoder": SETTINGS["rate"]}, adam)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizers["encoder"], SETTINGS["steps"])

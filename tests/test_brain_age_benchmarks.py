@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -105,3 +106,26 @@ def test_the_encoder_of_maps_knows_where_a_feature_is(brains: ModuleType) -> Non
     h = encoder(x)
     assert h.shape == (2, brains.SETTINGS["features"])
     assert (h[0] - h[1]).abs().max() > 1e-4
+
+
+def test_the_width_of_the_kernel_is_reported_for_every_loss(
+    tables: ModuleType, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width = importlib.import_module("kernel_width")
+    monkeypatch.setattr(width, "WIDTHS", (2.0, 20.0))
+    out = tmp_path / "out"
+    words = ["--source", source, "--out", out, "--table", "openneuro", "--seeds", "0"]
+    assert width.main([str(word) for word in words]) == 0
+    rows = json.loads((out / "kernel_width_openneuro.json").read_text())["rows"]
+    assert [(row["sigma"], row["loss"]) for row in rows] == [
+        (sigma, loss)
+        for sigma in (2.0, 20.0)
+        for loss in ("y-aware", "L_exp paper", "L_exp released")
+    ]
+    released = {row["sigma"]: row for row in rows if row["loss"] == "L_exp released"}
+    age = tables.load(source, "openneuro").age
+    for sigma, row in released.items():
+        weight = np.exp(-((age[:, None] - age) ** 2) / (2 * sigma**2))
+        off = weight[~np.eye(len(age), dtype=bool)]
+        assert row["pull"] == pytest.approx(off.mean(), abs=1e-3)
+    assert released[2.0]["mae"] != released[20.0]["mae"]

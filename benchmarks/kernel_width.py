@@ -1,0 +1,111 @@
+"""What the width of the kernel on age does to the site, loss by loss, without FairKL.
+
+Near collapse, where all rows of a batch are at nearly one cosine, a loss pulls together what y does
+not tell apart, with the strength printed as "pull": what it gains as all cosines rise, times the
+temperature. It is 0 for y-aware, small for L_exp as printed and the mean weight of a pair for L_exp
+as released (`common.losses.kernel_contrastive`). Networks, folds and settings are those of
+`brain_age_tables.py`; age is read by the challenge's ridge, the site by the standardised probe.
+
+    python benchmarks/kernel_width.py --source BRAIN_AGE_TABLES --out OUT [--table openneuro ixi]
+
+Finished runs are kept in OUT. Prints a table for each source, writes OUT/kernel_width_TABLE.json.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from age_tables import LOSSES, TABLES, TEMPERATURE, Table, folds, load, represent
+from brain_age_tables import balanced, standardised_probe
+from paired_runs import kept, markdown, mean_and_spread, provenance
+
+from common.evaluation.challenge import fit_age
+from common.kernels import Gaussian
+from common.losses import KernelContrastive
+
+WIDTHS = (2.0, 5.0, 10.0, 20.0)
+KERNEL_LOSSES = tuple(name for name in LOSSES if name != "l1")
+APART = 1e-4  # 1 - cosine of all pairs, for the pull
+
+
+def pull(age: np.ndarray, loss: str, sigma: float) -> float:
+    """Gain of the loss as rows at one cosine to each other close up, times the temperature."""
+    repulsion, variant = LOSSES[loss]
+    contrast = KernelContrastive(Gaussian(sigma), TEMPERATURE, repulsion, variant)
+    n = len(age)
+    closed = torch.zeros(n, 1, n + 1, dtype=torch.float64)
+    closed[:, :, n] = 1
+    spread = closed.clone()
+    spread[range(n), 0, range(n)] = APART**0.5
+    y = torch.from_numpy(age)
+    return float(contrast(spread, y) - contrast(closed, y)) * TEMPERATURE / APART
+
+
+def read_out(table: Table, loss: str, sigma: float, seed: int) -> dict[str, float]:
+    """Error of age and balanced accuracy of the site, test rows of all folds pooled."""
+    error, site = np.empty(len(table.age)), np.empty(len(table.age), dtype=int)
+    for train, test in folds(table):
+        h, _ = represent(table, train, loss, None, seed, sigma)
+        age = fit_age(h[train], table.age[train]).predict(h[test])
+        error[test] = np.abs(age - table.age[test])
+        probe = standardised_probe().fit(h[train], table.site[train])
+        site[test] = probe.predict(h[test])
+    return {"mae": float(error.mean()), "bacc": balanced(table.site, site)}
+
+
+def measure(table: Table, out: Path, seeds: Sequence[int]) -> list[dict[str, object]]:
+    rows = []
+    for sigma in WIDTHS:
+        for loss in KERNEL_LOSSES:
+            runs = [
+                kept(
+                    out / f"{loss} {sigma:g} {seed}.json",
+                    partial(read_out, table, loss, sigma, seed),
+                )
+                for seed in seeds
+            ]
+            found = {name: [run[name] for run in runs] for name in ("mae", "bacc")}
+            rows.append(
+                {"sigma": sigma, "loss": loss, "pull": pull(table.age, loss, sigma)} | found
+            )
+    return rows
+
+
+def report(rows: Sequence[dict[str, object]]) -> str:
+    cells = [
+        [
+            f"{row['sigma']:g}",
+            str(row["loss"]),
+            f"{row['pull']:.3f}",
+            mean_and_spread(row["mae"]),
+            mean_and_spread(row["bacc"], 3),
+        ]
+        for row in rows
+    ]
+    return markdown(["sigma, years", "loss", "pull", "MAE", "BAcc, standardised probe"], cells)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", nargs="+", default=list(TABLES), choices=list(TABLES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    for name in options.table:
+        rows = measure(load(options.source, name), options.out / name, options.seeds)
+        result = {**provenance(), "seeds": options.seeds, "rows": rows}
+        target = options.out / f"kernel_width_{name}.json"
+        target.write_text(json.dumps(result, indent=1) + "\n")
+        print(report(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
