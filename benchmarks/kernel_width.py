@@ -81,7 +81,7 @@ def report(rows: Sequence[dict[str, object]]) -> str:
         [
             f"{row['sigma']:g}",
             str(row["loss"]),
-            f"{row['pull']:.3f}",
+            f"{round(row['pull'], 3) + 0.0:.3f}",
             mean_and_spread(row["mae"]),
             mean_and_spread(row["bacc"], 3),
         ]
