@@ -4,6 +4,7 @@ Folds are grouped by subject, features standardised by the rows a network is tra
 but the loss and FairKL is the same for all networks: `SETTINGS`.
 """
 
+import argparse
 import csv
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,16 @@ class Table(NamedTuple):
     site: Array  # (N,) integers
     group: Array  # (N,) subject
     sites: list[str]
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """The options of a benchmark on these tables."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", nargs="+", default=list(TABLES), choices=list(TABLES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    return parser
 
 
 def load(source: Path, name: str) -> Table:

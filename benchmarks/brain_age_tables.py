@@ -19,7 +19,6 @@ Finished runs are kept in OUT, so an interrupted run continues. Prints the table
 OUT/brain_age_table_<table>.json.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -33,12 +32,12 @@ from age_tables import (
     LOSSES,
     SETTINGS,
     SIGMA,
-    TABLES,
     Fair,
     Table,
     folds,
     inner_folds,
     load,
+    options,
     represent,
 )
 from paired_runs import kept, markdown, mean_and_spread, paired_interval, provenance
@@ -289,18 +288,13 @@ def report(table: Table, result: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--table", nargs="+", default=list(TABLES), choices=list(TABLES))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    options = parser.parse_args(arguments)
+    given = options(__doc__.splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
-    for name in options.table:
-        table = load(options.source, name)
-        result = summary(table, options.out / name, options.seeds)
-        result = {**provenance(), "settings": SETTINGS, "seeds": options.seeds, **result}
-        target = options.out / f"brain_age_table_{name}.json"
+    for name in given.table:
+        table = load(given.source, name)
+        result = summary(table, given.out / name, given.seeds)
+        result = {**provenance(), "settings": SETTINGS, "seeds": given.seeds, **result}
+        target = given.out / f"brain_age_table_{name}.json"
         target.write_text(json.dumps(result, indent=1) + "\n")
         print(report(table, result))
     return 0

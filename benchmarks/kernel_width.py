@@ -2,8 +2,8 @@
 
 Near collapse, where all rows of a batch are at nearly one cosine, a loss pulls together what y does
 not tell apart, with the strength printed as "pull": what it gains as all cosines rise, times the
-temperature. It is 0 for y-aware, small for L_exp as printed and the mean weight of a pair for L_exp
-as released (`common.losses.kernel_contrastive`). Networks, folds and settings are those of
+temperature. It is 0 for y-aware, the mean weight of a pair for L_exp as released, less as printed
+(`common.losses.kernel_contrastive`). Networks, folds and settings are those of
 `brain_age_tables.py`; age is read by the challenge's ridge, the site by the standardised probe.
 
     python benchmarks/kernel_width.py --source BRAIN_AGE_TABLES --out OUT [--table openneuro ixi]
@@ -11,7 +11,6 @@ as released (`common.losses.kernel_contrastive`). Networks, folds and settings a
 Finished runs are kept in OUT. Prints a table for each source, writes OUT/kernel_width_TABLE.json.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from age_tables import LOSSES, TABLES, TEMPERATURE, Table, folds, load, represent
+from age_tables import LOSSES, TEMPERATURE, Table, folds, load, options, represent
 from brain_age_tables import balanced, standardised_probe
 from paired_runs import kept, markdown, mean_and_spread, provenance
 
@@ -91,17 +90,12 @@ def report(rows: Sequence[dict[str, object]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--table", nargs="+", default=list(TABLES), choices=list(TABLES))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    options = parser.parse_args(arguments)
+    given = options(__doc__.splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
-    for name in options.table:
-        rows = measure(load(options.source, name), options.out / name, options.seeds)
-        result = {**provenance(), "seeds": options.seeds, "rows": rows}
-        target = options.out / f"kernel_width_{name}.json"
+    for name in given.table:
+        rows = measure(load(given.source, name), given.out / name, given.seeds)
+        result = {**provenance(), "seeds": given.seeds, "rows": rows}
+        target = given.out / f"kernel_width_{name}.json"
         target.write_text(json.dumps(result, indent=1) + "\n")
         print(report(rows))
     return 0

@@ -24,10 +24,12 @@ temperature / 0.07), which for "all" is the above, and else has a D_i that does 
     "threshold"    D_i = sum_{t != i} e^{s_t} #{q: w_tq < w_ti}
     "exponential"  D_i = sum_{t != i} e^{s_t (1 - w_t) + w_t / T}
 
-Beware of a wide kernel with the latter. Where all rows are nearly equal every e^(...) is e^(1/T),
-so the pulls of an anchor sum to 1 and the pushes to 1 - mean_t w_t: whatever y does not explain is
-pulled together with the strength mean_t w_t, and an encoder whose first embeddings owe little to y
-collapses. In the other five the two sums are the same or, for "exponential" as printed, nearly so.
+Beware of a wide kernel with "exponential". Where all rows are nearly equal the pulls of an anchor
+sum to 1 and its pushes to 1 less a mean of the weights w_t: as released the plain mean, for every
+e^(...) is e^(1/T); as printed one in which a row counts e^((1 - w_t) / T), so that far rows decide
+and it is small unless all rows are near. With that strength whatever y does not explain is pulled
+together, and an encoder whose first embeddings owe little to y can collapse. In "all" and both
+forms of "threshold" pulls and pushes are equal.
 """
 
 from typing import Literal
