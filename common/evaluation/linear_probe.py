@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -34,10 +35,11 @@ __all__ = [
     "linear_probe",
 ]
 
-STRENGTHS = (1.0, 10.0, 100.0)
+STRENGTHS = tuple(10.0**power for power in range(9))
 _STEPS = 2000  # at most
 _CHOOSING = 10_000  # images, at most
-_PRECISE = {"tol": 1e-5, "max_iter": 5000}  # at 1e-4 a fit from another C's weights may stand still
+_NEWTON = {"solver": "newton-cholesky", "tol": 1e-6}
+_SPARSE = {"tol": 1e-5, "max_iter": 5000}  # at 1e-4 a fit from another C's weights may stand still
 
 
 class Probe(NamedTuple):
@@ -165,9 +167,12 @@ def fit_tuned_probe(
     """Fit logistic regression on features as they are, C chosen on a tenth of the patients.
 
     Features have no natural scale, so that C = 1 can be far too strong a penalty for one encoder
-    and none for another. The last tenth of the patients, in the order of the rows, is held out,
-    the C with the highest accuracy there is taken (of equal ones the first), and the regression
-    is fitted once more, on all. While C is chosen it is fitted on 10,000 images at most, the first.
+    and none for another: the usual values of C reach from there to next to no penalty on features
+    that have all but collapsed. The last tenth of the patients, in the order of the rows, is held
+    out, the C with the highest accuracy there is taken (of equal ones the first), and the
+    regression is fitted once more, on all. While C is chosen it is fitted on 10,000 images at most,
+    the first. Dense features are fitted by Newton's method, which needs a few steps at any C and
+    any scale, but a matrix of (F classes)^2 numbers.
 
     Args:
         features: ``(N, F)``, dense or sparse.
@@ -186,7 +191,7 @@ def fit_tuned_probe(
     )
     held_out = first.argsort().argsort()[number] >= len(first) - max(1, len(first) // 10)
     seen, kept = features.astype(np.float64), np.flatnonzero(~held_out)[:_CHOOSING]
-    model = LogisticRegression(warm_start=True, **_PRECISE)
+    model = LogisticRegression(warm_start=True, **(_SPARSE if issparse(features) else _NEWTON))
     scores = [
         model.set_params(C=strength)
         .fit(seen[kept], label[kept])

@@ -1,5 +1,6 @@
 """Linear evaluation, intervals and the audit of transformations."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
@@ -253,27 +255,47 @@ def test_a_probe_on_features_as_they_are_sees_little_of_a_collapse() -> None:
     assert abs(unsure - 0.5).max() < 0.01
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
-def test_the_penalty_is_the_best_on_the_last_tenth_of_the_patients(seed: int) -> None:
-    """With seeds 1 and 3 fits from one C to the next at scikit-learn's tolerance choose another."""
+def three_classes(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """1000 rows of 40 features whose scale falls by 30, little of it the class."""
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 3, 1000)
     features = np.eye(3, 40)[label] + rng.normal(size=(1000, 40))
-    features *= 0.5 * np.logspace(-1.5, 0, 40)
+    return features * 0.5 * np.logspace(-1.5, 0, 40), label
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize(("kind", "close"), [(np.asarray, 1e-4), (csr_matrix, 0.02)])
+def test_the_penalty_is_the_best_on_the_last_tenth_of_the_patients(
+    seed: int, kind: Callable[..., Any], close: float
+) -> None:
+    """Sparse, seeds 1 and 3: fits from C to C at scikit-learn's tolerance choose another."""
+    features, label = three_classes(seed)
+    rng = np.random.default_rng(10 + seed)
     patient = np.repeat(rng.permutation(100), 10)  # the order of the rows is not that of numbers
     held_out = np.isin(patient, patient[900:])
     assert held_out.sum() == 100
     right = []
-    for strength in STRENGTHS:  # each from zero, to the end
+    for strength in STRENGTHS[:3]:  # each from zero, to the end
         one = LogisticRegression(C=strength, tol=1e-9, max_iter=50000)
         one.fit(features[~held_out], label[~held_out])
         right.append(int((one.predict(features[held_out]) == label[held_out]).sum()))
     assert len(set(right)) > 1
     best = STRENGTHS[right.index(max(right))]
-    found = fit_tuned_probe(features, label, patient)
+    found = fit_tuned_probe(kind(features), label, patient, STRENGTHS[:3])
     assert best == found[-1].C
     whole = LogisticRegression(C=best, tol=1e-9, max_iter=50000).fit(features, label)
-    assert found.predict_proba(features) == pytest.approx(whole.predict_proba(features), abs=0.02)
+    wanted = whole.predict_proba(features)
+    assert found.predict_proba(kind(features)) == pytest.approx(wanted, abs=close)
+
+
+def test_collapsed_features_are_read_as_well_as_those_they_are_a_fraction_of() -> None:
+    features, label = three_classes(0)
+    found, collapsed = (
+        fit_tuned_probe(scale * features, label, np.arange(1000)) for scale in (1.0, 0.01)
+    )
+    assert STRENGTHS[0] < found[-1].C < collapsed[-1].C == 1e4 * found[-1].C < STRENGTHS[-1]
+    wanted = found.predict_proba(features)
+    assert collapsed.predict_proba(0.01 * features) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_a_penalty_cannot_be_chosen_on_one_patient() -> None:
