@@ -55,7 +55,8 @@ class Channel:
     """A run whose encoder sees crops.
 
     Attributes:
-        accuracy: in percent, by (readout, average).
+        accuracy: in percent, by (readout, average), the penalty of the regression chosen.
+        accuracy_at_1: the same at C = 1.
         potential: mean pairwise Gaussian potential of the projections.
         touching: mean and standard deviation over images of P on crops that touch something.
         entropy: mean and standard deviation over images of the entropy of P in nats.
@@ -67,6 +68,7 @@ class Channel:
     """
 
     accuracy: dict[tuple[str, str], float]
+    accuracy_at_1: dict[tuple[str, str], float]
     potential: float
     touching: tuple[float, float]
     entropy: tuple[float, float]
@@ -89,13 +91,13 @@ def load_channel(fields: Fields, folder: Path) -> Channel:
         InputError: a value breaks its rule.
     """
     grid = fields.inside("grid")
-    rows = fields.items("representations")
+    rows = {
+        (row.text("readout"), row.text("average")): row for row in fields.items("representations")
+    }
     path = folder / PICTURES
     return Channel(
-        accuracy={
-            (row.text("readout"), row.text("average")): 100 * row.number("accuracy", 0, 1)
-            for row in rows
-        },
+        accuracy={key: 100 * row.number("accuracy", 0, 1) for key, row in rows.items()},
+        accuracy_at_1={key: 100 * row.number("accuracy_at_1", 0, 1) for key, row in rows.items()},
         potential=fields.number("gaussian_potential", 0, 1 + 1e-6),
         touching=_moments(fields.inside("touching"), 1 + 1e-4),
         entropy=_moments(fields.inside("entropy"), math.inf),

@@ -34,7 +34,13 @@ def write_channel_run(folder: Path, strategy: str, seed: int = 0, **changes: Any
     rng = np.random.default_rng([seed, *strategy.encode()])
     projection, features, potential, touching, entropy = STRATEGIES[strategy.split("_")[0]]
     rows = [
-        {"readout": readout, "average": average, "accuracy": value + 0.001 * seed}
+        {
+            "readout": readout,
+            "average": average,
+            "accuracy": value + 0.001 * seed,
+            "strength": 1000.0,
+            "accuracy_at_1": value - 0.1,
+        }
         for readout, values in (("projection", projection), ("features", features))
         for average, value in zip(("mean", "top", "oracle"), values)
         if value is not None

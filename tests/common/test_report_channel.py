@@ -39,7 +39,7 @@ def pictures(report: Path) -> list[np.ndarray]:
 
 def channel(**settings: Any) -> Channel:
     given = {"crop_size": 4, "stride": 2, "crops": 9, "top": 2, "pictures": None} | settings
-    return Channel({}, 0.1, (1.0, 0.0), (1.0, 0.0), **given)
+    return Channel({}, {}, 0.1, (1.0, 0.0), (1.0, 0.0), **given)
 
 
 def test_every_representation_has_a_column_with_mean_and_deviation_over_seeds(
@@ -54,6 +54,13 @@ def test_every_representation_has_a_column_with_mean_and_deviation_over_seeds(
     assert "Trained channel" in table
     assert "The pixels themselves: 89.90 %." in table
     assert "Accuracy by readout" not in Words(report).text
+
+
+def test_below_it_stands_the_accuracy_at_1(report: Path) -> None:
+    table = part(report, "Accuracy by representation", "What the channel chose")
+    at_1 = [table.index("at C = 1", table.index(name)) for name in ("Trained channel", "SimCLR")]
+    assert at_1[0] < table.index("85.00 ± 0.00") < table.index("SimCLR") < at_1[1]
+    assert at_1[1] < table.index("41.00 ± 0.00", at_1[1])
 
 
 def test_what_the_channel_chose_stands_beside_the_highest_entropy(report: Path) -> None:
