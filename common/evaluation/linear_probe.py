@@ -8,13 +8,16 @@ Differs from the paper: its optimiser and regularisation of the linear layer are
 scikit-learn's logistic regression (L2, C = 1) on standardised features.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgWarning
 from scipy.sparse import issparse
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -38,7 +41,7 @@ __all__ = [
 STRENGTHS = tuple(10.0**power for power in range(9))
 _STEPS = 2000  # at most
 _CHOOSING = 10_000  # images, at most
-_NEWTON = {"solver": "newton-cholesky", "tol": 1e-6}
+_NEWTON = {"solver": "newton-cholesky", "tol": 1e-6, "max_iter": 5000}
 _SPARSE = {"tol": 1e-5, "max_iter": 5000}  # at 1e-4 a fit from another C's weights may stand still
 
 
@@ -192,14 +195,17 @@ def fit_tuned_probe(
     held_out = first.argsort().argsort()[number] >= len(first) - max(1, len(first) // 10)
     seen, kept = features.astype(np.float64), np.flatnonzero(~held_out)[:_CHOOSING]
     model = LogisticRegression(warm_start=True, **(_SPARSE if issparse(features) else _NEWTON))
-    scores = [
-        model.set_params(C=strength)
-        .fit(seen[kept], label[kept])
-        .score(seen[held_out], label[held_out])
-        for strength in strengths
-    ]
-    best = strengths[int(np.argmax(scores))]
-    return make_pipeline(model.set_params(C=best).fit(seen, label))
+    with warnings.catch_warnings():  # where rounding stops Newton's method lbfgs goes on
+        warnings.filterwarnings("ignore", category=LinAlgWarning)
+        warnings.filterwarnings("ignore", "Line search of Newton solver", ConvergenceWarning)
+        scores = [
+            model.set_params(C=strength)
+            .fit(seen[kept], label[kept])
+            .score(seen[held_out], label[held_out])
+            for strength in strengths
+        ]
+        best = strengths[int(np.argmax(scores))]
+        return make_pipeline(model.set_params(C=best).fit(seen, label))
 
 
 class ProbeAUC(ProbeMetric):
