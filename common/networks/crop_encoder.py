@@ -230,7 +230,7 @@ class ChannelEncoder(nn.Module):
     def unit(self, x: Tensor, index: Tensor) -> Tensor:
         """Return h of the crops numbered ``index (B, m)`` of `x`: unit vectors ``(B, m, D)``."""
         h = self.projector(encode_crops(self.encoder, self.grid, x, index))
-        return nn.functional.normalize(h, dim=-1)
+        return nn.functional.normalize(h.to(torch.promote_types(h.dtype, torch.float32)), dim=-1)
 
     def _represent(self, x: Tensor) -> Tensor:
         probability = self.channel(x).exp()

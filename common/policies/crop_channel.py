@@ -102,7 +102,7 @@ class CropChannel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``log P(T | x)``, ``(B, |T|)``."""
         logits: Tensor = self.layers(x)
-        return logits.log_softmax(dim=1)
+        return logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 class UniformCrops(nn.Module):
