@@ -207,6 +207,15 @@ def test_the_same_seed_repeats_and_resume_continues(
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
+def test_mixed_precision_learns_as_float32_does(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    run(workflow(bundle, "train", tmp_path, amp=True))
+    (loss,), (exact,) = (history(f)["terms"]["loss"] for f in (tmp_path, trained[0]))
+    assert loss != exact
+    assert loss == pytest.approx(exact, rel=0.02)
+
+
 def test_a_spoilt_checkpoint_stops_the_run_and_leaves_the_model(
     bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:

@@ -146,6 +146,15 @@ def test_resume_continues_as_if_nothing_had_happened(
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
+def test_mixed_precision_learns_as_float32_does(
+    bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
+) -> None:
+    run(workflow(bundle, "train", tmp_path, amp=True))
+    (loss,), (exact,) = (history(f)["terms"]["loss"] for f in (tmp_path, trained[0]))
+    assert loss != exact
+    assert loss == pytest.approx(exact, rel=0.02)
+
+
 def test_every_overlay_trains_in_a_folder_of_its_own(
     bundle: Path, workflow: Workflow, tmp_path: Path
 ) -> None:

@@ -193,6 +193,18 @@ def test_many_images_are_represented_in_pieces_as_one_by_one() -> None:
     torch.testing.assert_close(network(x), wanted, rtol=0, atol=1e-12)
 
 
+def test_directions_have_length_one_in_mixed_precision() -> None:
+    torch.manual_seed(0)
+    grid = CropGrid(28, 20, 4)
+    network = ChannelEncoder(CropEncoder(), Projector(200, 200, 50), UniformCrops(grid))
+    x = torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    index = torch.arange(len(grid)).expand(8, -1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        h = network.unit(x, index)
+    torch.testing.assert_close(h.norm(dim=2), torch.ones(8, len(grid)), rtol=0, atol=1e-6)
+    torch.testing.assert_close(h, network.unit(x, index), rtol=0, atol=0.01)
+
+
 def test_the_width_is_that_of_the_readout() -> None:
     for readout, width in (("features", 200), ("projection", 50)):
         network = ChannelEncoder(

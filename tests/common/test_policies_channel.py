@@ -41,6 +41,17 @@ def test_the_channel_starts_uniform_and_stays_a_probability(reduction: int) -> N
     torch.testing.assert_close(probability.sum(dim=1), torch.ones(3))
 
 
+def test_probabilities_sum_to_one_in_mixed_precision() -> None:
+    channel = CropChannel(PAPER)
+    nn.init.normal_(channel.layers[-1].weight, std=0.3)
+    x = torch.rand(8, 1, 84, 84, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        log_probability = channel(x)
+        total = log_probability.exp().sum(dim=1)
+    torch.testing.assert_close(total, torch.ones(8), rtol=0, atol=1e-6)
+    torch.testing.assert_close(log_probability, channel(x), rtol=0, atol=0.1)
+
+
 def test_the_channel_is_the_network_of_figure_5() -> None:
     kinds = [type(layer) for layer in CropChannel(PAPER).layers]
     assert kinds == [
