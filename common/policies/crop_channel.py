@@ -100,7 +100,7 @@ class CropChannel(nn.Module):
         use_channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``log P(T | x)``, ``(B, |T|)``."""
+        """Return ``log P(T | x)``, ``(B, |T|)``, in float32 or wider: P is to have a sum of 1."""
         logits: Tensor = self.layers(x)
         return logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
 

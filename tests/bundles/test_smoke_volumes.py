@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.data import read_manifest, read_prior, save_prior, write_manifest
 from data_prep.__main__ import main as data_prep
-from tests.bundles.test_smoke import history, read_csv, refused, run
+from tests.bundles.test_smoke import assert_nearly_the_loss, history, read_csv, refused, run
 from tests.commands import VOLUMES
 from tests.synthetic import write_nifti
 
@@ -150,9 +150,7 @@ def test_mixed_precision_learns_as_float32_does(
     bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
     run(workflow(bundle, "train", tmp_path, amp=True))
-    (loss,), (exact,) = (history(f)["terms"]["loss"] for f in (tmp_path, trained[0]))
-    assert loss != exact
-    assert loss == pytest.approx(exact, rel=0.02)
+    assert_nearly_the_loss(tmp_path, trained[0])
 
 
 def test_every_overlay_trains_in_a_folder_of_its_own(
