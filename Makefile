@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test test-fast lint types format bundle-check clean
+.PHONY: setup demo test test-fast bad-inputs lint types format bundle-check clean
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,9 @@ test: $(VENV)/.tested         ## lint, types and all tests
 
 test-fast: $(VENV)/.tested    ## the tests that train nothing
 	$(PYTEST) $(PARALLEL) -m "not slow"
+
+bad-inputs: $(VENV)/.tested   ## the catalogue of bad inputs: tried / held, by area
+	$(PYTEST) $(PARALLEL) -m bad_input
 
 lint: $(VENV)/.tested         ## style
 	$(BIN)/ruff check .
