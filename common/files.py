@@ -1,12 +1,12 @@
-"""Files that are whole or not there: written beside their place, then renamed."""
+"""Files that are whole or not there, and names that stay below their folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from common.checks import InputError
+from common.checks import InputError, require
 
-__all__ = ["replacing"]
+__all__ = ["below", "is_relative", "leads_below", "replacing"]
 
 
 @contextmanager
@@ -36,3 +36,39 @@ def replacing(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def below(folder: Path, name: str, where: str) -> Path:
+    """Return ``folder / name``, which a table or a list names, if it lies below `folder`.
+
+    A link is followed: what it leads to must lie below the folder too.
+
+    Args:
+        folder: the folder of the images.
+        name: relative, without ``..``.
+        where: what an error calls the place of the name, e.g. ``"labels.csv, line 2: image"``.
+
+    Raises:
+        InputError: an absolute path, ``..``, or a link that leads out; the name is not quoted.
+    """
+    path = folder / name
+    require(
+        is_relative(name) and leads_below(path, folder),
+        f"{where} must be a file below the folder of the images, got a path or a link that leads "
+        "out of it. Write it relative to that folder, without ..",
+    )
+    return path
+
+
+def is_relative(name: str) -> bool:
+    """Whether a name, on whatever system it was written, is relative and has no ``..``."""
+    pure = PureWindowsPath(name)  # knows / and \\ and drives
+    return not pure.anchor and ".." not in pure.parts and "\0" not in name
+
+
+def leads_below(path: Path, folder: Path) -> bool:
+    """Whether `path`, its links followed, lies in `folder`, that one's links followed."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a circle of links
+        return False

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from common.checks import require
 from common.files import replacing
 from common.networks import ImageClassifier
+from common.text import cell, plain
 
 __all__ = ["SavePredictions"]
 
@@ -26,7 +27,8 @@ class SavePredictions:
     ``predictions.csv`` has a row per image: file, slice (empty unless the image is a slice of a
     volume), and the probability of each class. ``embeddings.npz`` holds "h" ``(N, F)``, "name" (the
     file) and "slice" (-1 unless a slice of a volume) in the same order. ``skipped.csv``, where
-    files could not be read, lists them with the reason.
+    files could not be read, lists them with the reason. Names are written as `common.text.cell`
+    makes them: no formula, no control character.
 
     Args:
         output_dir: folder for the files.
@@ -66,7 +68,7 @@ class SavePredictions:
     def _add(self, engine: Engine) -> None:
         state: Any = engine.state
         for entry, output in zip(state.batch, state.output):
-            self._names.append(str(entry["name"]))
+            self._names.append(cell(str(entry["name"])))
             self._slices.append(int(entry.get("slice", -1)))
             self._probabilities.append(output["pred"].float().flatten().tolist())
 
@@ -75,7 +77,8 @@ class SavePredictions:
         skipped = list(getattr(self.dataset, "skipped", []))
         (self.output_dir / "skipped.csv").unlink(missing_ok=True)
         if skipped:
-            self._csv("skipped.csv", ["file", "reason"], skipped)
+            rows = [[cell(name), cell(reason)] for name, reason in skipped]
+            self._csv("skipped.csv", ["file", "reason"], rows)
         require(
             bool(self._names),
             f"{self.output_dir / 'skipped.csv'}: none of the {len(skipped)} files could be read. "
@@ -90,7 +93,7 @@ class SavePredictions:
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows of ``predictions.csv``."""
-        header = ["file", "slice", *(f"probability_{name}" for name in self.classes)]
+        header = ["file", "slice", *(plain(f"probability_{name}") for name in self.classes)]
         rows = [
             [name, "" if index < 0 else str(index), *(f"{p:.6f}" for p in probabilities)]
             for name, index, probabilities in zip(self._names, self._slices, self._probabilities)
@@ -109,7 +112,7 @@ class SavePredictions:
 
     def _csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         path = self.output_dir / name
-        with replacing(path) as partial, partial.open("w", newline="") as file:
+        with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)

@@ -1,7 +1,9 @@
 """Predicted ages: the metric that watches a training, and what inference writes."""
 
 import csv
+import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -67,3 +69,23 @@ def test_the_age_gap_stands_where_the_age_is_known(written: list[list[str]]) -> 
     assert written[0] == ["file", "predicted_age", "age", "age_gap"]
     assert written[1] == ["abc", "43.00", "45.50", "-2.50"]
     assert written[2] == ["d", "41.00", "", ""]
+
+
+@pytest.mark.bad_input("privacy")
+def test_names_in_predictions_start_no_formula_and_hold_no_control(tmp_path: Path) -> None:
+    network = ImageClassifier(nn.Flatten(), 2)
+    handler = SaveAges(tmp_path, network)
+    handler._h, handler._probabilities, handler._ages = [torch.zeros(1, 2)], [[1.0]], [math.nan]
+    output = SimpleNamespace(
+        batch=[{"name": "=cmd|' /C calc'!A0\u202e\n\udcff", "image": 0}],
+        output=[{"pred": torch.ones(1)}],
+    )
+    handler._add(SimpleNamespace(state=output))  # type: ignore[arg-type]
+    handler.dataset = SimpleNamespace(skipped=[("-1\x1b.png", "-1\x1b.png: must be whole")])
+    handler._probabilities, handler._ages = [[1.0]], [math.nan]
+    handler._write(Engine(lambda *_: None))
+    for name in ("predictions.csv", "skipped.csv"):
+        with (tmp_path / name).open(newline="", encoding="utf-8") as file:
+            first = list(csv.reader(file))[1][0]
+        assert first.startswith("'")
+        assert first.isprintable()

@@ -245,7 +245,13 @@ def test_workers_do_not_change_a_byte(tmp_path: Path) -> None:
 def test_ctrl_c_then_the_same_command_gives_the_same_bytes(tmp_path: Path, workers: str) -> None:
     options = ("--patients", "60", "--slices", "4", "--size", "128", "--workers", workers)
     command = phantom(tmp_path / "stopped", *options)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored under nohup
+    )
     records = tmp_path / "stopped" / ".progress"
     deadline = time.monotonic() + 60
     while len(list(records.glob("p*.json"))) < 3 and time.monotonic() < deadline:
