@@ -36,19 +36,20 @@ def audit_transforms(
         batches: dicts with "image" ``(B, C, *spatial)``, optionally "mask" ``(B, 1, *spatial)``
             (all zero where there is no lesion) and "name".
         device: where the policy is.
-        examples: how many images the gallery shows, those with a lesion first.
+        examples: how many images the gallery shows: those with a lesion, or the first if none has.
 
     Returns:
         The summary: "names", "lam_mean", "lam_std_over_images" (over the images a transformation
         was applied to), "histogram", "lesion_kept" (share of lesions of which at least half the
         mass survives crop, flips and rotation; None without masks), "n_lesion_images".
-        The gallery: "image", "transformed" ``(n, H, W)``, "lam" ``(n, K)``, "name", and with masks
-        "mask" and "transformed_mask". 3D images are shown by their middle slice.
+        The gallery: "image", "transformed" ``(n, H, W)``, "lam" ``(n, K)``, "name", and where
+        there is a lesion "mask" and "transformed_mask". 3D images are shown by their middle slice.
     """
     policy.eval()
     lams: list[Tensor] = []
     kept: list[Tensor] = []
-    shown: list[dict[str, Any]] = []
+    with_lesion: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     for batch in batches:
         x = batch["image"].to(device)
         lam = policy(x)
@@ -59,17 +60,15 @@ def audit_transforms(
         if mask is not None and moved is not None:
             kept.append(torch.stack([mask.flatten(1).sum(1), moved.flatten(1).sum(1)], 1).cpu())
         names = batch.get("name", [""] * len(x))
-        for index in _wanted(mask, len(x), examples - len(shown)):
-            shown.append(_picture(x, x_m, mask, moved, lam, names, index))
+        for index in range(len(x)):
+            pictures = with_lesion if mask is not None and bool(mask[index].any()) else others
+            if len(pictures) < examples:
+                pictures.append(_picture(x, x_m, mask, moved, lam, names, index))
+    if not with_lesion:
+        others = [{key: picture[key] for key in picture if "mask" not in key} for picture in others]
     lam = torch.cat(lams).double().numpy()
-    return _summary(lam, transform, torch.cat(kept).numpy() if kept else None), _stack(shown)
-
-
-def _wanted(mask: Tensor | None, count: int, room: int) -> list[int]:
-    """Positions in the batch to show: images with a lesion where masks exist, else the first."""
-    if mask is None:
-        return list(range(min(count, room)))
-    return torch.nonzero(mask.flatten(1).amax(1) > 0).flatten()[: max(room, 0)].tolist()
+    summary = _summary(lam, transform, torch.cat(kept).numpy() if kept else None)
+    return summary, _stack(with_lesion or others)
 
 
 def _picture(

@@ -35,6 +35,7 @@ BLOCKS = {
     "desikan": (3_658_060, 476),
     "destrieux": (3_658_536, 1_036),
 }
+_VOLUMES = ("vbm", "quasiraw")  # blocks whose rows fill a volume
 _MOST_FEATURES = 10_000
 
 
@@ -94,15 +95,10 @@ def export_ramp(
         f"export_ramp: block must be one of {', '.join(BLOCKS)}, got {block!r}.",
     )
     start, columns = BLOCKS[block]
-    found = np.load(mask, allow_pickle=False) if isinstance(mask, str | Path) else mask
-    require(
-        found is None or (found.dtype == np.bool_ and int(found.sum()) == columns),
-        f"export_ramp: mask must be bool with {columns} voxels for {block}, got "
-        f"{None if found is None else int(found.sum())}. Give mask.npy of the prepared data.",
-    )
+    voxels = _mask(mask, block)
     if weights is not None:
         _load(network, Path(weights))
-    submission = _Submission(network.encoder, found).cpu().eval()
+    submission = _Submission(network.encoder, voxels).cpu().eval()
     scripted = _trace(submission, columns)
     target = Path(target)
     extra = {"block.json": json.dumps({"start": start, "stop": start + columns, "name": block})}
@@ -114,6 +110,38 @@ def export_ramp(
     with replacing(target / "estimator.py") as partial:
         partial.write_text(Path(ramp_estimator.__file__).read_text(encoding="utf-8"))
     return target
+
+
+def _mask(mask: str | Path | NDArray[np.bool_] | None, block: str) -> NDArray[np.bool_] | None:
+    """The mask of the block as an array, None where the network reads the rows as they are."""
+    columns = BLOCKS[block][1]
+    if mask is None:
+        require(
+            block not in _VOLUMES,
+            f"export_ramp: mask must be given for {block}, got none. "
+            "Give mask.npy of the prepared data.",
+        )
+        return None
+    if isinstance(mask, str | Path):
+        try:
+            voxels: NDArray[np.bool_] = np.load(mask, allow_pickle=False)
+        except FileNotFoundError:
+            raise InputError(
+                f"{mask}: must exist for a submission on {block}, got no such file. Prepare the "
+                "challenge's rows (data_prep openbhb): volumes alone have no mask."
+            ) from None
+        except (OSError, ValueError, EOFError):
+            raise InputError(
+                f"{mask}: must be an array of NumPy (.npy), got another file. Prepare it again."
+            ) from None
+    else:
+        voxels = mask
+    require(
+        voxels.dtype == np.bool_ and int(voxels.sum()) == columns,
+        f"export_ramp: mask must be bool with {columns} voxels for {block}, got "
+        f"{voxels.dtype} with {np.count_nonzero(voxels)}. Give mask.npy of the prepared data.",
+    )
+    return voxels
 
 
 def _load(network: ImageClassifier, path: Path) -> None:

@@ -210,6 +210,16 @@ def test_without_masks_nothing_is_said_of_lesions_and_the_first_images_are_shown
     np.testing.assert_array_equal(gallery["image"][2], batches[1]["image"][0, 0])
 
 
+def test_images_whose_masks_are_all_empty_are_shown_as_those_without_masks() -> None:
+    batches = [{**batch, "mask": torch.zeros_like(batch["mask"])} for batch in lesions()]
+    summary, gallery = audit_transforms(
+        Fixed(1.0), Composition(["flip_0"]), batches, "cpu", examples=3
+    )
+    assert (summary["lesion_kept"], summary["n_lesion_images"]) == (None, 0)
+    assert gallery["name"].tolist() == ["a", "b", "c"]
+    assert "mask" not in gallery
+
+
 def test_volumes_are_audited_and_shown_by_their_middle_slice() -> None:
     x = torch.rand(2, 1, 8, 8, 6)
     transform = Composition(["flip_0"], spatial_dims=3)

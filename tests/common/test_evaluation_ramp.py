@@ -135,8 +135,9 @@ REFUSED = {
     "block": ({"block": "t1"}, "block must be one of vbm, quasiraw, .* got 't1'"),
     "mask": (
         {"block": "vbm", "mask": np.ones((3, 3, 3), dtype=bool)},
-        "mask must be bool with 519945 voxels for vbm, got 27",
+        "mask must be bool with 519945 voxels for vbm, got bool with 27",
     ),
+    "no mask": ({"block": "vbm", "mask": None}, "mask must be given for vbm, got none"),
     "wide": (
         {"network": ImageClassifier(nn.Linear(284, 10_001), 10_001)},
         "the challenge takes at most 10000 features, got 10001",
@@ -151,6 +152,17 @@ def test_what_the_challenge_would_not_take_is_refused(
     arguments = {"network": table_network(), "block": "vbm_roi"} | change
     with pytest.raises(InputError, match=f"^export_ramp: {message}"):
         export_ramp(tmp_path / "mine", **arguments)
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.bad_input("files")
+@pytest.mark.parametrize("content", [None, b"", b"no array"], ids=["absent", "empty", "text"])
+def test_a_mask_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    mask = tmp_path / "mask.npy"
+    if content is not None:
+        mask.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{mask}: must (exist|be an array)"):
+        export_ramp(tmp_path / "mine", table_network(), "vbm", mask)
     assert not (tmp_path / "mine").exists()
 
 
