@@ -1,8 +1,9 @@
 """DICOM: open, decode with whichever reader can, and show as a viewer would.
 
-pydicom decodes (with pylibjpeg and GDCM); what it cannot, such as 12-bit JPEG Extended, SimpleITK
-decodes. SimpleITK inverts MONOCHROME1 and applies the rescale while pydicom does neither, so its
-result is turned back into stored values first and both go through the same steps.
+pydicom decodes (JPEG 2000 and RLE with pylibjpeg, other JPEG with GDCM); what it cannot, such as
+12-bit JPEG Extended, SimpleITK decodes. SimpleITK inverts MONOCHROME1 and applies the rescale while
+pydicom does neither, so its result is turned back into stored values first and both go through the
+same steps.
 """
 
 import logging
