@@ -12,7 +12,6 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import tempfile
 import time
 from multiprocessing import Pool
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from paired_runs import provenance
 from PIL import Image
 from scipy import ndimage
 
@@ -102,6 +102,7 @@ def measure(patients: int, workers: int, repeats: int) -> dict[str, object]:
         }
     best = {name: min(times) for name, times in seconds.items()}
     return {
+        **provenance(),
         "patients": patients,
         "volumes": patients * len(MODALITIES),
         "slices": slices,
@@ -112,8 +113,6 @@ def measure(patients: int, workers: int, repeats: int) -> dict[str, object]:
         "png_mb": sizes,
         "speedup": best["plain"] / best["ours"],
         "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
     }
 
@@ -129,8 +128,8 @@ def markdown(result: dict) -> str:
         f"{result['volumes']} synthetic volumes of 240 × 240 × 155 ({result['patients']} patients "
         f"× 4 modalities and a segmentation, {result['flair_gz_mb']:.1f} MB a gzipped volume), "
         f"{result['slices']} slices kept, 16-bit PNG. Best of {len(result['seconds']['ours'])} in "
-        f"one run, {result['cores']} {result['machine']} cores, Python {result['python']}, "
-        f"{result['date']}.",
+        f"one run, {result['cores']} {result['processor']} cores, Python {result['python']}, "
+        f"{result['date']}, code of {result['commit']}.",
         "",
         "| | seconds | slices (of 4 modalities) per second | PNG written |",
         "|---|---|---|---|",

@@ -13,7 +13,6 @@ saturated, which the baselines (pixels, and an untrained encoder) show beside th
 import argparse
 import csv
 import json
-import platform
 import tempfile
 import time
 import zipfile
@@ -23,6 +22,7 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigWorkflow
+from paired_runs import provenance
 
 from common.data import keep_labels, load_datalist, seeded_order
 from data_prep.__main__ import main as data_prep
@@ -146,7 +146,7 @@ def page(result: dict[str, Any]) -> str:
         f"seed {settings['seed']}; linear evaluation on {counts['test_images']} images of "
         f"{counts['test_patients']} other patients in three folds. DenseNet121, one thread of an "
         f"{versions['device']} CPU, torch {versions['torch']}, MONAI {versions['monai']}, "
-        f"{result['date']}.",
+        f"{result['date']}, code of {result['commit']}.",
         "",
         "| | AUC | std over folds | 95 % interval (patients) | training, CPU s |",
         "|---|---:|---:|---:|---:|",
@@ -196,11 +196,11 @@ def main() -> None:
     prepare(arguments.source, arguments.work / "data", arguments.size)
     part = training_part(arguments.work / "data", arguments.train_limit, arguments.seed)
     result = {
+        **provenance(),
         "settings": {key: getattr(arguments, key) for key in ("size", "epochs", "seed")},
         "training_images": len(part),
         "labelled_images": sum(entry["label"] >= 0 for entry in part),
         "date": time.strftime("%Y-%m-%d"),
-        "python": platform.python_version(),
         "strategies": [strategy_result(name, part, arguments) for name in STRATEGIES],
         "predictions": predict(arguments),
     }

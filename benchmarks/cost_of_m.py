@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from paired_runs import provenance
 
 from common.engines import ContrastiveTrainer, PhaseOptimizers
 from common.losses import DecoupledInfoNCE
@@ -146,8 +147,8 @@ def main() -> None:
     if arguments.out:
         settings = {k: v for k, v in vars(arguments).items() if k != "out"}
         device = torch.cuda.get_device_name() if cuda else platform.machine()
-        about = {"torch": torch.__version__, "python": platform.python_version(), "device": device}
-        result = {"settings": settings, "versions": about, "milliseconds": milliseconds}
+        about = {**provenance(), "device": device}
+        result = {**about, "settings": settings, "milliseconds": milliseconds}
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

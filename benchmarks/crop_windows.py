@@ -2,7 +2,7 @@
 
 One run, one thread, the contenders in turn, the best time of each::
 
-    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/crop_windows.py
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/crop_windows.py --out crop_windows.json
 
 A batch of 128 images with a drawn digit (bright noise of 20 x 20 pixels in a cell of 28), 8 crops
 drawn of each; forward through the encoder of the bundle and backward to its weights. The values
@@ -15,10 +15,11 @@ must agree to 1e-5 of their size; the run stops if not. The crops are drawn even
 
 import argparse
 import json
-import platform
+from pathlib import Path
 
 import torch
 from costs import best_times
+from paired_runs import provenance
 from torch import Tensor, nn
 
 from common.networks import CropEncoder
@@ -78,9 +79,11 @@ def case(name: str) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    )
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    arguments = parser.parse_args()
     found = {name: case(name) for name in CASES}
     print("| crops | by windows, ms | each different crop, ms | every crop, ms | ratios |")
     print("|---|---:|---:|---:|---:|")
@@ -93,8 +96,9 @@ def main() -> None:
         print(
             f"| {name} | {ours:.0f} | {' | '.join(f'{other:.0f}' for other in rest)} | {ratios} |"
         )
-    versions = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-    print(json.dumps({**versions, "device": platform.machine(), "cases": found}))
+    if arguments.out:
+        result = {**provenance(), "threads": torch.get_num_threads(), "cases": found}
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

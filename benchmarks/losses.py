@@ -20,7 +20,6 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
-import platform
 import sys
 import types
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from typing import Any
 import plain_losses as plain
 import torch
 from costs import STRICT_ALLOCATION, apart, best_times, cost
+from paired_runs import provenance
 from torch import Tensor
 
 from common.kernels import Gaussian
@@ -251,8 +251,8 @@ def main() -> None:
             rows.append((alone if arguments.once else compare)(size, loss))
             print(line(rows[-1]), flush=True)
     if arguments.out:
-        versions = {"torch": torch.__version__, "python": platform.python_version()}
-        arguments.out.write_text(json.dumps({"versions": versions, "rows": rows}, indent=2) + "\n")
+        result = {**provenance(), "rows": rows}
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ the peak resident size during one pass in a process of its own (Linux only).
 import argparse
 import json
 import math
-import platform
 import statistics
 import sys
 import time
@@ -49,6 +48,7 @@ from monai.transforms import (
     RandSpatialCropd,
     Resized,
 )
+from paired_runs import provenance
 from torch import Tensor
 
 from common.policies import EachWithProbability
@@ -320,8 +320,8 @@ def main() -> None:
     print(table(rows))
     if arguments.out:
         versions = {module.__name__: module.__version__ for module in (torch, kornia, monai)}
-        versions["python"] = platform.python_version()
-        arguments.out.write_text(json.dumps({"versions": versions, "rows": rows}, indent=2) + "\n")
+        result = {**provenance(), "versions": versions, "rows": rows}
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
