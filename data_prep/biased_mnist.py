@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from common.checks import require
 from common.data.manifest import PARTS
+from common.data.prepare import Preparation
 from data_prep.files import Output
-from data_prep.mnist import MnistPart, list_rows, part_names, read_part
+from data_prep.mnist import SIDE, MnistPart, list_rows, part_names, read_part
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_as_told
 
@@ -97,7 +98,10 @@ def plan(options: argparse.Namespace) -> Plan:
         items=[Item(part.name, part.name, part) for part in parts],
         convert=convert,
         split=split_as_told,
-        extra={"classes": {"label": [str(digit) for digit in range(10)], "bias": list(COLOURS)}},
+        extra={
+            "classes": {"label": [str(digit) for digit in range(10)], "bias": list(COLOURS)},
+            **Preparation("photo", SIDE, 8).record(),
+        },
     )
 
 

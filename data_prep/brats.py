@@ -28,6 +28,7 @@ from common.checks import require
 from common.data import seeded_order
 from common.data.datalist import MAX_BLACK
 from common.data.nifti import axial_slice, black_share, load_voxels, scale_of
+from common.data.prepare import Preparation
 from data_prep.files import Output, encode_png, to_integers
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_by_test_size
@@ -110,7 +111,10 @@ def plan(options: argparse.Namespace) -> Plan:
         items=_items(scans, modalities, options.bits),
         convert=convert,
         split=partial(split_by_test_size, seed=options.seed, test_size=options.test_size),
-        extra={"classes": ["no tumour", "tumour"]},
+        extra={
+            "classes": ["no tumour", "tumour"],
+            **Preparation("grey", 0, options.bits).record(),
+        },
     )
 
 

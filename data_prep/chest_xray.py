@@ -26,20 +26,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from common.checks import InputError, require
 from common.data import read_image, seeded_order
 from common.data.dicom import dicom_facts, is_dicom
 from common.data.image import is_image, is_volume
+from common.data.prepare import Preparation, check_shown, store
 from data_prep.files import Output, encode_png, to_integers
 from data_prep.labels import LabelTable, Row, number_names, read_labels
 from data_prep.plan import Item, Plan
 from data_prep.split import FOLDS, Entry, split_by_share
 
-__all__ = ["add_arguments", "lay_out", "plan", "shrink"]
+__all__ = ["add_arguments", "lay_out", "plan"]
 
 ALLOWED = ("age", "sex", "view", "modality")
 MAX_CLASSES = 10
@@ -122,7 +119,11 @@ def lay_out(
         convert=convert,
         split=partial(_split, seed=options.seed, given=splits, validation=validation),
         skipped=skipped,
-        extra={"classes": table.classes, "sites": table.sites},
+        extra={
+            "classes": table.classes,
+            "sites": table.sites,
+            **Preparation("grey", options.size, options.bits).record(),
+        },
         merge_copies=not splits,
     )
 
@@ -130,25 +131,10 @@ def lay_out(
 def convert(film: Film, output: Output) -> list[Entry]:
     """Read one film, shrink it and write it as PNG."""
     require(not is_volume(film.path), f"{film.path.name}: must be a 2D image, got a NIfTI volume.")
-    image = shrink(read_image(film.path)[0], film.size)
-    path = output.write(f"images/{film.stem}.png", encode_png(to_integers(image, film.bits)))
+    image = store(read_image(film.path), Preparation("grey", film.size, film.bits))
+    check_shown(image, film.path.name)
+    path = output.write(f"images/{film.stem}.png", encode_png(to_integers(image[0], film.bits)))
     return [{**film.entry, "image": path}]
-
-
-def shrink(image: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """Shrink to `size` pixels on the longer side, antialiased (Lanczos); never enlarge.
-
-    Args:
-        image: (H, W) in [0, 1].
-        size: pixels; 0 keeps the original.
-    """
-    height, width = image.shape
-    longest = max(height, width)
-    if size == 0 or longest <= size:
-        return image
-    shape = (max(1, round(width * size / longest)), max(1, round(height * size / longest)))
-    small = Image.fromarray(image).resize(shape, Image.Resampling.LANCZOS)
-    return np.asarray(np.clip(np.asarray(small), 0.0, 1.0))
 
 
 def _from_folders(source: Path) -> LabelTable:

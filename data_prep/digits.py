@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.data.prepare import Preparation
 from data_prep.files import Output
 from data_prep.mnist import SIDE, TRAINING_DIGITS, MnistPart, list_rows, part_names, read_part
 from data_prep.plan import Item, Plan
@@ -74,7 +75,10 @@ def plan(options: argparse.Namespace) -> Plan:
         items=[Item(part.name, part.name, part) for part in parts],
         convert=convert,
         split=split_as_told,
-        extra={"classes": {"label": [str(digit) for digit in range(10)]}},
+        extra={
+            "classes": {"label": [str(digit) for digit in range(10)]},
+            **Preparation("grey", 0, 8).record(),
+        },
     )
 
 

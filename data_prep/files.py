@@ -90,11 +90,12 @@ def to_integers(image: npt.NDArray[np.float32], bits: int) -> npt.NDArray[Any]:
     return np.asarray(np.rint(image * (2**bits - 1)), np.uint8 if bits == 8 else np.uint16)
 
 
-def encode_png(image: npt.NDArray[Any]) -> bytes:
+def encode_png(image: npt.NDArray[Any], text: tuple[str, str] | None = None) -> bytes:
     """Encode a picture as PNG (ISO/IEC 15948), each row as its difference from the one above.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8 or uint16.
+        text: keyword and text of one chunk of Latin text, the same for every image.
 
     Returns:
         The file's bytes; the same for the same pixels on the same kind of processor.
@@ -117,6 +118,7 @@ def encode_png(image: npt.NDArray[Any]) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", header)
+        + (_chunk(b"tEXt", "\0".join(text).encode("latin-1")) if text else b"")
         + _chunk(b"IDAT", packed)
         + _chunk(b"IEND", b"")
     )

@@ -31,7 +31,9 @@ from typing import Any
 
 from common.checks import require
 from common.data import seeded_order
+from common.data.fundus import MARK
 from common.data.manifest import PARTS
+from common.data.prepare import Preparation
 from data_prep.files import Output, encode_png
 from data_prep.fundus_files import Eye, Pictures, Place
 from data_prep.fundus_layouts import LAYOUTS
@@ -96,7 +98,7 @@ def plan(options: argparse.Namespace) -> Plan:
         convert=convert,
         split=partial(_split, seed=options.seed),
         skipped=found.skipped,
-        extra={"classes": classes},
+        extra={"classes": classes, **Preparation("fundus", options.size, 8).record()},
         merge_copies=not published,
         summarise=_summary,
     )
@@ -106,7 +108,7 @@ def convert(photograph: Photograph, output: Output) -> list[Entry]:
     """Read one photograph, measure it and write it as PNG."""
     pixels, found = photograph.place.read(photograph.size)
     measured = pixels if photograph.size == SIDE else photograph.place.read(SIDE)[0]
-    path = output.write(f"images/{photograph.stem}.png", encode_png(pixels))
+    path = output.write(f"images/{photograph.stem}.png", encode_png(pixels, MARK))
     return [{**photograph.entry, **quality(measured, found), "image": path}]
 
 

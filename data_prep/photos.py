@@ -25,6 +25,7 @@ from common.checks import InputError, require
 from common.data import seeded_order
 from common.data.manifest import PARTS
 from common.data.photo import read_photo
+from common.data.prepare import Preparation
 from data_prep import cifar
 from data_prep.files import Output
 from data_prep.photo_layouts import Photo, find_photos, with_biases
@@ -98,7 +99,7 @@ def plan(options: argparse.Namespace) -> Plan:
         items=items,
         convert=convert,
         split=partial(_split, count=count, seed=options.seed),
-        extra={"classes": classes},
+        extra={"classes": classes, **Preparation("photo", size, 8).record()},
     )
 
 

@@ -7,8 +7,8 @@
 - `with_prior`, `read_prior`, `save_prior`, `median_distance`: a table of embeddings of the images;
 - `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
-- `LoadPhotod`: photographs in colour, cut square, likewise;
-- `LoadFundusd`: fundus photographs, cut to the field of view, likewise;
+- `PrepareImaged` with `read_preparation`: images, photographs and fundus photographs as the network
+  sees them, the same numbers from a raw file and from what `data_prep` made of it;
 - `LoadStoredd`: volumes and rows of features with the values that are stored;
 - `EmptyMaskd`: an all-zero mask for images without one;
 - `SkipUnreadable`: a dataset that notes broken files and goes on;
@@ -32,23 +32,22 @@ from common.data.manifest import (
     seeded_order,
     write_manifest,
 )
+from common.data.prepare import read_preparation
 from common.data.prior import median_distance, read_prior, save_prior, with_prior
 from common.data.stack_file import write_stack
 
 if TYPE_CHECKING:
     from common.data.load import EmptyMaskd, LoadMedicalImaged, SkipUnreadable
-    from common.data.load_fundus import LoadFundusd
-    from common.data.load_photo import LoadPhotod
+    from common.data.load_prepared import PrepareImaged
     from common.data.load_stored import LoadStoredd
     from common.data.stack import StackDataset, as_batch
     from common.data.subject_batch import SubjectBatch
 
 __all__ = [
     "EmptyMaskd",
-    "LoadFundusd",
     "LoadMedicalImaged",
-    "LoadPhotod",
     "LoadStoredd",
+    "PrepareImaged",
     "SkipUnreadable",
     "StackDataset",
     "SubjectBatch",
@@ -60,6 +59,7 @@ __all__ = [
     "median_distance",
     "read_image",
     "read_manifest",
+    "read_preparation",
     "read_prior",
     "save_prior",
     "seeded_order",
@@ -75,14 +75,10 @@ def __getattr__(name: str) -> Any:
         from common.data import stack
 
         return getattr(stack, name)
-    if name == "LoadFundusd":
-        from common.data import load_fundus
+    if name == "PrepareImaged":
+        from common.data import load_prepared
 
-        return load_fundus.LoadFundusd
-    if name == "LoadPhotod":
-        from common.data import load_photo
-
-        return load_photo.LoadPhotod
+        return load_prepared.PrepareImaged
     if name == "LoadStoredd":
         from common.data import load_stored
 

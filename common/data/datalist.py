@@ -8,7 +8,7 @@ import numpy as np
 
 from common.checks import InputError, require
 from common.data.image import is_image, is_volume
-from common.data.manifest import PARTS
+from common.data.manifest import MANIFEST, PARTS
 from common.data.nifti import black_share, load_voxels
 
 __all__ = ["MAX_BLACK", "image_datalist"]
@@ -17,7 +17,7 @@ MAX_BLACK = 0.8  # paper, section 3.1: "slices with less than 80 % black pixels"
 
 
 def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, Any]]:
-    """Entries for every image of `source`, in sorted order.
+    """Entries for every image of `source`, in sorted order, or as JSON lists them.
 
     A NIfTI volume with ``spatial_dims=2`` gives one entry per axial slice that is less than 80 %
     black, as in training. A volume that cannot be read, or has no such slice, gives one entry, so
@@ -25,7 +25,7 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
 
     Args:
         source: a folder (searched with its subfolders; other file types are passed over), one
-            image, or a JSON file: a manifest or a MONAI datalist.
+            image, a JSON file (a manifest or a MONAI datalist), or the folder of a manifest.
         spatial_dims: 2 or 3.
 
     Returns:
@@ -40,7 +40,9 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
         spatial_dims in (2, 3), f"image_datalist: spatial_dims must be 2 or 3, got {spatial_dims}."
     )
     source = Path(source)
-    if source.is_dir():
+    if (source / MANIFEST).is_file():
+        entries = _from_json(source / MANIFEST)
+    elif source.is_dir():
         files = sorted(path for path in source.rglob("*") if path.is_file() and is_image(path))
         require(
             bool(files),
@@ -80,7 +82,8 @@ def _from_json(source: Path) -> list[dict[str, Any]]:
         names = [images] if isinstance(images, str) else list(images)
         paths = [str(root / name) for name in names]
         image = paths[0] if isinstance(images, str) else paths
-        result.append({**entry, "image": image, "name": str(entry.get("name", names[0]))})
+        row = f"[{entry['index']}]" if "index" in entry else ""
+        result.append({**entry, "image": image, "name": str(entry.get("name", names[0] + row))})
         if "mask" in entry:
             result[-1]["mask"] = str(root / entry["mask"])
     return result
@@ -92,7 +95,7 @@ def _slices(entry: dict[str, Any], spatial_dims: int) -> list[dict[str, Any]]:
     if spatial_dims == 3 or "slice" in entry:
         return [entry]
     whole = {**entry, "slice": -1}
-    if not is_volume(first):
+    if "index" in entry or not is_volume(first):
         return [whole]
     try:
         share = black_share(load_voxels(first))

@@ -15,10 +15,11 @@ from common.data.dicom import is_dicom, read_dicom_colour
 from common.data.photo import to_rgb
 from common.data.picture import opened
 
-__all__ = ["Field", "find_field", "read_fundus"]
+__all__ = ["MARK", "Field", "find_field", "read_fundus"]
 
 Pixels = npt.NDArray[np.uint8]
 
+MARK = ("Preparation", "fundus: field of view cut out")  # PNG text of a picture cut already
 SMALLEST = 32  # pixels of a side
 LARGEST = 250_000_000  # pixels of a picture: 750 MB in memory unless it is a JPEG
 LOOK = 256  # pixels of the longer side of the small copy in which the field is looked for
@@ -54,7 +55,8 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
     The picture is turned upright as its EXIF orientation says; 16-bit values become 8-bit, CMYK,
     grey and palettes RGB, transparency black; the field is cut out (`find_field`), padded with
     black to a square and resized (Lanczos, antialiased). A large JPEG is decoded at an eighth,
-    quarter or half of its size where that leaves at least twice `size` pixels.
+    quarter or half of its size where that leaves at least twice `size` pixels. A PNG with the
+    `MARK` of ``data_prep`` is cut already.
 
     Args:
         path: PNG, JPEG, TIFF, BMP or DICOM (ophthalmic photography, PS3.3 A.41).
@@ -70,9 +72,9 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
     """
     path = Path(path)
     if file is None and is_dicom(path):
-        picture = Image.fromarray(read_dicom_colour(path))
+        picture, cut = Image.fromarray(read_dicom_colour(path)), False
     else:
-        picture = _picture(path, size, file)
+        picture, cut = _picture(path, size, file)
     require(
         min(picture.size) >= SMALLEST,
         f"{path.name}: must have at least {SMALLEST} pixels a side, got {picture.size[0]} x "
@@ -82,12 +84,12 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
         int(np.asarray(picture).max()) > DARKEST,
         f"{path.name}: must show something, got a black picture. Leave it out.",
     )
-    field = find_field(picture)
+    field = Field(0, 0, *picture.size, True) if cut else find_field(picture)
     return _square(picture, field, size), field.found
 
 
-def _picture(path: Path, size: int, file: IO[bytes] | None) -> Image.Image:
-    """Open one picture, upright, in RGB."""
+def _picture(path: Path, size: int, file: IO[bytes] | None) -> tuple[Image.Image, bool]:
+    """Open one picture, upright, in RGB; and whether it was cut already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # LARGEST is the limit
         try:
@@ -100,7 +102,9 @@ def _picture(path: Path, size: int, file: IO[bytes] | None) -> Image.Image:
                 )
                 picture.draft("RGB", (2 * size, 2 * size))
                 picture.load()
-                return to_rgb(_eight_bits(ImageOps.exif_transpose(picture), path.name))
+                cut = picture.info.get(MARK[0]) == MARK[1]
+                upright = ImageOps.exif_transpose(picture)
+                return to_rgb(_eight_bits(upright, path.name)), cut
         except Image.DecompressionBombError:
             raise InputError(
                 f"{path.name}: must have at most {LARGEST // 10**6} megapixels, got more. "

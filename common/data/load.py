@@ -47,17 +47,20 @@ class LoadMedicalImaged(MapTransform):
         """Replace each path by its pixels in [0, 1]."""
         result = dict(data)
         for key in self.key_iterator(result):
-            value = result[key]
-            paths = [str(value)] if not isinstance(value, list | tuple) else [str(p) for p in value]
-            channels = [self._read(path, result.get("slice")) for path in paths]
-            shapes = {channel.shape[1:] for channel in channels}
-            require(
-                len(shapes) == 1,
-                f"{paths[0]}: all channels must have one shape, got {sorted(shapes)}. "
-                "Give images of the same patient and grid.",
-            )
-            result[key] = torch.from_numpy(np.concatenate(channels))
+            result[key] = torch.from_numpy(self.read(result[key], result.get("slice")))
         return result
+
+    def read(self, value: Any, index: int | None = None) -> npt.NDArray[np.float32]:
+        """Read a path, or a list of paths as channels: (C, *spatial) in [0, 1]."""
+        paths = [str(value)] if not isinstance(value, list | tuple) else [str(p) for p in value]
+        channels = [self._read(path, index) for path in paths]
+        shapes = {channel.shape[1:] for channel in channels}
+        require(
+            len(shapes) == 1,
+            f"{paths[0]}: all channels must have one shape, got {sorted(shapes)}. "
+            "Give images of the same patient and grid.",
+        )
+        return np.concatenate(channels)
 
     def _read(self, path: str, index: int | None) -> npt.NDArray[np.float32]:
         if is_volume(path):

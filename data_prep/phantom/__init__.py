@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from common.checks import require
+from common.data.prepare import Preparation
 from data_prep.digits import LAYOUTS
 from data_prep.files import Output, encode_nifti, encode_png, to_integers
 from data_prep.lesion import insert_lesion
@@ -113,6 +114,7 @@ def plan(options: argparse.Namespace) -> Plan:
         items=[Item(_name(p), _name(p), p) for p in patients],
         convert=convert,
         split=partial(split_by_share, seed=options.seed),
+        extra=Preparation(bits=options.bits).record() if options.dims == 2 else {},
     )
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from common.checks import require
 from common.data import seeded_order
 from common.data.manifest import PARTS
+from common.data.prepare import Preparation
 from data_prep.biased_mnist import COLOURS, assign_colours
 from data_prep.digits import CELLS, in_cells
 from data_prep.files import Output, to_integers
@@ -111,7 +112,12 @@ def plan(options: argparse.Namespace) -> Plan:
         items=[Item(page.part, page.part, page) for page in pages],
         convert=convert,
         split=split_as_told,
-        extra={"classes": classes | ({"bias": list(COLOURS)} if layout == "colour" else {})},
+        extra={
+            "classes": classes | ({"bias": list(COLOURS)} if layout == "colour" else {}),
+            **(
+                Preparation("photo", size, 8) if layout == "colour" else Preparation(bits=8)
+            ).record(),
+        },
     )
 
 

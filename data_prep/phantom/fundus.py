@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from common.checks import require
+from common.data.fundus import MARK
+from common.data.prepare import Preparation
 from data_prep.files import Output, encode_png
 from data_prep.phantom.texture import Field, soft_step
 from data_prep.plan import Item, Plan
@@ -74,7 +76,7 @@ def plan(options: argparse.Namespace) -> Plan:
         items=[Item(_name(patient), _name(patient), patient) for patient in patients],
         convert=convert,
         split=partial(split_by_share, seed=options.seed),
-        extra={"classes": ["no spots", "spots"]},
+        extra={"classes": ["no spots", "spots"], **Preparation("fundus", size, 8).record()},
     )
 
 
@@ -90,7 +92,7 @@ def convert(patient: PhantomEyes, output: Output) -> list[Entry]:
         spots = int(rng.integers(1, 15)) if label else 0
         grade = (0, 1, 2, 4)[int(np.searchsorted([1, 4, 9], spots, side="right"))]
         pixels = draw_eye(rng, eye, patient.size, site, age, spots)
-        image = output.write(f"images/{_name(patient)}/{eye}.png", encode_png(pixels))
+        image = output.write(f"images/{_name(patient)}/{eye}.png", encode_png(pixels, MARK))
         entries.append(
             {
                 "image": image,

@@ -12,8 +12,9 @@ import torch
 from PIL import Image, ImageDraw
 
 from common.checks import InputError
-from common.data import LoadFundusd
-from common.data.fundus import find_field, read_fundus
+from common.data import PrepareImaged
+from common.data.fundus import MARK, find_field, read_fundus
+from data_prep.files import encode_png
 from tests.synthetic import write_dicom
 
 Pixels = npt.NDArray[np.uint8]
@@ -68,8 +69,17 @@ def test_a_prepared_picture_stays_as_it_is(tmp_path: Path) -> None:
     again, found = read_fundus(saved(tmp_path, Image.fromarray(first), "again.png"), 96)
     assert found
     np.testing.assert_array_equal(again, first)
-    loaded = LoadFundusd(size=96)({"image": str(tmp_path / "eye.png")})["image"]
+    load = PrepareImaged(size=96, preparation={"kind": "fundus"})
+    loaded = load({"image": str(tmp_path / "eye.png")})["image"]
     assert torch.equal(loaded, torch.from_numpy(first).permute(2, 0, 1) / 255)
+
+
+def test_a_marked_picture_is_not_cut_again(tmp_path: Path) -> None:
+    path = tmp_path / "eye.png"
+    path.write_bytes(encode_png(camera(), MARK))
+    square, found = read_fundus(path, 300)
+    assert found
+    np.testing.assert_array_equal(square[50:250], camera())
 
 
 def test_the_orientation_of_exif_is_applied(tmp_path: Path) -> None:

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from common.checks import InputError
-from common.data import LoadPhotod
 from common.data.photo import read_photo, square
-from tests.synthetic import ramp, write_dicom, write_nifti, write_picture
+from tests.synthetic import ramp, write_picture
 
 
 def colours(height: int = 10, width: int = 14) -> np.ndarray:
@@ -29,26 +27,6 @@ def test_the_picture_is_upright_and_transparency_is_black(tmp_path: Path) -> Non
     assert np.array_equal(read_photo(path, 10), colours(10, 10)[::-1, ::-1])
     clear = np.concatenate([colours(4, 4), np.zeros((4, 4, 1), np.uint8)], axis=2)
     assert not square(Image.fromarray(clear), 4).any()
-
-
-def test_loading_gives_colour_channels_first_in_0_to_1(tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.png", colours())
-    image = LoadPhotod(size=10)({"image": str(path), "slice": -1})["image"]
-    expected = torch.from_numpy(read_photo(path, 10).transpose(2, 0, 1).copy()) / 255
-    assert image.dtype == torch.float32
-    assert torch.equal(image, expected)
-
-
-def test_films_and_slices_become_grey_squares(tmp_path: Path) -> None:
-    film = write_dicom(tmp_path / "film.dcm", ramp(12, 10))
-    volume = write_nifti(
-        tmp_path / "head.nii.gz", np.arange(1, 361, dtype=np.int16).reshape(10, 9, 4)
-    )
-    for path, index in ((film, -1), (volume, 2)):
-        image = LoadPhotod(size=8)({"image": str(path), "slice": index})["image"]
-        assert image.shape == (3, 8, 8)
-        assert torch.equal(image[0], image[2])
-        assert image.max() > image.min()
 
 
 @pytest.mark.parametrize("fault", ["missing", "truncated", "16 bits"])

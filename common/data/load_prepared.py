@@ -1,0 +1,114 @@
+"""Loading as the network sees an image, for MONAI pipelines."""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import ensure_tuple
+from PIL import Image
+
+from common.checks import require
+from common.data.fundus import read_fundus
+from common.data.image import PICTURES
+from common.data.load import LoadMedicalImaged
+from common.data.photo import read_photo, square
+from common.data.prepare import Preparation, check_shown, fit, store
+from common.data.stack_file import open_stack
+
+__all__ = ["PrepareImaged"]
+
+
+class PrepareImaged(MapTransform):
+    """Path to float32 (C, size, size) in [0, 1]: the one way of `common.data.prepare`.
+
+    A raw file and what `data_prep` made of it give the same numbers, if `preparation` is that of
+    the data. A path, or a list of paths (grey channels), is read as `LoadMedicalImaged` does; an
+    entry with "index" is that row of a stack of `data_prep`.
+
+    Args:
+        keys: entries to load.
+        size: pixels of a side.
+        preparation: fields of a `common.data.prepare.Preparation`, as `read_preparation` gives
+            them; None for grey images as they are.
+        masks: entries that are masks, which may be missing: resized as the images are, and allowed
+            to be black.
+        channels: 3 for RGB whatever the file holds; None for as many as it has.
+
+    Raises:
+        InputError: when called: what the reader cannot read, or an image that shows nothing.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        size: int = 224,
+        preparation: Mapping[str, Any] | None = None,
+        masks: KeysCollection = (),
+        channels: int | None = None,
+    ) -> None:
+        super().__init__(keys)
+        require(size >= 1, f"PrepareImaged: size must be >= 1, got {size}.")
+        require(
+            channels in (None, 3), f"PrepareImaged: channels must be 3 or None, got {channels}."
+        )
+        self.size = size
+        self.preparation = Preparation(**(preparation or {}))
+        self.masks = ensure_tuple(masks)
+        self.channels = channels
+        self._load = LoadMedicalImaged()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace each path by its pixels."""
+        result = dict(data)
+        for key in self.keys:
+            image = self._stored(result[key], result)
+            first = result[key] if isinstance(result[key], str | Path) else result[key][0]
+            check_shown(image, Path(str(first)).name)
+            if self.channels == 3 and len(image) == 1:
+                image = np.repeat(image, 3, axis=0)
+            result[key] = torch.from_numpy(fit(image, self.size))
+        for key in self.masks:
+            if key in result:
+                mask = self._load.read(result[key], result.get("slice"))
+                result[key] = torch.from_numpy(fit(mask, self.size))
+        return result
+
+    def _stored(self, path: Any, entry: Mapping[Hashable, Any]) -> npt.NDArray[np.float32]:
+        """Read an image in the form in which it is stored, (C, H, W)."""
+        index = entry.get("slice")
+        if entry.get("index") is not None:
+            return read_row(Path(str(path)), int(entry["index"]))
+        if self.preparation.kind == "grey":
+            return store(self._load.read(path, index), self.preparation)
+        pixels = self._colour(str(path), index, self.preparation.size or self.size)
+        return np.moveaxis(pixels, -1, 0).astype(np.float32) / np.float32(255)
+
+    def _colour(self, path: str, index: int | None, size: int) -> npt.NDArray[np.uint8]:
+        """Read ``(size, size, 3)`` in 0..255."""
+        if self.preparation.kind == "fundus":
+            return read_fundus(path, size)[0]
+        if path.lower().endswith(PICTURES):
+            return read_photo(path, size)
+        grey = np.rint(self._load.read(path, index)[0] * 255).astype(np.uint8)
+        return square(Image.fromarray(grey), size)
+
+
+def read_row(path: Path, index: int) -> npt.NDArray[np.float32]:
+    """Read one image of a stack ``(N, H, W)`` or ``(N, H, W, C)`` of bytes, (C, H, W) in [0, 1]."""
+    stack = open_stack(path)
+    require(
+        stack.ndim in (3, 4) and stack.dtype == np.uint8,
+        f"{path.name}: must be a stack of 2D images of bytes, got {stack.dtype} of shape "
+        f"{stack.shape}. Prepare the images with the source that the bundle's README names.",
+    )
+    require(
+        0 <= index < len(stack),
+        f"{path.name}: index must lie in 0..{len(stack) - 1}, got {index}.",
+    )
+    row = np.asarray(stack[index]).astype(np.float32) / np.float32(255)
+    return row[None] if row.ndim == 2 else np.moveaxis(row, -1, 0)
