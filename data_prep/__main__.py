@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import InputError, require
-from common.data.manifest import PARTS
+from common.data.manifest import PARTS, class_names
 from data_prep import (
     biased_mnist,
     brats,
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         require(options.workers >= 0, f"--workers must be >= 0, got {options.workers}.")
         plan = SOURCES[options.command].plan(options)
+        for note in plan.notes:
+            print(note)
         manifest = run(plan, options.target, options.workers or None)
     except InputError as error:
         print(error, file=sys.stderr)
@@ -77,9 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 def _summary(manifest: dict[str, Any], target: Path) -> str:
     """At most seven lines: counts of each part, quality, skipped files, the manifest."""
     lines = []
+    names = class_names(manifest)
     for part in PARTS:
         counts = manifest["counts"][part]
-        labels = ", ".join(f"{n} labelled {label}" for label, n in counts["labels"].items())
+        labels = ", ".join(f"{n} {_named(names, k)}" for k, n in counts["labels"].items())
         lines.append(
             f"{part}: {counts['images']} images of {counts['patients']} patients ({labels})"
         )
@@ -91,6 +94,14 @@ def _summary(manifest: dict[str, Any], target: Path) -> str:
         lines.append(f"skipped: {len(skipped)} files, the first: {skipped[0]['reason']}")
     lines.append(f"manifest: {target / 'manifest.json'}")
     return "\n".join(lines)
+
+
+def _named(names: list[str], label: str) -> str:
+    """A class as the user reads it: its name and its number."""
+    number = int(label)
+    if number < 0:
+        return "not labelled"
+    return f"{names[number]} = {label}" if number < len(names) else f"labelled {label}"
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ Each image is read as a viewer shows it (`common.data.read_image`: LUTs or windo
 inverted once, upright), shrunk to at most ``--size`` pixels on its longer side with antialiasing,
 and written as PNG without any metadata.
 
-Labels come from ``--labels`` (see `data_prep.labels`) or, without it, from the names of the folders
-that hold the images (NORMAL/, PNEUMONIA/) where there are 2 to 10; else all labels are -1.
+Labels come from ``--labels`` (see `data_prep.labels`), or a ``labels.csv`` in the source, or the
+names of the folders that hold the images (NORMAL/, PNEUMONIA/) where they are surely classes (see
+`data_prep.classes`, which also says which class is 0); else all labels are -1.
 
 De-identified: the output holds pixels and an allow-list (age in years, at most 90; sex; view;
 modality). Patients become p0001, p0002, ... in the order of the SHA-256 of their identity, which
@@ -13,7 +14,9 @@ tells nothing to those who lack the list of identities. A DICOM file that says i
 burnt-in annotation (0028,0301) is skipped. A patient is the CSV's ``patient`` column, else DICOM
 Patient ID, else the file name up to its first ``_`` where that ends in a digit (00000001_000.png,
 person12_virus_3.jpeg), else the file. Patients who share an exact image count as one,
-unless the CSV gives the split: a copy must not lie on both sides of it.
+unless the CSV gives the split: a copy must not lie on both sides of it. A split that is given is
+kept as it is: a patient of the CSV or of DICOM in two of its parts is an error, a patient guessed
+from file names is counted as one in each, and it is said how many there are.
 
 Counts to expect (ours, 2026-11): Kermany's 224 px copy, 3 306 JPEG, gives 3 306 images.
 """
@@ -32,14 +35,13 @@ from common.data.dicom import dicom_facts, is_dicom
 from common.data.image import is_image, is_volume
 from common.data.prepare import Preparation, check_shown, store
 from data_prep.files import Output, encode_png, to_integers
-from data_prep.labels import LabelTable, Row, number_names, read_labels
+from data_prep.labels import LabelTable, Row, add_label_arguments, find_labels, label_arguments
 from data_prep.plan import Item, Plan
 from data_prep.split import FOLDS, Entry, split_by_share
 
 __all__ = ["add_arguments", "lay_out", "plan"]
 
 ALLOWED = ("age", "sex", "view", "modality")
-MAX_CLASSES = 10
 VALIDATION, TEST = 0.1, 0.3
 
 
@@ -56,7 +58,7 @@ class Film:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``chest_xray``."""
-    parser.add_argument("--labels", type=Path, help="CSV with image, label, ...")
+    add_label_arguments(parser)
     parser.add_argument("--size", type=int, default=512, help="longer side at most; 0: original")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--seed", type=int, default=0, help="of the split")
@@ -78,12 +80,12 @@ def plan(options: argparse.Namespace) -> Plan:
         f"{source}: source must be a folder, got a zip archive. Extract it first.",
     )
     require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
-    table = read_labels(options.labels, source) if options.labels else _from_folders(source)
+    table = find_labels(source, _images(source), options.labels, options.negative)
     return lay_out(
         table,
         options,
         source="chest X-rays (data_prep chest_xray)",
-        arguments={"labels": options.labels.name if options.labels else None},
+        arguments=label_arguments(options),
     )
 
 
@@ -106,7 +108,7 @@ def lay_out(
         licence: recorded.
         validation: share of the training patients, where the table gives the test part alone.
     """
-    films, skipped = _films(table, options)
+    films, skipped, notes = _films(table, options)
     splits = {film.entry["patient"]: row.part for row, film in films if row.part}
     return Plan(
         source=source,
@@ -120,11 +122,11 @@ def lay_out(
         split=partial(_split, seed=options.seed, given=splits, validation=validation),
         skipped=skipped,
         extra={
-            "classes": table.classes,
-            "sites": table.sites,
+            "classes": {"label": table.classes, "site": table.sites},
             **Preparation("grey", options.size, options.bits).record(),
         },
         merge_copies=not splits,
+        notes=[*table.notes, *notes],
     )
 
 
@@ -137,35 +139,27 @@ def convert(film: Film, output: Output) -> list[Entry]:
     return [{**film.entry, "image": path}]
 
 
-def _from_folders(source: Path) -> LabelTable:
-    """Every image below `source`, labelled by its folder where there are a few folders."""
-    paths = sorted(path for path in source.rglob("*") if path.is_file() and is_image(path))
+def _images(source: Path) -> list[Path]:
+    """Every image below `source`, relative to it, sorted."""
+    paths = sorted(
+        path.relative_to(source) for path in source.rglob("*") if path.is_file() and is_image(path)
+    )
     archives = any(source.glob("*.zip"))
     require(
         bool(paths),
         f"{source}: source must hold DICOM, PNG, JPEG or TIFF images, got none. "
         + ("Extract the zip archive in it first." if archives else "Check the folder."),
     )
-    names = number_names(path.parent.name for path in paths)
-    named = 2 <= len(names) <= MAX_CLASSES
-    rows = [
-        Row(
-            path.relative_to(source),
-            None,
-            {"label": names[path.parent.name] if named else -1},
-            None,
-        )
-        for path in paths
-    ]
-    return LabelTable(rows, list(names) if named else [])
+    return paths
 
 
 def _films(
     table: LabelTable, options: argparse.Namespace
-) -> tuple[list[tuple[Row, Film]], list[dict[str, str]]]:
+) -> tuple[list[tuple[Row, Film]], list[dict[str, str]], list[str]]:
     """Give every usable row its pseudonym and its place in the output."""
     found: dict[str, list[tuple[Row, Entry]]] = defaultdict(list)
     skipped = []
+    sure: set[str] = set()
     for row in sorted(table.rows, key=lambda row: row.path.as_posix()):
         path = options.source / row.path
         try:
@@ -178,8 +172,11 @@ def _films(
             skipped.append({"file": row.path.as_posix(), "reason": reason})
             continue
         allowed = {key: facts[key] for key in ALLOWED if key in facts}
-        patient = row.patient or facts.get("patient") or _patient_of(row.path)
+        known = row.patient or facts.get("patient")
+        patient = known or _patient_of(row.path)
+        sure |= {patient} if known else set()
         found[patient].append((row, {**allowed, **row.entry}))
+    found, notes = _kept_apart(found, sure)
     films = []
     for number, patient in enumerate(seeded_order(found, seed=0), start=1):
         for index, (row, entry) in enumerate(found[patient]):
@@ -192,7 +189,33 @@ def _films(
                 options.bits,
             )
             films.append((row, film))
-    return films, skipped
+    return films, skipped, notes
+
+
+def _kept_apart(
+    found: dict[str, list[tuple[Row, Entry]]], sure: set[str]
+) -> tuple[dict[str, list[tuple[Row, Entry]]], list[str]]:
+    """Patients of whom the given split parts the images: an error, or one in each if guessed."""
+    kept: dict[str, list[tuple[Row, Entry]]] = {}
+    crossing = 0
+    for patient, rows in found.items():
+        parts = {row.part for row, _ in rows}
+        require(
+            len(parts) == 1 or patient not in sure,
+            f"{rows[0][0].part} and {rows[-1][0].part}: the split must keep a patient in one part, "
+            "got one, by the DICOM Patient ID, in both. Add a column patient or correct the split.",
+        )
+        if len(parts) == 1:
+            kept[patient] = rows
+            continue
+        crossing += 1
+        for part in sorted(str(part) for part in parts):
+            kept[f"{patient} in {part}"] = [(row, e) for row, e in rows if row.part == part]
+    words = (
+        f"the given split is kept: {crossing} patients, guessed from file names, have images in "
+        "two of its parts. Add a column patient if you know them"
+    )
+    return kept, [words] if crossing else []
 
 
 def _patient_of(path: Path) -> str:

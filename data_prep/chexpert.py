@@ -17,22 +17,21 @@ Counts to expect (the data set's page): 223 414 training and 234 test images; no
 """
 
 import argparse
-import csv
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from common.checks import InputError, require
-from data_prep import chest_xray
-from data_prep.labels import OLDEST_AGE, LabelTable, Row
+from common.checks import require
+from data_prep import chest_xray, tables
+from data_prep.labels import LabelTable, Row, read_age
 from data_prep.plan import Plan
+from data_prep.tables import is_missing, number
 
 __all__ = ["PATHOLOGIES", "add_arguments", "plan", "read_table"]
 
 PATHOLOGIES = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
 HEALTHY = "No Finding"
 TABLES = {"train.csv": "training", "valid.csv": "test"}
-VALUES = {"1": 1, "0": 0, "-1": -1, "": None}
 SEXES = {"Male": "M", "Female": "F"}
 LICENCE = "Stanford University Dataset Research Use Agreement: no redistribution, research only"
 
@@ -90,29 +89,23 @@ def read_table(table: Path, source: Path, part: str) -> list[Row]:
         InputError: unreadable, a missing column, a missing file, or an unknown value; one line
             that names the row.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{table}: must be a readable CSV, got {type(error).__name__}. Give the folder that "
-            "holds train.csv and valid.csv."
-        ) from None
-    columns = set(lines[0]) if lines else set()
-    missing = [name for name in ("Path", HEALTHY, *PATHOLOGIES) if name not in columns]
-    require(not missing, f"{table}: must have the columns {', '.join(missing)}, got none such.")
-    return [
-        _row(line, f"{table.name}, line {number}", source, part)
-        for number, line in enumerate(lines, start=2)
-    ]
+    require(
+        table.is_file(),
+        f"{table.name}: must be a file, got none. Give the folder that holds train.csv and "
+        "valid.csv.",
+    )
+    columns = ("Path", HEALTHY, *PATHOLOGIES)
+    lines = tables.read_table(table, *(column.lower() for column in columns))
+    return [_row(line, source, part) for line in lines]
 
 
-def _row(line: dict[str, str], where: str, source: Path, part: str) -> Row:
-    found = re.search(r"(?:^|/)((?:train|valid|test)/.*?(patient\d+)/.+)$", line["Path"])
+def _row(line: tables.Line, source: Path, part: str) -> Row:
+    where = line.where
+    found = re.search(r"(?:^|/)((?:train|valid|test)/.*?(patient\d+)/.+)$", line["path"])
     require(
         found is not None,
         f"{where}: Path must be like train/patient00001/study1/view1_frontal.jpg, got "
-        f"{line['Path']}.",
+        f"{line['path']}.",
     )
     path, patient = Path(PurePosixPath(found[1])), found[2]  # type: ignore[index]
     require(
@@ -121,14 +114,14 @@ def _row(line: dict[str, str], where: str, source: Path, part: str) -> Row:
         "Extract all of the archive.",
     )
     entry: dict[str, Any] = _labels(line, where)
-    if (line.get("Sex") or "") in SEXES:
-        entry["sex"] = SEXES[line["Sex"]]
-    age = line.get("Age") or ""
-    if age.isdecimal():
-        entry["age"] = min(int(age), OLDEST_AGE)
-    if line.get("Frontal/Lateral"):
-        lateral = line["Frontal/Lateral"] == "Lateral"
-        entry["view"] = "lateral" if lateral else line.get("AP/PA") or "frontal"
+    if line.get("sex", "") in SEXES:
+        entry["sex"] = SEXES[line["sex"]]
+    age = read_age(line.get("age", ""), where)
+    if age is not None:
+        entry["age"] = int(age)
+    if line.get("frontal/lateral"):
+        lateral = line["frontal/lateral"] == "Lateral"
+        entry["view"] = "lateral" if lateral else line.get("ap/pa") or "frontal"
     return Row(path, patient, entry, part)
 
 
@@ -145,6 +138,10 @@ def _labels(line: dict[str, str], where: str) -> dict[str, int]:
 
 
 def _value(line: dict[str, str], name: str, where: str) -> int | None:
-    text = (line[name] or "").strip().removesuffix(".0")
-    require(text in VALUES, f"{where}: {name} must be 1.0, 0.0, -1.0 or empty, got {line[name]}.")
-    return VALUES[text]
+    text = line[name.lower()]
+    value = number(text)
+    require(
+        value in (1, 0, -1) or is_missing(text),
+        f"{where}: {name} must be 1.0, 0.0, -1.0 or empty, got {text}.",
+    )
+    return None if value is None else int(value)

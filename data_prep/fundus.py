@@ -36,8 +36,9 @@ from common.data.manifest import PARTS
 from common.data.prepare import Preparation
 from data_prep.files import Output, encode_png
 from data_prep.fundus_files import Eye, Pictures, Place
-from data_prep.fundus_layouts import LAYOUTS
+from data_prep.fundus_layouts import LAYOUTS, find_photographs
 from data_prep.fundus_quality import SIDE, quality
+from data_prep.labels import add_label_arguments, label_arguments
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_by_share
 
@@ -59,7 +60,8 @@ class Photograph:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``fundus``."""
-    parser.add_argument("--layout", choices=LAYOUTS, default="folders")
+    parser.add_argument("--layout", choices=[*LAYOUTS, "folders"], default="folders")
+    add_label_arguments(parser)
     parser.add_argument("--label", choices=("grade", "referable"), help="column of the label")
     parser.add_argument("--size", type=int, default=SIDE, help="pixels of a side")
     parser.add_argument("--split", choices=("published", "drawn"), default="published")
@@ -74,7 +76,9 @@ def plan(options: argparse.Namespace) -> Plan:
             published split that parts the eyes of a patient.
     """
     require(options.size >= 32, f"fundus: --size must be >= 32, got {options.size}.")
-    found = LAYOUTS[options.layout](Pictures(options.source))
+    found = find_photographs(
+        Pictures(options.source), options.layout, options.labels, options.negative
+    )
     published = options.split == "published" and any(eye.part for eye in found.eyes)
     if published:
         _check_parts(found.eyes)
@@ -93,12 +97,14 @@ def plan(options: argparse.Namespace) -> Plan:
         licence="that of the source",
         arguments={
             key: getattr(options, key) for key in ("label", "layout", "seed", "size", "split")
-        },
+        }
+        | label_arguments(options),
         items=items,
         convert=convert,
         split=partial(_split, seed=options.seed),
         skipped=found.skipped,
-        extra={"classes": classes, **Preparation("fundus", options.size, 8).record()},
+        extra={"classes": {"label": classes}, **Preparation("fundus", options.size, 8).record()},
+        notes=found.notes,
         merge_copies=not published,
         summarise=_summary,
     )

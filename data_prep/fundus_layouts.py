@@ -9,7 +9,8 @@
 ``retina``     4 class folders (``1_normal``, ``2_cataract``, …); patients not known
 ``odir``       ``full_df.csv``: the eye's first label of N, D, G, C, A, H, M, O
 ``srahim``     ``labels.csv`` (``file, dr_grade, maculopathy``) and ``Patient001_L.jpg``
-``folders``    class folders, alone or in ``train/``, ``val/`` and ``test/`` (RETFound's archives)
+``folders``    ``--labels``, a ``labels.csv``, or folders that surely are classes (see
+               `data_prep.classes`), alone or in ``train/``, ``val/``, ``test/`` (as RETFound's)
 =============  =====================================================================================
 
 Diabetic retinopathy has the columns ``grade`` (0 to 4; 5 in ``srahim`` is advanced diabetic eye
@@ -25,11 +26,12 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.dicom import dicom_facts, is_dicom
+from data_prep.classes import name_classes
 from data_prep.fundus_files import Eye, Pictures, Place
-from data_prep.labels import OLDEST_AGE, SPLITS, number_names
-from data_prep.tables import read_rows, read_table
+from data_prep.labels import age_note, find_labels, read_age
+from data_prep.tables import is_missing, number, read_rows, read_table
 
-__all__ = ["LAYOUTS", "Found"]
+__all__ = ["LAYOUTS", "Found", "find_photographs"]
 
 GRADES = ["no retinopathy", "mild", "moderate", "severe", "proliferative"]
 GLAUCOMA = ["healthy", "glaucoma", "suspect"]
@@ -44,14 +46,18 @@ class Found:
 
     Args:
         classes: names of the values of ``label`` (of ``grade``, where there is one).
+        notes: lines for the user.
 
     Attributes:
+        unknown_ages: ages that are codes for "unknown".
         eyes: the photographs.
         skipped: what the tables name and cannot be used: ``{"file", "reason"}``.
     """
 
-    def __init__(self, classes: list[str]) -> None:
+    def __init__(self, classes: list[str], notes: list[str] | None = None) -> None:
         self.classes = classes
+        self.notes = list(notes or [])
+        self.unknown_ages: list[str] = []
         self.eyes: list[Eye] = []
         self.skipped: list[dict[str, str]] = []
 
@@ -75,9 +81,9 @@ def messidor2(pictures: Pictures) -> Found:
     for path in pictures.tables("messidor*2*"):
         if path.suffix.lower() not in (".csv", ".xlsx"):
             continue
-        for number, cells in enumerate(read_rows(path)):
+        for place, cells in enumerate(read_rows(path)):
             stems = [_stem(cell) for cell in cells if pictures.find(cell)]
-            patients |= dict.fromkeys(stems, f"{number}") if len(stems) == 2 else {}
+            patients |= dict.fromkeys(stems, f"{place}") if len(stems) == 2 else {}
     require(
         bool(patients),
         f"{pictures.source}: source must hold the table of the pairs (messidor-2.csv, left and "
@@ -151,7 +157,10 @@ def papila(pictures: Pictures) -> Found:
                 continue
             name = f"RET{int(number[1]):03d}{side.upper()}"
             cells = dict(zip(heads, (row[place] for place in heads.values() if place < len(row))))
-            facts = {"label": int(float(row[heads["diagnosis"]])), **_person(cells)}
+            facts = {
+                "label": _whole(row[heads["diagnosis"]], name, 2),
+                **_person(cells, name, found.unknown_ages),
+            }
             found.add(pictures.find(name), name, patient=number[1], eye=eye, facts=facts)
     return found
 
@@ -166,7 +175,7 @@ def odir(pictures: Pictures) -> Found:
         if letter is None:
             found.skip(name, "its table has no label for it")
             continue
-        facts = {"label": ODIR.index(letter), **_person(row)}
+        facts = {"label": ODIR.index(letter), **_person(row, name, found.unknown_ages)}
         eye = "L" if "left" in name.lower() else "R"
         found.add(pictures.find(name), name, patient=row["id"], eye=eye, facts=facts)
     return found
@@ -179,41 +188,51 @@ def srahim(pictures: Pictures) -> Found:
     for row in read_table(table, "file", "dr_grade", "maculopathy"):
         name = row["file"]
         patient, eye = _named(name)
-        maculopathy = {"0": 0, "1": 1}.get(row["maculopathy"], -1)
+        maculopathy = {"0": 0, "1": 1}.get(row["maculopathy"].removesuffix(".0"), -1)
         facts = {**_grade(row["dr_grade"], name), "maculopathy": maculopathy}
         found.add(pictures.find(name), name, patient=patient, eye=eye, facts=facts)
     return found
 
 
-def class_folders(pictures: Pictures, patients: bool = True) -> Found:
-    """The folder that holds a picture is its class; train, val and test above it its part.
+def class_folders(pictures: Pictures) -> Found:
+    """The folder that holds a picture is its class; patients are not known."""
+    folders = [PurePosixPath(place.name).parent.name for place in pictures.places]
+    classes = name_classes(folders, "folders")
+    found = Found(classes.names, classes.notes)
+    for place, folder in zip(pictures.places, folders):
+        facts = {"label": classes.numbers[folder]}
+        found.eyes.append(Eye(place, place.name, None, None, facts))
+    return found
+
+
+def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
+    """Photographs of one's own: a table, or folders that surely are classes, give the labels.
 
     Args:
         pictures: of the source.
-        patients: whether names and headers tell the patient and the eye.
+        labels: ``--labels``.
+        negative: ``--negative``.
     """
-    folders = {place: PurePosixPath(place.name).parent for place in pictures.places}
-    parts: dict[Place, str | None] = {}
-    for place, folder in folders.items():
-        above = [SPLITS[name.lower()] for name in folder.parts[:-1] if name.lower() in SPLITS]
-        parts[place] = above[-1] if above else None
-    names = number_names(folder.name for folder in folders.values())
-    labelled = len(names) > 1
-    found = Found(list(names) if labelled else [])
-    for place, folder in folders.items():
-        facts: dict[str, Any] = {"label": names[folder.name] if labelled else -1}
-        patient, eye = place.name, None
-        if patients:
-            patient, eye = _named(place.name)
-            try:
-                header = _header(place)
-            except InputError as error:
-                found.skipped.append({"file": place.name, "reason": str(error)})
-                continue
-            facts |= {key: header[key] for key in DICOM_FACTS if key in header}
-            patient, eye = header.get("patient") or patient, header.get("eye", eye)
-        part = parts[place] if all(parts.values()) else None
-        found.eyes.append(Eye(place, patient, eye, part, facts))
+    place_of = {place.name: place for place in pictures.places}
+
+    def find(name: str) -> Path | None:
+        candidates = [place_of[name]] if name in place_of else pictures.named(name)
+        return Path(candidates[0].name) if len(candidates) == 1 else None
+
+    images = [PurePosixPath(name) for name in place_of]
+    table = find_labels(pictures.source, images, labels, negative, find=find, keep_parts=True)
+    found = Found(table.classes, table.notes)
+    for row in table.rows:
+        place = place_of[row.path.as_posix()]
+        try:
+            header = _header(place)
+        except InputError as error:
+            found.skipped.append({"file": place.name, "reason": str(error)})
+            continue
+        patient, eye = _named(place.name)
+        facts = {key: header[key] for key in DICOM_FACTS if key in header} | row.entry
+        patient = row.patient or header.get("patient") or patient
+        found.eyes.append(Eye(place, patient, header.get("eye", eye), row.part, facts))
     return found
 
 
@@ -241,16 +260,19 @@ def _tables(pictures: Pictures, pattern: str) -> list[Path]:
 
 
 def _grade(text: str, name: str) -> dict[str, int]:
+    if is_missing(text):
+        return {"grade": -1, "referable": -1}
     grade = _whole(text, name, 5)
     return {"grade": grade, "referable": int(grade >= 2)}
 
 
 def _whole(text: str, name: str, most: int) -> int:
+    value = number(text)
     require(
-        re.fullmatch(r"\d+(\.0*)?", text) is not None and float(text) <= most,
-        f"{name}: the grade in its table must be a whole number from 0 to {most}, got {text!r}.",
+        value is not None and value.is_integer() and 0 <= value <= most,
+        f"{name}: the grade in its table must be a whole number from 0 to {most}, got {text!a}.",
     )
-    return int(float(text))
+    return int(value or 0)
 
 
 def _named(name: str) -> tuple[str, str | None]:
@@ -260,12 +282,12 @@ def _named(name: str) -> tuple[str, str | None]:
     return (match["patient"], EYES[match["eye"].lower()]) if match else (name, None)
 
 
-def _person(row: dict[str, str]) -> dict[str, Any]:
+def _person(row: dict[str, str], where: str, unknown: list[str]) -> dict[str, Any]:
     """Age and sex, where the row has them."""
     known: dict[str, Any] = {}
     for key, value in row.items():
-        if key.endswith("age") and value.replace(".", "").isdigit():
-            known["age"] = min(int(float(value)), OLDEST_AGE)
+        age = read_age(value, where, unknown) if key.endswith("age") else None
+        known |= {} if age is None else {"age": int(age)}
         if key.endswith(("sex", "gender")) and value:
             sex = {"0": "M", "1": "F", "m": "M", "f": "F"}.get(value[0].lower())
             known |= {"sex": sex} if sex else {}
@@ -281,9 +303,30 @@ LAYOUTS: dict[str, Callable[[Pictures], Found]] = {
     "idrid": idrid,
     "aptos2019": aptos2019,
     "papila": papila,
-    "jsiec": lambda pictures: class_folders(pictures, patients=False),
-    "retina": lambda pictures: class_folders(pictures, patients=False),
+    "jsiec": class_folders,
+    "retina": class_folders,
     "odir": odir,
     "srahim": srahim,
-    "folders": class_folders,
 }
+
+
+def find_photographs(
+    pictures: Pictures, layout: str, labels: Path | None, negative: str | None
+) -> Found:
+    """Photographs of a published layout, or of ``folders``: one's own.
+
+    Raises:
+        InputError: not the layout, or ``--labels`` beside a published one, which has its own.
+    """
+    if layout == "folders":
+        found = own(pictures, labels, negative)
+    else:
+        for name, given in (("labels", labels), ("negative", negative)):
+            require(
+                given is None,
+                f"fundus: --{name} must be left out for --layout {layout}, which has labels of its "
+                "own.",
+            )
+        found = LAYOUTS[layout](pictures)
+    found.notes += age_note(found.unknown_ages, layout)
+    return found

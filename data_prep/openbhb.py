@@ -39,7 +39,7 @@ from common.data import seeded_order
 from data_prep.files import Output
 from data_prep.openbhb_images import MODALITIES, Image, read_row
 from data_prep.openbhb_mask import Mask, find_mask
-from data_prep.openbhb_tables import Subject, read_subjects
+from data_prep.openbhb_tables import CONTROL, Subject, read_subjects
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry
 
@@ -94,7 +94,7 @@ def plan(options: argparse.Namespace) -> Plan:
         f"openbhb: --validation must lie in [0, 1), got {options.validation}.",
     )
     modality = MODALITIES[options.modality]
-    subjects, skipped = read_subjects(source, modality.suffix)
+    subjects, skipped, notes = read_subjects(source, modality.suffix)
     rows = subjects[0].row is not None
     mask = _mask(options, subjects)
     dtype = options.dtype or ("float16" if modality.spatial else "float32")
@@ -124,6 +124,7 @@ def plan(options: argparse.Namespace) -> Plan:
         split=partial(_split, validation={s.patient for s in groups["validation"]}),
         skipped=skipped,
         extra=extra,
+        notes=notes + _label_notes(classes["label"]),
     )
 
 
@@ -187,11 +188,18 @@ def _classes(subjects: list[Subject]) -> dict[str, list[str]]:
 
     training = {s.site for s in subjects if s.split == "train" and s.site is not None}
     others = {s.site for s in subjects if s.site is not None} - training
-    diagnoses = {s.diagnosis for s in subjects if s.diagnosis is not None} - {"control"}
+    diagnoses = {s.diagnosis for s in subjects if s.diagnosis is not None}
+    cases = sorted(diagnoses - {CONTROL}, key=order)
     return {
         "site": [*sorted(training, key=order), *sorted(others, key=order)],
-        "label": ["control", *sorted(diagnoses, key=order)],
+        "label": [CONTROL, *cases] if diagnoses else [],
     }
+
+
+def _label_notes(names: list[str]) -> list[str]:
+    if not names:
+        return ["no subject is labelled: the tables have no column diagnosis"]
+    return [f"diagnosis: class 0 is {CONTROL}, whatever the table calls the healthy"]
 
 
 def _groups(subjects: list[Subject], share: float, seed: int) -> dict[str, list[Subject]]:

@@ -1,19 +1,20 @@
 """The tables of OpenBHB: who is in which split, with age, sex, site and diagnosis."""
 
-import csv
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from common.checks import InputError, require
+from data_prep.classes import healthiness, is_unlabelled
+from data_prep.labels import age_note, read_age
+from data_prep.tables import Line, is_missing, number, read_table
 
-__all__ = ["ROW", "Subject", "read_subjects"]
+__all__ = ["CONTROL", "ROW", "Subject", "read_subjects"]
 
 ROW = 3_659_572  # values of one subject in the challenge's files
-SITES = ("siteXacq", "site")  # the acquisition site, which the challenge predicts, comes first
-CONTROLS = ("control", "controls", "healthy", "healthy control", "hc", "cn")
+SITES = ("sitexacq", "site")  # the acquisition site, which the challenge predicts, comes first
+CONTROL = "control"  # every name of the healthy
 SEXES = {"f": 0, "female": 0, "m": 1, "male": 1}
 EXTENSIONS = (".npy", ".nii.gz", ".nii")
 Skipped = list[dict[str, str]]
@@ -26,7 +27,7 @@ class Subject:
     Args:
         patient: ``participant_id`` without "sub-", or the place in the table where it has none.
         split: "train", "internal" or "external".
-        age: years, None if missing.
+        age: years, at most 90; None if missing.
         sex: 0 female, 1 male, None if missing; other numbers as the table has them.
         site: its name, None if missing.
         diagnosis: "control" or another name, None if missing.
@@ -44,8 +45,8 @@ class Subject:
     row: int | None = None
 
 
-def read_subjects(source: Path, suffix: str) -> tuple[list[Subject], Skipped]:
-    """Subjects of either layout, in the order of the tables, and those without a file.
+def read_subjects(source: Path, suffix: str) -> tuple[list[Subject], Skipped, list[str]]:
+    """Subjects of either layout, in the order of the tables, those without a file, and notes.
 
     Args:
         source: folder with ``train.npy`` or ``participants.tsv``.
@@ -56,30 +57,31 @@ def read_subjects(source: Path, suffix: str) -> tuple[list[Subject], Skipped]:
     """
     folder = next((f for f in (source, source / "data") if (f / "train.npy").is_file()), None)
     skipped: Skipped = []
+    unknown: list[str] = []
     if folder is not None:
-        subjects = _challenge(folder)
+        subjects = _challenge(folder, unknown)
     elif (source / "participants.tsv").is_file():
-        subjects, skipped = _one_file_each(source, suffix)
+        subjects, skipped = _one_file_each(source, suffix, unknown)
     else:
         raise InputError(
             f"{source}: source must hold train.npy with train.tsv (rows of the challenge) or "
             "participants.tsv (one file per subject), got neither. Check the folder."
         )
     _check_splits(subjects, source)
-    return subjects, skipped
+    return subjects, skipped, age_note(unknown, source.name)
 
 
-def _challenge(folder: Path) -> list[Subject]:
+def _challenge(folder: Path, unknown: list[str]) -> list[Subject]:
     subjects = []
     for name in ("train", "test"):
         path = folder / f"{name}.npy"
         if not path.is_file():
             continue
-        table = _read_table(folder / f"{name}.tsv", "age", "split")
+        table = read_table(folder / f"{name}.tsv", "age", "split", SITES)
         first = _first_row(path, len(table))
         for index, line in enumerate(table):
             patient = _plain(line.get("participant_id") or f"{name}-{index:05d}")
-            subjects.append(_subject(line, patient, path, first + index))
+            subjects.append(_subject(line, patient, path, first + index, unknown))
     return _named_splits(subjects, folder)
 
 
@@ -106,8 +108,8 @@ def _first_row(path: Path, count: int) -> int:
     return int(header)
 
 
-def _one_file_each(source: Path, suffix: str) -> tuple[list[Subject], Skipped]:
-    table = _read_table(source / "participants.tsv", "participant_id", "age", "split")
+def _one_file_each(source: Path, suffix: str, unknown: list[str]) -> tuple[list[Subject], Skipped]:
+    table = read_table(source / "participants.tsv", "participant_id", "age", "split", SITES)
     files: dict[str, Path] = {}
     skipped: Skipped = []
     for path in sorted(source.rglob(f"sub-*{suffix}.n*")):
@@ -126,7 +128,7 @@ def _one_file_each(source: Path, suffix: str) -> tuple[list[Subject], Skipped]:
             reason = f"{patient}: must have a file sub-*_{suffix}.npy or .nii.gz, got none."
             skipped.append({"file": patient, "reason": reason})
             continue
-        subjects.append(_subject(line, patient, path_of, None))
+        subjects.append(_subject(line, patient, path_of, None, unknown))
     listed = {subject.patient for subject in subjects}
     for path in (path for name, path in files.items() if name not in listed):
         reason = f"{path.name}: subject must be in participants.tsv, got no such line."
@@ -139,43 +141,19 @@ def _one_file_each(source: Path, suffix: str) -> tuple[list[Subject], Skipped]:
     return _named_splits(subjects, source), skipped
 
 
-def _read_table(path: Path, *columns: str) -> list[dict[str, str]]:
-    """Lines of a tab-separated table, without spaces around the values."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [
-                {key: (value or "").strip() for key, value in line.items() if key is not None}
-                for line in csv.DictReader(file, delimiter="\t")
-            ]
-    except FileNotFoundError:
-        raise InputError(f"{path}: must exist, got no such file. Check --source.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: must be a tab-separated table, got an error ({type(error).__name__})."
-        ) from None
-    present = set(lines[0]) if lines else set()
-    missing = [name for name in columns if name not in present]
-    if not present.intersection(SITES):
-        missing.append(" or ".join(SITES))
-    require(
-        not missing,
-        f"{path}: must have the columns {', '.join(columns)} and a site, got no "
-        f"{', '.join(missing)}. Use the table that came with the data.",
-    )
-    return lines
-
-
-def _subject(line: dict[str, str], patient: str, path: Path, row: int | None) -> Subject:
+def _subject(line: Line, patient: str, path: Path, row: int | None, unknown: list[str]) -> Subject:
     site = next((line[name] for name in SITES if line.get(name)), "")
-    diagnosis = line.get("diagnosis", "control").strip().lower()
+    diagnosis = line.get("diagnosis", "").lower()
+    healthy = healthiness(diagnosis) == 2
     sex = line.get("sex", "").lower()
+    code = number(sex)
     return Subject(
         patient=patient,
         split=line["split"].lower(),
-        age=_number(line["age"]),
-        sex=SEXES[sex] if sex in SEXES else _integer(sex),
-        site=_name(site),
-        diagnosis="control" if diagnosis in CONTROLS else _name(diagnosis),
+        age=read_age(line["age"], line.where, unknown),
+        sex=SEXES[sex] if sex in SEXES else None if code is None else int(code),
+        site=None if is_missing(site) else _name(site),
+        diagnosis=CONTROL if healthy else None if is_unlabelled(diagnosis) else _name(diagnosis),
         path=path,
         row=row,
     )
@@ -226,22 +204,7 @@ def _plain(participant: str) -> str:
     return participant.removeprefix("sub-")
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _integer(text: str) -> int | None:
-    value = _number(text)
-    return None if value is None else int(value)
-
-
-def _name(text: str) -> str | None:
-    """A name; a number such as 12.0 loses its fraction; None for n/a, nan or nothing."""
-    if text.lower() in ("", "n/a", "na", "nan", "none"):
-        return None
-    value = _number(text)
-    return str(int(value)) if value is not None and value == int(value) else text
+def _name(text: str) -> str:
+    """A name; a number such as 12.0 loses its fraction."""
+    value = number(text)
+    return str(int(value)) if value is not None and value.is_integer() else text

@@ -13,12 +13,12 @@
 The last two are those of Lee et al. (DFA, 2021), which Barbano et al. (ICLR 2023) use.
 """
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.checks import InputError, require
+from data_prep.tables import read_table
 
 __all__ = ["Photo", "find_photos", "with_biases"]
 
@@ -107,13 +107,7 @@ def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str
     Raises:
         InputError: no such file or columns, or no row that fits.
     """
-    require(table.is_file(), f"{table}: bias must be a CSV file, got none. Check the path.")
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    require(
-        bool(rows) and {"file", "bias"} <= set(rows[0]),
-        f"{table}: must have the columns file and bias, got {sorted(rows[0]) if rows else 'none'}.",
-    )
+    rows = read_table(table, "file", "bias")
     names = sorted({row["bias"] for row in rows})
     number = {row["file"]: names.index(row["bias"]) for row in rows}
     found = [Photo(p.path, p.name, p.part, p.label, number.get(p.name, p.bias)) for p in photos]

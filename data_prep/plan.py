@@ -42,6 +42,7 @@ class Plan:
         skipped: files already found unusable.
         extra: further keys of the manifest.
         merge_copies: count patients who share an exact image as one; each entry has one image.
+        notes: lines for the user, printed before the work: which class is 0, what is left out.
         summarise: parts to further keys of the manifest, for what is known once all is done.
     """
 
@@ -54,4 +55,5 @@ class Plan:
     skipped: list[dict[str, str]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     merge_copies: bool = False
+    notes: list[str] = field(default_factory=list)
     summarise: Callable[[dict[str, list[Entry]]], dict[str, Any]] | None = None

@@ -1,6 +1,7 @@
 """Manifests and images: what `data_prep` writes and the bundles read.
 
 - `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder;
+- `class_names`: the names of the values of a column;
 - `fingerprint`: what tells one prepared folder from another;
 - `keep_labels`: labels for a fraction of the patients;
 - `image_datalist`: a folder, file or datalist to predict on;
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from common.data.datalist import image_datalist
 from common.data.image import read_image
 from common.data.manifest import (
+    class_names,
     fingerprint,
     keep_labels,
     load_datalist,
@@ -52,6 +54,7 @@ __all__ = [
     "StackDataset",
     "SubjectBatch",
     "as_batch",
+    "class_names",
     "fingerprint",
     "image_datalist",
     "keep_labels",

@@ -7,13 +7,13 @@ path or list of them (channels), "label": int, "patient": str, ...}`` with ``age
 (``{"file", "reason"}``). `monai.data.load_decathlon_datalist` reads it too.
 
 Images in a stack (a ``.npy`` file of rows) have the row's ``index``; the manifest's own ``mask``
-then names the voxels of a row, and ``classes`` the values of ``label`` (a list) or of several
-columns (lists by column).
+then names the voxels of a row. ``classes`` names the values of columns: lists by column, such as
+``{"label": ["normal", "covid"], "site": ["a", "b"]}``; a list alone names those of ``label``.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from common.data.stack_file import check_stacks
 
 __all__ = [
     "PARTS",
+    "class_names",
     "fingerprint",
     "keep_labels",
     "load_datalist",
@@ -102,6 +103,24 @@ def fingerprint(dataset_dir: str | Path) -> str:
     manifest = read_manifest(dataset_dir)
     told = json.dumps([manifest[key] for key in (*PARTS, "sha256")], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def class_names(manifest: Mapping[str, Any], column: str = "label") -> list[str]:
+    """Return the names of the values of a column, by number.
+
+    Args:
+        manifest: as `read_manifest` returns it.
+        column: "label", "site", ...
+
+    Returns:
+        The names; none where the manifest does not say.
+
+    >>> class_names({"classes": {"label": ["normal", "covid"]}})
+    ['normal', 'covid']
+    """
+    classes = manifest.get("classes")
+    columns = {"label": classes} if isinstance(classes, list) else classes or {}
+    return [str(name) for name in columns.get(column, [])]
 
 
 def check_entries(manifest: dict[str, Any], name: str) -> None:

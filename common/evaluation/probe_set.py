@@ -9,7 +9,7 @@ from monai.data import CacheDataset, DataLoader
 from torch import Tensor
 
 from common.checks import require
-from common.data import load_datalist, read_manifest
+from common.data import class_names, load_datalist, read_manifest
 from common.data.manifest import PARTS
 
 __all__ = ["Centred", "ProbeSet"]
@@ -47,14 +47,12 @@ class ProbeSet:
     ) -> None:
         folder = Path(dataset_dir)
         self.name = folder.resolve().name
-        told = read_manifest(folder).get("classes")
-        names = told if isinstance(told, list) else []
+        self.classes = tuple(class_names(read_manifest(folder)))
         require(
-            len(names) > 0,
-            f"{folder}: the manifest must name the classes of the label, got {told}. Prepare the "
+            len(self.classes) > 0,
+            f"{folder}: the manifest must name the classes of the label, got none. Prepare the "
             "data again with python -m data_prep.",
         )
-        self.classes = tuple(str(name) for name in names)
         entries = {part: _labelled(folder, part) for part in PARTS}
         self.images = {part: len(listed) for part, listed in entries.items()}
         self.training_label = np.array([int(entry["label"]) for entry in entries["training"]])

@@ -232,5 +232,5 @@ def test_a_prepared_folder_gives_its_labelled_images_in_their_order(tmp_path: Pa
 
 
 def test_a_folder_without_names_of_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="must name the classes of the label, got None"):
+    with pytest.raises(InputError, match="must name the classes of the label, got none"):
         ProbeSet(folder_of(tmp_path, classes=None), told)

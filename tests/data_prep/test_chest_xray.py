@@ -95,7 +95,7 @@ def test_folder_names_are_the_classes_without_csv(tmp_path: Path) -> None:
     for index, name in enumerate(("NORMAL", "PNEUMONIA", "NORMAL")):
         write_picture(tmp_path / "in" / name / f"{index}.png", ramp(high=65535 - 999 * index))
     assert prepare(tmp_path / "in", tmp_path / "out") == 0
-    assert read_manifest(tmp_path / "out")["classes"] == ["NORMAL", "PNEUMONIA"]
+    assert read_manifest(tmp_path / "out")["classes"]["label"] == ["NORMAL", "PNEUMONIA"]
     assert sorted(entry["label"] for entry in all_entries(tmp_path / "out")) == [0, 0, 1]
 
 
@@ -134,6 +134,51 @@ def test_validation_is_drawn_from_training_where_the_csv_has_none(tmp_path: Path
     assert len(load_datalist(tmp_path / "out", "training")) == 9
 
 
+def test_a_given_split_is_kept_and_guessed_patients_that_cross_it_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("person1_a", "person1_b", "person2_a", "person3_a"):
+        write_picture(tmp_path / "in" / f"{name}.png", ramp(high=60000 + len(name) + ord(name[-3])))
+    labels = tmp_path / "labels.csv"
+    rows = ["person1_a.png,0,train", "person1_b.png,1,test"]
+    rows += ["person2_a.png,0,train", "person3_a.png,1,test"]
+    labels.write_text("\n".join(["image,label,split", *rows]))
+    assert prepare(tmp_path / "in", tmp_path / "out", "--labels", str(labels)) == 0
+    counts = read_manifest(tmp_path / "out")["counts"]
+    assert {part: counts[part]["images"] for part in ("training", "test")} == {
+        "training": 2,
+        "test": 2,
+    }
+    assert "1 patients, guessed from file names, have images in two" in capsys.readouterr().out
+
+
+@pytest.mark.bad_input("labels")
+def test_a_dicom_patient_in_two_given_parts_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        write_dicom(tmp_path / "in" / f"{name}.dcm", ramp())
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,label,split\na.dcm,0,train\nb.dcm,1,test\n")
+    assert prepare(tmp_path / "in", tmp_path / "out", "--labels", str(labels)) == 2
+    assert "by the DICOM Patient ID, in both" in capsys.readouterr().err
+
+
+def test_what_is_printed_names_every_class_with_its_number_and_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(8):
+        folder = "Covid" if index % 2 else "Normal"
+        write_picture(tmp_path / "in" / folder / f"{index}.png", ramp(high=65535 - 99 * index))
+    assert prepare(tmp_path / "in", tmp_path / "out") == 0
+    told = capsys.readouterr().out
+    assert "folders: class 0 is Normal, a name of the healthy one" in told
+    assert "Normal = 0, " in told
+    assert "Covid = 1" in told
+    assert prepare(tmp_path / "in", tmp_path / "not", "--negative", "Covid") == 0
+    assert "Covid = 0" in capsys.readouterr().out
+
+
 def test_faults_end_with_one_line_exit_code_2_and_no_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +188,7 @@ def test_faults_end_with_one_line_exit_code_2_and_no_output(
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a.png", b"")
     for source, options, words in (
-        (tmp_path / "in", ("--labels", str(labels)), "missing.png"),
+        (tmp_path / "in", ("--labels", str(labels)), "line 2: image must be a file"),
         (archive, (), "zip archive"),
         (tmp_path / "none", (), "must be a folder"),
         (tmp_path / "in", ("--size", "5"), "--size"),
@@ -190,4 +235,4 @@ def test_every_image_of_the_kermany_copy_is_read(shared_data: Path, tmp_path: Pa
             digest = manifest["sha256"][entry["image"]]
             assert part_of.setdefault(digest, part) == part, "a copy on both sides of the split"
     assert len(part_of) == 3293, "the premise: 13 exact copies"
-    assert manifest["classes"] == ["NORMAL", "PNEUMONIA"]
+    assert manifest["classes"]["label"] == ["NORMAL", "PNEUMONIA"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from common.data import load_datalist, read_manifest
+from common.data import class_names, load_datalist, read_manifest
 from data_prep.__main__ import main
 from data_prep.fundus_quality import quality
 from data_prep.phantom.fundus import draw_eye
@@ -154,7 +154,7 @@ def test_a_published_layout_is_read(tmp_path: Path, make, layout: str, wanted: d
         assert labels == [1, 1, 2, 2, 2, 2]
     else:
         assert labels == wanted["labels"]
-    assert len(read_manifest(tmp_path / "out")["classes"]) > max(labels)
+    assert len(class_names(read_manifest(tmp_path / "out"))) > max(labels)
 
 
 def test_the_tables_tell_eye_age_and_sex(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_folders_tell_classes_parts_and_both_eyes(tmp_path: Path) -> None:
     counts = read_manifest(tmp_path / "out")["counts"]
     assert [counts[part]["images"] for part in PARTS] == [4, 4, 4]
     assert [counts[part]["patients"] for part in PARTS] == [2, 2, 2]
-    assert read_manifest(tmp_path / "out")["classes"] == ["a_no", "b_dr"]
+    assert read_manifest(tmp_path / "out")["classes"]["label"] == ["a_no", "b_dr"]
 
 
 def test_a_published_split_that_parts_two_eyes_is_refused_before_the_work(

@@ -1,50 +1,150 @@
-"""Tables of any separator, and spreadsheets, are the same rows."""
+"""Tables of any separator and encoding, and spreadsheets, are the same rows; others one line."""
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pytest
 
 from common.checks import InputError
-from data_prep.tables import read_rows, read_table
+from data_prep.tables import is_missing, number, read_rows, read_table
 
-NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-SHEET = f"""<worksheet xmlns="{NAMESPACE}"><sheetData>
-<row r="1"><c r="A1" t="s"><v>0</v></c><c r="C1" t="inlineStr"><is><t>Age</t></is></c></row>
-<row r="2"><c r="A2"><v>7</v></c><c r="B2" t="s"><v>1</v></c><c r="C2"><v>61.5</v></c></row>
-<row r="3"></row></sheetData></worksheet>"""
-STRINGS = f"""<sst xmlns="{NAMESPACE}"><si><t>ID</t></si>
-<si><r><t>l</t></r><r><t>eft</t></r></si></sst>"""
+PEOPLE = [{"id": "007", "name": "Müller, A.", "age": "60,5"}]
+TEXT = 'id;name;Age \n007;"Müller, A.";60,5\n\n'
 
 
-def book(path: Path, sheet: str = SHEET) -> Path:
+def book(path: Path, *rows: list[Any], **sheets: list[list[Any]]) -> Path:
+    made = openpyxl.Workbook()
+    for row in rows:
+        made.active.append(row)
+    for title, others in sheets.items():
+        sheet = made.create_sheet(title)
+        for row in others:
+            sheet.append(row)
+    made.save(path)
+    return path
+
+
+def with_sheet(path: Path, rows: str) -> Path:
+    """A workbook whose only sheet is the XML of `rows`."""
+    book(path, ["id"])
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    sheet = f'<worksheet xmlns="{space}"><sheetData>{rows}</sheetData></worksheet>'
+    members["xl/worksheets/sheet1.xml"] = rows.encode() if rows[:2] == "<!" else sheet.encode()
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", sheet)
-        archive.writestr("xl/sharedStrings.xml", STRINGS)
+        for name, content in members.items():
+            archive.writestr(name, content)
     return path
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_rows_do_not_depend_on_the_separator(tmp_path: Path, separator: str) -> None:
+@pytest.mark.parametrize("first", ["", "sep"])
+def test_rows_do_not_depend_on_the_separator(tmp_path: Path, separator: str, first: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(f"\ufeffID{separator} Age \n1{separator}60\n\n", encoding="utf-8")
+    path.write_text(
+        (f"sep={separator}\n" if first else "") + f"id{separator} Age \n01{separator}60\n\n"
+    )
+    table = read_table(path, "id", "age")
+    assert table == [{"id": "01", "age": "60"}]
+    assert table[0].where == f"a.csv, line {3 if first else 2}"
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
+)
+def test_rows_do_not_depend_on_the_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(TEXT.encode(encoding))
+    assert read_table(path, "id", ("years", "age")) == PEOPLE
+
+
+def test_a_spreadsheet_gives_what_its_cells_show(tmp_path: Path) -> None:
+    path = book(tmp_path / "a.xlsx", ["ID", None, "Age"], [7, "left", 61.5], [8.0, True, "#N/A"])
+    made = openpyxl.load_workbook(path)
+    made.active["A2"].number_format = "000"
+    made.save(path)
+    assert read_rows(path) == [["ID", "", "Age"], ["007", "left", "61.5"], ["8", "TRUE", ""]]
+
+
+def test_of_several_sheets_the_one_with_the_columns_is_read(tmp_path: Path) -> None:
+    path = book(tmp_path / "a.xlsx", ["notes"], people=[["id", "age"], ["1", 60]])
     assert read_table(path, "id", "age") == [{"id": "1", "age": "60"}]
 
 
-def test_a_spreadsheet_keeps_the_columns_of_its_cells(tmp_path: Path) -> None:
-    assert read_rows(book(tmp_path / "a.xlsx")) == [["ID", "", "Age"], ["7", "left", "61.5"]]
+def test_numbers_are_ascii_with_point_or_comma_and_words_for_nothing_are_known() -> None:
+    assert [number(text) for text in ("1", "1.0", "00", "-1,5", "1e1")] == [1, 1, 0, -1.5, 10]
+    assert {number(text) for text in ("²", "٣", "nan", "inf", "1e999", "1_0", "")} == {None}
+    assert all(is_missing(text) for text in ("", " NA", "n/a", "NaN", "None", "NULL", "#N/A", "?"))
+    assert not any(is_missing(text) for text in ("0", "no", "negative", "nasal"))
 
 
-@pytest.mark.parametrize("sheet", ["<broken", '<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'])
-def test_a_bad_spreadsheet_is_one_line(tmp_path: Path, sheet: str) -> None:
-    with pytest.raises(InputError, match=r"a.xlsx: must be a readable CSV or XLSX"):
-        read_rows(book(tmp_path / "a.xlsx", sheet))
+@pytest.mark.bad_input("tables")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('image,label\na.png,"0\nb.png,1\nc.png,1\n', "line 2.*[Qq]uotation"),
+        ('image,label\na.png,"0\nb.png,"1"\nc.png,1\n', "line 2.*[Qq]uotation"),
+        ('image,label\na.png,"0\nb.png,1"\nc.png,1\n', "line 2.*[Qq]uotation"),
+        ('image,label\nz.png,1\n"a.png,0\n"b.png,1\n', "line 3.*[Qq]uotation"),
+        ("image,label\na.png,0\nb.png\n", "line 3: must have 2 cells .* got 1"),
+        ("image,label\na.png,0,5\n", "line 2: must have 2 cells .* got 3"),
+        ("image,label,Label\na.png,0,1\n", "name of its own, got label"),
+        ("image,label\n", "no row"),
+        ("image,class\na.png,0\n", "must have the columns image, label, got no label"),
+        ("", "must have rows, got none"),
+        ("image,label\na.png,\0\n", "no text"),
+    ],
+    ids=[
+        "never closed",
+        "closed by the next row's",
+        "closed at a row's end",
+        "closed before a cell",
+        "short row",
+        "long row",
+        "column twice",
+        "header alone",
+        "missing column",
+        "empty",
+        "binary",
+    ],
+)
+def test_a_bad_csv_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=f"a.csv.*{words}") as error:
+        read_table(tmp_path / "a.csv", "image", "label")
+    assert "\n" not in str(error.value)
 
 
-def test_a_missing_column_and_an_empty_table_are_one_line(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id\n1\n")
-    with pytest.raises(InputError, match="must have the columns id, age, got no age"):
-        read_table(tmp_path / "a.csv", "id", "age")
-    (tmp_path / "b.csv").write_text("")
-    with pytest.raises(InputError, match="must have rows, got none"):
-        read_rows(tmp_path / "b.csv")
+@pytest.mark.bad_input("tables")
+@pytest.mark.parametrize(
+    ("sheet", "words"),
+    [
+        ("<broken", "readable CSV or XLSX"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', "readable CSV or XLSX"),
+        ('<row r="1"><c r="ZZZZZZ1"><v>1</v></c></row>', "readable CSV or XLSX"),
+        ('<row r="1"><c r="XFD1"><v>1</v></c></row>', "at most .* columns"),
+        ('<row r="99999999999"><c r="A99999999999"><v>1</v></c></row>', "at most .* rows"),
+        ("".join(f'<row r="{n}"><c r="A{n}"/></row>' for n in range(1, 12000)), "blank on end"),
+        ('<row r="1"><c r="A1"><f>1+1</f></c></row>', "formula"),
+        ('<row r="1"><c r="A1" t="e"><v>#REF!</v></c></row>', "#REF!"),
+    ],
+    ids=["no XML", "entities", "ZZZZZZ1", "XFD1", "far below", "blank rows", "formula", "error"],
+)
+def test_a_bad_spreadsheet_is_one_line(tmp_path: Path, sheet: str, words: str) -> None:
+    path = with_sheet(tmp_path / "a.xlsx", sheet)
+    with pytest.raises(InputError, match=f"a.xlsx.*{words}") as error:
+        read_rows(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.bad_input("tables")
+def test_two_sheets_that_fit_a_folder_and_no_file_are_one_line(tmp_path: Path) -> None:
+    path = book(tmp_path / "a.xlsx", ["id"], ["1"], other=[["id"], ["2"]])
+    with pytest.raises(InputError, match="one sheet must hold the table, got Sheet, other"):
+        read_table(path, "id")
+    for missing in (tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(InputError, match="must be a readable CSV or XLSX table"):
+            read_rows(missing)
