@@ -20,6 +20,8 @@ from data_prep.classes import SPLITS, folder_names, name_classes, number_names
 from data_prep.tables import Line, is_missing, number, read_rows, read_table
 
 __all__ = [
+    "BESIDE",
+    "FOLDERS",
     "OLDEST_AGE",
     "LabelTable",
     "Row",

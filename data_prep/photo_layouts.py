@@ -1,7 +1,8 @@
 """Where the published sets of photographs keep their images, labels and biases.
 
 ========================  ==========================================================================
-``image_folder``          ``train/<class>/…``, and ``test/`` or ``val/`` (where both, val validates)
+``image_folder``          ``train/<class>/…``, and ``test/`` or ``val/`` (if both, val validates),
+                          or ``--labels`` (`data_prep.labels`) and images anywhere
 ``imagenet9``             ImageNet's ``train/<wnid>/…`` and ``val/<wnid>/…``: 42 of the classes make
                           the nine of ReBias (Bahng et al. 2020)
 ``corrupted_cifar10``     ``<ratio>/align/<class>/…``, ``<ratio>/conflict/…``, ``<ratio>/valid/…``,
@@ -14,13 +15,16 @@ The last two are those of Lee et al. (DFA, 2021), which Barbano et al. (ICLR 202
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.checks import InputError, require
+from common.data import seeded_order
+from data_prep.classes import name_classes
+from data_prep.labels import Row, read_labels
 from data_prep.tables import read_table
 
-__all__ = ["Photo", "find_photos", "with_biases"]
+__all__ = ["Photo", "find_photos", "labelled_photos", "with_biases"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff")
 NAMED = re.compile(r".*_(?P<label>\d+)_(?P<bias>\d+)")
@@ -51,6 +55,7 @@ class Photo:
         part: "training", "validation" or "test".
         label: class number.
         bias: number of the bias attribute; None where it is not known.
+        patient: pseudonym; None where each image is its own.
     """
 
     path: Path
@@ -58,21 +63,25 @@ class Photo:
     part: str
     label: int
     bias: int | None = None
+    patient: str | None = None
 
 
-def find_photos(source: Path, kind: str, ratio: str | None) -> tuple[list[Photo], list[str]]:
-    """List the photographs of a published layout, in sorted order, and the class names.
+def find_photos(
+    source: Path, kind: str, ratio: str | None, negative: str | None = None
+) -> tuple[list[Photo], list[str], list[str]]:
+    """List the photographs of a published layout, in sorted order, the class names, and notes.
 
     Args:
         source: the folder.
         kind: one of the table above.
         ratio: name of the folder of a ratio, such as "0.5pct", where the layout has several.
+        negative: of an ``image_folder``, see `data_prep.classes.name_classes`.
 
     Raises:
-        InputError: the layout is not there.
+        InputError: the layout is not there, or a class has no name one can print.
     """
     if kind in ("corrupted_cifar10", "bffhq"):
-        return _named_by_bias(source, kind, ratio)
+        return *_named_by_bias(source, kind, ratio), []
     require(ratio is None, f"photos: --ratio must be left out for --kind {kind}, got {ratio}.")
     folders = {name: source / name for name in ("train", "val", "test")}
     present = {name: path for name, path in folders.items() if path.is_dir()}
@@ -86,7 +95,9 @@ def find_photos(source: Path, kind: str, ratio: str | None) -> tuple[list[Photo]
         "test": "test",
         "val": "validation" if "test" in present else "test",
     }
-    numbers = CLASS_OF_SYNSET if kind == "imagenet9" else _folder_numbers(list(present.values()))
+    folders_met = [path.name for top in present.values() for path in top.iterdir() if path.is_dir()]
+    own = name_classes(folders_met, "folders", negative)
+    numbers = CLASS_OF_SYNSET if kind == "imagenet9" else own.numbers
     photos = [
         Photo(path, path.relative_to(source).as_posix(), parts[name], numbers[folder.name])
         for name, top in present.items()
@@ -94,7 +105,47 @@ def find_photos(source: Path, kind: str, ratio: str | None) -> tuple[list[Photo]
         if folder.is_dir() and folder.name in numbers
         for path in _images(folder)
     ]
-    return photos, NINE if kind == "imagenet9" else list(numbers)
+    return (photos, NINE, []) if kind == "imagenet9" else (photos, own.names, own.notes)
+
+
+def labelled_photos(
+    source: Path, table: Path, negative: str | None, seed: int
+) -> tuple[list[Photo], list[str], list[str]]:
+    """List the photographs of a table, the class names, and notes.
+
+    Args:
+        source: the folder.
+        table: see `data_prep.labels.read_labels`; without a split, a tenth of the patients (or
+            images) validates and three tenths test.
+        negative: see `data_prep.classes.name_classes`.
+        seed: of the split that is drawn.
+
+    Raises:
+        InputError: as `read_labels`.
+    """
+    images = [path.relative_to(source) for path in _images(source)]
+    found = read_labels(table, source, negative, images)
+    rows = sorted(found.rows, key=lambda row: row.path.as_posix())
+    order = seeded_order((_owner(row) for row in rows), seed)
+    drawn = dict.fromkeys(order, "training")
+    drawn |= dict.fromkeys(order[: round(0.4 * len(order))], "validation")
+    drawn |= dict.fromkeys(order[: round(0.3 * len(order))], "test")
+    names = {owner: f"p{n:05d}" for n, owner in enumerate(seeded_order(drawn, seed=0), start=1)}
+    photos = [
+        Photo(
+            source / row.path,
+            row.path.as_posix(),
+            row.part or drawn[_owner(row)],
+            row.entry["label"],
+            patient=names[_owner(row)],
+        )
+        for row in rows
+    ]
+    return photos, found.classes, found.notes
+
+
+def _owner(row: Row) -> str:
+    return row.patient or row.path.as_posix()
 
 
 def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str]]:
@@ -110,7 +161,7 @@ def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str
     rows = read_table(table, "file", "bias")
     names = sorted({row["bias"] for row in rows})
     number = {row["file"]: names.index(row["bias"]) for row in rows}
-    found = [Photo(p.path, p.name, p.part, p.label, number.get(p.name, p.bias)) for p in photos]
+    found = [replace(photo, bias=number.get(photo.name, photo.bias)) for photo in photos]
     require(
         any(photo.name in number for photo in photos),
         f"{table}: file must name images below the source, got none that exist, the first: "
@@ -147,11 +198,6 @@ def _named_by_bias(source: Path, kind: str, ratio: str | None) -> tuple[list[Pho
             photos.append(Photo(path, name, part, int(match["label"]), int(match["bias"])))
     classes = 1 + max((photo.label for photo in photos), default=-1)
     return photos, [str(number) for number in range(classes)]
-
-
-def _folder_numbers(tops: list[Path]) -> dict[str, int]:
-    names = {path.name for top in tops for path in top.iterdir() if path.is_dir()}
-    return {name: number for number, name in enumerate(sorted(names))}
 
 
 def _images(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ and `data_prep.cifar` say which folders are read.
 
 Where a set has no validation part of its own, ``--validation`` training images (a tenth unless
 given) are set aside, so that nothing need be chosen on the test part; ``--validation 0`` is the
-published setting. Each image counts as its own patient.
+published setting. Each image counts as its own patient, unless ``--labels`` names them.
 
 Counts to expect (published): CIFAR 50 000 and 10 000; ImageNet-100 about 126 700 and 5 000.
 """
@@ -28,7 +28,8 @@ from common.data.photo import read_photo
 from common.data.prepare import Preparation
 from data_prep import cifar
 from data_prep.files import Output
-from data_prep.photo_layouts import Photo, find_photos, with_biases
+from data_prep.labels import BESIDE, FOLDERS, add_label_arguments, label_arguments
+from data_prep.photo_layouts import Photo, find_photos, labelled_photos, with_biases
 from data_prep.plan import Item, Plan
 from data_prep.split import Entry, split_as_told
 
@@ -39,6 +40,8 @@ SMALL = ("cifar10", "cifar100", "corrupted_cifar10")
 SIZE = 224
 ROWS = 1024  # of a stack: what an interruption may cost
 SHARE = 0.1
+
+Work = tuple[list[Item], dict[str, list[str]], list[str]]  # items, class names, notes
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--ratio", help="corrupted_cifar10, bffhq: the folder, such as 0.5pct")
     parser.add_argument("--bias", type=Path, help="CSV with the columns file and bias")
+    add_label_arguments(parser)
     parser.add_argument("--size", type=int, help=f"pixels of a side; default {SIZE}, CIFAR 32")
     parser.add_argument("--validation", type=int, help="training images set aside; default a tenth")
     parser.add_argument("--seed", type=int, default=0, help="of the validation part")
@@ -84,7 +88,8 @@ def plan(options: argparse.Namespace) -> Plan:
     )
     count = options.validation
     require(count is None or count >= 0, f"photos: --validation must be >= 0, got {count}.")
-    items, classes = (_batches if options.kind in cifar.FOLDERS else _shards)(options, size)
+    _check_labels(options)
+    items, classes, notes = (_batches if options.kind in cifar.FOLDERS else _shards)(options, size)
     return Plan(
         source=f"photographs, {options.kind} (data_prep photos)",
         licence="that of the source",
@@ -95,10 +100,12 @@ def plan(options: argparse.Namespace) -> Plan:
             "seed": options.seed,
             "size": size,
             "validation": count,
+            **label_arguments(options),
         },
         items=items,
         convert=convert,
         split=partial(_split, count=count, seed=options.seed),
+        notes=notes,
         extra={"classes": classes, **Preparation("photo", size, 8).record()},
     )
 
@@ -108,7 +115,17 @@ def convert(payload: Shard | cifar.Batch, output: Output) -> list[Entry]:
     return _shard(payload, output) if isinstance(payload, Shard) else _batch(payload, output)
 
 
-def _batches(options: argparse.Namespace, size: int) -> tuple[list[Item], dict[str, list[str]]]:
+def _check_labels(options: argparse.Namespace) -> None:
+    for name in ("labels", "negative"):
+        given = getattr(options, name)
+        require(
+            given is None or options.kind == "image_folder",
+            f"photos: --{name} must be left out for --kind {options.kind}, which has labels of its "
+            f"own, got {given}.",
+        )
+
+
+def _batches(options: argparse.Namespace, size: int) -> Work:
     for name in ("ratio", "bias"):
         given = getattr(options, name)
         require(
@@ -119,7 +136,7 @@ def _batches(options: argparse.Namespace, size: int) -> tuple[list[Item], dict[s
         Item(batch.path.stem, batch.path.name, batch, str(batch.path.stat().st_size))
         for batch in batches
     ]
-    return items, {"label": classes}
+    return items, {"label": classes}, []
 
 
 def _batch(batch: cifar.Batch, output: Output) -> list[Entry]:
@@ -138,8 +155,14 @@ def _batch(batch: cifar.Batch, output: Output) -> list[Entry]:
     ]
 
 
-def _shards(options: argparse.Namespace, size: int) -> tuple[list[Item], dict[str, list[str]]]:
-    photos, labels = find_photos(options.source, options.kind, options.ratio)
+def _shards(options: argparse.Namespace, size: int) -> Work:
+    source, negative = options.source, options.negative
+    if options.labels is not None and str(options.labels) != FOLDERS:
+        photos, labels, notes = labelled_photos(source, options.labels, negative, options.seed)
+    else:
+        photos, labels, notes = find_photos(source, options.kind, options.ratio, negative)
+        if options.kind == "image_folder" and (source / BESIDE).is_file():
+            notes.append(f"{BESIDE} in the source is not read: give --labels to read it")
     require(
         bool(photos),
         f"{options.source}: source must hold images of {options.kind}, got none. Check the folder.",
@@ -158,7 +181,7 @@ def _shards(options: argparse.Namespace, size: int) -> tuple[list[Item], dict[st
             key = f"{part}_{number:04d}"
             stamp = str([(p.name, p.bias, p.path.stat().st_size) for p in chosen])
             items.append(Item(key, key, Shard(f"{key}.npy", chosen, size, start), stamp))
-    return items, classes
+    return items, classes, notes
 
 
 def _shard(shard: Shard, output: Output) -> list[Entry]:
@@ -175,7 +198,7 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
                 "image": shard.stack,
                 "index": len(entries),
                 "label": photo.label,
-                "patient": f"{photo.part}{number:06d}",
+                "patient": photo.patient or f"{photo.part}{number:06d}",
                 "part": photo.part,
             }
             entries.append(entry if photo.bias is None else {**entry, "bias": photo.bias})

@@ -211,3 +211,17 @@ def test_real_photographs_are_an_image_folder(shared_data: Path, tmp_path: Path)
     names = {"train": "training", "test": "test"}
     assert sorted((s, e["label"]) for s, p in names.items() for e in content[p]) == expected
     assert content["skipped"] == []
+
+
+def test_labels_of_a_table_replace_the_folders_and_the_healthy_class_is_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = folders(tmp_path / "in", ("scans",), ("all",), 10)
+    rows = [f"all/scans/{i}.png;{'sick' if i % 2 else 'healthy'};p{i // 2}" for i in range(10)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file;label;patient", *rows]))
+    options = ("--kind", "image_folder", "--size", "16", "--labels", str(tmp_path / "labels.csv"))
+    content = manifest(source, tmp_path / "out", *options)
+    assert content["classes"]["label"] == ["healthy", "sick"]
+    assert sum(sizes(content)) == 10
+    assert sizes(content)[2] == 4, "two of five patients"
+    assert "class 0 is healthy" in capsys.readouterr().out
