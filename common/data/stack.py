@@ -95,6 +95,11 @@ class StackDataset(Dataset[Batch]):
             "Prepare the data again with python -m data_prep.",
         )
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a batch holds beside the image."""
+        return tuple(self._columns)
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.entries)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from common import distributed
 from common.checks import require
+from common.data.label_check import check_labels
 from common.engines.optimizers import PhaseOptimizers
 from common.methods import Method, Phase
 
@@ -95,6 +96,11 @@ class ContrastiveTrainer(Trainer):
             self.state.epoch_length != 0,
             "ContrastiveTrainer: train_data_loader must hold at least one batch, got none. "
             "Lower batch_size, or give more images.",
+        )
+        check_labels(
+            getattr(self.data_loader, "dataset", None),
+            self.network.needs(),
+            self.network.classifier.head.out_features,
         )
         scaled = self.amp and torch.device(self.state.device).type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=scaled)

@@ -85,6 +85,12 @@ class Contrastive(Method):
         self.head_loss = head_loss
         self.head_target = head_target
 
+    def needs(self) -> tuple[str, ...]:
+        """Return the columns its losses read."""
+        losses = [self.loss, *([self.regularizer] if self.regularizer is not None else [])]
+        targets = [target for loss in losses for target in getattr(loss, "targets", ())]
+        return tuple(self.columns.get(target, target) for target in targets)
+
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the head phase (where there is one), then the encoder phase.
 

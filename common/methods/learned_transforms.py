@@ -84,6 +84,10 @@ class LearnedTransforms(Method):
         self.policy_every = policy_every
         self._step = 0
 
+    def needs(self) -> tuple[str, ...]:
+        """Return "label" where a weight of the binary cross entropy is above 0."""
+        return ("label",) if max(self.alpha[1], *self.alpha[3:]) > 0 else ()
+
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the M phase (where M has parameters and it is its turn), then the encoder phase.
 

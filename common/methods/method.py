@@ -82,6 +82,10 @@ class Method(nn.Module, ABC):
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the phases of one training step for ``batch["image"]``, ``batch["label"]``, ..."""
 
+    def needs(self) -> tuple[str, ...]:
+        """Return the columns it learns from, which must be known for some images; none here."""
+        return ()
+
     def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters each phase updates; phases without parameters are left out."""
         policy = [p for p in self.policy.parameters() if p.requires_grad]

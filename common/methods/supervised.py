@@ -62,6 +62,10 @@ class Supervised(Method):
         name = getattr(function, "__name__", type(function).__name__)
         self._term = "transformed_bce" if function is classification_loss else name
 
+    def needs(self) -> tuple[str, ...]:
+        """Return the target."""
+        return (self.target,)
+
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the encoder phase for "image" ``(B, C, *spatial)`` or ``(B, F)`` and the target."""
         require(

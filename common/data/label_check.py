@@ -1,0 +1,63 @@
+"""What a training reads of labels, checked against its data before the first step."""
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from common.checks import require
+
+__all__ = ["check_labels"]
+
+
+def check_labels(dataset: Any, needs: Sequence[str], outputs: int) -> None:
+    """Check that the columns a method learns from say something, and that the head has the classes.
+
+    Args:
+        dataset: the training data: "entries" (`common.data.StackDataset`) or "data" (MONAI's
+            datasets) lists what the manifest says of each image; others are passed over.
+        needs: columns that must be known for some images; those that no entry has are passed over.
+        outputs: of the classifier; one output tells two classes.
+
+    Raises:
+        InputError: a column of which nothing is known, a single class where classes are learned,
+            or a label beyond the head.
+    """
+    entries = getattr(dataset, "entries", getattr(dataset, "data", None))
+    if not isinstance(entries, Sequence) or not all(isinstance(e, Mapping) for e in entries):
+        return
+    for column in needs:
+        if any(column in entry for entry in entries):
+            _check_known(column, [entry.get(column) for entry in entries])
+    if "label" not in getattr(dataset, "columns", ("label",)):
+        return
+    classes = max(2, outputs)
+    beyond = {v for v in (_number(entry.get("label")) for entry in entries) if v >= classes}
+    require(
+        not beyond,
+        f"label: must be 0 to {classes - 1} for a network with {outputs} output"
+        f"{'s' if outputs > 1 else ''}, got {min(beyond, default=0):g}. Prepare data with fewer "
+        "classes, or set num_classes where the bundle has it.",
+    )
+
+
+def _check_known(column: str, values: Sequence[Any]) -> None:
+    known = {value for value in map(_number, values) if not math.isnan(value)}
+    if column == "label":
+        known = {value for value in known if value >= 0}
+    cure = (
+        "Prepare the data again with labels (python -m data_prep ... --labels CSV), or choose a "
+        "strategy that needs none."
+    )
+    require(
+        bool(known),
+        f"{column}: must be known of some of the {len(values)} training images, got none. {cure}",
+    )
+    require(
+        column != "label" or len(known) > 1,
+        f"{column}: must be of two classes at least in the training images, got one. {cure}",
+    )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, Real) else math.nan

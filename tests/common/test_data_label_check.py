@@ -1,0 +1,66 @@
+"""Training does not start on labels it cannot learn from."""
+
+from typing import Any
+
+import pytest
+import torch
+from monai.data import DataLoader, Dataset
+from torch import nn
+
+from common.checks import InputError
+from common.data.label_check import check_labels
+from common.engines import ContrastiveTrainer, PhaseOptimizers
+from common.methods import Supervised
+from common.networks import ImageClassifier
+
+
+class Images:
+    def __init__(self, **columns: list[Any]) -> None:
+        count = len(next(iter(columns.values())))
+        self.entries = [{name: columns[name][i] for name in columns} for i in range(count)]
+        self.columns = tuple(columns)
+
+
+@pytest.mark.bad_input("labels")
+@pytest.mark.parametrize(
+    ("dataset", "needs", "outputs", "words"),
+    [
+        (Images(label=[0, 1, 2]), (), 1, "label: must be 0 to 1 .* 1 output, got 2"),
+        (Images(label=[0, 10]), (), 10, "label: must be 0 to 9 .* 10 outputs, got 10"),
+        (Images(label=[-1, -1]), ("label",), 1, "label: must be known of some of the 2"),
+        (Images(label=[1, -1, 1]), ("label",), 1, "label: must be of two classes"),
+        (Images(age=[None, float("nan")]), ("age",), 1, "age: must be known of some of the 2"),
+    ],
+    ids=["third class", "eleventh class", "no label", "one class", "no age"],
+)
+def test_labels_that_cannot_be_learned_are_refused(
+    dataset: Images, needs: tuple[str, ...], outputs: int, words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as error:
+        check_labels(dataset, needs, outputs)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "needs"),
+    [
+        (Images(label=[0, 1, -1]), ("label",)),
+        (Images(label=[-1, -1]), ()),
+        (Images(age=[30.0, None]), ("age", "age_group")),
+        ([{"image": 1}], ("label",)),
+    ],
+    ids=["some labelled", "none needed", "some ages", "a list of batches"],
+)
+def test_what_can_be_learned_is_let_through(dataset: Any, needs: tuple[str, ...]) -> None:
+    check_labels(dataset, needs, 1)
+
+
+@pytest.mark.bad_input("labels")
+def test_supervised_training_on_unlabelled_images_is_refused_at_its_start() -> None:
+    method = Supervised(ImageClassifier(nn.Flatten(), 4))
+    data = Dataset([{"image": torch.rand(1, 2, 2), "label": -1} for _ in range(4)])
+    optimizers = PhaseOptimizers(method, {"encoder": 0.1})
+    trainer = ContrastiveTrainer("cpu", 1, DataLoader(data, batch_size=2), method, optimizers)
+    with pytest.raises(InputError, match="label: must be known of some of the 4"):
+        trainer.run()
+    assert trainer.state.iteration == 0
