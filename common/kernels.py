@@ -9,6 +9,9 @@ Each is called ``k(a, b)`` with a (N,) or (N, k) and b (M,) or (M, k), and retur
 are computed from differences, pair by pair, so that ``k(a, a)`` is symmetric to the last bit (the
 losses compare weights). Nothing here checks for NaN: a subject without y has no kernel.
 
+`log_kernel` gives ``log k(a, b)`` to full precision where the kernel itself is too small to be
+represented, which is what the losses compute with.
+
 `gram` gives ``k(a, a)`` in float64 from one product of matrices, for wide attributes such as the
 embeddings of a prior: exact to rounding, and rows that are equal to 7 digits count as equal.
 
@@ -17,6 +20,7 @@ brain age prediction, ISBI 2023): its kernel "gaussian" is `Gaussian` over ``sqr
 its "rbf" is `Gaussian`; its "cauchy" is `Cauchy` (the textbook's has ``d^2 / sigma^2``).
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -24,13 +28,61 @@ from torch import Tensor
 
 from common.checks import require
 
-__all__ = ["Cauchy", "Cosine", "Delta", "Gaussian", "Kernel", "gram"]
+__all__ = ["Cauchy", "Cosine", "Delta", "Gaussian", "Kernel", "gram", "log_kernel", "unit_rows"]
 
 #: (N,) or (N, k) and (M,) or (M, k) -> (N, M)
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
 _LARGEST_RATE = 1e300  # of a kernel so narrow that the rate would be infinite: 0 times it is 0
+_NARROW = 1e10  # sigma of a Cauchy, up to which differences of 1e14 have a finite square
 _SAME = 1e-14  # share of |a|^2 + |b|^2 up to which |a - b|^2 is rounding
+
+
+def log_kernel(kernel: Kernel, a: Tensor, b: Tensor) -> Tensor:
+    """Compute the logarithm of a kernel; -inf where it is 0 or below.
+
+    Args:
+        kernel: one of this module, or any other, which is as precise as its own values.
+        a: (N,) or (N, k), finite.
+        b: (M,) or (M, k), finite.
+
+    Returns:
+        (N, M), a matrix of its own.
+
+    >>> log_kernel(Gaussian(1.0), torch.tensor([20.0]), torch.tensor([20.0, 60.0]))
+    tensor([[  -0., -800.]])
+    """
+    by_formula = getattr(kernel, "log", None)
+    if by_formula is None:
+        return kernel(a, b).clamp(min=0).log_()
+    result: Tensor = by_formula(a, b)
+    return result
+
+
+def unit_rows(a: Tensor, length: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Bring rows to one length, however long or short they are; a row of zeros stays zero.
+
+    A row whose largest number is below 1e-36 in float32, 2e-306 in float64, counts as zeros: the
+    slope of its direction could not be represented.
+
+    Args:
+        a: (..., D), floating; a row that is not finite gives one that is not.
+        length: of the rows returned, above 0.
+
+    Returns:
+        The rows (..., D), and by what each was multiplied (..., 1), 0 for one of zeros.
+
+    >>> unit_rows(torch.tensor([[3e30, 4e30], [0.0, 0.0]]))[0]
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    # the square of a number above 1.8e19 is infinite in float32, that of one below 1e-23 is 0
+    largest = torch.maximum(a.amax(dim=-1, keepdim=True), -a.amin(dim=-1, keepdim=True))
+    largest.masked_fill_(largest < 100 * torch.finfo(a.dtype).tiny, math.inf)
+    rows = a / largest
+    factor = length / torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    factor.masked_fill_(largest == math.inf, 0)
+    return rows.mul_(factor), factor.div_(largest)
 
 
 def gram(kernel: Kernel, points: Tensor) -> Tensor:
@@ -68,7 +120,11 @@ class Gaussian:
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
-        return _squared_distance(a, b).mul_(-0.5 / self.sigma**2).exp_()
+        return self.log(a, b).exp_()
+
+    def log(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compute ``-|a - b|^2 / (2 sigma^2)``; see `log_kernel`."""
+        return _squared_distance(a, b, math.sqrt(0.5) / self.sigma).neg_()
 
     def gram(self, a: Tensor) -> Tensor:
         """Compute the kernel of all pairs of rows of a (N, k) in float64; see `gram`."""
@@ -95,7 +151,14 @@ class Cauchy:
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k)."""
-        return _squared_distance(a, b).mul_(self.sigma).add_(1).reciprocal_()
+        return _squared_distance(a, b, math.sqrt(self.sigma)).add_(1).reciprocal_()
+
+    def log(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compute ``-log(sigma |a - b|^2 + 1)``; see `log_kernel`."""
+        dtype = _floating(a)
+        if self.sigma > _NARROW:  # what is squared would be infinite in float32
+            a, b = a.double(), b.double()
+        return _squared_distance(a, b, math.sqrt(self.sigma)).log1p_().neg_().to(dtype)
 
     def gram(self, a: Tensor) -> Tensor:
         """Compute the kernel of all pairs of rows of a (N, k) in float64; see `gram`."""
@@ -137,7 +200,7 @@ class Delta:
         """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k), in float."""
         a, b = _points(a, b)
         equal = (a[:, None] == b).all(dim=-1)
-        return equal.to(a.dtype if a.is_floating_point() else torch.get_default_dtype())
+        return equal.to(_floating(a))
 
     def gram(self, a: Tensor) -> Tensor:
         """Compute the kernel of all pairs of rows of a (N, k) in float64; see `gram`."""
@@ -161,14 +224,14 @@ def _points(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return (a, b) if a.dim() == 2 else (a[:, None], b[:, None])
 
 
-def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Compute |a_i - b_j|^2 from differences, one component after the other."""
+def _squared_distance(a: Tensor, b: Tensor, rate: float) -> Tensor:
+    """Compute |rate (a_i - b_j)|^2 from differences, one component after the other."""
     a, b = _points(a, b)
-    dtype = a.dtype if a.is_floating_point() else torch.get_default_dtype()
+    dtype = _floating(a)
+    rate = min(rate, torch.finfo(dtype).max)  # an infinite one times 0 is not a number
     total = torch.zeros(len(a), len(b), dtype=dtype, device=a.device)
     for k in range(a.shape[1]):
-        difference = a[:, k, None] - b[:, k]
-        total += difference.square_() if difference.is_floating_point() else difference.square()
+        total += (a[:, k, None] - b[:, k]).to(dtype).mul_(rate).square_()
     return total
 
 
@@ -182,6 +245,8 @@ def _squared_distances(a: Tensor) -> Tensor:
 
 
 def _unit(a: Tensor) -> Tensor:
-    wide = a if a.is_floating_point() else a.to(torch.get_default_dtype())
-    length: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    return wide / length.where(length > 0, float("inf"))
+    return unit_rows(a.to(_floating(a)))[0]
+
+
+def _floating(a: Tensor) -> torch.dtype:
+    return a.dtype if a.is_floating_point() else torch.get_default_dtype()

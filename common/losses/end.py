@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.losses.group_moments import grouped_rows, part_sums
-from common.losses.rows import check_groups, check_rows
+from common.losses.rows import check_groups, check_rows, finite_only_if
 
 __all__ = ["EnD", "end"]
 
@@ -57,7 +57,7 @@ def end(z: Tensor, *, label: Tensor, bias: Tensor, alpha: float = 1.0, beta: flo
         crossing = of_label.bincount().square().sum() - cell.bincount().square().sum()
         entangle = (crossing - across) / 2 / crossing.clamp(min=1)
         loss = alpha * disentangle + beta * entangle
-        return loss.to(torch.promote_types(z.dtype, torch.float32))
+        return finite_only_if(loss, rows.rows).to(torch.promote_types(z.dtype, torch.float32))
 
 
 class EnD(nn.Module):

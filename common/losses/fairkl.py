@@ -32,7 +32,7 @@ from common.distributed import world_size
 from common.losses.group_moments import GroupedRows, grouped_rows
 from common.losses.group_pairs import PairedRows, paired_rows
 from common.losses.repulsion import tile_side
-from common.losses.rows import check_groups, check_rows
+from common.losses.rows import check_groups, check_rows, finite_only_if
 
 __all__ = ["FairKL", "fairkl"]
 
@@ -77,20 +77,22 @@ def fairkl(
     with torch.autocast(z.device.type, enabled=False):
         if variant == "released":
             check_rows("FairKL", z[:, :1])
-            loss = _released(_rows(z[:, :1], label, bias), kld)
+            read = _rows(z[:, :1], label, bias)
+            loss = _released(read, kld)
         else:
-            count, mean, variance = (
-                _of_similarities(_rows(z, label, bias))
-                if statistic == "similarity"
-                else _of_distances(grouped_rows(z, label, bias))
-            )
+            if statistic == "similarity":
+                read = _rows(z, label, bias)
+                count, mean, variance = _of_similarities(read)
+            else:
+                read = grouped = grouped_rows(z, label, bias)
+                count, mean, variance = _of_distances(grouped)
             terms = (
                 _divergence(mean, variance.clamp(min=variance_floor))
                 if variant == "paper"
                 else _difference(mean, _root(variance), kld)
             )
             loss = terms.where(count.view(2, 2).amin(dim=1) >= 2, 0).sum()
-        return loss.to(torch.promote_types(z.dtype, torch.float32))
+        return finite_only_if(loss, read.rows).to(torch.promote_types(z.dtype, torch.float32))
 
 
 def _rows(z: Tensor, label: Tensor, bias: Tensor) -> GroupedRows | PairedRows:
@@ -147,7 +149,7 @@ def _released(rows: GroupedRows | PairedRows, kld: float) -> Tensor:
 
 def _root(variance: Tensor) -> Tensor:
     """Square root whose gradient at 0 is 0."""
-    above = variance > _NO_VARIANCE
+    above = ~(variance <= _NO_VARIANCE)  # what is not a number stays so
     return variance.where(above, 1).sqrt().where(above, 0)
 
 

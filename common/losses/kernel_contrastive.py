@@ -14,6 +14,7 @@ meta-data for 3D MRI classification, MICCAI 2021; Barbano et al., Contrastive le
 regression in multi-site brain age prediction, ISBI 2023; talk 2023, slides 41, 48, 49). A k whose
 set is empty is skipped, its weight staying in the normaliser; an anchor of weight 0 to all counts
 0. Where a kernel is below 0 (`Cosine`), w is 0: only samples with w > 0 are positives (slide 41).
+A weight is 0 below the smallest number of float64, 5e-324, whatever the type of z.
 
 Differs from the paper: slide 48 divides w_k by the weights of the repelled rows only, which
 explodes; here all other rows, as the released code does.
@@ -43,7 +44,13 @@ from common.kernels import Kernel
 from common.losses.kernel_pairs import KernelPairs, ranks
 from common.losses.kernel_strips import exponential_loss, threshold_loss
 from common.losses.repulsion import Damping, both, log_repulsion, other_subjects
-from common.losses.rows import check_rows, check_temperature, check_values, scaled_rows
+from common.losses.rows import (
+    check_rows,
+    check_temperature,
+    check_values,
+    finite_only_if,
+    scaled_rows,
+)
 
 __all__ = ["KernelContrastive", "kernel_contrastive"]
 
@@ -94,7 +101,7 @@ def kernel_contrastive(
             loss = threshold_loss(anchors, bank, pairs)
         else:
             loss = exponential_loss(anchors, bank, pairs)
-        return loss.to(torch.promote_types(z.dtype, torch.float32))
+        return finite_only_if(loss, bank).to(torch.promote_types(z.dtype, torch.float32))
 
 
 def _one_denominator(
@@ -110,12 +117,15 @@ def _one_denominator(
         slope = pairs.of_rows(lambda rows, columns: 1 - pairs.of_subjects(rows, columns))
         log_denominator = log_repulsion(anchors, bank, others, Damping(slope, 1 / temperature))
     attraction, normaliser = _attraction(anchors, bank, pairs)
-    some = (normaliser > 0) & (log_denominator > -torch.inf)
+    some = (normaliser > 0) & (log_denominator != -torch.inf)
     return (log_denominator - attraction).where(some, 0).mean()
 
 
 def _attraction(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> tuple[Tensor, Tensor]:
-    """The weighted mean of an anchor's s (n,), linear in the bank, and the sum of weights (n,)."""
+    """The weighted mean of an anchor's s (n,), linear in the bank, and whether it has weight.
+
+    Whether, (n,), is the sum of its weights over the largest: 1 or more, or 0.
+    """
     views = pairs.views
     subjects = bank.view(-1, views, bank.shape[1]).sum(dim=1)
     rows = anchors.view(-1, views, anchors.shape[1])

@@ -1,5 +1,10 @@
-"""The weights of a kernel on the subjects' y, for tiles and strips of pairs of rows."""
+"""The weights of a kernel on the subjects' y, for tiles and strips of pairs of rows.
 
+They are handled as logarithms, because an anchor's share of a weight is one of its sum of weights:
+where an age is far from all others, those are too small to be represented and their ratios are not.
+"""
+
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,28 +12,55 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from common.checks import require
-from common.kernels import Kernel
+from common.kernels import Kernel, log_kernel
 from common.losses.repulsion import PairWeight, tile_side
 
-__all__ = ["KernelPairs", "KernelSums", "ranks"]
+__all__ = ["KernelPairs", "KernelStrip", "KernelSums", "ranks"]
 
 _TOLERANCE = 1e-6
+_LOWEST = -745.14  # e^it is 0 in float64: so is a weight whose logarithm is not above
 
 
 class KernelSums(NamedTuple):
-    """Of each own subject.
+    """Of each own subject, its weights divided by the largest that any of its rows has.
 
     Attributes:
-        product: (b, D) its weights times the x of the other subjects.
-        total: (b,) sum of its weights to the other subjects.
-        itself: (b,) its weight to itself.
+        product: (b, D) these weights times the x of the other subjects.
+        total: (b,) sum of these weights to the other subjects; 0 without any weight.
+        itself: (b,) its weight to itself; 0 where a subject has one row, which never meets itself.
     """
 
     product: Tensor
     total: Tensor
     itself: Tensor
+
+
+class KernelStrip(NamedTuple):
+    """The weights of some own subjects (b,) to all subjects (B,), of which some are themselves.
+
+    Attributes:
+        logs: (b, B) logarithms of the weights; -inf for a subject itself if it has one row.
+        largest: (b, 1) the largest of each row; 0 where it has no weight.
+        itself: (b, 1) where in a row subjects meet themselves.
+    """
+
+    logs: Tensor
+    largest: Tensor
+    itself: Tensor
+
+    def normaliser(self, relative: Tensor, views: int) -> Tensor:
+        """Sum (b, 1) the weights over `largest` to all other rows; inf where there is none.
+
+        Args:
+            relative: (b, B) weights over `largest`, in any order within a row.
+            views: rows of a subject.
+        """
+        own = (self.logs.gather(1, self.itself) - self.largest).exp_()
+        total = views * relative.sum(dim=1, keepdim=True) - own
+        return total.where(total > 0, torch.inf)
 
 
 @dataclass(frozen=True)
@@ -51,18 +83,27 @@ class KernelPairs:
 
     def of_subjects(self, rows: slice, columns: slice) -> Tensor:
         """Weights between subjects, `rows` of `own` against `columns` of `everyone`."""
-        return self._weights(self.own[rows], self.everyone[columns])
+        return self.logs(self.own[rows], self.everyone[columns]).exp_()
 
-    def strip(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """Weights of the subjects `rows` of `own` to all, and where in it they meet themselves."""
-        weights = self.of_subjects(rows, slice(0, len(self.everyone)))
-        largest = float(weights.max())
+    def logs(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logarithms of the weights between the y of two sets of subjects."""
+        logs = log_kernel(self.kernel, a, b).to(a.dtype)
+        return functional.threshold(logs, _LOWEST, -torch.inf, inplace=True)
+
+    def strip(self, rows: slice) -> KernelStrip:
+        """The weights of the subjects `rows` of `own` to all."""
+        logs = self.logs(self.own[rows], self.everyone)
+        itself = torch.arange(rows.start, rows.stop, device=logs.device)[:, None] + self.first
+        if self.views == 1:
+            logs.scatter_(1, itself, -torch.inf)
+        largest = logs.amax(dim=1, keepdim=True)
+        greatest = math.exp(min(float(largest.max()), 700.0))
         require(
-            largest <= 1 + _TOLERANCE,
-            f"KernelContrastive: kernel must be at most 1, got {largest}. Divide by its maximum.",
+            greatest <= 1 + _TOLERANCE,
+            "KernelContrastive: kernel must be at most 1, got "
+            f"{round(greatest, 6)}. Divide by its maximum.",
         )
-        itself = torch.arange(rows.start, rows.stop, device=weights.device) + self.first
-        return weights, itself
+        return KernelStrip(logs, largest.where(largest != -torch.inf, 0), itself)
 
     def sums(self, x: Tensor) -> KernelSums:
         """Sum over the other subjects: x (B, D), differentiable in it; see `KernelSums`."""
@@ -95,14 +136,12 @@ class KernelPairs:
         )
         return weights.index_select(1, columns).index_select(0, rows)
 
-    def _weights(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.kernel(a, b).to(a.dtype).clamp(min=0)
-
     def _apart(self, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """The weights of a strip with 0 for a subject itself, their sums, and what was there."""
-        weights, itself = self.strip(rows)
-        kept = weights.gather(1, itself[:, None]).squeeze(1)
-        weights.scatter_(1, itself[:, None], 0)
+        """The weights of `KernelSums`, with 0 for a subject itself, their sums, what was there."""
+        logs, largest, itself = self.strip(rows)
+        weights = logs.sub_(largest).exp_()
+        kept = weights.gather(1, itself).squeeze(1)
+        weights.scatter_(1, itself, 0)
         return weights, weights.sum(dim=1), kept
 
     def _strips(self) -> list[slice]:
@@ -148,10 +187,10 @@ def ranks(pairs: KernelPairs) -> PairWeight:
         key = columns.start, columns.stop
         if key not in last:
             last.clear()
-            weights = pairs._weights(pairs.everyone[columns], pairs.everyone)
-            to_own = weights[:, pairs.first :][:, : len(pairs.own)].contiguous()
-            below = torch.searchsorted(weights.sort(dim=1).values, to_own)
-            last[key] = (below * pairs.views).to(weights.dtype)
+            logs = pairs.logs(pairs.everyone[columns], pairs.everyone)
+            to_own = logs[:, pairs.first :][:, : len(pairs.own)].contiguous()
+            below = torch.searchsorted(logs.sort(dim=1).values, to_own)
+            last[key] = (below * pairs.views).to(logs.dtype)
         return last[key][:, rows].T
 
     return pairs.of_rows(of_subjects)

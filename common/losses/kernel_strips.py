@@ -27,23 +27,24 @@ def threshold_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tensor:
     views = pairs.views
 
     def of_strip(s: Tensor, _: Tensor, rows: slice, columns: slice) -> Tensor:
-        weights, itself = pairs.strip(slice(rows.start // views, rows.stop // views))
+        strip = pairs.strip(slice(rows.start // views, rows.stop // views))
         of_self = _places_of_self(rows, pairs)
-        shape = (len(weights), views, weights.shape[1], views)  # subject, view, subject, view
+        shape = (len(strip.logs), views, strip.logs.shape[1], views)  # subject, view, subject, view
         repelled = s.exp().scatter(1, of_self, 0).view(shape).sum(dim=3)
         attracted = s.scatter(1, of_self, 0).view(shape).sum(dim=3)
-        ascending, order = weights.sort(dim=1)
+        ascending, order = strip.logs.sort(dim=1)
         place = order[:, None].expand_as(repelled)
         # D of a subject: the running sum in front of the first of equal weight
         running = repelled.gather(2, place).cumsum(dim=2)
         first = torch.searchsorted(ascending, ascending)[:, None].expand_as(repelled)
         below = running.gather(2, (first - 1).clamp(min=0)).where(first > 0, 0)
-        some = below > 0
-        members = views - (order == itself[:, None]).to(s.dtype)  # the anchor is not its positive
+        some = below != 0
+        members = views - (order == strip.itself).to(s.dtype)  # the anchor is not its positive
         log_below = below.where(some, 1).log()
         terms = members[:, None] * log_below - attracted.gather(2, place)
-        kept = (ascending[:, None] * terms).where(some, 0).sum(dim=2)
-        return (kept / _normaliser(weights, itself, views)[:, None]).sum()
+        relative = ascending.sub_(strip.largest).exp_()
+        kept = (relative[:, None] * terms).where(some, 0).sum(dim=2)
+        return (kept / strip.normaliser(relative, views)).sum()
 
     return _mean(anchors, bank, pairs, of_strip)
 
@@ -55,10 +56,12 @@ def exponential_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tenso
     views = pairs.views
 
     def of_strip(s: Tensor, _: Tensor, rows: slice, columns: slice) -> Tensor:
-        weights, itself = pairs.strip(slice(rows.start // views, rows.stop // views))
+        strip = pairs.strip(slice(rows.start // views, rows.stop // views))
         of_self = _places_of_self(rows, pairs)
-        shares = weights / _normaliser(weights, itself, views)[:, None]
-        w, share = pairs.repeated(weights), pairs.repeated(shares).scatter_(1, of_self, 0)
+        relative = (strip.logs - strip.largest).exp_()
+        shares = relative.div_(strip.normaliser(relative, views))
+        w = pairs.repeated(strip.logs.exp())
+        share = pairs.repeated(shares).scatter_(1, of_self, 0)
         exponents = (s * w.neg_().add_(1)).scatter(1, of_self, -torch.inf)
         return (share * (log_sums_of_others(exponents) - s)).sum()
 
@@ -112,11 +115,3 @@ def _places_of_self(rows: slice, pairs: KernelPairs) -> Tensor:
     """The columns (rows, 1) where anchors meet themselves in a strip."""
     first = pairs.first * pairs.views
     return torch.arange(first + rows.start, first + rows.stop, device=pairs.own.device)[:, None]
-
-
-def _normaliser(weights: Tensor, itself: Tensor, views: int) -> Tensor:
-    """Weights of the other rows of each subject's anchors; inf instead of 0, so that 0 is left."""
-    own = weights.gather(1, itself[:, None]).squeeze(1)
-    others = weights.scatter(1, itself[:, None], 0).sum(dim=1)
-    total = views * others + (views - 1) * own
-    return total.where(total > 0, torch.inf)

@@ -190,7 +190,7 @@ class _AtOnce(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         anchors, bank, total, *kept = ctx.saved_tensors
-        scale = (gradient / total).where(total > 0, 0)
+        scale = (gradient / total).where(total != 0, 0)
         weighted = dict(zip(ctx.weights, kept))
         slope = _slope(weighted, scale, scale if ctx.symmetric else None)
         for damped in kept[len(weighted) :]:
@@ -229,7 +229,7 @@ class _InTiles(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         anchors, bank, total = ctx.saved_tensors
-        scale = (gradient / total).where(total > 0, 0)
+        scale = (gradient / total).where(total != 0, 0)
         to_anchors, to_bank = torch.zeros_like(anchors), torch.zeros_like(bank)
         weights, damping, tiles = ctx.pairs
         with torch.autocast(anchors.device.type, enabled=False):
@@ -296,5 +296,5 @@ def _tiles(n: int, m: int, symmetric: bool, tile: int) -> Iterator[tuple[slice, 
 
 def _log(total: Tensor) -> Tensor:
     """Compute the logarithm; of 0, -inf without a gradient."""
-    above = total > 0
-    return total.where(above, 1).log().where(above, -torch.inf)
+    some = total != 0
+    return total.where(some, 1).log().where(some, -torch.inf)

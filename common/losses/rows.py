@@ -1,16 +1,21 @@
 """What the losses ask of their input, and the rows they compute with."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from common.checks import require
 from common.distributed import world_size
+from common.kernels import unit_rows
 
 __all__ = [
     "check_groups",
     "check_rows",
     "check_temperature",
     "check_values",
+    "finite_only_if",
     "scaled_rows",
 ]
 
@@ -87,10 +92,24 @@ def check_values(name: str, y: Tensor, z: Tensor, argument: str = "y") -> None:
     )
 
 
+def finite_only_if(loss: Tensor, rows: Tensor) -> Tensor:
+    """Return `loss`, or NaN where a row is not finite.
+
+    For losses that leave rows out, as those without a positive: a row that is not finite is an
+    error of its own, which must not pass as a loss of 0.
+
+    Args:
+        loss: scalar.
+        rows: of `scaled_rows`.
+    """
+    return loss + 0 * rows.detach().sum()
+
+
 def scaled_rows(z: Tensor, temperature: float) -> Tensor:
     """Rescale rows so that their dot products are cosines over the temperature.
 
-    A row of zeros has no direction: it stays zero (cosine 0 to all) and receives no gradient.
+    A row of zeros has no direction: it stays zero (cosine 0 to all) and receives no gradient; see
+    `common.kernels.unit_rows`.
 
     Args:
         z: (..., D), any floating type.
@@ -102,5 +121,24 @@ def scaled_rows(z: Tensor, temperature: float) -> Tensor:
     """
     needs_double = 1 / temperature > _LARGEST_EXPONENT_IN_FLOAT32
     wide = z.double() if needs_double or z.dtype == torch.double else z.float()
-    length: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    return wide * (float(temperature**-0.5) / length.where(length > 0, float("inf")))
+    rows: Tensor = _ScaledRows.apply(wide, float(temperature**-0.5))  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _ScaledRows(torch.autograd.Function):
+    """`unit_rows`, whose slope is that of a direction: across the row, over its length."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, length: float) -> Tensor:
+        rows, factor = unit_rows(z, length)
+        ctx.save_for_backward(z, factor)  # z is kept anyway, the rows need not be
+        ctx.length = length
+        return rows
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        z, factor = ctx.saved_tensors
+        rows = z * factor
+        along = (gradient * rows).sum(dim=-1, keepdim=True).mul_(-(ctx.length**-2))
+        return rows.mul_(along).add_(gradient).mul_(factor), None

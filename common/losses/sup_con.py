@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from common.checks import require
 from common.losses.labelled import label_weight, labelled_rows
 from common.losses.repulsion import log_repulsion
-from common.losses.rows import check_groups, check_rows, check_temperature
+from common.losses.rows import check_groups, check_rows, check_temperature, finite_only_if
 
 __all__ = ["SupCon", "sup_con"]
 
@@ -53,8 +53,8 @@ def sup_con(z: Tensor, *, label: Tensor, temperature: float, epsilon: float = 0.
         rows = labelled_rows(z, label, temperature)
         weight = label_weight(rows, same=math.exp(-epsilon), other=1.0)
         repulsion = log_repulsion(rows.anchors, rows.bank, weight)
-        loss = (repulsion - rows.attraction()).where(rows.positives > 0, 0)
-        return loss.mean().to(torch.promote_types(z.dtype, torch.float32))
+        loss = (repulsion - rows.attraction()).where(rows.positives > 0, 0).mean()
+        return finite_only_if(loss, rows.bank).to(torch.promote_types(z.dtype, torch.float32))
 
 
 class SupCon(nn.Module):

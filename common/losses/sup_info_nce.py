@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from common.checks import require
 from common.losses.labelled import LabelledRows, label_weight, labelled_rows
 from common.losses.repulsion import log_repulsion, log_repulsions, tile_side
-from common.losses.rows import check_groups, check_rows, check_temperature
+from common.losses.rows import check_groups, check_rows, check_temperature, finite_only_if
 from common.losses.strips import Strip, strips_of, sum_over_strips
 
 __all__ = ["SupInfoNCE", "sup_info_nce"]
@@ -68,7 +68,7 @@ def sup_info_nce(
             positives = positives.where(some, 0)
             margin = positives - rows.positives.clamp(min=1).to(positives.dtype).log() - epsilon
             loss = (torch.logaddexp(margin, negatives) - positives).where(some, 0).mean()
-        return loss.to(torch.promote_types(z.dtype, torch.float32))
+        return finite_only_if(loss, rows.bank).to(torch.promote_types(z.dtype, torch.float32))
 
 
 def _denominators(rows: LabelledRows, negatives: Tensor, epsilon: float) -> Tensor:

@@ -1,10 +1,14 @@
 """The losses that read a continuous y, pair by pair, straight from the formulas.
 
-Loops over ``z`` (subjects, views, dimensions) in float64; nothing here knows of PyTorch.
+Loops over ``z`` (subjects, views, dimensions) in float64. Only `differentiable` knows of PyTorch,
+which differentiates it.
 """
 
 import math
 from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
 
 from tests.oracles.labelled_losses import similarities
 from tests.oracles.losses import Views
@@ -101,4 +105,31 @@ def kernel_contrastive(
             denominator = log_denominator(i, k, s, w)
             if normaliser > 0 and denominator is not None:
                 total -= w[i][k] / normaliser * (s[i][k] - denominator)
+    return total / len(s)
+
+
+def differentiable(
+    z: Tensor, y: Sequence[Point], kernel: Kernel, temperature: float, kind: str, variant: str
+) -> Tensor:
+    """The loss of float64 z, anchor by anchor and positive by positive, for its gradient."""
+    rows = torch.stack([row / torch.linalg.vector_norm(row) for row in z.flatten(0, 1)])
+    s, w = rows @ rows.T / temperature, torch.tensor(weights(y, z.shape[1], kernel), dtype=z.dtype)
+    every, total = torch.arange(len(s)), z.new_zeros(())
+    less = torch.stack([(w[t] < w[t][:, None]).sum(dim=1) for t in every]).T  # w_tq < w_ti
+    for i in every:
+        normaliser = sum(w[i][t] for t in every if t != i)
+        for k in every[every != i]:
+            exponents = s[i]
+            repelled = every != i
+            if variant == "released" and kind == "threshold":
+                exponents = exponents + less[i].double().log()
+            elif variant == "released" and kind == "exponential":
+                exponents = s[i] * (1 - w[i]) + w[i] / temperature
+            elif kind == "threshold":
+                repelled = repelled & (w[i] < w[i][k])
+            elif kind == "exponential":
+                exponents, repelled = s[i] * (1 - w[i]), repelled & (every != k)
+            log_denominator = exponents[repelled].logsumexp(dim=0)
+            if normaliser > 0 and log_denominator > -torch.inf:
+                total = total - w[i][k] / normaliser * (s[i][k] - log_denominator)
     return total / len(s)
