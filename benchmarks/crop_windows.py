@@ -2,7 +2,7 @@
 
 One run, one thread, the contenders in turn, the best time of each::
 
-    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/crop_windows.py --out crop_windows.json
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/crop_windows.py --out windows.json
 
 A batch of 128 images with a drawn digit (bright noise of 20 x 20 pixels in a cell of 28), 8 crops
 drawn of each; forward through the encoder of the bundle and backward to its weights. The values
