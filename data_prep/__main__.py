@@ -8,6 +8,8 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.manifest import PARTS, class_names
+from common.files import leads_below
+from common.text import plain
 from data_prep import (
     biased_mnist,
     brats,
@@ -19,6 +21,9 @@ from data_prep import (
     phantom,
     photos,
 )
+from data_prep.faults import MachineFault, describe
+from data_prep.names import Names, check_key, write_key
+from data_prep.plan import Plan
 from data_prep.runner import run
 
 SOURCES: dict[str, Any] = {
@@ -35,8 +40,13 @@ SOURCES: dict[str, Any] = {
 NEEDS_NO_SOURCE = ("phantom",)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
     """Prepare one source and say in a few lines what came of it.
+
+    Args:
+        arguments: of the command line.
+        isolate: read in processes of their own even with one worker, so that a decoder that
+            crashes does not end this one.
 
     Returns:
         0 when the manifest is written, 2 for a bad input (one line on standard error), 130 when
@@ -45,12 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         require(options.workers >= 0, f"--workers must be >= 0, got {options.workers}.")
+        if options.command in NEEDS_NO_SOURCE:
+            options.source, options.key, isolate = None, None, False
+        _check_folders(options)
         plan = SOURCES[options.command].plan(options)
         for note in plan.notes:
-            print(note)
-        manifest = run(plan, options.target, options.workers or None)
-    except InputError as error:
-        print(error, file=sys.stderr)
+            print(plain(note))
+        manifest = _run(plan, options, isolate)
+    except (InputError, MachineFault) as error:
+        line = error if isinstance(error, InputError) else describe(error, options.target)
+        print(line, file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(describe(MachineFault(0, "no memory"), options.target), file=sys.stderr)
+        return 2
+    except OSError as error:  # its text would quote a file
+        print(
+            f"{options.source}: must be readable, got an error ({error.strerror}). Check the disk "
+            "and the permissions.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(
@@ -58,8 +82,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    print(_summary(manifest, options.target))
+    print(_summary(manifest, options))
     return 0
+
+
+def _check_folders(options: argparse.Namespace) -> None:
+    """Refuse from the start what would mix source, target and key."""
+    source, target = options.source, options.target
+    if source is not None and source.exists():
+        require(
+            not leads_below(target, source) and not leads_below(source, target),
+            f"{target}: --target must lie outside --source and not around it, got one within the "
+            "other. Choose another --target.",
+        )
+    if options.key is not None:
+        check_key(options.key, source, target)
+
+
+def _run(plan: Plan, options: argparse.Namespace, isolate: bool) -> dict[str, Any]:
+    """Run a plan, and write the key file whether or not the run succeeds."""
+    names = Names(plan)
+    manifest: dict[str, Any] = {}
+    try:
+        manifest = run(plan, options.target, options.workers or None, names, isolate)
+    finally:
+        if options.key is not None:
+            write_key(options.key, names, manifest)
+    return manifest
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,14 +119,17 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=lines[0], description=lines[0])
         if name not in NEEDS_NO_SOURCE:
             command.add_argument("--source", type=Path, required=True, help="folder to read")
+            command.add_argument(
+                "--key", type=Path, help="CSV to write: prepared file, source file, patient"
+            )
         command.add_argument("--target", type=Path, required=True, help="folder to write")
         command.add_argument("--workers", type=int, default=0, help="processes; 0: all cores")
         module.add_arguments(command)
     return parser
 
 
-def _summary(manifest: dict[str, Any], target: Path) -> str:
-    """At most seven lines: counts of each part, quality, skipped files, the manifest."""
+def _summary(manifest: dict[str, Any], options: argparse.Namespace) -> str:
+    """A few lines: counts of each part, quality, skipped files, the manifest, the key."""
     lines = []
     names = class_names(manifest)
     for part in PARTS:
@@ -92,7 +144,11 @@ def _summary(manifest: dict[str, Any], target: Path) -> str:
     skipped = manifest["skipped"]
     if skipped:
         lines.append(f"skipped: {len(skipped)} files, the first: {skipped[0]['reason']}")
-    lines.append(f"manifest: {target / 'manifest.json'}")
+        if options.key is None:
+            lines.append("which those are: add --key patients_key.csv to the same command")
+    lines.append(f"manifest: {options.target / 'manifest.json'}")
+    if options.key is not None:
+        lines.append(f"key: {options.key} (names patients; keep it with the source)")
     return "\n".join(lines)
 
 
@@ -105,4 +161,4 @@ def _named(names: list[str], label: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(isolate=True))

@@ -30,8 +30,9 @@ from common.data.datalist import MAX_BLACK
 from common.data.nifti import axial_slice, black_share, load_voxels, scale_of
 from common.data.prepare import Preparation
 from data_prep.files import Output, encode_png, to_integers
-from data_prep.plan import Item, Plan
+from data_prep.plan import Item, Origin, Plan
 from data_prep.split import Entry, split_by_test_size
+from data_prep.walk import Walk, walk
 
 __all__ = ["MODALITIES", "add_arguments", "plan"]
 
@@ -42,6 +43,9 @@ MODALITIES = {
     "t2": ("t2", "t2w"),
 }
 SEGMENTATION = ("seg", "segm")
+KINDS = {alias: name for name, aliases in MODALITIES.items() for alias in aliases} | dict.fromkeys(
+    SEGMENTATION, "seg"
+)
 NAME = re.compile(r"(?P<scan>.+)[-_](?P<kind>[A-Za-z0-9]+)\.nii(\.gz)?", re.IGNORECASE)
 TIMEPOINT = re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+")
 
@@ -92,8 +96,7 @@ def plan(options: argparse.Namespace) -> Plan:
     )
     require(options.test_size >= 1, f"brats: --test-size must be >= 1, got {options.test_size}.")
     source: Path = options.source
-    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
-    scans = find_scans(source)
+    scans, walked = find_scans(source)
     require(
         bool(scans),
         f"{source}: source must hold BraTS volumes such as <id>/<id>_flair.nii.gz, got none. "
@@ -115,42 +118,51 @@ def plan(options: argparse.Namespace) -> Plan:
             "classes": ["no tumour", "tumour"],
             **Preparation("grey", 0, options.bits).record(),
         },
+        skipped=walked.skipped,
+        root=source,
+        notes=walked.notes,
     )
 
 
-def find_scans(source: Path) -> dict[str, dict[str, Path]]:
-    """Scan names to their volumes by modality, in sorted order.
+def find_scans(source: Path) -> tuple[dict[str, dict[str, Path]], Walk]:
+    """Scan names to their volumes by modality, in sorted order; and what else lies there.
 
     A folder with one scan that lacks its segmentation and one stray segmentation is one scan: in
     BraTS 2020 training case 355 the file is named after another study.
     """
-    kinds = {alias: name for name, aliases in MODALITIES.items() for alias in aliases}
-    kinds |= dict.fromkeys(SEGMENTATION, "seg")
     folders: dict[Path, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
-    for path in sorted(source.rglob("*")):
+    walked = walk(source, _is_volume)
+    for path in walked.files:
         match = NAME.fullmatch(path.name)
-        if match and match["kind"].lower() in kinds and path.is_file():
-            folders[path.parent][match["scan"]][kinds[match["kind"].lower()]] = path
+        if match:
+            folders[path.parent][match["scan"]][KINDS[match["kind"].lower()]] = path
     found: dict[str, dict[str, Path]] = {}
+    repeated = 0
     for scans in folders.values():
         stray = [name for name, volumes in scans.items() if set(volumes) == {"seg"}]
         lacking = [name for name, volumes in scans.items() if "seg" not in volumes]
         if len(stray) == len(lacking) == 1:
             scans[lacking[0]] |= scans.pop(stray[0])
         for name, volumes in scans.items():
-            require(
-                name not in found,
-                f"{source}: every scan must be there once, got {name} in two folders. Remove one.",
-            )
+            repeated += name in found
             found[name] = volumes
-    return dict(sorted(found.items()))
+    require(
+        not repeated,
+        f"{source}: every scan must be there once, got {repeated} in two folders, by their names. "
+        "Remove one of each.",
+    )
+    return dict(sorted(found.items())), walked
+
+
+def _is_volume(path: Path) -> bool:
+    match = NAME.fullmatch(path.name)
+    return match is not None and match["kind"].lower() in KINDS
 
 
 def convert(scan: Scan, output: Output) -> list[Entry]:
     """Write the slices of one scan that are less than 80 % black."""
     for kind in (*scan.modalities, "seg"):
-        present = ", ".join(path.name for path in scan.volumes.values())
-        require(kind in scan.volumes, f"{present}: the scan must have a {kind} volume, got none.")
+        require(kind in scan.volumes, f"the scan must have a {kind} volume, got none.")
     tumour = load_segmentation(scan.volumes["seg"])
     volumes = [_aligned(scan.volumes[modality], tumour.shape) for modality in scan.modalities]
     slices = np.flatnonzero(black_share(volumes[0]) < MAX_BLACK)
@@ -222,6 +234,7 @@ def _items(scans: dict[str, dict[str, Path]], modalities: tuple[str, ...], bits:
     for number, patient in enumerate(seeded_order(of_patient, seed=0), start=1):
         for index, name in enumerate(of_patient[patient]):
             scan = Scan(scans[name], modalities, f"p{number:04d}", index, bits)
-            sizes = [scans[name][kind].stat().st_size for kind in sorted(scans[name])]
-            items.append(Item(f"{scan.patient}_{index}", name, scan, str(sizes)))
+            paths = tuple(scans[name][kind] for kind in sorted(scans[name]))
+            origin = Origin(name, paths, "", patient)
+            items.append(Item(f"{scan.patient}_{index}", scan, (origin,)))
     return items

@@ -31,13 +31,13 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data import read_image, seeded_order
-from common.data.dicom import dicom_facts, is_dicom
 from common.data.image import is_image, is_volume
 from common.data.prepare import Preparation, check_shown, store
-from data_prep.files import Output, encode_png, to_integers
+from data_prep.files import Output, attempt, encode_png, to_integers
 from data_prep.labels import LabelTable, Row, add_label_arguments, find_labels, label_arguments
-from data_prep.plan import Item, Plan
+from data_prep.plan import Item, Origin, Plan
 from data_prep.split import FOLDS, Entry, split_by_share
+from data_prep.walk import Walk, header_facts, walk
 
 __all__ = ["add_arguments", "lay_out", "plan"]
 
@@ -47,13 +47,14 @@ VALIDATION, TEST = 0.1, 0.3
 
 @dataclass(frozen=True)
 class Film:
-    """One image to convert: where it is, where it goes, what is known of it."""
+    """One image to convert: where it is, where it goes, what is known of it, whom it is of."""
 
     path: Path
     stem: str
     entry: Entry
     size: int
     bits: int
+    identity: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,10 +81,13 @@ def plan(options: argparse.Namespace) -> Plan:
         f"{source}: source must be a folder, got a zip archive. Extract it first.",
     )
     require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
-    table = find_labels(source, _images(source), options.labels, options.negative)
+    walked = _images(source)
+    images = [path.relative_to(source) for path in walked.files]
+    table = find_labels(source, images, options.labels, options.negative)
     return lay_out(
         table,
         options,
+        walked=walked,
         source="chest X-rays (data_prep chest_xray)",
         arguments=label_arguments(options),
     )
@@ -97,6 +101,7 @@ def lay_out(
     arguments: dict[str, Any],
     licence: str = "that of the source",
     validation: float = VALIDATION,
+    walked: Walk | None = None,
 ) -> Plan:
     """Lay out the work on the images of a table.
 
@@ -107,6 +112,7 @@ def lay_out(
         arguments: recorded beside size, bits and seed.
         licence: recorded.
         validation: share of the training patients, where the table gives the test part alone.
+        walked: what else lies in the source, where it was walked.
     """
     films, skipped, notes = _films(table, options)
     splits = {film.entry["patient"]: row.part for row, film in films if row.part}
@@ -115,18 +121,18 @@ def lay_out(
         licence=licence,
         arguments={key: getattr(options, key) for key in ("bits", "seed", "size")} | arguments,
         items=[
-            Item(film.stem.replace("/", "_"), row.path.as_posix(), film, _stamp(film))
-            for row, film in films
+            Item(film.stem.replace("/", "_"), film, (_origin(row, film),)) for row, film in films
         ],
         convert=convert,
         split=partial(_split, seed=options.seed, given=splits, validation=validation),
-        skipped=skipped,
+        skipped=[*(walked.skipped if walked else []), *skipped],
         extra={
             "classes": {"label": table.classes, "site": table.sites},
             **Preparation("grey", options.size, options.bits).record(),
         },
         merge_copies=not splits,
-        notes=[*table.notes, *notes],
+        root=options.source,
+        notes=[*table.notes, *notes, *(walked.notes if walked else [])],
     )
 
 
@@ -139,18 +145,16 @@ def convert(film: Film, output: Output) -> list[Entry]:
     return [{**film.entry, "image": path}]
 
 
-def _images(source: Path) -> list[Path]:
-    """Every image below `source`, relative to it, sorted."""
-    paths = sorted(
-        path.relative_to(source) for path in source.rglob("*") if path.is_file() and is_image(path)
-    )
-    archives = any(source.glob("*.zip"))
+def _images(source: Path) -> Walk:
+    """Every image below `source`."""
+    walked = walk(source, is_image)
+    archives = any("archive" in line["reason"] for line in walked.skipped)
     require(
-        bool(paths),
+        bool(walked.files),
         f"{source}: source must hold DICOM, PNG, JPEG or TIFF images, got none. "
-        + ("Extract the zip archive in it first." if archives else "Check the folder."),
+        + ("Extract the archive in it first." if archives else "Check the folder."),
     )
-    return paths
+    return walked
 
 
 def _films(
@@ -163,7 +167,7 @@ def _films(
     for row in sorted(table.rows, key=lambda row: row.path.as_posix()):
         path = options.source / row.path
         try:
-            facts = dicom_facts(path) if is_dicom(path) else {}
+            facts = attempt(header_facts, path)
         except InputError as error:
             skipped.append({"file": row.path.as_posix(), "reason": str(error)})
             continue
@@ -187,6 +191,7 @@ def _films(
                 {**entry, "patient": name},
                 options.size,
                 options.bits,
+                patient,
             )
             films.append((row, film))
     return films, skipped, notes
@@ -224,8 +229,9 @@ def _patient_of(path: Path) -> str:
     return start[1] if start else path.as_posix()
 
 
-def _stamp(film: Film) -> str:
-    return f"{film.path.stat().st_size} {film.entry}"
+def _origin(row: Row, film: Film) -> Origin:
+    facts = sorted((key, value) for key, value in film.entry.items() if key != "patient")
+    return Origin(row.path.as_posix(), (film.path,), f"{facts} {row.part}", film.identity)
 
 
 def _split(

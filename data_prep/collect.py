@@ -1,33 +1,67 @@
-"""From the records of a finished run to its manifest."""
+"""From the records of a run to what is left to do, and in the end to its manifest."""
 
+import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from common import __version__
 from common.checks import InputError
-from data_prep.plan import Item, Plan
+from data_prep.names import Names
+from data_prep.plan import Plan
 from data_prep.split import Entry
+from data_prep.worker import PROGRESS, Job, record_path
 
-__all__ = ["PROGRESS", "collect", "record_path"]
+__all__ = ["collect", "damaged", "read_json", "unfinished"]
 
-PROGRESS = ".progress"
 LIBRARIES = ("numpy", "scipy", "pillow", "nibabel", "pydicom", "SimpleITK", "isal")
+THREADS = 8  # that compute digests
 
 
-def record_path(target: Path, item: Item) -> Path:
-    """Where the record of a finished item lies while the run goes on."""
-    return target / PROGRESS / f"{item.key}.json"
+def unfinished(jobs: list[Job], target: Path) -> list[Job]:
+    """Jobs without a record, or whose inputs have changed, or whose files are not what they were.
+
+    The records of those, and of jobs that are no more, are removed.
+    """
+    records = {job.item.key: _record(target, job) for job in jobs}
+    digests = {k: v for r in records.values() for k, v in r.get("sha256", {}).items()}
+    bad = set(damaged(target, digests))
+    pending = [
+        job
+        for job in jobs
+        if records[job.item.key].get("token") != job.token
+        or bad.intersection(records[job.item.key].get("sha256", {}))
+    ]
+    gone = {path.stem for path in (target / PROGRESS).glob("*.json")} - set(records) - {"run"}
+    for key in [*gone, *(job.item.key for job in pending)]:
+        (target / PROGRESS / f"{key}.json").unlink(missing_ok=True)
+    return pending
 
 
-def collect(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, Any]:
+def damaged(target: Path, digests: dict[str, str]) -> list[str]:
+    """Files, of those with a SHA-256, that are missing or hold other bytes than they did."""
+
+    def matches(relative: str) -> bool:
+        try:
+            with (target / relative).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == digests[relative]
+        except FileNotFoundError:
+            return False
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [relative for relative, good in zip(digests, pool.map(matches, digests)) if not good]
+
+
+def collect(plan: Plan, target: Path, identity: dict[str, Any], names: Names) -> dict[str, Any]:
     """Put the records together, in the order of the items.
 
     Args:
         plan: the finished work.
         target: its folder.
-        identity: source, arguments and inputs, as the run recorded them.
+        identity: source, arguments and names of the inputs, as the run recorded them.
+        names: numbers of what was read.
 
     Returns:
         The manifest, not yet written.
@@ -35,7 +69,15 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, Any
     Raises:
         InputError: not one item could be used.
     """
-    entries, digests, skipped = _records(plan, target)
+    records = [read_json(record_path(target, item)) for item in plan.items]
+    skipped = [names.skipped(line["file"], line["reason"]) for line in plan.skipped]
+    skipped += [
+        line
+        for record in records
+        for line in ([record["skipped"]] if "skipped" in record else record["left_out"])
+    ]
+    entries = [entry for record in records for entry in record.get("entries", [])]
+    digests = {k: v for record in records for k, v in record.get("sha256", {}).items()}
     if not entries:
         first = skipped[0]["reason"] if skipped else "no image in the inputs"
         raise InputError(
@@ -43,11 +85,13 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, Any
             f"({first})"
         )
     parts = plan.split(_merged(entries, digests) if plan.merge_copies else entries)
+    origins = _origins(records)
     return {
         **parts,
         **identity,
         **plan.extra,
         **(plan.summarise(parts) if plan.summarise else {}),
+        **({"origins": origins} if origins else {}),
         "licence": plan.licence,
         "versions": {"data_prep": __version__, **{name: version(name) for name in LIBRARIES}},
         "counts": {part: _counts(parts[part]) for part in parts},
@@ -56,20 +100,38 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _records(plan: Plan, target: Path) -> tuple[list[Entry], dict[str, str], list[dict[str, str]]]:
-    """Entries, digests and skipped items, in the order of the items."""
-    entries: list[Entry] = []
-    digests: dict[str, str] = {}
-    skipped = list(plan.skipped)
-    for item in plan.items:
-        record = json.loads(record_path(target, item).read_text(encoding="utf-8"))
-        if "skipped" in record:
-            skipped.append(record["skipped"])
-        else:
-            entries += record["entries"]
-            digests |= record["sha256"]
-            skipped += record.get("left_out", [])
-    return entries, digests, skipped
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what an earlier step wrote; a record that is missing or damaged is empty."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _record(target: Path, job: Job) -> dict[str, Any]:
+    record = read_json(record_path(target, job.item))
+    whole = "skipped" in record or {"entries", "origins", "sha256", "left_out"} <= set(record)
+    return record if whole else {}
+
+
+def _origins(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Number of the origin of each file; of a stack, of each row."""
+    files: dict[str, Any] = {}
+    for record in records:
+        for entry, number in zip(record.get("entries", []), record.get("origins", [])):
+            if number is None:
+                continue
+            for value in (entry.get("image"), entry.get("mask")):
+                for path in [value] if isinstance(value, str) else value or []:
+                    if "index" in entry:
+                        files.setdefault(path, []).append(number)
+                    else:
+                        files[path] = number
+    return {
+        path: told[0] if isinstance(told, list) and len(set(told)) == 1 else told
+        for path, told in files.items()
+    }
 
 
 def _merged(entries: list[Entry], digests: dict[str, str]) -> list[Entry]:

@@ -72,7 +72,7 @@ def plan(options: argparse.Namespace) -> Plan:
             "seed": options.seed,
             "validation": options.validation,
         },
-        items=[Item(part.name, part.name, part) for part in parts],
+        items=[Item(part.name, part) for part in parts],
         convert=convert,
         split=split_as_told,
         extra={

@@ -7,44 +7,91 @@ half-written file; the temporary name is fixed, so the next run writes over a st
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nibabel
 import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
-from common.checks import require
+from common.checks import InputError, require
 from common.data import write_stack
+from data_prep.faults import MachineFault, file_fault, has_room, machine_fault, out_of_memory
 
-__all__ = ["Output", "encode_nifti", "encode_png", "to_integers", "write_atomically"]
+__all__ = [
+    "CRASHED",
+    "Output",
+    "attempt",
+    "encode_nifti",
+    "encode_png",
+    "to_integers",
+    "why",
+    "write_atomically",
+]
 
+CRASHED = "its decoder ended the process (a crash, or more memory than there is)"
+TOO_LARGE = "reading it takes more memory than there is (a damaged header may say so)"
 COMPRESSION = 2  # ISA-L's second level: a tenth smaller than level 1 at the same speed
+
+T = TypeVar("T")
 
 
 class Output:
-    """Writes files below one folder and keeps their SHA-256.
+    """Writes files below one folder and keeps their SHA-256; reads so that one bad row costs one.
 
     Args:
         target: the folder.
+        alone: nothing else is converted meanwhile, so that a lack of memory is the file's own.
+        avoid: names of origins whose decoder ended a process.
+        note: called with the name of each origin before it is read.
 
     Attributes:
         digests: relative path to SHA-256, of every file written.
-        skipped: parts of an item that could not be used, where the rest could.
+        skipped: origins of an item that could not be used, where the rest could.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(
+        self,
+        target: Path,
+        alone: bool = True,
+        avoid: Collection[str] = (),
+        note: Callable[[str], None] | None = None,
+    ) -> None:
         self.target = target
+        self.alone = alone
+        self.avoid = avoid
+        self.note = note
         self.digests: dict[str, str] = {}
         self.skipped: list[dict[str, str]] = []
+
+    def attempt(self, name: str, read: Callable[..., T], *arguments: Any) -> T:
+        """Read one of several origins of an item.
+
+        Args:
+            name: of the origin.
+            read: the reader.
+            arguments: of the reader.
+
+        Raises:
+            InputError: whatever the reader raised, where it is the file's fault.
+            MachineFault, MemoryError: where it is not, or not known to be.
+        """
+        if name in self.avoid:
+            raise InputError(CRASHED)
+        if self.note is not None:
+            self.note(name)
+        return attempt(read, *arguments, alone=self.alone)
 
     def write(self, relative: str, data: bytes) -> str:
         """Write `data` at `relative` (with ``/``) and return `relative`."""
         path = self.target / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+        except OSError as error:
+            raise MachineFault.of(error) from None
         self.digests[relative] = hashlib.sha256(data).hexdigest()
         return relative
 
@@ -57,17 +104,67 @@ class Output:
             The number of rows. With none, there is no file.
         """
         path = self.target / relative
-        count = write_stack(path, rows, row_shape, dtype)
-        if count == 0:
-            path.unlink()
-            return 0
-        with path.open("rb") as file:
-            self.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            count = write_stack(path, rows, row_shape, dtype)
+            if count == 0:
+                path.unlink()
+                return 0
+            with path.open("rb") as file:
+                self.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise MachineFault.of(error) from None
+        except InputError as error:
+            if isinstance(error.__cause__, OSError):  # the stack could not be written
+                raise MachineFault.of(error.__cause__) from None
+            raise
         return count
 
     def skip(self, file: str, reason: str) -> None:
-        """Note a part of the item that is left out, and why."""
+        """Note an origin of the item that is left out, by its name, and why."""
         self.skipped.append({"file": file, "reason": reason})
+
+
+def attempt(read: Callable[..., T], *arguments: Any, alone: bool = True) -> T:
+    """Call a reader, which may raise anything.
+
+    Args:
+        read: the reader.
+        arguments: of the reader.
+        alone: as of `Output`.
+
+    Raises:
+        InputError: whatever the reader raised, where it is the file's fault.
+        MachineFault, MemoryError: where it is not, or not known to be.
+    """
+    try:
+        return read(*arguments)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        reason = why(error, alone)
+    raise InputError(reason)
+
+
+def why(error: BaseException, alone: bool) -> str:
+    """Why a file is left out; raises where the error is not its fault.
+
+    Args:
+        error: of its reader.
+        alone: as of `Output`.
+
+    Raises:
+        MachineFault, MemoryError: as `attempt`.
+    """
+    fault = machine_fault(error)
+    if fault is not None:
+        raise fault from None
+    if not out_of_memory(error):
+        return file_fault(error)
+    if not alone:
+        raise MemoryError from None
+    if not has_room():
+        raise MachineFault(0, "no memory") from None
+    return TOO_LARGE
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -26,7 +26,6 @@ import argparse
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Any
 
 from common.checks import require
@@ -39,7 +38,7 @@ from data_prep.fundus_files import Eye, Pictures, Place
 from data_prep.fundus_layouts import LAYOUTS, find_photographs
 from data_prep.fundus_quality import SIDE, quality
 from data_prep.labels import add_label_arguments, label_arguments
-from data_prep.plan import Item, Plan
+from data_prep.plan import Item, Origin, Plan
 from data_prep.split import Entry, split_by_share
 
 __all__ = ["add_arguments", "plan"]
@@ -76,19 +75,15 @@ def plan(options: argparse.Namespace) -> Plan:
             published split that parts the eyes of a patient.
     """
     require(options.size >= 32, f"fundus: --size must be >= 32, got {options.size}.")
-    found = find_photographs(
-        Pictures(options.source), options.layout, options.labels, options.negative
-    )
+    pictures = Pictures(options.source)
+    found = find_photographs(pictures, options.layout, options.labels, options.negative)
+    named = {eye.place.path for eye in found.eyes if eye.place.member is None}
+    pictures.walked.leave_out(named, "that no table names, or left out")
     published = options.split == "published" and any(eye.part for eye in found.eyes)
     if published:
         _check_parts(found.eyes)
     items = [
-        Item(
-            photograph.stem.replace("/", "_"),
-            eye.place.name,
-            photograph,
-            f"{eye.place.stamp} {photograph.entry}",
-        )
+        Item(photograph.stem.replace("/", "_"), photograph, (_origin(eye),))
         for eye, photograph in _photographs(found.eyes, published, options)
     ]
     classes = REFERABLE if options.label == "referable" else found.classes
@@ -102,11 +97,12 @@ def plan(options: argparse.Namespace) -> Plan:
         items=items,
         convert=convert,
         split=partial(_split, seed=options.seed),
-        skipped=found.skipped,
+        skipped=[*pictures.walked.skipped, *found.skipped],
         extra={"classes": {"label": classes}, **Preparation("fundus", options.size, 8).record()},
-        notes=found.notes,
         merge_copies=not published,
         summarise=_summary,
+        root=options.source,
+        notes=[*found.notes, *pictures.walked.notes],
     )
 
 
@@ -147,17 +143,22 @@ def _photographs(
     return photographs
 
 
+def _origin(eye: Eye) -> Origin:
+    facts = f"{eye.place.stamp} {eye.eye} {eye.part} {sorted(eye.facts.items())}"
+    return Origin(eye.place.whole_name, (eye.place.path,), facts, eye.patient)
+
+
 def _check_parts(eyes: list[Eye]) -> None:
     """No patient in two published parts; told before the work."""
-    part_of: dict[str, Eye] = {}
+    parts: dict[str, set[str | None]] = defaultdict(set)
     for eye in eyes:
-        other = part_of.setdefault(eye.patient, eye)
-        require(
-            other.part == eye.part,
-            f"{PurePosixPath(eye.place.name).name}: the eyes of a patient must be in one part, got "
-            f"{eye.part} and, for {PurePosixPath(other.place.name).name}, {other.part}. Set "
-            "--split drawn.",
-        )
+        parts[eye.patient].add(eye.part)
+    parted = sum(len(of_patient) > 1 for of_patient in parts.values())
+    require(
+        not parted,
+        f"fundus: the eyes of a patient must be in one part of the published split, got {parted} "
+        "patients with eyes in several. Set --split drawn.",
+    )
 
 
 def _split(entries: list[Entry], seed: int) -> dict[str, list[Entry]]:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from common.checks import InputError, require
 from common.data.dicom import is_dicom
 from common.data.fundus import read_fundus
+from data_prep.walk import walk
 
 __all__ = ["Eye", "Pictures", "Place"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".ppm")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Place:
     name: str
     stamp: str
     member: str | None = None
+
+    @property
+    def whole_name(self) -> str:
+        """The name, and for a member that of its archive, which no other picture has."""
+        return self.name if self.member is None else f"{self.path.name}: {self.name}"
 
     def read(self, size: int) -> tuple[npt.NDArray[np.uint8], bool]:
         """Read the photograph, as `common.data.fundus.read_fundus`."""
@@ -81,12 +87,10 @@ class Pictures:
     """
 
     def __init__(self, source: Path) -> None:
-        require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
         self.source = source
-        self.places = sorted(
-            [*self._files(), *(place for path in source.glob("*.zip") for place in _members(path))],
-            key=lambda place: place.name,
-        )
+        self.walked = walk(source, _is_picture)
+        packed = [place for path in self._archives() for place in _members(path)]
+        self.places = sorted([*self._files(), *packed], key=lambda place: place.name)
         require(
             bool(self.places),
             f"{source}: source must hold JPEG, PNG, TIFF, BMP or DICOM pictures, got none. Check "
@@ -112,20 +116,24 @@ class Pictures:
 
     def tables(self, pattern: str) -> list[Path]:
         """Return the files below the source whose name, in lower case, fits; sorted."""
-        paths = self.source.rglob("*")
-        return sorted(path for path in paths if fnmatch(path.name.lower(), pattern))
+        found = walk(self.source, lambda path: fnmatch(path.name.lower(), pattern))
+        return found.files
 
     def _files(self) -> list[Place]:
         return [
             Place(path, path.relative_to(self.source).as_posix(), str(path.stat().st_size))
-            for path in self.source.rglob("*")
-            if path.is_file() and _is_picture(path)
+            for path in self.walked.files
         ]
+
+    def _archives(self) -> list[Path]:
+        """ZIP archives directly in the source, which are then no longer among the skipped."""
+        archives = sorted(path for path in self.source.glob("*.zip") if path.is_file())
+        names = {path.name for path in archives}
+        self.walked.skipped = [line for line in self.walked.skipped if line["file"] not in names]
+        return archives
 
 
 def _is_picture(path: Path) -> bool:
-    if path.name.startswith(".") or path.name.lower() == "dicomdir":
-        return False
     return path.suffix.lower() in SUFFIXES or is_dicom(path)
 
 

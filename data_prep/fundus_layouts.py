@@ -25,11 +25,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.checks import InputError, require
-from common.data.dicom import dicom_facts, is_dicom
 from data_prep.classes import name_classes
+from data_prep.files import attempt
 from data_prep.fundus_files import Eye, Pictures, Place
 from data_prep.labels import age_note, find_labels, read_age
 from data_prep.tables import is_missing, number, read_rows, read_table
+from data_prep.walk import header_facts
 
 __all__ = ["LAYOUTS", "Found", "find_photographs"]
 
@@ -225,7 +226,7 @@ def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
     for row in table.rows:
         place = place_of[row.path.as_posix()]
         try:
-            header = _header(place)
+            header = attempt(_header, place)
         except InputError as error:
             found.skipped.append({"file": place.name, "reason": str(error)})
             continue
@@ -238,9 +239,7 @@ def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
 
 def _header(place: Place) -> dict[str, Any]:
     """Facts of a DICOM header; empty for a picture."""
-    if place.member is not None or not is_dicom(place.path):
-        return {}
-    facts = dicom_facts(place.path)
+    facts = header_facts(place.path) if place.member is None else {}
     require(
         not facts.get("burned_in"),
         f"{place.path.name}: must not show annotation, got one that says it is burnt into the "

@@ -23,8 +23,6 @@ for the two together).
 """
 
 import argparse
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -36,11 +34,11 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 from common.data import seeded_order
-from data_prep.files import Output
+from data_prep.files import Output, attempt
 from data_prep.openbhb_images import MODALITIES, Image, read_row
 from data_prep.openbhb_mask import Mask, find_mask
 from data_prep.openbhb_tables import CONTROL, Subject, read_subjects
-from data_prep.plan import Item, Plan
+from data_prep.plan import Item, Origin, Plan
 from data_prep.split import Entry
 
 __all__ = ["add_arguments", "plan"]
@@ -58,6 +56,7 @@ class Block:
         image: what to read of each.
         dtype: of the stack.
         classes: names of the values of ``site`` and ``label``, by column.
+        pseudonyms: of the subjects, by ``participant_id``.
     """
 
     path: str
@@ -65,6 +64,7 @@ class Block:
     image: Image
     dtype: str
     classes: dict[str, list[str]]
+    pseudonyms: dict[str, str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,10 +101,12 @@ def plan(options: argparse.Namespace) -> Plan:
     image = Image(options.modality, mask, _shape(subjects, options.modality, mask))
     classes = _classes(subjects)
     groups = _groups(subjects, options.validation, options.seed)
-    items = _items(groups, image, dtype, classes)
+    order = seeded_order((subject.patient for subject in subjects), seed=0)
+    pseudonyms = {patient: f"p{number:04d}" for number, patient in enumerate(order, start=1)}
+    items = _items(groups, image, dtype, classes, pseudonyms)
     extra: dict[str, Any] = {"classes": classes}
     if mask is not None:
-        items.append(Item("mask", "mask.npy", mask))
+        items.append(Item("mask", mask))
         extra["mask"] = "mask.npy"
         if mask.orientation:
             extra["orientation"] = mask.orientation
@@ -121,8 +123,9 @@ def plan(options: argparse.Namespace) -> Plan:
         },
         items=items,
         convert=convert,
-        split=partial(_split, validation={s.patient for s in groups["validation"]}),
+        split=partial(_split, validation={pseudonyms[s.patient] for s in groups["validation"]}),
         skipped=skipped,
+        root=source,
         extra=extra,
         notes=notes + _label_notes(classes["label"]),
     )
@@ -139,16 +142,24 @@ def convert(payload: "Block | Mask", output: Output) -> list[Entry]:
         mask = payload.image.mask.read() if payload.image.mask is not None else None
         for subject in payload.subjects:
             try:
-                row = read_row(subject, payload.image, mask, payload.dtype)
+                row = output.attempt(
+                    subject.name, read_row, subject, payload.image, mask, payload.dtype
+                )
             except InputError as error:
-                output.skip(subject.patient, str(error))
+                output.skip(subject.name, str(error))
                 continue
             used.append(subject)
             yield row
 
     output.write_stack(payload.path, rows(), payload.image.shape, payload.dtype)
     return [
-        {"image": payload.path, "index": index, **_facts(subject, payload.classes)}
+        {
+            "image": payload.path,
+            "index": index,
+            "origin": subject.name,
+            **_facts(subject, payload.classes),
+            "patient": payload.pseudonyms[subject.patient],
+        }
         for index, subject in enumerate(used)
     ]
 
@@ -171,7 +182,6 @@ def _facts(subject: Subject, classes: dict[str, list[str]]) -> Entry:
     """The columns of one subject: names as numbers, -1 or null where the table says nothing."""
     site, label = classes["site"], classes["label"]
     return {
-        "patient": subject.patient,
         "split": subject.split,
         "age": subject.age,
         "sex": -1 if subject.sex is None else subject.sex,
@@ -217,7 +227,11 @@ def _groups(subjects: list[Subject], share: float, seed: int) -> dict[str, list[
 
 
 def _items(
-    groups: dict[str, list[Subject]], image: Image, dtype: str, classes: dict[str, list[str]]
+    groups: dict[str, list[Subject]],
+    image: Image,
+    dtype: str,
+    classes: dict[str, list[str]],
+    pseudonyms: dict[str, str],
 ) -> list[Item]:
     """One item per stack: so many subjects that a run can be taken up again in small steps."""
     items = []
@@ -226,10 +240,12 @@ def _items(
         for number, start in enumerate(range(0, len(members), size)):
             subjects = tuple(members[start : start + size])
             key = f"{name}_{number:03d}"
-            facts = [[s.path.stat().st_size, s.row, _facts(s, classes)] for s in subjects]
-            stamp = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-            block = Block(f"images/{key}.npy", subjects, image, dtype, classes)
-            items.append(Item(key, f"{key}.npy ({len(subjects)} subjects)", block, stamp))
+            origins = tuple(
+                Origin(s.name, (s.path,), f"{_facts(s, classes)}", s.patient) for s in subjects
+            )
+            mine = {subject.patient: pseudonyms[subject.patient] for subject in subjects}
+            block = Block(f"images/{key}.npy", subjects, image, dtype, classes, mine)
+            items.append(Item(key, block, origins))
     return items
 
 
@@ -242,7 +258,7 @@ def _shape(subjects: list[Subject], name: str, mask: Mask | None) -> tuple[int, 
         return (modality.size,)
     for subject in subjects:
         try:
-            return read_row(subject, Image(name, None), None, "float32").shape
+            return attempt(read_row, subject, Image(name, None), None, "float32").shape
         except InputError:
             continue
     raise InputError(

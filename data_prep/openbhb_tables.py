@@ -9,6 +9,7 @@ from common.checks import InputError, require
 from data_prep.classes import healthiness, is_unlabelled
 from data_prep.labels import age_note, read_age
 from data_prep.tables import Line, is_missing, number, read_table
+from data_prep.walk import walk
 
 __all__ = ["CONTROL", "ROW", "Subject", "read_subjects"]
 
@@ -33,6 +34,7 @@ class Subject:
         diagnosis: "control" or another name, None if missing.
         path: of the image or of the rows.
         row: in the rows of the challenge; None for a file of its own.
+        name: what the source calls it: its file, or file and row.
     """
 
     patient: str
@@ -43,6 +45,7 @@ class Subject:
     diagnosis: str | None
     path: Path
     row: int | None = None
+    name: str = ""
 
 
 def read_subjects(source: Path, suffix: str) -> tuple[list[Subject], Skipped, list[str]]:
@@ -81,7 +84,8 @@ def _challenge(folder: Path, unknown: list[str]) -> list[Subject]:
         first = _first_row(path, len(table))
         for index, line in enumerate(table):
             patient = _plain(line.get("participant_id") or f"{name}-{index:05d}")
-            subjects.append(_subject(line, patient, path, first + index, unknown))
+            subject = _subject(line, patient, path, first + index, unknown)
+            subjects.append(replace(subject, name=f"{path.name}, row {first + index}"))
     return _named_splits(subjects, folder)
 
 
@@ -111,28 +115,31 @@ def _first_row(path: Path, count: int) -> int:
 def _one_file_each(source: Path, suffix: str, unknown: list[str]) -> tuple[list[Subject], Skipped]:
     table = read_table(source / "participants.tsv", "participant_id", "age", "split", SITES)
     files: dict[str, Path] = {}
-    skipped: Skipped = []
-    for path in sorted(source.rglob(f"sub-*{suffix}.n*")):
-        if not path.name.endswith(tuple(suffix + extension for extension in EXTENSIONS)):
+    endings = tuple(suffix + extension for extension in EXTENSIONS)
+    walked = walk(source, lambda path: path.name.endswith(EXTENSIONS))
+    skipped: Skipped = list(walked.skipped)
+    for path in walked.files:
+        if not (path.name.startswith("sub-") and path.name.endswith(endings)):
             continue
         subject = _plain(path.name.split("_")[0])
         if subject in files:
-            reason = f"{path.name}: a subject must have one image, got a second. Leave one out."
-            skipped.append({"file": path.name, "reason": reason})
+            reason = "a subject must have one image, got a second. Leave one out."
+            skipped.append({"file": path.relative_to(source).as_posix(), "reason": reason})
         files.setdefault(subject, path)
     subjects = []
     for line in table:
         patient = _plain(line["participant_id"])
         path_of = files.get(patient)
         if path_of is None:
-            reason = f"{patient}: must have a file sub-*_{suffix}.npy or .nii.gz, got none."
-            skipped.append({"file": patient, "reason": reason})
+            reason = f"must have a file sub-*_{suffix}.npy or .nii.gz, got none."
+            skipped.append({"file": f"participant {patient}", "reason": reason})
             continue
-        subjects.append(_subject(line, patient, path_of, None, unknown))
+        found = _subject(line, patient, path_of, None, unknown)
+        subjects.append(replace(found, name=path_of.relative_to(source).as_posix()))
     listed = {subject.patient for subject in subjects}
     for path in (path for name, path in files.items() if name not in listed):
-        reason = f"{path.name}: subject must be in participants.tsv, got no such line."
-        skipped.append({"file": path.name, "reason": reason})
+        reason = "its subject must be in participants.tsv, got no such line."
+        skipped.append({"file": path.relative_to(source).as_posix(), "reason": reason})
     require(
         bool(subjects),
         f"{source}: source must hold files sub-*_{suffix}.npy or .nii.gz of the participants, "
@@ -190,12 +197,12 @@ def _check_splits(subjects: list[Subject], source: Path) -> None:
         other = earlier.setdefault(subject.patient, subject)
         require(
             other.split == subject.split,
-            f"{source}: every subject must be in one split, got {subject.patient} in "
-            f"{other.split} and {subject.split}. Correct the tables.",
+            f"{source}: every subject must be in one split, got one in {other.split} and "
+            f"{subject.split}. Correct the tables.",
         )
         require(
             other is subject or subject.row is not None,
-            f"{source}: participants.tsv must list a subject once, got {subject.patient} twice. "
+            f"{source}: participants.tsv must list a subject once, got one twice. "
             "Correct the table.",
         )
 

@@ -15,6 +15,7 @@ The last two are those of Lee et al. (DFA, 2021), which Barbano et al. (ICLR 202
 """
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from data_prep.tables import read_table
 
 __all__ = ["Photo", "find_photos", "labelled_photos", "with_biases"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 NAMED = re.compile(r".*_(?P<label>\d+)_(?P<bias>\d+)")
 NINE = ["dog", "cat", "frog", "turtle", "bird", "monkey", "fish", "crab", "insect"]
 SYNSETS = {
@@ -56,6 +57,7 @@ class Photo:
         label: class number.
         bias: number of the bias attribute; None where it is not known.
         patient: pseudonym; None where each image is its own.
+        identity: what the table calls the patient; never written.
     """
 
     path: Path
@@ -64,15 +66,26 @@ class Photo:
     label: int
     bias: int | None = None
     patient: str | None = None
+    identity: str = ""
+
+
+def is_photo(path: Path) -> bool:
+    """Whether a file is a photograph by its name."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def find_photos(
-    source: Path, kind: str, ratio: str | None, negative: str | None = None
+    source: Path,
+    paths: list[Path],
+    kind: str,
+    ratio: str | None,
+    negative: str | None = None,
 ) -> tuple[list[Photo], list[str], list[str]]:
     """List the photographs of a published layout, in sorted order, the class names, and notes.
 
     Args:
         source: the folder.
+        paths: the photographs below it.
         kind: one of the table above.
         ratio: name of the folder of a ratio, such as "0.5pct", where the layout has several.
         negative: of an ``image_folder``, see `data_prep.classes.name_classes`.
@@ -81,8 +94,9 @@ def find_photos(
         InputError: the layout is not there, or a class has no name one can print.
     """
     if kind in ("corrupted_cifar10", "bffhq"):
-        return *_named_by_bias(source, kind, ratio), []
+        return *_named_by_bias(source, paths, kind, ratio), []
     require(ratio is None, f"photos: --ratio must be left out for --kind {kind}, got {ratio}.")
+    by_folder = _by_folder(paths)
     folders = {name: source / name for name in ("train", "val", "test")}
     present = {name: path for name, path in folders.items() if path.is_dir()}
     require(
@@ -103,18 +117,19 @@ def find_photos(
         for name, top in present.items()
         for folder in sorted(top.iterdir())
         if folder.is_dir() and folder.name in numbers
-        for path in _images(folder)
+        for path in by_folder[folder]
     ]
     return (photos, NINE, []) if kind == "imagenet9" else (photos, own.names, own.notes)
 
 
 def labelled_photos(
-    source: Path, table: Path, negative: str | None, seed: int
+    source: Path, paths: list[Path], table: Path, negative: str | None, seed: int
 ) -> tuple[list[Photo], list[str], list[str]]:
     """List the photographs of a table, the class names, and notes.
 
     Args:
         source: the folder.
+        paths: the photographs below it.
         table: see `data_prep.labels.read_labels`; without a split, a tenth of the patients (or
             images) validates and three tenths test.
         negative: see `data_prep.classes.name_classes`.
@@ -123,7 +138,7 @@ def labelled_photos(
     Raises:
         InputError: as `read_labels`.
     """
-    images = [path.relative_to(source) for path in _images(source)]
+    images = [path.relative_to(source) for path in paths]
     found = read_labels(table, source, negative, images)
     rows = sorted(found.rows, key=lambda row: row.path.as_posix())
     order = seeded_order((_owner(row) for row in rows), seed)
@@ -138,6 +153,7 @@ def labelled_photos(
             row.part or drawn[_owner(row)],
             row.entry["label"],
             patient=names[_owner(row)],
+            identity=row.patient or "",
         )
         for row in rows
     ]
@@ -164,13 +180,15 @@ def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str
     found = [replace(photo, bias=number.get(photo.name, photo.bias)) for photo in photos]
     require(
         any(photo.name in number for photo in photos),
-        f"{table}: file must name images below the source, got none that exist, the first: "
-        f"{rows[0]['file']}.",
+        f"{table}: file must name images below the source, got none that exist. Write the names "
+        "relative to --source.",
     )
     return found, names
 
 
-def _named_by_bias(source: Path, kind: str, ratio: str | None) -> tuple[list[Photo], list[str]]:
+def _named_by_bias(
+    source: Path, paths: list[Path], kind: str, ratio: str | None
+) -> tuple[list[Photo], list[str]]:
     ratios = sorted(path.parent.name for path in source.glob("*/align"))
     require(
         ratio in ratios,
@@ -186,19 +204,26 @@ def _named_by_bias(source: Path, kind: str, ratio: str | None) -> tuple[list[Pho
         ("test", source / "test"),
     ]
     photos = []
+    by_folder = _by_folder(paths)
     for part, folder in folders:
         require(folder.is_dir(), f"{folder}: must be a folder, got none. Unpack the archive again.")
-        for path in _images(folder):
+        for path in by_folder[folder]:
             match = NAMED.fullmatch(path.stem)
             name = path.relative_to(source).as_posix()
             if match is None:
                 raise InputError(
-                    f"{name}: the file must be named <number>_<label>_<bias>, got another name."
+                    f"{folder}: every file must be named <number>_<label>_<bias>, got another "
+                    "name. Unpack the archive again."
                 )
             photos.append(Photo(path, name, part, int(match["label"]), int(match["bias"])))
     classes = 1 + max((photo.label for photo in photos), default=-1)
     return photos, [str(number) for number in range(classes)]
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+def _by_folder(paths: list[Path]) -> dict[Path, list[Path]]:
+    """Paths below each folder, in their order."""
+    found: dict[Path, list[Path]] = defaultdict(list)
+    for path in paths:
+        for folder in path.parents:
+            found[folder].append(path)
+    return found

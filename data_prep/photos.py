@@ -29,9 +29,10 @@ from common.data.prepare import Preparation
 from data_prep import cifar
 from data_prep.files import Output
 from data_prep.labels import BESIDE, FOLDERS, add_label_arguments, label_arguments
-from data_prep.photo_layouts import Photo, find_photos, labelled_photos, with_biases
-from data_prep.plan import Item, Plan
+from data_prep.photo_layouts import Photo, find_photos, is_photo, labelled_photos, with_biases
+from data_prep.plan import Item, Origin, Plan
 from data_prep.split import Entry, split_as_told
+from data_prep.walk import Walk, walk
 
 __all__ = ["KINDS", "add_arguments", "plan"]
 
@@ -89,7 +90,11 @@ def plan(options: argparse.Namespace) -> Plan:
     count = options.validation
     require(count is None or count >= 0, f"photos: --validation must be >= 0, got {count}.")
     _check_labels(options)
-    items, classes, notes = (_batches if options.kind in cifar.FOLDERS else _shards)(options, size)
+    walked = Walk() if options.kind in cifar.FOLDERS else walk(source, is_photo)
+    if options.kind in cifar.FOLDERS:
+        items, classes, notes = _batches(options, size)
+    else:
+        items, classes, notes = _shards(options, size, walked)
     return Plan(
         source=f"photographs, {options.kind} (data_prep photos)",
         licence="that of the source",
@@ -105,8 +110,10 @@ def plan(options: argparse.Namespace) -> Plan:
         items=items,
         convert=convert,
         split=partial(_split, count=count, seed=options.seed),
-        notes=notes,
+        notes=[*notes, *walked.notes],
         extra={"classes": classes, **Preparation("photo", size, 8).record()},
+        skipped=walked.skipped,
+        root=source,
     )
 
 
@@ -133,8 +140,7 @@ def _batches(options: argparse.Namespace, size: int) -> Work:
         )
     batches, classes = cifar.find_batches(options.source, options.kind)
     items = [
-        Item(batch.path.stem, batch.path.name, batch, str(batch.path.stat().st_size))
-        for batch in batches
+        Item(batch.path.stem, batch, (Origin(batch.path.name, (batch.path,)),)) for batch in batches
     ]
     return items, {"label": classes}, []
 
@@ -155,14 +161,17 @@ def _batch(batch: cifar.Batch, output: Output) -> list[Entry]:
     ]
 
 
-def _shards(options: argparse.Namespace, size: int) -> Work:
-    source, negative = options.source, options.negative
+def _shards(options: argparse.Namespace, size: int, walked: Walk) -> Work:
+    source, negative, paths = options.source, options.negative, walked.files
     if options.labels is not None and str(options.labels) != FOLDERS:
-        photos, labels, notes = labelled_photos(source, options.labels, negative, options.seed)
+        photos, labels, notes = labelled_photos(
+            source, paths, options.labels, negative, options.seed
+        )
     else:
-        photos, labels, notes = find_photos(source, options.kind, options.ratio, negative)
+        photos, labels, notes = find_photos(source, paths, options.kind, options.ratio, negative)
         if options.kind == "image_folder" and (source / BESIDE).is_file():
             notes.append(f"{BESIDE} in the source is not read: give --labels to read it")
+        walked.leave_out({photo.path for photo in photos}, "in no folder of this layout")
     require(
         bool(photos),
         f"{options.source}: source must hold images of {options.kind}, got none. Check the folder.",
@@ -179,8 +188,11 @@ def _shards(options: argparse.Namespace, size: int) -> Work:
         for number, start in enumerate(range(0, len(mine), ROWS)):
             chosen = tuple(mine[start : start + ROWS])
             key = f"{part}_{number:04d}"
-            stamp = str([(p.name, p.bias, p.path.stat().st_size) for p in chosen])
-            items.append(Item(key, key, Shard(f"{key}.npy", chosen, size, start), stamp))
+            origins = tuple(
+                Origin(p.name, (p.path,), f"{p.label} {p.bias} {p.patient}", p.identity)
+                for p in chosen
+            )
+            items.append(Item(key, Shard(f"{key}.npy", chosen, size, start), origins))
     return items, classes, notes
 
 
@@ -190,7 +202,7 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
     def rows() -> Iterator[npt.NDArray[np.uint8]]:
         for number, photo in enumerate(shard.photos, start=shard.first):
             try:
-                pixels = read_photo(photo.path, shard.size)
+                pixels = output.attempt(photo.name, read_photo, photo.path, shard.size)
             except InputError as error:
                 output.skip(photo.name, str(error))
                 continue
@@ -200,6 +212,7 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
                 "label": photo.label,
                 "patient": photo.patient or f"{photo.part}{number:06d}",
                 "part": photo.part,
+                "origin": photo.name,
             }
             entries.append(entry if photo.bias is None else {**entry, "bias": photo.bias})
             yield pixels

@@ -1,30 +1,65 @@
 """What a source wants done: items, how to convert one, how to split the result."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from data_prep.files import Output
 from data_prep.split import Entry
 
-__all__ = ["Item", "Plan"]
+__all__ = ["Item", "Origin", "Plan"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What becomes one image or subject: a file, a few files, a row of a table, or a member.
+
+    Args:
+        name: what the source calls it; written into a key file and nowhere else.
+        paths: the files it is read from.
+        facts: what else decides the output.
+        patient: what the source calls whom it is of; written into a key file and nowhere else.
+    """
+
+    name: str
+    paths: tuple[Path, ...] = ()
+    facts: str = ""
+    patient: str = ""
+
+    def stamp(self) -> str:
+        """Changes with the input; the same for a copy of it elsewhere."""
+        sizes = [stat.st_size if stat else None for stat in map(_stat, self.paths)]
+        return f"{sizes} {self.facts} {self.patient}"
+
+    def state(self) -> str:
+        """Changes with the files, also where they keep their size, and with who may read them."""
+        stats = [(path, _stat(path)) for path in self.paths]
+        return " ".join(
+            f"{stat.st_size}:{stat.st_mtime_ns}:{'r' if os.access(path, os.R_OK) else '-'}"
+            for path, stat in stats
+            if stat
+        )
+
+    def newest(self) -> int:
+        """When one of the files was last written, in nanoseconds of the epoch."""
+        return max((stat.st_mtime_ns for stat in map(_stat, self.paths) if stat), default=0)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One unit of work: a patient or a file.
+    """One unit of work: a patient, a file or a stack.
 
     Args:
         key: unique, names the record; must not identify a patient.
-        name: what the list of skipped files calls it.
         payload: given to the plan's `convert`; picklable.
-        stamp: changes when the input changes, e.g. its size.
+        origins: what it is made of. With several, each entry names its own as ``origin``.
     """
 
     key: str
-    name: str
     payload: Any
-    stamp: str = ""
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,11 +74,12 @@ class Plan:
         convert: ``(payload, output) -> entries``; a module-level function, so picklable; raises
             `InputError` for an input that cannot be used.
         split: entries to parts.
-        skipped: files already found unusable.
+        skipped: what was found unusable: ``{"file": its name in the source, "reason"}``.
         extra: further keys of the manifest.
         merge_copies: count patients who share an exact image as one; each entry has one image.
         notes: lines for the user, printed before the work: which class is 0, what is left out.
         summarise: parts to further keys of the manifest, for what is known once all is done.
+        root: folder of the source.
     """
 
     source: str
@@ -57,3 +93,11 @@ class Plan:
     merge_copies: bool = False
     notes: list[str] = field(default_factory=list)
     summarise: Callable[[dict[str, list[Entry]]], dict[str, Any]] | None = None
+    root: Path | None = None
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

@@ -55,7 +55,10 @@ def seeded_order(names: Iterable[str], seed: int) -> list[str]:
     True
     """
     return sorted(
-        set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+        set(names),
+        key=lambda name: hashlib.sha256(
+            f"{seed}:{name}".encode(errors="surrogateescape")
+        ).hexdigest(),
     )
 
 

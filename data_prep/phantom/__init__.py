@@ -111,7 +111,7 @@ def plan(options: argparse.Namespace) -> Plan:
         source=f"synthetic {options.kind} phantom (data_prep phantom)",
         licence="CC0-1.0: synthetic, no patient",
         arguments={**arguments, "patients": count},
-        items=[Item(_name(p), _name(p), p) for p in patients],
+        items=[Item(_name(p), p) for p in patients],
         convert=convert,
         split=partial(split_by_share, seed=options.seed),
         extra=Preparation(bits=options.bits).record() if options.dims == 2 else {},

@@ -100,7 +100,7 @@ def plan(options: argparse.Namespace) -> Plan:
     for group, members in _subjects(count, size, options.seed).items():
         for number, start in enumerate(range(0, len(members), STACK)):
             key = f"{group}_{number:03d}"
-            items.append(Item(key, key, (group, key, tuple(members[start : start + STACK]))))
+            items.append(Item(key, (group, key, tuple(members[start : start + STACK]))))
     return Plan(
         source="synthetic ageing brains (data_prep phantom --task age)",
         licence="CC0-1.0: synthetic, no patient",

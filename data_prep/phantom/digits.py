@@ -109,7 +109,7 @@ def plan(options: argparse.Namespace) -> Plan:
             "slices": digits,
             **({} if layout == "colour" else {"layout": layout}),
         },
-        items=[Item(page.part, page.part, page) for page in pages],
+        items=[Item(page.part, page) for page in pages],
         convert=convert,
         split=split_as_told,
         extra={

@@ -73,7 +73,7 @@ def plan(options: argparse.Namespace) -> Plan:
         source="synthetic fundus phantom (data_prep phantom)",
         licence="CC0-1.0: synthetic, no patient",
         arguments={"kind": "fundus", "patients": count, **arguments},
-        items=[Item(_name(patient), _name(patient), patient) for patient in patients],
+        items=[Item(_name(patient), patient) for patient in patients],
         convert=convert,
         split=partial(split_by_share, seed=options.seed),
         extra={"classes": ["no spots", "spots"], **Preparation("fundus", size, 8).record()},

@@ -9,12 +9,13 @@ import pytest
 from common.data import image_datalist, load_datalist, read_image, read_manifest
 from data_prep.__main__ import main
 from data_prep.brats import find_scans
+from tests.keys import key_of, reasons
 from tests.synthetic import write_brats, write_nifti
 
 
 def prepare(source: Path, target: Path, *options: str) -> int:
     folders = ["--source", str(source), "--target", str(target)]
-    return main(["brats", *folders, "--workers", "1", *options])
+    return main(["brats", *folders, "--key", str(key_of(target)), "--workers", "1", *options])
 
 
 def all_entries(folder: Path) -> list[dict]:
@@ -75,7 +76,7 @@ def test_layouts_of_2018_2021_and_2023_are_read(tmp_path: Path) -> None:
     write_brats(tmp_path, "BraTS2021_00000")
     case = write_brats(tmp_path, "BraTS-GLI-00005-000")
     rename(case, {"flair": "-t2f", "t1": "-t1n", "seg": "-seg"}, case.name)
-    scans = find_scans(tmp_path)
+    scans, _ = find_scans(tmp_path)
     assert sorted(scans) == ["BraTS-GLI-00005-000", "BraTS2021_00000", "Brats18_2013_11_1"]
     assert all(set(volumes) == {"flair", "t1", "seg"} for volumes in scans.values())
 
@@ -89,7 +90,7 @@ def test_unpacked_volumes_are_read(tmp_path: Path) -> None:
 def test_stray_segmentation_joins_the_only_scan_that_lacks_one(tmp_path: Path) -> None:
     case = write_brats(tmp_path, "BraTS20_Training_355")
     (case / "BraTS20_Training_355_seg.nii.gz").rename(case / "W39_1998.09.19_Segm.nii.gz")
-    (volumes,) = find_scans(tmp_path).values()
+    (volumes,) = find_scans(tmp_path)[0].values()
     assert set(volumes) == {"flair", "t1", "seg"}
 
 
@@ -112,7 +113,7 @@ def test_broken_scans_are_skipped_with_reasons_and_the_others_kept(
     write_nifti(cases[1] / f"{cases[1].name}_seg.nii.gz", np.zeros((20, 18, 9), np.uint8))
     (cases[2] / f"{cases[2].name}_seg.nii.gz").unlink()
     assert prepare(source, tmp_path / "out") == 0
-    skipped = {s["file"]: s["reason"] for s in read_manifest(tmp_path / "out")["skipped"]}
+    skipped = reasons(tmp_path / "out")
     assert "truncated" in skipped[cases[0].name]
     assert "share a shape" in skipped[cases[1].name]
     assert "must have a seg volume" in skipped[cases[2].name]

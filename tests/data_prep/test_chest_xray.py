@@ -9,6 +9,7 @@ from PIL import Image
 
 from common.data import load_datalist, read_image, read_manifest
 from data_prep.__main__ import main
+from tests.keys import key_of, reasons
 from tests.synthetic import ramp, write_dicom, write_picture
 
 PLANTED = ("Planted^Jane", "HOSP-4711", "19530417", "Dr^Planted", "ACC-815", "Planted Clinic")
@@ -16,7 +17,8 @@ PLANTED = ("Planted^Jane", "HOSP-4711", "19530417", "Dr^Planted", "ACC-815", "Pl
 
 def prepare(source: Path, target: Path, *options: str) -> int:
     folders = ["--source", str(source), "--target", str(target)]
-    return main(["chest_xray", *folders, "--workers", "1", *options])
+    key = ["--key", str(key_of(target))]
+    return main(["chest_xray", *folders, *key, "--workers", "1", *options])
 
 
 def all_entries(folder: Path) -> list[dict]:
@@ -77,7 +79,7 @@ def test_burnt_in_annotation_and_several_frames_are_skipped(tmp_path: Path) -> N
     identified(tmp_path / "in" / "b.dcm", 2, BurnedInAnnotation="YES")
     identified(tmp_path / "in" / "c.dcm", 4, NumberOfFrames=2)
     assert prepare(tmp_path / "in", tmp_path / "out") == 0
-    skipped = {s["file"]: s["reason"] for s in read_manifest(tmp_path / "out")["skipped"]}
+    skipped = reasons(tmp_path / "out")
     assert "burnt" in skipped["b.dcm"]
     assert "one frame" in skipped["c.dcm"]
 
@@ -203,10 +205,11 @@ def test_faults_end_with_one_line_exit_code_2_and_no_output(
 def test_folder_that_holds_only_an_archive_says_to_extract_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with zipfile.ZipFile(tmp_path / "images.zip", "w") as file:
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in" / "images.zip", "w") as file:
         file.writestr("a.png", b"")
-    assert prepare(tmp_path, tmp_path / "out") == 2
-    assert "Extract the zip" in capsys.readouterr().err
+    assert prepare(tmp_path / "in", tmp_path / "out") == 2
+    assert "Extract the archive" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from common.data import class_names, load_datalist, read_manifest
 from data_prep.__main__ import main
 from data_prep.fundus_quality import quality
 from data_prep.phantom.fundus import draw_eye
+from tests.keys import key_of, reasons
 from tests.synthetic import write_dicom, write_picture
 
 PARTS = ("training", "validation", "test")
@@ -21,7 +22,8 @@ PARTS = ("training", "validation", "test")
 
 def prepare(source: Path, target: Path, *options: str) -> int:
     folders = ["--source", str(source), "--target", str(target)]
-    return main(["fundus", *folders, "--workers", "1", "--size", "64", *options])
+    key = ["--key", str(key_of(target))]
+    return main(["fundus", *folders, *key, "--workers", "1", "--size", "64", *options])
 
 
 def entries(folder: Path) -> list[dict]:
@@ -171,7 +173,7 @@ def test_what_the_table_cannot_give_is_listed(tmp_path: Path) -> None:
     messidor2(tmp_path / "in")
     (tmp_path / "in" / "IMAGES" / "2005_0_PP.png").unlink()
     assert prepare(tmp_path / "in", tmp_path / "out", "--layout", "messidor2") == 0
-    skipped = {s["file"]: s["reason"] for s in read_manifest(tmp_path / "out")["skipped"]}
+    skipped = reasons(tmp_path / "out")
     assert "no such picture" in skipped["2005_0_PP.JPG"]
     assert "cannot be graded" in skipped["2005_4_PP.JPG"]
 
@@ -235,8 +237,7 @@ def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     write_picture(source / "black.png", np.zeros((64, 64, 3), np.uint8))
     write_picture(source / "dot.png", np.ones((1, 1, 3), np.uint8))
     assert prepare(source, tmp_path / "out") == 0
-    skipped = {s["file"] for s in read_manifest(tmp_path / "out")["skipped"]}
-    assert skipped == {"text.jpg", "half.png", "black.png", "dot.png"}
+    assert set(reasons(tmp_path / "out")) == {"text.jpg", "half.png", "black.png", "dot.png"}
     assert len(entries(tmp_path / "out")) == 3
 
 

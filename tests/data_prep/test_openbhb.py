@@ -15,6 +15,7 @@ from common.data import StackDataset, read_image, read_manifest
 from data_prep.__main__ import main
 from data_prep.openbhb_images import MODALITIES
 from data_prep.openbhb_tables import ROW
+from tests.keys import key_of, patients, reasons
 
 VBM = (121, 145, 121)
 SPLITS = ["train"] * 8 + ["internal_test"] * 2 + ["external_test"] * 2
@@ -71,7 +72,7 @@ def challenge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(source: Path, target: Path, *options: str) -> dict[str, Any]:
     arguments = ["openbhb", "--source", str(source), "--target", str(target), "--workers", "1"]
-    assert main([*arguments, *options]) == 0
+    assert main([*arguments, "--key", str(key_of(target)), *options]) == 0
     return read_manifest(target)
 
 
@@ -121,7 +122,8 @@ def test_official_split_is_kept_and_a_quarter_of_the_training_subjects_set_apart
     validation = {entry["patient"] for entry in manifest["validation"]}
     training = {entry["patient"] for entry in manifest["training"]}
     assert len(validation) == 2
-    assert training | validation == {str(100 + i) for i in range(8)}
+    real = {name: patient for patient, name in patients(vbm).items()}
+    assert {real[name] for name in training | validation} == {str(100 + i) for i in range(8)}
 
 
 def test_sites_are_numbers_in_numeric_order_and_unknown_sites_minus_one(vbm: Path) -> None:
@@ -130,7 +132,7 @@ def test_sites_are_numbers_in_numeric_order_and_unknown_sites_minus_one(vbm: Pat
     names = {e["patient"]: e["site"] for part in ("training", "test") for e in manifest[part]}
     names |= {e["patient"]: e["site"] for e in manifest["validation"]}
     expected = [{"2": 0, "3": 1, "10": 2, "": -1}[site] for site in SITES]
-    assert [names[str(100 + i)] for i in range(12)] == expected
+    assert [names[patients(vbm)[str(100 + i)]] for i in range(12)] == expected
     assert {e["sex"] for e in manifest["training"]} == {0, 1}
 
 
@@ -269,16 +271,17 @@ def test_subjects_that_cannot_be_used_are_listed_and_the_rest_kept(tmp_path: Pat
     np.save(files["sub-102"], volumes[0] * 1000)
     files["sub-103"].write_bytes(b"\x93NUMPY")
     manifest = prepare(source, tmp_path / "out", "--modality", "vbm", "--validation", "0")
-    reasons = {line["file"]: line["reason"] for line in manifest["skipped"]}
-    assert list(reasons) == ["100", "101", "102", "103"]
-    for patient, words in (
-        ("100", "got none"),
-        ("101", "must be finite"),
-        ("102", "must fit float16"),
-        ("103", "must be a whole .npy file"),
+    told = list(reasons(tmp_path / "out").items())
+    for (name, reason), patient, words in zip(
+        told,
+        ("100", "101", "102", "103"),
+        ("got none", "must be finite", "must fit float16", "must be a whole .npy file"),
+        strict=True,
     ):
-        assert words in reasons[patient]
-    assert [e["patient"] for e in manifest["training"]] == ["104", "105", "106", "107"]
+        assert patient in name
+        assert words in reason
+        assert patient not in reason
+    assert set(patients(tmp_path / "out")) == {*map(str, range(104, 112))}
     assert [e["index"] for e in manifest["training"]] == [0, 1, 2, 3]
 
 
@@ -313,10 +316,10 @@ def test_subject_in_two_splits_is_refused(
     lines.append({**lines[0], "split": "external_test", "participant_id": "sub-100"})
     table(source / "participants.tsv", lines)
     arguments = ("--source", str(source), "--target", str(tmp_path / "out"), "--modality", "vbm")
-    assert "got 100 in train and external" in failure(capsys, *arguments)
+    assert "got one in train and external" in failure(capsys, *arguments)
     lines[-1]["split"] = "train"
     table(source / "participants.tsv", lines)
-    assert "got 100 twice" in failure(capsys, *arguments)
+    assert "got one twice" in failure(capsys, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -336,16 +339,18 @@ def test_table_that_does_not_fit_is_one_line(
     words: str,
 ) -> None:
     for name in ("train.npy", "train.tsv", "test.npy"):
-        (tmp_path / name).symlink_to(challenge / name)
-    table(tmp_path / "test.tsv", change(people()[8:]))
-    arguments = ("--source", str(tmp_path), "--target", str(tmp_path / "out"))
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).symlink_to(challenge / name)
+    table(tmp_path / "in" / "test.tsv", change(people()[8:]))
+    arguments = ("--source", str(tmp_path / "in"), "--target", str(tmp_path / "out"))
     assert words in failure(capsys, *arguments, "--modality", "vbm_roi")
 
 
 def test_folder_of_neither_layout_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("--source", str(tmp_path), "--target", str(tmp_path / "out"))
+    (tmp_path / "in").mkdir()
+    arguments = ("--source", str(tmp_path / "in"), "--target", str(tmp_path / "out"))
     assert "train.npy" in failure(capsys, *arguments, "--modality", "vbm")
 
 

@@ -20,7 +20,7 @@ from common.checks import InputError
 from common.data import read_manifest
 from data_prep.__main__ import main
 from data_prep.files import Output
-from data_prep.plan import Item, Plan
+from data_prep.plan import Item, Origin, Plan
 from data_prep.runner import run
 from data_prep.split import Entry, split_by_share
 
@@ -40,7 +40,7 @@ def split(entries: list[Entry]) -> dict[str, list[Entry]]:
 
 
 def plan_of(*payloads: int, **arguments: Any) -> Plan:
-    items = [Item(f"k{payload}", f"case{payload}", payload) for payload in payloads]
+    items = [Item(f"k{payload}", payload, (Origin(f"case{payload}"),)) for payload in payloads]
     return Plan("test", "none", arguments, items, convert, split)
 
 
@@ -69,10 +69,10 @@ def test_second_run_touches_nothing(tmp_path: Path) -> None:
 
 def test_failures_are_listed_with_reasons_and_no_quoted_text(tmp_path: Path) -> None:
     manifest = run(plan_of(1, -5, 2, 13), tmp_path, workers=1)
-    assert manifest["skipped"] == [
-        {"file": "case-5", "reason": "case-5: must be positive, got -5."},
-        {"file": "case13", "reason": "case13: unreadable (KeyError)"},
-    ]
+    first, second = manifest["skipped"]
+    assert first["reason"] == f"{first['file']}: must be positive, got -5."
+    assert second["reason"] == f"{second['file']}: unreadable (KeyError)"
+    assert "case" not in json.dumps(manifest)
 
 
 def test_patients_who_share_an_exact_image_become_one_on_request(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_full_disk_in_the_middle_of_a_stack_is_no_skipped_item(
     monkeypatch.undo()
     manifest = run(plan, tmp_path, workers=1)
     assert sorted(manifest["sha256"]) == [f"images/{i}.npy" for i in range(3)]
-    assert [line["file"] for line in manifest["skipped"]] == ["case0", "case1", "case2"]
+    assert [line["reason"][-8:] for line in manifest["skipped"]] == ["left out"] * 3
 
 
 def test_full_disk_at_the_manifest_leaves_none(

@@ -1,0 +1,155 @@
+"""One walk over a source folder for every source: a file is taken, listed as skipped, or counted.
+
+Folders that are links are not followed, so that no image is read twice and none from elsewhere; a
+link to a file must lead below the source. What looks like an image, a volume or an archive and is
+not read is skipped with its reason; tables, texts and the like are counted.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.checks import require
+from common.data.dicom import dicom_facts, is_dicom
+from common.files import leads_below
+
+__all__ = ["Walk", "header_facts", "walk"]
+
+OTHER_IMAGES = (
+    *(".bmp", ".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".tga"),
+    *(".ppm", ".pgm", ".pnm", ".pcx", ".psd", ".svs", ".ndpi", ".czi", ".dcm", ".dicom", ".ima"),
+    *(".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"),
+)
+OTHER_VOLUMES = (
+    *(".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mnc", ".npy", ".npz"),
+)
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+MARKS = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"GIF8": "GIF",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+}
+
+
+@dataclass
+class Walk:
+    """What lies below a source.
+
+    Attributes:
+        files: to read, sorted.
+        skipped: images that are not read: ``{"file": name in the source, "reason"}``.
+        others: number of files that are no images.
+        unused: lines about images that a layout does not use.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    others: int = 0
+    unused: list[str] = field(default_factory=list)
+
+    def leave_out(self, used: set[Path], why: str) -> None:
+        """Count the images that are not used; they are no fault, so they are not listed."""
+        unused = sum(path not in used for path in self.files)
+        if unused:
+            self.unused.append(f"not used: {unused} images {why}")
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know besides the skipped files."""
+        others = [f"passed over: {self.others} files that are no images"] if self.others else []
+        return [*self.unused, *others]
+
+
+def walk(source: Path, wanted: Callable[[Path], bool]) -> Walk:
+    """Go through all folders below `source`.
+
+    Args:
+        source: the folder.
+        wanted: whether a file is one to read; may open it.
+
+    Raises:
+        InputError: `source` is no folder or cannot be read.
+    """
+    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
+    require(
+        os.access(source, os.R_OK | os.X_OK),
+        f"{source}: source must be a folder one may read, got a locked one. Check its permissions.",
+    )
+    found = Walk()
+
+    def skip(path: str | Path, reason: str) -> None:
+        found.skipped.append({"file": Path(path).relative_to(source).as_posix(), "reason": reason})
+
+    def locked(error: OSError) -> None:
+        skip(str(error.filename), f"the folder cannot be read ({error.strerror})")
+
+    for folder, folders, files in os.walk(source, onerror=locked):
+        for name in list(folders):
+            reason = _why_not_entered(Path(folder, name), source)
+            if reason:
+                folders.remove(name)
+                skip(Path(folder, name), reason)
+        for name in files:
+            path = Path(folder, name)
+            if name.startswith(".") or name.lower() == "dicomdir":
+                found.others += 1
+                continue
+            try:
+                take, reason = _judge(path, source, wanted)
+            except OSError as error:
+                take, reason = False, f"unreadable ({error.strerror})"
+            if take:
+                found.files.append(path)
+            elif reason:
+                skip(path, reason)
+            else:
+                found.others += 1
+    found.files.sort()
+    found.skipped.sort(key=lambda line: line["file"])
+    return found
+
+
+def header_facts(path: Path) -> dict[str, Any]:
+    """Facts of a DICOM header (see `common.data.dicom.dicom_facts`); empty for another file."""
+    return dicom_facts(path) if is_dicom(path) else {}
+
+
+def _why_not_entered(folder: Path, source: Path) -> str:
+    if folder.is_symlink():
+        if leads_below(folder, source):
+            return "a folder that is a link; its images are read where they lie"
+        return "a folder that is a link and leads out of the source; prepare that folder itself"
+    if folder.name.startswith("."):
+        return "a hidden folder is not looked into"
+    return ""
+
+
+def _judge(path: Path, source: Path, wanted: Callable[[Path], bool]) -> tuple[bool, str]:
+    """Whether a file is read, and if not why; no reason for what is no image."""
+    if path.is_symlink() and not leads_below(path, source):
+        return False, "a link that leads out of the source folder"
+    if not path.exists():
+        return False, "a link that leads nowhere"
+    if not stat.S_ISREG(path.stat().st_mode):
+        return False, "neither a file nor a folder"
+    if not os.access(path, os.R_OK):
+        return False, "unreadable (Permission denied)"
+    if wanted(path):
+        return True, ""
+    name = path.name.lower()
+    if name.endswith(ARCHIVES):
+        return False, "an archive is not looked into; extract it first"
+    if name.endswith((*OTHER_IMAGES, *OTHER_VOLUMES)):
+        return False, "an image of a kind or name that this source does not read"
+    with path.open("rb") as file:
+        start = file.read(16)
+    kind = next((kind for mark, kind in MARKS.items() if start.startswith(mark)), "")
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        kind = "WebP"
+    return False, f"holds a {kind} picture, but its name does not say so" if kind else ""
