@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.checks import InputError
-from common.report.groups import group_runs
+from common.report.groups import baseline_means, group_runs
 from common.report.load import load_runs
 from common.report.page import build_report, find_runs
+from common.report.results import BASELINE_NAMES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report, print the figure of each strategy and the path.
+    """Write the report, print the figure of each strategy and baseline, and the path.
 
     Args:
         arguments: the command line after the program's name; this process's unless given.
@@ -34,9 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runs = [run for folder in options.runs for run in find_runs(folder)]
         report = build_report(runs, options.output, options.title)
-        for group in group_runs(load_runs(runs)):
+        loaded = load_runs(runs)
+        for group in group_runs(loaded):
             figure = f"{group.value:.{group.measure.decimals + 1}f}{group.measure.unit}"
             print(f"{group.name}: {group.measure.name} {figure} ({group.interval_words})")
+        for name, value in baseline_means(loaded).items():
+            figure = f"{value:.{loaded[0].measure.decimals + 1}f}{loaded[0].measure.unit}"
+            print(f"baseline, {BASELINE_NAMES.get(name, name)}: {loaded[0].measure.name} {figure}")
         print(f"report: {report}")
     except InputError as error:
         print(error, file=sys.stderr)

@@ -105,7 +105,7 @@ def build_report(runs: Sequence[Path], output: Path, title: str) -> Path:
 
 
 def report_folder(folder: str | Path, title: str | None = None) -> Path:
-    """Write ``report.html`` into `folder`, about every run in it.
+    """Write ``report.html`` into `folder`, about every run in it, and print where it is.
 
     Args:
         folder: holds run folders.
@@ -115,7 +115,10 @@ def report_folder(folder: str | Path, title: str | None = None) -> Path:
         InputError: there is no run in `folder`, or see `build_report`.
     """
     folder = Path(folder)
-    return build_report(find_runs(folder), folder / "report.html", title or folder.resolve().name)
+    title = title or folder.resolve().name
+    report = build_report(find_runs(folder), folder / "report.html", title)
+    print(f"report: {report}", flush=True)
+    return report
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -19,6 +19,7 @@ COMPARISONS = (
     ("self_supervised", "base_simclr"),
 )
 PAPER_ORDER = ("self_supervised_supervised", "random_supervised", "random", "base_simclr")
+SEVERAL = 3  # seeds of a strategy, before a word is said on which of two is better
 BASELINE_NAMES = {
     "pixels": "pixels",
     "features": "input features",
@@ -43,7 +44,7 @@ def verdict(runs: Sequence[Run]) -> str:
         difference = signed(first - second, measure.decimals) + measure.difference
         words += f", {other.long_name} {other.written} ({other.interval_words})"
         words += f", difference {difference}"
-    remarks = [_overlap(lead, other)] if other is not None else [_alone(measure)]
+    remarks = [_order(lead, other)] if other is not None else [_alone(measure)]
     remarks.append(_against_baselines(lead, baseline_means(runs)))
     bundles = sorted({run.bundle for run in runs})
     warning = ""
@@ -80,14 +81,28 @@ def _ranked(groups: Sequence[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: sign * group.value)
 
 
-def _overlap(first: Group, second: Group) -> str:
-    if first.low > second.high or second.low > first.high:
-        drawn = first.measure.drawn
-        return f"The two intervals do not overlap: other {drawn} would hardly reverse the order."
-    return (
-        f"The two intervals overlap, so the difference may be due to which {first.measure.drawn} "
-        "were tested (no paired test was made)."
-    )
+def _order(first: Group, second: Group) -> str:
+    """Whether the seeds both have agree on which is better; silent on it below `SEVERAL` seeds."""
+    drawn = first.measure.drawn
+    apart = first.low > second.high or second.low > first.high
+    words = f"The two intervals, over {drawn}, {'do not overlap' if apart else 'overlap'}. "
+    pairs = _paired(first, second)
+    if len(pairs) < SEVERAL:
+        return (
+            f"{words}They do not say what another training would give: with "
+            f"{plural(len(pairs), 'seed')} of both, nothing is said on which is better; train "
+            f"{SEVERAL} or more."
+        )
+    wins = sum(first.measure.better(a, b) for a, b in pairs)
+    ahead, times = (first, wins) if 2 * wins >= len(pairs) else (second, len(pairs) - wins)
+    words += f"{sentence(ahead.long_name)} is better in {times} of the {len(pairs)} seeds of both"
+    return f"{words}{'.' if times == len(pairs) else ': the seeds do not agree.'}"
+
+
+def _paired(first: Group, second: Group) -> list[tuple[float, float]]:
+    """The figures of the seeds that both have."""
+    others = {run.seed: run.value for run in second.runs}
+    return [(run.value, others[run.seed]) for run in first.runs if run.seed in others]
 
 
 def _against_baselines(group: Group, baselines: dict[str, float]) -> str:
@@ -160,7 +175,7 @@ def _row(group: Group) -> DotRow:
 def _paper_order(groups: Sequence[Group]) -> str:
     by_key = {group.key: group for group in groups}
     present = [by_key[key] for key in PAPER_ORDER if key in by_key]
-    if len(present) < 2:
+    if len(present) < 2 or min(len(group.runs) for group in present) < SEVERAL:
         return ""
     expected = " > ".join(group.name for group in present)
     if all(better.value > worse.value for better, worse in pairwise(present)):

@@ -64,7 +64,33 @@ def test_the_verdict_compares_learned_with_random_at_equal_supervision(tmp_path:
         "Learned transformations with supervision: AUC 0.91 (95 % interval 0.88–0.93), random "
         "transformations with supervision 0.86 (95 % interval 0.84–0.87), difference +0.05."
     ) in text
-    assert "The two intervals do not overlap" in text
+    assert "The two intervals, over patients, do not overlap" in text
+
+
+def seeds(folder: Path, strategy: str, *figures: float) -> list[Path]:
+    return [
+        write_run(folder / f"{strategy}{seed}", strategy, seed=seed, auc_mean=figure)
+        for seed, figure in enumerate(figures)
+    ]
+
+
+ORDERS = {  # figures of one strategy, of the other, what is said, and what not
+    "one seed": ((0.99,), (0.6,), "with 1 seed of both, nothing is said", "is better in"),
+    "two": ((0.99, 0.98), (0.6, 0.5), "with 2 seeds of both, nothing is said", "is better in"),
+    "agree": ((0.9, 0.8, 0.9), (0.7, 0.7, 0.7), "is better in 3 of the 3 seeds of both.", "agree"),
+    "differ": ((0.9, 0.8, 0.6), (0.7, 0.7, 0.7), "2 of the 3 seeds of both: the seeds do not", "."),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "said", "unsaid"), ORDERS.values(), ids=ORDERS)
+def test_an_order_of_two_strategies_needs_three_seeds_and_counts_them(
+    tmp_path: Path, first: Any, second: Any, said: str, unsaid: str
+) -> None:
+    learned = seeds(tmp_path, "self_supervised_supervised", *first)
+    text = report(tmp_path, *learned, *seeds(tmp_path, "random_supervised", *second))
+    assert said in text
+    assert "would hardly" not in text
+    assert unsaid not in text or unsaid == "."
 
 
 def test_one_strategy_is_described_and_compared_with_the_baselines(tmp_path: Path) -> None:
@@ -99,8 +125,9 @@ def test_strategies_stand_in_the_papers_order_with_means_over_seeds(study: Path)
 def test_the_page_says_whether_the_papers_order_holds(
     tmp_path: Path, auc: float, told: str
 ) -> None:
-    learned = write_run(tmp_path / "a", "self_supervised_supervised", auc_mean=auc)
-    assert told in report(tmp_path, learned, write_run(tmp_path / "b", "random", auc_mean=0.8))
+    learned = seeds(tmp_path, "self_supervised_supervised", *[auc] * 3)
+    assert told in report(tmp_path, *learned, *(random := seeds(tmp_path, "random", 0.8, 0.8, 0.8)))
+    assert told not in report(tmp_path, learned[0], random[0])
 
 
 def test_a_policy_that_ignores_the_image_is_called_practically_constant(study: Path) -> None:
@@ -290,7 +317,8 @@ def test_the_command_line_takes_runs_or_a_folder_of_runs(
         f"report: {one}",
         f"report: {both}",
     ]
-    assert sum("AUC 0." in line for line in lines) == 3
+    assert sum("AUC 0." in line for line in lines if "baseline" not in line) == 3
+    assert [line for line in lines if line.startswith("baseline, pixels: AUC 0.")]
     assert "Only one" in Words(one).text
     assert "random transformations" not in Words(one).text
     assert "random transformations" in Words(both).text
