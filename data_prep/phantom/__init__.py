@@ -16,7 +16,7 @@ validation and 216 test images, half of each with a lesion; ``--kind chest`` 60 
 
 import argparse
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -50,6 +50,7 @@ class PhantomPatient:
         slices: images of the patient; 1 in 3D.
         seed: of the whole phantom.
         bits: 8 or 16.
+        contrast: of the lesion: standard deviation of its pattern, in (0, 1].
     """
 
     kind: str
@@ -59,6 +60,7 @@ class PhantomPatient:
     slices: int
     seed: int
     bits: int
+    contrast: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slices", type=int, help="images of a patient, in 2D; default: by kind")
     parser.add_argument("--size", type=int, help="pixels of a side; default: 64, for age 32")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
+    parser.add_argument("--contrast", type=float, help="of the lesion, in (0, 1]; default: by kind")
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -102,10 +105,12 @@ def plan(options: argparse.Namespace) -> Plan:
     images = options.slices or module.IMAGES
     require(images >= 2, f"phantom: --slices must be >= 2, got {images}.")
     slices = images if options.dims == 2 else 1
-    patients = [
-        PhantomPatient(options.kind, index, options.dims, size, slices, options.seed, options.bits)
-        for index in range(count)
-    ]
+    contrast = module.LESION_CONTRAST if options.contrast is None else options.contrast
+    require(0 < contrast <= 1, f"phantom: --contrast must be in (0, 1], got {contrast}.")
+    one = PhantomPatient(
+        options.kind, 0, options.dims, size, slices, options.seed, options.bits, contrast
+    )
+    patients = [replace(one, index=index) for index in range(count)]
     arguments = {key: value for key, value in asdict(patients[0]).items() if key != "index"}
     return Plan(
         source=f"synthetic {options.kind} phantom (data_prep phantom)",
@@ -134,7 +139,7 @@ def convert(patient: PhantomPatient, output: Output) -> list[Entry]:
         mask = None
         if lesion:
             radius = module.LESION_RADIUS * patient.size
-            image, mask = insert_lesion(image, region, rng, radius, module.LESION_CONTRAST)
+            image, mask = insert_lesion(image, region, rng, radius, patient.contrast)
             entry["mask"] = _write(output, f"masks/{stem}", mask.astype(np.float32), 8)
         if patient.kind == "chest":
             entry |= chest.findings(anatomy, mask, index)

@@ -81,6 +81,26 @@ def test_volumes_hold_one_lesion_in_half_of_the_patients(tmp_path: Path) -> None
             assert read_image(entry["mask"]).sum() > 5
 
 
+def test_contrast_changes_the_images_with_a_lesion_alone(tmp_path: Path) -> None:
+    options = ("--kind", "brain", "--size", "32", "--slices", "2", "--patients", "6")
+    plain, clear = make(tmp_path / "p", *options), make(tmp_path / "c", *options, "--contrast=0.5")
+    before, after = (read_manifest(folder)["sha256"] for folder in (plain, clear))
+    entries = all_entries(plain)
+    changed = {name for name in before if before[name] != after[name]}
+    told = {e["image"].removeprefix(f"{plain}/") for e in entries if e["label"]}
+    assert changed == told
+
+
+@pytest.mark.bad_input("preparation")
+@pytest.mark.parametrize("contrast", ["0", "-1", "1.5", "nan"])
+def test_a_contrast_outside_its_range_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], contrast: str
+) -> None:
+    arguments = ["phantom", "--kind", "brain", f"--contrast={contrast}"]
+    assert main([*arguments, "--target", str(tmp_path / "x")]) == 2
+    assert "--contrast must be in (0, 1]" in capsys.readouterr().err
+
+
 def test_chest_has_no_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["phantom", "--kind", "chest", "--dims", "3", "--target", str(tmp_path / "x")]
     assert main(arguments) == 2
