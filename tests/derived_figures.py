@@ -1,0 +1,93 @@
+"""What the pages compute from a results file, by its name: ratios, differences, shares."""
+
+import math
+import statistics
+from collections.abc import Callable
+from operator import truediv
+from typing import Any
+
+__all__ = ["DERIVED"]
+
+Result = dict[str, Any]
+
+
+def fastest_peer(result: Result) -> Any:
+    """Time and memory of ours and of the fastest peer, and their ratios."""
+    rows = []
+    for row in result["rows"]:
+        seconds, used = row["seconds"], row["bytes"]
+        peers = {value: name for name, value in seconds.items() if name != "ours"}
+        cells = {"size": row["size"], "ours": [seconds["ours"], used["ours"]]}
+        if peers:
+            best = min(peers)
+            cells["peer"] = [best, used[peers[best]]]
+            cells["ratios"] = {
+                "faster": best / seconds["ours"],
+                "smaller": used[peers[best]] / used["ours"],
+            }
+        rows.append(cells)
+    return rows
+
+
+def against_inverse(result: Result) -> Any:
+    """Each form of decoupled uniformity beside ours."""
+    forms = []
+    for row in result["rows"]:
+        seconds, used = row["seconds"], row["bytes"]
+        for name in seconds:
+            ratios = [seconds[name] / seconds["ours"], used[name] / used["ours"]]
+            cells = [seconds[name], used[name], row["values"][name]]
+            forms.append({"size": row["size"], "cells": cells, "ratios": ratios})
+    return forms
+
+
+def last_signs(result: Result) -> Any:
+    """Trials of the teacher: first and last signs, the last loss, that of a uniform output."""
+    found = []
+    for trial in result["trials"].values():
+        signs = list(trial["signs"].values())
+        kept = [signs[0]["nearer"], signs[-1], trial["loss"][-1], trial["steps"], trial["settings"]]
+        found.append({"kept": kept, "uniform": math.log(trial["settings"]["prototypes"])})
+    return found
+
+
+def losses_and_signs(result: Result) -> Any:
+    """Mean signs of each setting beside the loss of its last epoch."""
+    lost = result["last_loss"]
+    return [
+        {"signs": row, "loss": lost.get(row["model"]), "uniform": math.log(256)}
+        for row in result["signs"]
+    ]
+
+
+def step_costs(result: Result) -> Any:
+    """Of each step the median time, and the quartiles of its ratios within a repeat."""
+    costs = []
+    for name, values in result["milliseconds"].items():
+        alternate = "M alternate, no labels" if "no labels" in name else "M alternate"
+        peers = [result["milliseconds"][peer] for peer in ("random", alternate)]
+        ratios = [statistics.quantiles(map(truediv, values, peer), n=4) for peer in peers]
+        more = [middle - 1 for _, middle, _ in ratios]
+        costs.append({"ms": statistics.median(values), "ratios": ratios, "more": more})
+    return costs
+
+
+def of_windows(result: Result) -> Any:
+    """How many times the time of ours the others take."""
+    found = []
+    for case in result["cases"].values():
+        ours, *others = case["seconds"].values()
+        found.append({"seconds": [ours, *others], "ratios": [other / ours for other in others]})
+    return found
+
+
+DERIVED: dict[str, Callable[[Result], Any]] = {
+    "cost_of_m_48px": step_costs,
+    "cost_of_m_64px": step_costs,
+    "crop_windows": of_windows,
+    "decoupled_uniformity": against_inverse,
+    "fundus_dino": losses_and_signs,
+    "fundus_dino_trials": last_signs,
+    "losses": fastest_peer,
+    "strategies_ixi": lambda result: [math.log(31)],  # of 31 negatives that nothing tells apart
+}
