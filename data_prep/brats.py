@@ -115,7 +115,7 @@ def plan(options: argparse.Namespace) -> Plan:
         convert=convert,
         split=partial(split_by_test_size, seed=options.seed, test_size=options.test_size),
         extra={
-            "classes": ["no tumour", "tumour"],
+            "classes": {"label": ["no tumour", "tumour"]},
             **Preparation("grey", 0, options.bits).record(),
         },
         skipped=walked.skipped,

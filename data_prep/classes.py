@@ -12,20 +12,19 @@ either the user asks for it, or one of the 2 to 10 folders has the name of a hea
 same folders lie in each of train, val and test. Else they may be patients, devices or anything.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from common.checks import InputError, require
+from common.data.healthy import healthiness
 from data_prep.tables import is_missing, number
 
 __all__ = [
     "SPLITS",
     "Classes",
     "folder_names",
-    "healthiness",
     "is_unlabelled",
     "name_classes",
     "number_names",
@@ -44,10 +43,6 @@ MAX_CLASSES = 10  # of folders nobody asked for
 LONGEST = 100  # characters of a class name
 SENTINELS = (999, 9999, 99999)
 GRADES = 1000  # whole numbers below keep their value
-HEALTHY = {"no", "hc", "cn", "nc", "neg", "absent", "absence", "false", "nodr", "nofinding"}
-HEALTHY_WORDS = {"normal", "normals", "healthy", "control", "controls", "unaffected"}
-DENIALS = {"no", "non", "without"}
-MILD = {"benign"}
 
 
 @dataclass(frozen=True)
@@ -235,25 +230,3 @@ def _ordered(
         f"{where}: class 0 is {shown[order[0]]}, the first in order; if another is the healthy "
         "one, set --negative NAME"
     )
-
-
-def healthiness(name: str) -> int:
-    """Return 2 for a name of the healthy class, 1 for one that may be it, else 0.
-
-    >>> [healthiness(name) for name in ("No_Finding", "benign", "abnormal", "triple negative")]
-    [2, 1, 0, 0]
-    """
-    if number(name) == 0:
-        return 2
-    words = re.findall(r"[^\W\d_]+", name.casefold())
-    if not words:
-        return 0
-    denied = words[0] in DENIALS and not HEALTHY_WORDS.intersection(words)
-    if len(words) > 1 and denied:
-        return 2
-    if words[-1] in ("negative", "negatives") and words[0] != "triple":
-        return 2
-    calm = HEALTHY_WORDS.intersection(words) and not {"not", "no", "non"}.intersection(words)
-    if "".join(words) in HEALTHY or (calm and len(words) <= 3):
-        return 2
-    return int(words[0] in MILD and len(words) == 1)

@@ -43,7 +43,7 @@ from data_prep.split import Entry, split_by_share
 
 __all__ = ["add_arguments", "plan"]
 
-REFERABLE = ["grade 0 or 1", "grade 2 or above"]
+REFERABLE = ["not referable (grade 0 or 1)", "referable (grade 2 or above)"]
 VALIDATION, TEST = 0.15, 0.3  # of the patients; RETFound's benchmark has 14 and 30 percent
 
 

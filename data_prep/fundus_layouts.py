@@ -36,7 +36,16 @@ __all__ = ["LAYOUTS", "Found", "find_photographs"]
 
 GRADES = ["no retinopathy", "mild", "moderate", "severe", "proliferative"]
 GLAUCOMA = ["healthy", "glaucoma", "suspect"]
-ODIR = ["N", "D", "G", "C", "A", "H", "M", "O"]
+ODIR = {
+    "N": "normal",
+    "D": "diabetes",
+    "G": "glaucoma",
+    "C": "cataract",
+    "A": "macular degeneration",
+    "H": "hypertension",
+    "M": "myopia",
+    "O": "other",
+}
 EYED = re.compile(r"(?P<patient>.*\d)[ _-]*(?P<eye>left|right|od|os|l|r)", re.IGNORECASE)
 EYES = {"left": "L", "os": "L", "l": "L", "right": "R", "od": "R", "r": "R"}
 DICOM_FACTS = ("age", "sex", "modality")
@@ -168,7 +177,7 @@ def papila(pictures: Pictures) -> Found:
 
 def odir(pictures: Pictures) -> Found:
     """The table that has one row an eye; the label is the first where an eye has several."""
-    found = Found(ODIR)
+    found = Found(list(ODIR.values()))
     table, *_ = _tables(pictures, "full_df*")
     for row in read_table(table, "id", "labels", "filename"):
         name = row["filename"]
@@ -176,7 +185,7 @@ def odir(pictures: Pictures) -> Found:
         if letter is None:
             found.skip(name, "its table has no label for it")
             continue
-        facts = {"label": ODIR.index(letter), **_person(row, name, found.unknown_ages)}
+        facts = {"label": list(ODIR).index(letter), **_person(row, name, found.unknown_ages)}
         eye = "L" if "left" in name.lower() else "R"
         found.add(pictures.find(name), name, patient=row["id"], eye=eye, facts=facts)
     return found

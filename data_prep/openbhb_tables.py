@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from common.checks import InputError, require
-from data_prep.classes import healthiness, is_unlabelled
+from common.data.healthy import healthiness
+from data_prep.classes import is_unlabelled
 from data_prep.labels import age_note, read_age
 from data_prep.tables import Line, is_missing, number, read_table
 from data_prep.walk import walk

@@ -1,8 +1,9 @@
 """Figures of predicted class probabilities, as the paper on fundus augmentation reports them.
 
 Cheng et al. (2025; their code is RETFound's): every class against all others, averaged over the
-classes. Sensitivity, specificity and accuracy are of the most probable class, averaged over the
-classes from 1 on: class 0, the healthy one, is left out.
+classes. Sensitivity, specificity and accuracy are of the most probable class, averaged over all
+classes but the healthy one, which is known by its name (`common.data.healthy`); where no class has
+such a name, over all.
 
 Differs from the released code: there a class without an image among the tested ones is an error;
 here it is left out of the averages, so that figures exist for bootstrap samples.
@@ -55,16 +56,17 @@ def average_precision(label: NDArray[Any], scores: Floats) -> float:
     return float((rise * found[last] / (last + 1)).sum() / found[-1])
 
 
-def class_scores(label: Labels, probability: Floats) -> dict[str, float]:
+def class_scores(label: Labels, probability: Floats, healthy: int | None) -> dict[str, float]:
     """Return all figures of predicted probabilities.
 
     Args:
         label: ``(N,)`` class from 0.
         probability: ``(N, K)``.
+        healthy: the class that the averages of calls leave out; None for none.
 
     Returns:
         "auroc" and "aupr" (average precision), macro; "sensitivity", "specificity" and "accuracy"
-        (of one class against the rest), macro over the classes from 1 on; "exact", the share of
+        (of one class against the rest), macro over the classes but `healthy`; "exact", the share of
         images whose most probable class is the right one.
     """
     require(
@@ -75,7 +77,7 @@ def class_scores(label: Labels, probability: Floats) -> dict[str, float]:
     known = _present(label, probability)
     predicted = probability.argmax(axis=1)
     precision = [average_precision(label == k, probability[:, k]) for k in known]
-    counts = [_one_against_rest(label == k, predicted == k) for k in known if k > 0]
+    counts = [_one_against_rest(label == k, predicted == k) for k in known if k != healthy]
     means = np.mean(counts, axis=0) if counts else np.full(3, np.nan)
     values = (
         macro_auroc(label, probability),

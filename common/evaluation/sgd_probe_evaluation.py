@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.checks import require
+from common.data.healthy import healthy_class
 from common.evaluation.class_scores import FIGURES, class_scores
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.group_figure import GroupFigure
@@ -117,13 +118,14 @@ class SGDProbeEvaluation(RunEvaluation):
         kept: dict[str, NDArray[Any]] = {}
         deployed: SGDProbe | None = None
         for one in self.sets[:1] if self.head else self.sets:
+            healthy = healthy_class(one.classes)
             probes = None if self.head else self._probes(one)
             deployed = best(probes) if one is first and probes else deployed
             for other in self.sets:
                 if other.classes == one.classes:
                     test = seen[other.name]
                     told = _probabilities(probes, test)
-                    rows.append(_row(one.name, other.name, probes, test, told))
+                    rows.append(_row(one.name, other.name, probes, test, told, healthy))
                     if other is one is first:
                         kept = {"label": test.label, "patient": test.patient, "probability": told}
         groups, views = self._groups()
@@ -131,6 +133,7 @@ class SGDProbeEvaluation(RunEvaluation):
             "kind": "macro_auroc",
             "readout": "head" if self.head else "probe",
             "classes": list(first.classes),
+            "left_out": _named(first.classes, healthy_class(first.classes)),
             "counts": _counts(first, seen[first.name]),
             **{name: rows[0][name] for name in FIGURES},
             "interval": {"level": LEVEL, "method": _METHOD, **rows[0]["interval"]},
@@ -241,14 +244,15 @@ def _row(
     probes: Sequence[SGDProbe] | None,
     test: Embedded,
     probability: Floats,
+    healthy: int | None,
 ) -> dict[str, Any]:
     """Figures of the probes of one set on the test part of another, or of the same."""
-    each = [class_scores(test.label, p) for p in probability]
+    each = [class_scores(test.label, p, healthy) for p in probability]
     return {
         "training": training,
         "test": tested,
         **{name: _finite(np.mean([one[name] for one in each])) for name in FIGURES},
-        "interval": _intervals(test, probability),
+        "interval": _intervals(test, probability, healthy),
         "seeds": [
             {name: _finite(value) for name, value in one.items()}
             | ({} if probes is None else {"epoch": probes[seed].epoch})
@@ -257,14 +261,16 @@ def _row(
     }
 
 
-def _intervals(test: Embedded, probability: Floats) -> dict[str, list[float | None]]:
+def _intervals(
+    test: Embedded, probability: Floats, healthy: int | None
+) -> dict[str, list[float | None]]:
     """Ends of the interval of each figure; patients and seeds are drawn together."""
     generator = np.random.default_rng(1)
     drawn = []
     for rows in patient_samples(test.patient):
         chosen = generator.integers(len(probability), size=len(probability))
         found = {
-            seed: list(class_scores(test.label[rows], probability[seed][rows]).values())
+            seed: list(class_scores(test.label[rows], probability[seed][rows], healthy).values())
             for seed in np.unique(chosen).tolist()
         }
         drawn.append(np.mean([found[seed] for seed in chosen.tolist()], axis=0))
@@ -284,7 +290,7 @@ def _regression(
     probe = fit_probe(features, train.label)
     told = np.zeros((len(test.label), int(max(train.label.max(), test.label.max())) + 1))
     told[:, probe.classes_] = probe.predict_proba(test_features.astype(np.float64))
-    return {name: value for name, value in class_scores(test.label, told).items()
+    return {name: value for name, value in class_scores(test.label, told, None).items()
             if name in ("auroc", "aupr")}  # fmt: skip
 
 
@@ -296,6 +302,10 @@ def _counts(data: ProbeSet, test: Embedded) -> dict[str, Any]:
         "test_patients": len(np.unique(test.patient)),
         "classes": len(data.classes),
     }
+
+
+def _named(names: Sequence[str], number: int | None) -> str | None:
+    return None if number is None else names[number]
 
 
 def _finite(value: Any) -> float | None:

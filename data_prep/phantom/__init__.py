@@ -119,7 +119,8 @@ def plan(options: argparse.Namespace) -> Plan:
         items=[Item(_name(p), p) for p in patients],
         convert=convert,
         split=partial(split_by_share, seed=options.seed),
-        extra=Preparation(bits=options.bits).record() if options.dims == 2 else {},
+        extra={"classes": {"label": ["no lesion", "lesion"]}}
+        | (Preparation(bits=options.bits).record() if options.dims == 2 else {}),
     )
 
 

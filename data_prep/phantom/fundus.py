@@ -76,7 +76,10 @@ def plan(options: argparse.Namespace) -> Plan:
         items=[Item(_name(patient), patient) for patient in patients],
         convert=convert,
         split=partial(split_by_share, seed=options.seed),
-        extra={"classes": ["no spots", "spots"], **Preparation("fundus", size, 8).record()},
+        extra={
+            "classes": {"label": ["no spots", "spots"]},
+            **Preparation("fundus", size, 8).record(),
+        },
     )
 
 

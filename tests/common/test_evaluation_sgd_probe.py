@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from common.checks import InputError
 from common.data import write_manifest
+from common.data.healthy import healthy_class
 from common.evaluation import GroupFigure, ProbeProtocol, ProbeSet, SGDProbeEvaluation
 from common.evaluation.augmentation_groups import augmentation_groups, group_map
 from common.evaluation.class_scores import average_precision, class_scores, macro_auroc
@@ -28,11 +29,21 @@ PROBABILITY = RNG.dirichlet(np.ones(5), 40).round(1)  # with ties; nobody is of 
 
 
 def test_figures_of_classes_equal_their_counts_and_leave_out_the_healthy_and_the_missing() -> None:
-    found = class_scores(LABEL, PROBABILITY)
+    found = class_scores(LABEL, PROBABILITY, 0)
     for name, value in oracle.scores(LABEL, PROBABILITY).items():
         assert found[name] == pytest.approx(value), name
     areas = [average_precision_score(k == LABEL, PROBABILITY[:, k]) for k in range(4)]
     assert found["aupr"] == pytest.approx(np.mean(areas))
+
+
+def test_the_class_that_is_left_out_is_known_by_its_name_and_else_none_is() -> None:
+    chances = np.random.default_rng(1).dirichlet(np.ones(4), 40)
+    moved, rolled = (LABEL + 1) % 4, np.roll(chances, 1, axis=1)
+    first = class_scores(LABEL, chances, healthy_class(["normal", "a", "b", "c"]))
+    second = class_scores(moved, rolled, healthy_class(["c", "normal", "a", "b"]))
+    assert first["sensitivity"] == pytest.approx(second["sensitivity"])
+    everyone = class_scores(LABEL, chances, healthy_class(["a", "b", "c", "d"]))
+    assert everyone["sensitivity"] != pytest.approx(first["sensitivity"])
 
 
 def test_average_precision_with_ties_is_that_of_scikit_learn() -> None:
@@ -43,7 +54,7 @@ def test_average_precision_with_ties_is_that_of_scikit_learn() -> None:
 
 def test_one_class_alone_has_no_auroc() -> None:
     assert np.isnan(macro_auroc(np.zeros(5, int), PROBABILITY[:5]))
-    assert np.isnan(class_scores(np.zeros(5, int), PROBABILITY[:5])["sensitivity"])
+    assert np.isnan(class_scores(np.zeros(5, int), PROBABILITY[:5], 0)["sensitivity"])
 
 
 def drawn(epoch: int, count: int = 21) -> Tensor:
@@ -123,7 +134,7 @@ def prepared(name: str, seed: int, classes: int = 3) -> Any:
         columns = {"label": label, "patient": [f"{part}{n // 2}" for n in range(count)]}
         parts[part] = batches(columns, seed + number, label.numpy() / 4)
     images = {part: sum(len(b["image"]) for b in whole) for part, whole in parts.items()}
-    names, label = tuple("abcd"[:classes]), np.arange(images["training"]) % classes
+    names, label = ("normal", "b", "c", "d")[:classes], np.arange(images["training"]) % classes
     return SimpleNamespace(name=name, classes=names, images=images, training_label=label, **parts)
 
 
@@ -156,7 +167,7 @@ def test_sets_of_the_same_classes_are_tested_on_each_other(study: Study) -> None
 def test_the_figures_are_means_over_seeds_of_the_stored_probabilities(study: Study) -> None:
     told, label = study.scores["probability"], study.scores["label"]
     assert told.shape == (2, 18, 3)
-    each = [class_scores(label, p) for p in told]
+    each = [class_scores(label, p, 0) for p in told]
     row = study.result["matrix"][0]
     assert [seed["auroc"] for seed in row["seeds"]] == pytest.approx([e["auroc"] for e in each])
     for name in ("auroc", "aupr", "sensitivity", "specificity", "accuracy", "exact"):
