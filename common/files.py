@@ -6,7 +6,7 @@ from pathlib import Path, PureWindowsPath
 
 from common.checks import InputError, require
 
-__all__ = ["below", "is_relative", "leads_below", "replacing"]
+__all__ = ["below", "is_file", "is_relative", "leads_below", "replacing"]
 
 
 @contextmanager
@@ -58,6 +58,14 @@ def below(folder: Path, name: str, where: str) -> Path:
         "out of it. Write it relative to that folder, without ..",
     )
     return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether `path` is a file; False also for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_relative(name: str) -> bool:

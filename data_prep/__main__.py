@@ -1,7 +1,13 @@
-"""The command line: ``python -m data_prep <source> --source DIR --target DIR [options]``."""
+"""The command line: ``python -m data_prep <source> --source DIR --target DIR [options]``.
+
+With ``--key FILE`` it writes what no prepared folder holds: which file and patient of the source
+each prepared image is of. ``python -m data_prep trace`` puts that beside predictions.
+"""
 
 import argparse
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +26,7 @@ from data_prep import (
     openbhb,
     phantom,
     photos,
+    trace,
 )
 from data_prep.faults import MachineFault, describe
 from data_prep.names import Names, check_key, write_key
@@ -50,10 +57,13 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
 
     Returns:
         0 when the manifest is written, 2 for a bad input (one line on standard error), 130 when
-        interrupted.
+        interrupted, 1 for a fault of this program.
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "trace":
+            print(trace.trace(options))
+            return 0
         require(options.workers >= 0, f"--workers must be >= 0, got {options.workers}.")
         if options.command in NEEDS_NO_SOURCE:
             options.source, options.key, isolate = None, None, False
@@ -82,6 +92,14 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
             file=sys.stderr,
         )
         return 130
+    except Exception as error:  # a fault of ours; a traceback could quote a header or a name
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"data_prep: must not fail like this, got {type(error).__name__} in line "
+            f"{place.lineno} of {Path(place.filename).name}. Please report that line.",
+            file=sys.stderr,
+        )
+        return 1
     print(_summary(manifest, options))
     return 0
 
@@ -114,6 +132,8 @@ def _run(plan: Plan, options: argparse.Namespace, isolate: bool) -> dict[str, An
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="data_prep", description="Turn scans into a manifest.")
     commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("trace", help=trace.SUMMARY, description=trace.SUMMARY)
+    trace.add_arguments(command)
     for name, module in SOURCES.items():
         lines = (module.__doc__ or "").strip().splitlines()
         command = commands.add_parser(name, help=lines[0], description=lines[0])
@@ -160,5 +180,10 @@ def _named(names: list[str], label: str) -> str:
     return f"{names[number]} = {label}" if number < len(names) else f"labelled {label}"
 
 
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main(isolate=True))

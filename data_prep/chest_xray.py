@@ -37,7 +37,7 @@ from data_prep.files import Output, attempt, encode_png, to_integers
 from data_prep.labels import LabelTable, Row, add_label_arguments, find_labels, label_arguments
 from data_prep.plan import Item, Origin, Plan
 from data_prep.split import FOLDS, Entry, split_by_share
-from data_prep.walk import Walk, header_facts, walk
+from data_prep.walk import ARCHIVE, Walk, header_facts, walk
 
 __all__ = ["add_arguments", "lay_out", "plan"]
 
@@ -148,7 +148,7 @@ def convert(film: Film, output: Output) -> list[Entry]:
 def _images(source: Path) -> Walk:
     """Every image below `source`."""
     walked = walk(source, is_image)
-    archives = any("archive" in line["reason"] for line in walked.skipped)
+    archives = any(line["reason"] == ARCHIVE for line in walked.skipped)
     require(
         bool(walked.files),
         f"{source}: source must hold DICOM, PNG, JPEG or TIFF images, got none. "

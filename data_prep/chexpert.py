@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.checks import require
+from common.files import below, is_file
 from data_prep import chest_xray, tables
 from data_prep.labels import LabelTable, Row, read_age
 from data_prep.plan import Plan
@@ -104,13 +105,12 @@ def _row(line: tables.Line, source: Path, part: str) -> Row:
     found = re.search(r"(?:^|/)((?:train|valid|test)/.*?(patient\d+)/.+)$", line["path"])
     require(
         found is not None,
-        f"{where}: Path must be like train/patient00001/study1/view1_frontal.jpg, got "
-        f"{line['path']}.",
+        f"{where}: Path must be like train/patient00001/study1/view1_frontal.jpg, got another.",
     )
     path, patient = Path(PurePosixPath(found[1])), found[2]  # type: ignore[index]
     require(
-        (source / path).is_file(),
-        f"{where}: Path must be a file below the source folder, got {path}, which is missing. "
+        is_file(below(source, path.as_posix(), f"{where}: Path")),
+        f"{where}: Path must be a file below the source folder, got one that is missing. "
         "Extract all of the archive.",
     )
     entry: dict[str, Any] = _labels(line, where)

@@ -16,7 +16,8 @@ from common.checks import InputError
 __all__ = ["MachineFault", "describe", "file_fault", "has_room", "machine_fault", "out_of_memory"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-MACHINE = (*FULL, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.EFBIG)
+GONE = (errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENETUNREACH)
+MACHINE = (*FULL, *GONE, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.EFBIG)
 ROOM = 2**29  # bytes that reading an honest file may take: a film of 100 megapixels, twice
 
 
@@ -84,6 +85,11 @@ def describe(fault: MachineFault, target: Path) -> InputError:
         return InputError(
             f"data_prep: must be allowed to open its files, got an error ({text}). Raise the limit "
             f"(ulimit -n) or set fewer --workers, and {again}"
+        )
+    if code in (*GONE, errno.ENOENT):
+        return InputError(
+            "data_prep: the files of source and target must stay where they are, got an error "
+            f"({text}). Bring the disk back and {again}"
         )
     return InputError(
         f"{target}: target must be a folder one may write to, got an error ({text}). Mend it and "

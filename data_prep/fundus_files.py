@@ -14,7 +14,8 @@ import numpy.typing as npt
 from common.checks import InputError, require
 from common.data.dicom import is_dicom
 from common.data.fundus import read_fundus
-from data_prep.walk import walk
+from data_prep.files import attempt
+from data_prep.walk import ARCHIVE, walk
 
 __all__ = ["Eye", "Pictures", "Place"]
 
@@ -89,7 +90,7 @@ class Pictures:
     def __init__(self, source: Path) -> None:
         self.source = source
         self.walked = walk(source, _is_picture)
-        packed = [place for path in self._archives() for place in _members(path)]
+        packed = self._packed()
         self.places = sorted([*self._files(), *packed], key=lambda place: place.name)
         require(
             bool(self.places),
@@ -125,12 +126,19 @@ class Pictures:
             for path in self.walked.files
         ]
 
-    def _archives(self) -> list[Path]:
-        """ZIP archives directly in the source, which are then no longer among the skipped."""
-        archives = sorted(path for path in self.source.glob("*.zip") if path.is_file())
-        names = {path.name for path in archives}
-        self.walked.skipped = [line for line in self.walked.skipped if line["file"] not in names]
-        return archives
+    def _packed(self) -> list[Place]:
+        """Members of the ZIP archives directly in the source, no longer among the skipped."""
+        places = []
+        for line in list(self.walked.skipped):
+            path = self.source / line["file"]
+            archive = line["reason"] == ARCHIVE and path.suffix.lower() == ".zip"
+            if archive and path.parent == self.source:
+                try:
+                    places += attempt(_members, path)
+                    self.walked.skipped.remove(line)
+                except InputError as error:
+                    line["reason"] = str(error)
+        return places
 
 
 def _is_picture(path: Path) -> bool:
@@ -138,13 +146,8 @@ def _is_picture(path: Path) -> bool:
 
 
 def _members(path: Path) -> list[Place]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(
-            f"{path.name}: must be a whole ZIP archive, got {type(error).__name__}. Copy it again."
-        ) from None
+    with zipfile.ZipFile(path) as archive:
+        infos = archive.infolist()
     return [
         Place(path, info.filename, f"{info.file_size} {info.CRC}", info.filename)
         for info in infos

@@ -103,7 +103,7 @@ def messidor2(pictures: Pictures) -> Found:
         name = row["image_id"]
         grade, patient = row["adjudicated_dr_grade"], patients.get(_stem(name), name)
         if grade:
-            found.add(pictures.find(name), name, patient=patient, facts=_grade(grade, name))
+            found.add(pictures.find(name), name, patient=patient, facts=_grade(grade, row.where))
         else:
             found.skip(name, "its table says that it cannot be graded")
     return found
@@ -123,9 +123,9 @@ def idrid(pictures: Pictures) -> Found:
                 if f"{word} set" in place.name.lower()
                 and (not graded or "grading" in place.name.lower())
             ]
-            facts = _grade(row["retinopathy grade"], name)
+            facts = _grade(row["retinopathy grade"], row.where)
             edema = row.get("risk of macular edema")
-            facts |= {"macular_edema": _whole(edema, name, 2)} if edema else {}
+            facts |= {"macular_edema": _whole(edema, row.where, 2)} if edema else {}
             place = places[0] if places else None
             found.add(place, name, patient=f"{part} {name}", part=part, facts=facts)
     return found
@@ -148,7 +148,7 @@ def aptos2019(pictures: Pictures) -> Found:
         given = part if len(tables) > 1 else None
         for row in read_table(path, "id_code", "diagnosis"):
             name = row["id_code"]
-            facts = _grade(row["diagnosis"], name)
+            facts = _grade(row["diagnosis"], row.where)
             found.add(pictures.find(name), name, patient=name, part=given, facts=facts)
     return found
 
@@ -168,8 +168,8 @@ def papila(pictures: Pictures) -> Found:
             name = f"RET{int(number[1]):03d}{side.upper()}"
             cells = dict(zip(heads, (row[place] for place in heads.values() if place < len(row))))
             facts = {
-                "label": _whole(row[heads["diagnosis"]], name, 2),
-                **_person(cells, name, found.unknown_ages),
+                "label": _whole(row[heads["diagnosis"]], table.name, 2),
+                **_person(cells, table.name, found.unknown_ages),
             }
             found.add(pictures.find(name), name, patient=number[1], eye=eye, facts=facts)
     return found
@@ -185,7 +185,8 @@ def odir(pictures: Pictures) -> Found:
         if letter is None:
             found.skip(name, "its table has no label for it")
             continue
-        facts = {"label": list(ODIR).index(letter), **_person(row, name, found.unknown_ages)}
+        person = _person(row, row.where, found.unknown_ages)
+        facts = {"label": list(ODIR).index(letter), **person}
         eye = "L" if "left" in name.lower() else "R"
         found.add(pictures.find(name), name, patient=row["id"], eye=eye, facts=facts)
     return found
@@ -199,7 +200,7 @@ def srahim(pictures: Pictures) -> Found:
         name = row["file"]
         patient, eye = _named(name)
         maculopathy = {"0": 0, "1": 1}.get(row["maculopathy"].removesuffix(".0"), -1)
-        facts = {**_grade(row["dr_grade"], name), "maculopathy": maculopathy}
+        facts = {**_grade(row["dr_grade"], row.where), "maculopathy": maculopathy}
         found.add(pictures.find(name), name, patient=patient, eye=eye, facts=facts)
     return found
 
@@ -267,18 +268,18 @@ def _tables(pictures: Pictures, pattern: str) -> list[Path]:
     return paths
 
 
-def _grade(text: str, name: str) -> dict[str, int]:
+def _grade(text: str, where: str) -> dict[str, int]:
     if is_missing(text):
         return {"grade": -1, "referable": -1}
-    grade = _whole(text, name, 5)
+    grade = _whole(text, where, 5)
     return {"grade": grade, "referable": int(grade >= 2)}
 
 
-def _whole(text: str, name: str, most: int) -> int:
+def _whole(text: str, where: str, most: int) -> int:
     value = number(text)
     require(
         value is not None and value.is_integer() and 0 <= value <= most,
-        f"{name}: the grade in its table must be a whole number from 0 to {most}, got {text!a}.",
+        f"{where}: the grade must be a whole number from 0 to {most}, got {text!a}.",
     )
     return int(value or 0)
 

@@ -8,6 +8,7 @@ are those for which memory did not suffice beside others.
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -148,14 +149,26 @@ def _started() -> ProcessPoolExecutor:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_mute)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
 
 
-def _mute() -> None:
-    """C libraries write names and header values to standard error; nobody should read them."""
+def _settle() -> None:
+    """In a worker: say nothing and end with the parent.
+
+    C libraries write names and header values to standard error. A worker whose parent was killed
+    would go on writing where a second run may be at work.
+    """
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     os.close(sink)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from common.checks import require
 from common.data.dicom import dicom_facts, is_dicom
 from common.files import leads_below
 
-__all__ = ["Walk", "header_facts", "walk"]
+__all__ = ["ARCHIVE", "Walk", "header_facts", "walk"]
 
 OTHER_IMAGES = (
     *(".bmp", ".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".tga"),
@@ -27,6 +27,7 @@ OTHER_VOLUMES = (
     *(".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mnc", ".npy", ".npz"),
 )
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+ARCHIVE = "an archive is not looked into; extract it first"
 MARKS = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -144,7 +145,7 @@ def _judge(path: Path, source: Path, wanted: Callable[[Path], bool]) -> tuple[bo
         return True, ""
     name = path.name.lower()
     if name.endswith(ARCHIVES):
-        return False, "an archive is not looked into; extract it first"
+        return False, ARCHIVE
     if name.endswith((*OTHER_IMAGES, *OTHER_VOLUMES)):
         return False, "an image of a kind or name that this source does not read"
     with path.open("rb") as file:

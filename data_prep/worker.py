@@ -1,6 +1,8 @@
 """One item: converted, or left out with its reason; either way its record is left in the target."""
 
+import errno
 import json
+import os
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -77,11 +79,13 @@ def convert(
             warnings.simplefilter("ignore")  # they may quote names and header values
             entries = function(item.payload, output)
         record = _record(job, entries, output)
+        _require_there(job, [line["file"] for line in output.skipped])
     except (KeyboardInterrupt, SystemExit, MachineFault):
         _undo(output)
         raise
     except BaseException as error:
         _undo(output)
+        _require_there(job, [origin.name for origin in item.origins])
         try:
             reason = why(error, alone)
         except MemoryError:
@@ -118,6 +122,13 @@ def _left_out(job: Job, name: str | None, reason: str) -> dict[str, str]:
     paths = tuple(path for origin in origins for path in origin.paths)
     line = hide(Origin(job.item.key, paths), 0, reason)
     return {key: text.replace("file 0", job.item.key) for key, text in line.items()}
+
+
+def _require_there(job: Job, left_out: list[str]) -> None:
+    """No origin is left out because its file went away: a disk was taken off, or the file."""
+    for origin in job.item.origins:
+        if origin.name in left_out and not all(map(os.path.lexists, origin.paths)):
+            raise MachineFault(errno.ENOENT, "a file of the source is gone")
 
 
 def _undo(output: Output) -> None:

@@ -10,6 +10,7 @@ from common.checks import InputError, require
 from common.data.image import is_image, is_volume
 from common.data.manifest import MANIFEST, PARTS
 from common.data.nifti import black_share, load_voxels
+from common.files import below
 
 __all__ = ["MAX_BLACK", "image_datalist"]
 
@@ -80,12 +81,12 @@ def _from_json(source: Path) -> list[dict[str, Any]]:
     for entry in entries:
         images = entry["image"]
         names = [images] if isinstance(images, str) else list(images)
-        paths = [str(root / name) for name in names]
+        paths = [str(below(root, str(name), f"{source}: every image")) for name in names]
         image = paths[0] if isinstance(images, str) else paths
         row = f"[{entry['index']}]" if "index" in entry else ""
         result.append({**entry, "image": image, "name": str(entry.get("name", names[0] + row))})
         if "mask" in entry:
-            result[-1]["mask"] = str(root / entry["mask"])
+            result[-1]["mask"] = str(below(root, str(entry["mask"]), f"{source}: every mask"))
     return result
 
 

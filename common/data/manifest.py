@@ -13,12 +13,14 @@ then names the voxels of a row. ``classes`` names the values of columns: lists b
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from common.checks import InputError, require
 from common.data.stack_file import check_stacks
+from common.files import is_relative, leads_below
 
 __all__ = [
     "PARTS",
@@ -240,15 +242,34 @@ def _absolute(entry: dict[str, Any], root: Path) -> dict[str, Any]:
     return result
 
 
+def _inside(folder: Path, root: Path) -> set[str]:
+    """Names of a folder that do not lead out of `root`; none where there is no such folder."""
+    if not folder.is_dir() or not leads_below(folder, root):
+        return set()
+    with os.scandir(folder) as files:
+        return {
+            file.name
+            for file in files
+            if not file.is_symlink() or leads_below(Path(file.path), root)
+        }
+
+
 def _check_files(manifest: dict[str, Any], root: Path) -> None:
-    """Every listed file must exist; each folder is listed once, so that 34 000 files are quick."""
+    """Every listed file must lie below `root`, links followed.
+
+    Each folder is listed once, so that 34 000 files are quick.
+    """
     listings: dict[Path, set[str]] = {}
     for part in PARTS:
         for relative in (path for entry in manifest[part] for path in _paths(entry)):
+            require(
+                is_relative(relative),
+                f"{root / MANIFEST}: every listed file must lie below its folder, got a path that "
+                f"leads out of it. {CURE}",
+            )
             path = root / relative
             if path.parent not in listings:
-                files = path.parent.iterdir() if path.parent.is_dir() else iter(())
-                listings[path.parent] = {file.name for file in files}
+                listings[path.parent] = _inside(path.parent, root)
             require(
                 path.name in listings[path.parent],
                 f"{root / MANIFEST}: every listed file must exist, got no {relative}. "

@@ -10,6 +10,7 @@ from monai.data import load_decathlon_datalist
 from common.checks import InputError
 from common.data import (
     fingerprint,
+    image_datalist,
     keep_labels,
     load_datalist,
     read_manifest,
@@ -184,3 +185,21 @@ def test_seeded_order_keeps_relative_places_when_names_are_added() -> None:
     short = seeded_order("abcd", seed=5)
     long = seeded_order("abcdefgh", seed=5)
     assert [name for name in long if name in "abcd"] == short
+
+
+@pytest.mark.bad_input("files")
+@pytest.mark.parametrize("image", ["../x.png", "{}/x.png", "c:\\x.png", "out.png", "away/x.png"])
+def test_a_manifest_and_a_datalist_lead_to_no_file_outside_their_folder(
+    tmp_path: Path, image: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "x.png").touch()
+    (folder / "out.png").symlink_to(tmp_path / "x.png")
+    (folder / "away").symlink_to(tmp_path)
+    training = [{"image": image.format(tmp_path), "label": 1, "patient": "p1"}]
+    write_manifest(folder, manifest_of(folder, training=training))
+    with pytest.raises(InputError, match=r"must (lie below|exist)"):
+        read_manifest(folder)
+    with pytest.raises(InputError, match="must be a file below"):
+        image_datalist(folder / "manifest.json")

@@ -359,7 +359,7 @@ def test_real_volumes_survive_the_way_through_a_stack(shared_data: Path, tmp_pat
     source = tmp_path / "source"
     source.mkdir()
     for i, scan in enumerate(scans):
-        (source / f"sub-{i}_preproc-quasiraw_T1w.nii.gz").symlink_to(scan)
+        (source / f"sub-{i}_preproc-quasiraw_T1w.nii.gz").write_bytes(scan.read_bytes())
     lines = [
         {"participant_id": i, "age": 30 + i, "sex": "F", "site": "HH", "split": split}
         for i, split in enumerate(["train", "train", "train", "val"])
