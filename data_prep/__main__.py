@@ -177,7 +177,8 @@ def _named(names: list[str], label: str) -> str:
     number = int(label)
     if number < 0:
         return "not labelled"
-    return f"{names[number]} = {label}" if number < len(names) else f"labelled {label}"
+    known = number < len(names) and names[number] != label
+    return f"{plain(names[number])} (class {label})" if known else f"of class {label}"
 
 
 def _interrupt(*_: Any) -> None:

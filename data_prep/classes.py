@@ -19,7 +19,7 @@ from pathlib import PurePath
 
 from common.checks import InputError, require
 from common.data.healthy import healthiness
-from data_prep.tables import is_missing, number
+from data_prep.tables import number, says_nothing
 
 __all__ = [
     "SPLITS",
@@ -177,8 +177,7 @@ def _part_of(folder: list[str]) -> str | None:
 
 def is_unlabelled(text: str) -> bool:
     """Whether a label says nothing: a word for "no value", a negative number, 999 or 9999."""
-    value = number(text)
-    return is_missing(text) or (value is not None and (value < 0 or value in SENTINELS))
+    return says_nothing(text) or number(text) in SENTINELS
 
 
 def _key(text: str, where: str) -> str:

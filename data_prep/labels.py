@@ -17,7 +17,7 @@ from typing import Any
 
 from common.checks import InputError, require
 from data_prep.classes import SPLITS, folder_names, name_classes, number_names
-from data_prep.tables import Line, is_missing, number, read_rows, read_table
+from data_prep.tables import Line, is_missing, number, read_rows, read_table, says_nothing
 
 __all__ = [
     "BESIDE",
@@ -214,7 +214,7 @@ def age_note(unknown: list[str], where: str) -> list[str]:
 
 
 def _no_site(line: Line) -> bool:
-    return is_missing(line.get("site", ""))
+    return says_nothing(line.get("site", ""))
 
 
 def _site(text: str) -> str:
@@ -246,7 +246,7 @@ def _row(
             f"{line.where}: split must be train, validation or test, got {line['split']!a}.",
         )
     patient = line.get("patient", "")
-    return Row(path, None if is_missing(patient) else patient, entry, part)
+    return Row(path, None if says_nothing(patient) else patient, entry, part)
 
 
 def _image(line: Line, source: Path, find: Find | None) -> Path:

@@ -23,7 +23,7 @@ from common.checks import InputError, require
 from common.data import seeded_order
 from data_prep.classes import name_classes
 from data_prep.labels import Row, read_labels
-from data_prep.tables import read_table
+from data_prep.tables import read_table, says_nothing
 
 __all__ = ["Photo", "find_photos", "labelled_photos", "with_biases"]
 
@@ -175,8 +175,9 @@ def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str
         InputError: no such file or columns, or no row that fits.
     """
     rows = read_table(table, "file", "bias")
-    names = sorted({row["bias"] for row in rows})
-    number = {row["file"]: names.index(row["bias"]) for row in rows}
+    known = [row for row in rows if not says_nothing(row["bias"])]
+    names = sorted({row["bias"] for row in known})
+    number = {row["file"]: names.index(row["bias"]) for row in known}
     found = [replace(photo, bias=number.get(photo.name, photo.bias)) for photo in photos]
     require(
         any(photo.name in number for photo in photos),

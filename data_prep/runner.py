@@ -115,11 +115,12 @@ def _convert(plan: Plan, items: list[Item], target: Path, processes: int, names:
 
 
 def _identity(plan: Plan, names: Names) -> dict[str, Any]:
-    """What must be equal for a run to be the same: source, arguments and names of the inputs."""
+    """What must be equal for a run to be the same: source, arguments, names of inputs, classes."""
     return {
         "source": plan.source,
         "arguments": plan.arguments,
         "files": digest(sorted(names.origins) or [item.key for item in plan.items]),
+        **{key: plan.extra[key] for key in ("classes",) if key in plan.extra},
     }
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from common.checks import InputError, require
 
-__all__ = ["Line", "is_missing", "number", "read_rows", "read_table"]
+__all__ = ["Line", "is_missing", "number", "read_rows", "read_table", "says_nothing"]
 
 LARGEST = 500_000_000  # bytes of a table, unpacked
 ROWS, COLUMNS, BLANK = 100_000, 2_000, 10_000  # of a sheet; blank rows on end; CSV may be longer
@@ -68,6 +68,15 @@ def number(text: str) -> float | None:
 def is_missing(text: str) -> bool:
     """Whether `text` is nothing, or a word for "no value" such as NA, n/a, nan, none or null."""
     return text.strip().casefold() in MISSING
+
+
+def says_nothing(text: str) -> bool:
+    """Whether `text` is missing or a negative number, which in a code for people or places is too.
+
+    >>> [says_nothing(text) for text in ("-1", "n/a", "0", "Paris")]
+    [True, True, False, False]
+    """
+    return is_missing(text) or (number(text) or 0) < 0
 
 
 def read_table(path: Path, *columns: str | tuple[str, ...]) -> list[Line]:

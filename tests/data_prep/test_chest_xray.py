@@ -1,5 +1,7 @@
 """Chest films of every kind become grey PNG that identify nobody."""
 
+import argparse
+import csv
 import zipfile
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from PIL import Image
 
 from common.data import load_datalist, read_image, read_manifest
 from data_prep.__main__ import main
+from data_prep.chest_xray import plan
 from tests.keys import key_of, reasons
 from tests.synthetic import ramp, write_dicom, write_picture
 
@@ -175,10 +178,10 @@ def test_what_is_printed_names_every_class_with_its_number_and_count(
     assert prepare(tmp_path / "in", tmp_path / "out") == 0
     told = capsys.readouterr().out
     assert "folders: class 0 is Normal, a name of the healthy one" in told
-    assert "Normal = 0, " in told
-    assert "Covid = 1" in told
+    assert "Normal (class 0), " in told
+    assert "Covid (class 1)" in told
     assert prepare(tmp_path / "in", tmp_path / "not", "--negative", "Covid") == 0
-    assert "Covid = 0" in capsys.readouterr().out
+    assert "Covid (class 0)" in capsys.readouterr().out
 
 
 def test_faults_end_with_one_line_exit_code_2_and_no_output(
@@ -239,3 +242,22 @@ def test_every_image_of_the_kermany_copy_is_read(shared_data: Path, tmp_path: Pa
             assert part_of.setdefault(digest, part) == part, "a copy on both sides of the split"
     assert len(part_of) == 3293, "the premise: 13 exact copies"
     assert manifest["classes"]["label"] == ["NORMAL", "PNEUMONIA"]
+
+
+def test_the_official_split_without_patients_keeps_all_624_test_films(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    folder = shared_data / "cxr_kermany_224"
+    with zipfile.ZipFile(folder / "images.zip") as archive:
+        archive.extractall(tmp_path / "in")
+    with (folder / "labels.csv").open(newline="") as file:
+        rows = [[row["file"], row["label"], row["split"]] for row in csv.DictReader(file)]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(",".join(row) for row in [["image", "label", "split"], *rows]))
+    options = argparse.Namespace(
+        source=tmp_path / "in", labels=labels, negative=None, size=64, bits=8, seed=0
+    )
+    made = plan(options)
+    parts = made.split([{**item.payload.entry, "image": item.key} for item in made.items])
+    assert {part: len(parts[part]) for part in parts}["test"] == 624
+    assert any("guessed from file names, have images in two" in note for note in made.notes)

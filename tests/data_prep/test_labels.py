@@ -208,3 +208,12 @@ def test_a_labels_csv_in_the_source_is_read_or_mentioned(tmp_path: Path) -> None
     assert table.classes == []
     assert "is not read" in table.notes[0]
     assert "no image is labelled" in table.notes[1]
+
+
+@pytest.mark.bad_input("labels")
+def test_codes_for_missing_are_no_patient_and_no_site(tmp_path: Path) -> None:
+    text = "image,label,patient,site\na.png,0,NA,-1\nb.png,1,NA,London\nc.png,1,-1,nan\n"
+    table = read_labels(table_of(tmp_path, text), tmp_path)
+    assert {row.patient for row in table.rows} == {None}
+    assert table.sites == ["London"]
+    assert [row.entry.get("site") for row in table.rows] == [None, 0, None]
