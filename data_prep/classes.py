@@ -12,6 +12,7 @@ either the user asks for it, or one of the 2 to 10 folders has the name of a hea
 same folders lie in each of train, val and test. Else they may be patients, devices or anything.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -76,8 +77,12 @@ def name_classes(texts: Sequence[str], where: str, negative: str | None = None) 
     """
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     left_out: Counter[str] = Counter()
+    signs = {"+", "-"} <= set(texts)  # then a dash is a result
+    unlabelled = {
+        text for text in set(texts) if is_unlabelled(text) and not (signs and text == "-")
+    }
     for text, count in Counter(texts).items():
-        if is_unlabelled(text):
+        if text in unlabelled:
             left_out[text or "empty"] += count
         else:
             spellings[_key(text, where)][" ".join(text.split())] += count
@@ -90,7 +95,7 @@ def name_classes(texts: Sequence[str], where: str, negative: str | None = None) 
     if left_out:
         listed = ", ".join(f"{count} {text}" for text, count in sorted(left_out.items())[:5])
         notes.append(f"{where}: {left_out.total()} not labelled ({listed})")
-    numbers = {t: -1 if is_unlabelled(t) else place[_key(t, where)] for t in set(texts)}
+    numbers = {t: -1 if t in unlabelled else place[_key(t, where)] for t in set(texts)}
     return Classes([shown.get(key, key) for key in order], numbers, notes)
 
 
@@ -187,6 +192,10 @@ def _key(text: str, where: str) -> str:
         len(plain) <= LONGEST and all(c.isprintable() or c == "\xa0" for c in text.strip()),
         f"{where} must be a name of at most {LONGEST} printable characters, got "
         f"{ascii(text)[:60]} ({len(text)} characters). Correct it.",
+    )
+    require(
+        not re.fullmatch(r"#[A-Z0/]+[!?]", plain),
+        f"{where} must be a class, got {plain}, an error of a spreadsheet. Correct it.",
     )
     value = number(plain)
     if value is None:

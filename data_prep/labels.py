@@ -195,7 +195,7 @@ def read_age(text: str, where: str, unknown: list[str] | None = None) -> float |
     value = float(coded[1]) if coded else number(text)
     require(
         value is not None,
-        f"{where}: age must be a number of years, got {ascii(text)[:40]}. Correct it, or leave it "
+        f"{where}: age must be a number of years, got something else. Correct it, or leave it "
         "empty.",
     )
     if value is None or not 0 <= value <= MOST_AGE:
@@ -270,11 +270,12 @@ def _file(source: Path, name: str) -> Path | None:
         return None
     path, root = (source / name).resolve(), source.resolve()
     require(
-        not PurePath(name).is_absolute() and path.is_relative_to(root),
+        path.is_relative_to(root),
         f"{source.name}: an image of the table must lie below the source folder, got one outside "
         "it. Copy the file into the source and correct the name.",
     )
-    return path.relative_to(root) if ".." in PurePath(name).parts else Path(name)
+    plain = not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
+    return Path(name) if plain else path.relative_to(root)
 
 
 def _is_file(path: Path) -> bool:

@@ -60,7 +60,7 @@ def number(text: str) -> float | None:
     >>> number("61,5"), number("007"), number("²"), number("nan")
     (61.5, 7.0, None, None)
     """
-    text = text.strip()
+    text = text.strip().replace("\u2212", "-")  # the minus sign that is no hyphen
     value = float(text.replace(",", ".")) if NUMBER.fullmatch(text) else float("inf")
     return value if abs(value) < float("inf") else None
 
@@ -166,7 +166,7 @@ def _sheets(path: Path) -> dict[str, Rows]:
         found = _workbook(path) if packed else {path.name: _lines(path)}
     except InputError:
         raise
-    except (OSError, ValueError, LookupError, SyntaxError, zipfile.BadZipFile) as error:
+    except Exception as error:  # openpyxl raises whatever a damaged workbook makes it meet
         raise InputError(
             f"{path.name}: must be a readable CSV or XLSX table, got {type(error).__name__}. "
             "Check the path, or save it again as CSV UTF-8."

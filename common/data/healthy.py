@@ -30,7 +30,7 @@ def healthiness(name: str) -> int:
     >>> [healthiness(name) for name in ("No_Finding", "benign", "abnormal", "triple negative")]
     [2, 1, 0, 0]
     """
-    if re.fullmatch(r"0+([.,]0*)?", name.strip()):
+    if re.fullmatch(r"0+([.,]0*)?|-", name.strip()):
         return 2
     words = re.findall(r"[^\W\d_]+", name.casefold())
     if not words:

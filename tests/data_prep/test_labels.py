@@ -56,12 +56,13 @@ def test_file_column_and_short_split_names_are_taken(tmp_path: Path) -> None:
         ),
         ("image,label,split\na.png,0,train\nb.png,1,\n", "every row or in none"),
         ("image,label,split\na.png,0,trian\n", "line 2.*trian"),
-        ("image,label,age\na.png,0,old\n", "line 2: age.*old"),
+        ("image,label,age\na.png,0,old\n", "line 2: age must be a number of years"),
         ("image,label,fold\na.png,0,3\n", r"fold must be a number in 0\.\.2"),
         ("image,class\na.png,0\n", "columns image, label, got no label"),
         ("image,label\n", "no row"),
         ("image,label\n../out.png,0\n", "outside it"),
-        ("image,label\n/etc/hostname,0\n", "outside it"),
+        ("image,label\n/etc/passwd,0\n", "outside it"),
+        ("image,label\na.png,#DIV/0!\n", "line 2: label must be a class.*spreadsheet"),
         (f"image,label\na.png,{'x' * 300}\n", "line 2: label must be .* at most 100"),
         ("image,label\na.png,a\x1b[31m\n", "line 2: label must be .* printable"),
         ("image,label\na.png,a\u202eb\n", "line 2: label must be .* printable"),
@@ -83,6 +84,7 @@ def test_file_column_and_short_split_names_are_taken(tmp_path: Path) -> None:
         "no rows",
         "outside",
         "absolute",
+        "spreadsheet error",
         "300 characters",
         "control characters",
         "reversed text",
@@ -105,7 +107,8 @@ def test_missing_csv_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.bad_input("labels")
 @pytest.mark.parametrize(
-    "code", ["-1", "-1.0", "NA", "nan", "n/a", "none", "NULL", "", "-9999", "999", "unknown"]
+    "code",
+    ["-1", "\u22121", "-1.0", "NA", "nan", "n/a", "none", "NULL", "", "-9999", "999", "unknown"],
 )
 def test_codes_for_missing_are_not_labelled_and_counted(tmp_path: Path, code: str) -> None:
     text = f"image,label\na.png,1\nb.png,0\nc.png,{code}\n"
@@ -142,6 +145,7 @@ def test_ages_that_are_codes_are_unknown_and_counted(tmp_path: Path, code: str) 
         (["yes", "no"], ["no", "yes"]),
         (["glioma", "no_tumor"], ["no_tumor", "glioma"]),
         (["²", "1"], ["1", "²"]),
+        (["+", "-", "-"], ["-", "+"]),
     ],
     ids=lambda value: "-".join(value),
 )
