@@ -19,9 +19,11 @@ Rooms, each with one door (its ``__init__``); an arrow means "may import":
 - `common.kernels` → checks
 - `common.losses` → checks, distributed, kernels
 - `common.methods` → all above
-- `common.engines` → checks, methods, distributed
-- `common.evaluation` → data, methods, networks
-- `common.report`, `common.config` → checks
+- `common.config` → checks, files
+- `common.deploy` → checks, config, files
+- `common.engines` → checks, files, distributed, config, data, deploy, methods
+- `common.evaluation` → checks, files, config, data, deploy, methods, networks
+- `common.report` → checks
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``

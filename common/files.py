@@ -1,12 +1,16 @@
-"""Files that are whole or not there, and names that stay below their folder."""
+"""Files that are whole, JSON that is read or refused, one writer a folder, names below a folder."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from common.checks import InputError, require
 
-__all__ = ["below", "is_file", "is_relative", "leads_below", "replacing"]
+__all__ = ["below", "is_file", "is_relative", "leads_below", "locked", "read_json", "replacing"]
 
 
 @contextmanager
@@ -80,3 +84,57 @@ def leads_below(path: Path, folder: Path) -> bool:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a circle of links
         return False
+
+
+def read_json(path: str | Path, cure: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: the file.
+        cure: what to do where it cannot be read: the end of the error's line.
+
+    Raises:
+        InputError: no such file, not JSON, or no object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: must be readable JSON, got an error ({type(error).__name__}). {cure}"
+        ) from None
+    require(
+        isinstance(content, dict),
+        f"{path}: must hold a JSON object, got {type(content).__name__}. {cure}",
+    )
+    return dict(content)
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Be the only process that writes to `folder`; a process that died does not hold it.
+
+    Args:
+        folder: made when needed; its lock is the file ``.lock``.
+
+    Raises:
+        InputError: another process writes to it, or it cannot be written.
+    """
+    folder = Path(folder)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"{folder}: one process at a time must write to a run's folder, got a second. Wait for "
+            "the first to end, or name another folder."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{folder}: must be a folder one may write to, got an error ({error.strerror}). "
+            "Name another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,6 +1,8 @@
 """The smallest networks, methods and batches that a method or an engine can be run with."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,7 +10,7 @@ from monai.data import DataLoader
 from torch import Tensor, nn
 
 from common.distributed import gather
-from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers
+from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers, RunFolder
 from common.losses import DecoupledInfoNCE, InfoNCE
 from common.methods import (
     BYOL,
@@ -138,3 +140,25 @@ def one_batch(method: Method, content: dict[str, Tensor], **settings: Any) -> Co
     engine = ContrastiveTrainer("cpu", 1, [content], method, optimizers, **settings)
     engine.run()
     return engine
+
+
+def run_folder(
+    path: Path,
+    objects: Mapping[str, Any],
+    bundle: str = "tiny",
+    resume: bool = False,
+    snapshot_interval: int = 1,
+    dataset_dir: Path = Path("no data"),
+) -> RunFolder:
+    """The handler of a run called "learned", of objects of which "network" is the method."""
+    model = objects["network"].classifier
+    rest = (model, dataset_dir, resume, snapshot_interval)
+    return RunFolder(path, bundle, "learned", 0, objects, *rest)
+
+
+def write_record(folder: Path, dials: Mapping[str, Any] | None = None, **facts: Any) -> None:
+    """What a training called "learned" leaves in its folder beside snapshots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {"bundle": "tiny", "strategy": "learned", "seed": 0, "data": None, "classes": None}
+    told = {"config": dict(dials or {}), "dials": dict(dials or {}), "changed": []}
+    (folder / "run.json").write_text(json.dumps({**named, **told, "head": "", **facts}))

@@ -2,10 +2,35 @@
 
 - `guard`: typos are errors, and errors are one line;
 - `unknown_keys`: the keys of later layers that the first does not have;
-- `current_parser`: the MONAI parser that is building the caller.
+- `current_parser`: the MONAI parser that is building the caller;
+- `run_record`: what a configuration says of its run, as ``run.json`` holds it;
+- `begin_run`: begin anew in a folder of its own, or resume as the run was started;
+- `as_trained`, `as_deployed`: read what a run, or a model, was trained with, and refuse the rest;
+- `evaluation_dials`: the dials of a run and of its evaluation;
+- `read_record`: ``run.json`` or ``model.json``, checked.
 """
 
 from common.config.guard import guard, unknown_keys
 from common.config.parser import current_parser
+from common.config.record import (
+    RECORD,
+    as_deployed,
+    as_trained,
+    begin_run,
+    evaluation_dials,
+    read_record,
+    run_record,
+)
 
-__all__ = ["current_parser", "guard", "unknown_keys"]
+__all__ = [
+    "RECORD",
+    "as_deployed",
+    "as_trained",
+    "begin_run",
+    "current_parser",
+    "evaluation_dials",
+    "guard",
+    "read_record",
+    "run_record",
+    "unknown_keys",
+]

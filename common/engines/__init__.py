@@ -7,17 +7,14 @@
 - `ClippedAdamW`: AdamW with each gradient clipped by itself, no decay of biases and norms.
 - `CosineSchedule`, `ExponentialSchedule`, `LinearSchedule`, `StepSchedule`: settings by the
   iteration, as MONAI handlers.
-- `Checkpoint`: exact resume at epoch boundaries, as a MONAI handler.
-- `History`: epoch means of every loss term, as JSON, as a MONAI handler.
-- `Progress`: the progress bar, as a MONAI handler.
+- `RunFolder`: everything a run leaves in its folder (record, snapshots, checkpoint for an exact
+  resume, history, curves, model) and the progress bar, as a MONAI handler.
 """
 
-from common.engines.checkpoint import Checkpoint
 from common.engines.clipped_adamw import ClippedAdamW
-from common.engines.history import History
 from common.engines.lars import LARS
 from common.engines.optimizers import PhaseOptimizers
-from common.engines.progress import Progress
+from common.engines.run_folder import RunFolder
 from common.engines.sampler import EpochSampler
 from common.engines.schedule import (
     CosineSchedule,
@@ -29,15 +26,13 @@ from common.engines.trainer import ContrastiveTrainer
 
 __all__ = [
     "LARS",
-    "Checkpoint",
     "ClippedAdamW",
     "ContrastiveTrainer",
     "CosineSchedule",
     "EpochSampler",
     "ExponentialSchedule",
-    "History",
     "LinearSchedule",
     "PhaseOptimizers",
-    "Progress",
+    "RunFolder",
     "StepSchedule",
 ]

@@ -2,56 +2,58 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ignite.engine import Engine, Events
-
-from common.distributed import rank
-from common.files import replacing
+from common.checks import require
+from common.files import read_json, replacing
 
 __all__ = ["History"]
 
 
 class History:
-    """A handler that writes ``{"epoch": [1, ...], "terms": {name: [mean, ...]}}`` after each epoch.
-
-    A resumed run keeps the epochs before the one it resumes from. Only rank 0 writes.
+    """``{"epoch": [1, ...], "terms": {name: [mean, ...]}}`` of a run, written after each epoch.
 
     Args:
         path: the JSON file; its folder is made when needed.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.epochs: list[int] = []
         self.terms: dict[str, list[float]] = {}
-        self._sums: dict[str, list[float]] = {}
+        self._values: dict[str, list[float]] = {}
 
-    def attach(self, engine: Engine) -> None:
-        """Listen to `engine`."""
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
+    def resume(self, epochs: int) -> None:
+        """Keep the first `epochs` that the file holds.
 
-    def _continue(self, done: int) -> None:
-        if self.path.is_file():
-            kept = json.loads(self.path.read_text())
-            self.epochs = kept["epoch"][:done]
-            self.terms = {name: values[:done] for name, values in kept["terms"].items()}
+        Raises:
+            InputError: it does not hold as many.
+        """
+        cure = "Delete the folder of the run and train anew."
+        kept = read_json(self.path, cure)
+        terms = kept.get("terms")
+        whole = isinstance(kept.get("epoch"), list) and isinstance(terms, dict)
+        lengths = [len(values) for values in terms.values()] if whole else []  # type: ignore[union-attr]
+        require(
+            whole and all(length >= epochs for length in (len(kept["epoch"]), *lengths)),
+            f"{self.path}: must hold epoch and terms of {epochs} epochs, got fewer. {cure}",
+        )
+        self.epochs = kept["epoch"][:epochs]
+        self.terms = {name: values[:epochs] for name, values in kept["terms"].items()}
 
-    def _add(self, engine: Engine) -> None:
-        state: Any = engine.state
-        for name, value in state.output[0].items():
-            self._sums.setdefault(name, []).append(value)
+    def add(self, output: Mapping[str, float]) -> None:
+        """Note the terms of one iteration."""
+        for name, value in output.items():
+            self._values.setdefault(name, []).append(value)
 
-    def _write(self, engine: Engine) -> None:
-        if not self.epochs and engine.state.epoch > 1:
-            self._continue(engine.state.epoch - 1)
-        self.epochs.append(engine.state.epoch)
-        for name, values in self._sums.items():
+    def end_epoch(self, epoch: int, write: bool) -> None:
+        """Take the means of the epoch and, where this process writes, replace the file."""
+        self.epochs.append(epoch)
+        for name, values in self._values.items():
             self.terms.setdefault(name, []).append(math.fsum(values) / len(values))
-        self._sums = {}
-        if rank() == 0:
+        self._values = {}
+        if write:
             text = json.dumps({"epoch": self.epochs, "terms": self.terms}, indent=1)
             with replacing(self.path) as partial:
                 partial.write_text(text + "\n")

@@ -14,7 +14,6 @@
   classes, a probe trained by SGD on random crops, on several data sets.
 - `ProbeAUC`, `ProbeAccuracy`, `ProbeMAE`: probes of a finding, of classes and of age, for
   validation while training.
-- `SaveModel`, `LoadModel`: handlers that write ``model.pt`` after training and load it to predict.
 - `openbhb_score`, `age_mae`, `site_balanced_accuracy`: the OpenBHB challenge, as its code does it.
 - `gaussian_potential`: how evenly unit vectors are spread over the sphere.
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
@@ -41,7 +40,6 @@ from common.evaluation.group_figure import GroupFigure
 from common.evaluation.interval import patient_interval
 from common.evaluation.linear_evaluation import LinearEvaluation
 from common.evaluation.linear_probe import ProbeAccuracy, ProbeAUC, linear_probe
-from common.evaluation.model_file import LoadModel, SaveModel
 from common.evaluation.multi_label_evaluation import MultiLabelEvaluation
 from common.evaluation.pair_distances import pair_distances
 from common.evaluation.predictions import SavePredictions
@@ -59,7 +57,6 @@ __all__ = [
     "Embedded",
     "GroupFigure",
     "LinearEvaluation",
-    "LoadModel",
     "MultiLabelEvaluation",
     "ProbeAUC",
     "ProbeAccuracy",
@@ -70,7 +67,6 @@ __all__ = [
     "SaveAges",
     "SaveAttention",
     "SaveCropMaps",
-    "SaveModel",
     "SavePredictions",
     "age_mae",
     "audit_transforms",

@@ -59,7 +59,7 @@ class AccuracyEvaluation(RunEvaluation):
         self.part = part
         self.head = self.trained(head)
 
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
         snapshots = self.snapshots()
         network = self.untrained(self.training)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ignite.engine import Engine
 
+from common.deploy import LoadModel
 from common.evaluation.predictions import SavePredictions
 from common.networks import ImageClassifier
 
@@ -24,12 +25,17 @@ class SaveAges(SavePredictions):
         output_dir: folder for the files.
         network: the network; its encoder's output is the embedding.
         dataset: the data set read from; its ``skipped`` list of (file, reason), if any, is written.
+        model: who loaded the network, see `SavePredictions`.
     """
 
     def __init__(
-        self, output_dir: str | Path, network: ImageClassifier, dataset: Any = None
+        self,
+        output_dir: str | Path,
+        network: ImageClassifier,
+        dataset: Any = None,
+        model: LoadModel | None = None,
     ) -> None:
-        super().__init__(output_dir, network, ["age"], dataset)
+        super().__init__(output_dir, network, ["age"], dataset, model)
 
     def _start(self) -> None:
         super()._start()

@@ -67,7 +67,7 @@ class CaseControlEvaluation(RunEvaluation):
         self.site_names = list(site_names)
         self.head = self.trained(head)
 
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
         snapshots = self.snapshots()
         network = self.untrained(self.training)

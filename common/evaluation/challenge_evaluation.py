@@ -115,7 +115,7 @@ class ChallengeEvaluation(RunEvaluation):
         self.head = self.trained(head)
         self.jobs = jobs
 
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
         snapshots = self.snapshots()
         network = self.untrained(self.training)
@@ -139,7 +139,7 @@ class ChallengeEvaluation(RunEvaluation):
         if self.head:
             result["head"] = _errors(subjects, test.logits[:, 0])
         whole = self.write(result, {"scores.npz": _scores(subjects, reading)})
-        self.deploy(None if self.head else _weights(reading.ridge))
+        self.deploy(None if self.head else _weights(reading.ridge), classes=["age"])
         self._say(whole)
         return whole
 

@@ -86,7 +86,7 @@ class ChannelEvaluation(RunEvaluation):
         own = self.network.state_dict()
         return state | {name: own[name] for name in own if name.startswith("classifier.head.")}
 
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate the last snapshot, write the results, return what ``evaluation.json`` holds."""
         epoch, path = self.snapshots()[-1]
         self.load(path)

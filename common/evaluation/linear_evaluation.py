@@ -37,7 +37,7 @@ class LinearEvaluation(RunEvaluation):
         super().__init__(**run)
         self.batches = batches
 
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
         transform = self.network.transform
         if not isinstance(transform, Composition):

@@ -59,7 +59,7 @@ class MultiLabelEvaluation(RunEvaluation):
         self.batches = batches
         self.findings = list(findings)
 
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
         snapshots = self.snapshots()
         network = self.untrained(self.training)
@@ -155,7 +155,8 @@ class MultiLabelEvaluation(RunEvaluation):
         """Write the model; the output of a finding without a probe is 0 for every image."""
         nothing = torch.zeros(1, features), torch.zeros(1)
         layers = [as_layer(probes[name]) if name in probes else nothing for name in self.findings]
-        self.deploy((torch.cat([w for w, _ in layers]), torch.cat([b for _, b in layers])))
+        head = torch.cat([w for w, _ in layers]), torch.cat([b for _, b in layers])
+        self.deploy(head, classes=self.findings)
 
     def _say(self, result: dict[str, Any]) -> None:
         low, high = result["interval"]["auc_mean"]

@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from common.checks import require
+from common.deploy import LoadModel
 from common.files import replacing
 from common.networks import ImageClassifier
 from common.text import cell, plain
@@ -35,6 +36,8 @@ class SavePredictions:
         network: the classifier; its encoder's output is the embedding.
         classes: names of the classes, one per output of the network.
         dataset: the data set read from; its ``skipped`` list of (file, reason), if any, is written.
+        model: who loaded the network; where the head was never fitted there is no
+            ``predictions.csv``, and a line says so.
     """
 
     def __init__(
@@ -43,10 +46,12 @@ class SavePredictions:
         network: ImageClassifier,
         classes: Sequence[str],
         dataset: Any = None,
+        model: LoadModel | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.classes = list(classes)
         self.dataset = dataset
+        self.model = model
         self._start()
         network.encoder.register_forward_hook(self._keep)
 
@@ -84,12 +89,14 @@ class SavePredictions:
             f"{self.output_dir / 'skipped.csv'}: none of the {len(skipped)} files could be read. "
             "Its reasons say why.",
         )
-        header, rows = self._table()
-        self._csv("predictions.csv", header, rows)
         self._embeddings()
-        _LOG.info(
-            "%s: %d images predicted, %d files skipped", self.output_dir, len(rows), len(skipped)
-        )
+        done, count = "predicted", len(self._names)
+        if self.model is None or self.model.head_fitted:
+            self._csv("predictions.csv", *self._table())
+        else:
+            (self.output_dir / "predictions.csv").unlink(missing_ok=True)
+            done = "embedded, none predicted: the head of this model was never fitted; evaluate it"
+        _LOG.info("%s: %d images %s; %d files skipped", self.output_dir, count, done, len(skipped))
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows of ``predictions.csv``."""

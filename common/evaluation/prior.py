@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from common.checks import InputError, require
+from common.checks import require
 from common.data import save_prior
+from common.deploy import load_weights
 from common.evaluation.embedding import embed
 from common.methods import Method
 from common.networks import ImageClassifier
@@ -40,7 +41,7 @@ def write_prior(
     """
     classifier = network.classifier if isinstance(network, Method) else network
     if str(weights):
-        _load(classifier, Path(weights))
+        load_weights(Path(weights), classifier)
     found = embed(classifier.to(device), batches, device)
     require(
         "image_key" in found.columns,
@@ -56,17 +57,3 @@ def write_prior(
     )
     save_prior(path, keys, found.h)
     _LOG.info("%s: %d images, %d numbers each", path, *found.h.shape)
-
-
-def _load(classifier: ImageClassifier, path: Path) -> None:
-    require(
-        path.is_file(),
-        f"{path}: must be the model.pt of a training, got no such file. Train first.",
-    )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        classifier.load_state_dict(state)
-    except Exception as error:
-        raise InputError(
-            f"{path}: the model does not fit this network. Give the settings it was trained with."
-        ) from error

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, jit, nn
 
 from common.checks import InputError, require
+from common.deploy import load_weights
 from common.evaluation import ramp_estimator
 from common.evaluation.provenance import versions
 from common.files import replacing
@@ -97,7 +98,7 @@ def export_ramp(
     start, columns = BLOCKS[block]
     voxels = _mask(mask, block)
     if weights is not None:
-        _load(network, Path(weights))
+        load_weights(Path(weights), network)
     submission = _Submission(network.encoder, voxels).cpu().eval()
     scripted = _trace(submission, columns)
     target = Path(target)
@@ -142,17 +143,6 @@ def _mask(mask: str | Path | NDArray[np.bool_] | None, block: str) -> NDArray[np
         f"{voxels.dtype} with {np.count_nonzero(voxels)}. Give mask.npy of the prepared data.",
     )
     return voxels
-
-
-def _load(network: ImageClassifier, path: Path) -> None:
-    require(path.is_file(), f"{path}: no such model. Train and evaluate first.")
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise InputError(
-            f"{path}: the model does not fit this network. Export with the settings it was "
-            "trained with."
-        ) from error
 
 
 def _trace(submission: _Submission, columns: int) -> Any:

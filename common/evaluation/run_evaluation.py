@@ -1,13 +1,13 @@
 """What every evaluation of a training run does: find its snapshots, load, write, deploy."""
 
 import json
+import logging
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -16,15 +16,18 @@ from monai.networks.layers.factories import Pool
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.checks import InputError, require
+from common.checks import require
+from common.config import RECORD, evaluation_dials, read_record
+from common.deploy import digest, load_weights, read_weights, save_model
 from common.evaluation.embedding import Embedded, embed
-from common.evaluation.model_file import save_model
 from common.evaluation.provenance import versions
-from common.files import replacing
+from common.files import locked, read_json, replacing
 from common.methods import Method
 from common.networks import ImageClassifier
 
 __all__ = ["HEADS", "Batches", "RunArguments", "RunEvaluation", "pixels", "raw_name"]
+
+_LOG = logging.getLogger(__name__)
 
 Batches = Iterable[Mapping[str, Any]]
 HEADS = ("refitted", "trained")
@@ -35,30 +38,29 @@ class RunArguments(TypedDict):
 
     Attributes:
         network: the method, as built by the training configuration.
-        run_dir: folder of the run, with snapshots ``network_epoch=<n>.pt``.
+        run_dir: folder of the run: its record ``run.json`` and snapshots ``network_epoch=<n>.pt``.
         model_path: where the deployable network goes (``models/model.pt``).
         device: where to compute.
-        bundle: name of the bundle.
-        strategy: name of the strategy, as in the overlays.
-        seed: of the run.
-        settings: the dials to record.
+        data: `common.data.fingerprint` of what is evaluated on, or of each set of it.
     """
 
     network: Method
     run_dir: str | Path
     model_path: str | Path
     device: str | torch.device
-    bundle: str
-    strategy: str
-    seed: int
-    settings: Mapping[str, Any]
+    data: str | Sequence[str]
 
 
 class RunEvaluation(ABC):
     """An evaluation that ``evaluate.json`` runs on the snapshots a training left in its folder.
 
+    What the run is called and how it was trained is read from its record.
+
     Args:
         run: see `RunArguments`.
+
+    Raises:
+        InputError: the folder holds no run, or a damaged record.
     """
 
     def __init__(self, **run: Unpack[RunArguments]) -> None:
@@ -67,11 +69,22 @@ class RunEvaluation(ABC):
         self.run_dir = Path(run["run_dir"])
         self.model_path = Path(run["model_path"])
         self.device = run["device"]
-        self.about = {name: run[name] for name in ("bundle", "strategy", "seed")}
-        self.settings = dict(run["settings"])
+        require(
+            (self.run_dir / RECORD).is_file(),
+            f"{self.run_dir}: must hold a run, got no {RECORD}. Run train.json with the same "
+            "strategy, seed and output_dir first.",
+        )
+        self.record = read_record(self.run_dir / RECORD)
+        self.about = {name: self.record[name] for name in ("bundle", "strategy", "seed")}
+        self.settings = {"data": run["data"], **evaluation_dials(self.record)}
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate, write the results, and return what ``evaluation.json`` holds."""
+        with locked(self.run_dir):
+            return self.evaluate()
 
     @abstractmethod
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate, write the results, and return what ``evaluation.json`` holds."""
 
     def snapshots(self) -> list[tuple[int, Path]]:
@@ -93,16 +106,9 @@ class RunEvaluation(ABC):
         """Load a snapshot into the network.
 
         Raises:
-            InputError: it belongs to another configuration, or is damaged.
+            InputError: it belongs to another configuration, is damaged or not finite.
         """
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.network.load_state_dict(self.fitting(state))
-        except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
-            raise InputError(
-                f"{path}: the snapshot does not fit this configuration. Evaluate with the "
-                "configuration that trained it, or train again."
-            ) from error
+        load_weights(path, self.network, self.fitting(read_weights(path)))
 
     def fitting(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what to load of a snapshot: all of it, unless an evaluation knows better."""
@@ -145,17 +151,20 @@ class RunEvaluation(ABC):
             partial.write_text(text + "\n")
         return whole
 
-    def deploy(self, head: tuple[Tensor, Tensor] | None = None) -> None:
+    def deploy(
+        self, head: tuple[Tensor, Tensor] | None = None, classes: Sequence[str] | None = None
+    ) -> None:
         """Write ``model.pt``: the classifier as it is loaded, with another head where one is given.
 
         Args:
             head: weight ``(outputs, F)`` and bias ``(outputs,)``.
+            classes: names of the outputs; those of the training data unless given.
 
         Raises:
             InputError: the network has another number of outputs.
         """
+        linear = self.classifier.head
         if head is not None:
-            linear = self.classifier.head
             weight, bias = head
             require(
                 linear.weight.shape == weight.shape,
@@ -165,8 +174,13 @@ class RunEvaluation(ABC):
             with torch.no_grad():
                 linear.weight.copy_(weight)
                 linear.bias.copy_(bias)
-        about = {**self.about, "settings": self.settings}
+        about = {
+            **self.record,
+            "classes": classes or _outputs(self.record.get("classes"), linear.out_features),
+            "head_fitted": head is not None or digest(linear) != self.record.get("head"),
+        }
         save_model(self.model_path, self.classifier, about)
+        _LOG.info("%s: deployed", self.model_path)
 
     def trained(self, head: str) -> bool:
         """Return whether `head` says "trained"; refuse anything but `HEADS`."""
@@ -179,7 +193,24 @@ class RunEvaluation(ABC):
     def _last_epoch(self) -> float:
         """Epoch the training ended at; later snapshots are left over from a longer one."""
         history = self.run_dir / "history.json"
-        return json.loads(history.read_text())["epoch"][-1] if history.is_file() else math.inf
+        if not history.is_file():
+            return math.inf
+        epochs = read_json(history, "Train again.").get("epoch")
+        last = epochs[-1] if isinstance(epochs, list) and epochs else None
+        require(
+            isinstance(last, int), f"{history}: must list its epochs, got {epochs!r}. Train again."
+        )
+        return float(last or 0)
+
+
+def _outputs(classes: Any, count: int) -> list[str] | None:
+    """Name the outputs of a network by the classes of a manifest; one output is of the second."""
+    names = classes.get("label") if isinstance(classes, dict) else classes
+    if not isinstance(names, list):
+        return None
+    if count == 1 and len(names) == 2:
+        return [names[1]]
+    return names if len(names) == count else None
 
 
 def raw_name(batches: Batches) -> str:

@@ -107,7 +107,7 @@ class SGDProbeEvaluation(RunEvaluation):
         self.figure = figure
         self.head = self.trained(head)
 
-    def run(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Evaluate the last snapshot, write the results, return what ``evaluation.json`` holds."""
         epoch, path = self.snapshots()[-1]
         baselines = self._baselines()

@@ -206,7 +206,7 @@ def test_an_evaluation_records_which_data_it_read(bundle: Path, tmp_path: Path) 
     listed = {**{part: [] for part in (*PARTS, "skipped")}, **{key: {} for key in keys}}
     write_manifest(tmp_path, {**listed, "source": "test", "licence": "none"})
     parser = ConfigParser({"dataset_dir": str(tmp_path), **config(bundle, "evaluate")})
-    found = parser.get_parsed_content("settings#data")
+    found = parser.get_parsed_content("evaluation#data")
     assert found in (fingerprint(tmp_path), [fingerprint(tmp_path)])
 
 

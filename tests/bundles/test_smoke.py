@@ -193,7 +193,7 @@ def test_a_model_of_another_image_size_is_refused(
     models = str(trained[0] / "models")
     side = narrow(bundle)["image_size"]
     parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, image_size=2 * side)
-    cure = f'trained with image_size {side}, this run has {2 * side}. Add --image_size "{side}".'
+    cure = f"model.json: image_size must be as trained, {side}, got {2 * side}. Leave it out"
     assert cure in refused(parts)
 
 

@@ -20,11 +20,18 @@ from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
 from common.checks import InputError
-from common.engines import ContrastiveTrainer, EpochSampler, History, PhaseOptimizers
+from common.engines import ContrastiveTrainer, EpochSampler, PhaseOptimizers
 from common.engines import sampler as sampler_module
-from common.engines.progress import Progress
 from common.methods import Method
-from tests.tiny import batch, conv_method, entries, matrix_method, one_batch, trainer
+from tests.tiny import (
+    batch,
+    conv_method,
+    entries,
+    matrix_method,
+    one_batch,
+    run_folder,
+    trainer,
+)
 
 IMAGES, BATCH = 10, 3  # three batches an epoch, one image left over
 
@@ -117,7 +124,7 @@ def test_history_holds_the_mean_of_every_term_of_every_epoch(tmp_path: Path) -> 
     engine.add_event_handler(
         Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.output[0]["loss"])
     )
-    History(tmp_path / "runs" / "history.json").attach(engine)
+    run_folder(tmp_path / "runs", {"network": engine.network}).attach(engine)
     engine.run()
     kept = json.loads((tmp_path / "runs" / "history.json").read_text())
     assert kept["epoch"] == [1, 2]
@@ -162,22 +169,22 @@ def test_mlflow_handler_attaches(tmp_path: Path) -> None:
 
 
 def test_progress_counts_the_batches_and_shows_the_loss(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = trainer(make("simclr"), entries(IMAGES), BATCH, max_epochs=2)
-    Progress().attach(engine)
+    run_folder(tmp_path, {"network": engine.network}).attach(engine)
     engine.run()
     assert "6/6" in capsys.readouterr().err
 
 
-def test_progress_lets_an_error_before_the_first_batch_through() -> None:
+def test_a_run_folder_lets_an_error_before_the_first_batch_through(tmp_path: Path) -> None:
     engine = trainer(make("simclr"), entries(IMAGES), BATCH)
 
     def refuse(_: ContrastiveTrainer) -> None:
         raise InputError("a bad checkpoint")
 
     engine.add_event_handler(Events.STARTED, refuse)
-    Progress().attach(engine)
+    run_folder(tmp_path, {"network": engine.network}).attach(engine)
     with pytest.raises(InputError, match="a bad checkpoint") as caught:
         engine.run()
     assert caught.value.__context__ is None

@@ -13,9 +13,9 @@ from monai.handlers import (
 from torch.optim.lr_scheduler import StepLR
 
 from common.checks import InputError
-from common.engines import Checkpoint, History
+from common.files import locked
 from common.methods import Method
-from tests.tiny import conv_method, entries, trainer
+from tests.tiny import conv_method, entries, run_folder, trainer
 
 IMAGES, BATCH = 10, 3  # three batches an epoch, one image left over
 KINDS: dict[str, dict[str, Any]] = {
@@ -45,7 +45,7 @@ def train(
     bundle: str = "tiny",
     **settings: Any,
 ) -> dict[str, Any]:
-    """State of everything after a training with Adam, a schedule, History and Checkpoint."""
+    """State of everything after a training with Adam, a schedule and a run folder."""
     method = method or make(kind)
     engine = trainer(
         method, entries(IMAGES), BATCH, max_epochs, optimizer=torch.optim.Adam, **settings
@@ -54,8 +54,7 @@ def train(
     objects = {"network": method, "optimizers": engine.optimizers, "schedule": schedule}
     engine._register_handlers(
         [
-            Checkpoint(path / "checkpoint.pt", objects, bundle, resume=resume),
-            History(path / "history.json"),
+            run_folder(path, objects, bundle, resume),
             LrScheduleHandler(schedule, print_lr=False),
         ]
     )
@@ -93,9 +92,36 @@ def test_a_finished_training_resumes_to_itself(tmp_path: Path) -> None:
     assert_same(done, train(tmp_path, max_epochs=2, resume=True))
 
 
-def test_without_resume_a_checkpoint_is_not_read(tmp_path: Path) -> None:
-    fresh = train(tmp_path, max_epochs=1)
-    assert_same(fresh, train(tmp_path, max_epochs=1))
+@pytest.mark.bad_input("run")
+@pytest.mark.parametrize("left", ["checkpoint.pt", "network_epoch=1.pt"])
+def test_a_new_training_never_touches_the_folder_of_another(left: str, tmp_path: Path) -> None:
+    train(tmp_path, max_epochs=1)
+    for path in {tmp_path / "checkpoint.pt", tmp_path / "network_epoch=1.pt"} - {tmp_path / left}:
+        path.unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(InputError, match=r"a new run must have a folder of its own, got one that"):
+        train(tmp_path, max_epochs=1)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+@pytest.mark.bad_input("run")
+def test_a_second_training_into_one_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(InputError, match="one process at a time must write to a run's folder"),
+    ):
+        train(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    train(tmp_path, max_epochs=1)
+
+
+@pytest.mark.bad_input("run")
+def test_a_resumed_training_on_other_data_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, max_epochs=1)
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data": "0123456789ab"}))
+    with pytest.raises(InputError, match="must have the same data, got None after '0123456789ab'"):
+        train(tmp_path, resume=True)
 
 
 def wider() -> Method:
@@ -112,16 +138,17 @@ def fill_with_text(path: Path) -> None:
     path.write_text("not a checkpoint")
 
 
+@pytest.mark.bad_input("weights")
 @pytest.mark.parametrize(
     ("spoil", "settings", "message"),
     [
-        (None, {"bundle": "other"}, "belongs to bundle 'tiny', this is 'other'. Give another"),
-        (None, {"method": wider}, "does not fit this configuration (network). Resume with"),
-        (None, {"kind": "simclr"}, "does not fit this configuration (network). Resume with"),
-        (truncate, {}, "not a readable checkpoint. Delete it, or set resume to false."),
-        (fill_with_text, {}, "not a readable checkpoint. Delete it, or set resume to false."),
+        (None, {"method": wider}, "must fit this configuration, got another (network,"),
+        (None, {"kind": "simclr"}, "must fit this configuration, got another (network,"),
+        (truncate, {}, "must be a whole file of tensors, got an error"),
+        (fill_with_text, {}, "must be a whole file of tensors, got an error"),
+        (lambda path: torch.save([1], path), {}, "must hold network, optimizers, schedule, engine"),
     ],
-    ids=["another bundle", "another width", "another method", "truncated", "text"],
+    ids=["another width", "another method", "truncated", "text", "a list"],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_and_kept(
     spoil: Callable[[Path], None] | None, settings: dict[str, Any], message: str, tmp_path: Path
@@ -156,18 +183,51 @@ def test_an_interrupted_save_leaves_the_previous_checkpoint(
     assert_same(first, train(tmp_path, max_epochs=1, resume=True))
 
 
-def test_checkpoints_are_saved_at_the_interval_and_at_the_end(tmp_path: Path) -> None:
-    saved: list[int] = []
+def test_snapshots_are_of_the_interval_and_always_of_the_last_epoch(tmp_path: Path) -> None:
     method = make("supervised")
     engine = trainer(method, entries(IMAGES), BATCH, max_epochs=5)
-    handler = Checkpoint(tmp_path / "c.pt", {"network": method}, "tiny", interval=2)
-    handler.attach(engine)
-
-    class Watch:
-        def state_dict(self) -> dict[str, int]:
-            saved.append(engine.state.epoch)
-            return {}
-
-    handler.objects["watch"] = Watch()
+    run_folder(tmp_path, {"network": method}, snapshot_interval=2).attach(engine)
     engine.run()
-    assert saved == [2, 4, 5]
+    names = sorted(path.name for path in tmp_path.glob("network_epoch=*.pt"))
+    assert names == [f"network_epoch={epoch}.pt" for epoch in (2, 4, 5)]
+    last = torch.load(tmp_path / names[-1], weights_only=True)
+    torch.testing.assert_close(last, method.state_dict(), rtol=0, atol=0)
+
+
+def cut_history(folder: Path) -> None:
+    (folder / "history.json").write_text('{"epoch": [1], "terms": {"loss": []}}')
+
+
+def spoil_history(folder: Path) -> None:
+    (folder / "history.json").write_text("{")
+
+
+def spoil_record(folder: Path) -> None:
+    (folder / "run.json").write_text("[1]")
+
+
+def empty_record(folder: Path) -> None:
+    (folder / "run.json").write_text("{}")
+
+
+@pytest.mark.bad_input("weights")
+@pytest.mark.parametrize("spoil", [cut_history, spoil_history, spoil_record, empty_record])
+def test_a_damaged_record_of_a_run_is_refused_in_one_line(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    train(tmp_path, max_epochs=1)
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=r"(history|run)\.json: must .*, got ") as caught:
+        train(tmp_path, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_keeps_its_own_model_and_says_whether_its_head_was_fitted(tmp_path: Path) -> None:
+    for kind, fitted in (("moco", False), ("supervised", True)):
+        train(tmp_path / kind, kind, max_epochs=1)
+        about = json.loads((tmp_path / kind / "model.json").read_text())
+        assert about["head_fitted"] is fitted
+        again = train(tmp_path / kind, kind, max_epochs=1, resume=True)
+        assert json.loads((tmp_path / kind / "model.json").read_text()) == about
+        model = torch.load(tmp_path / kind / "model.pt", weights_only=True)
+        assert {f"classifier.{name}" for name in model} <= set(again["network"])

@@ -52,14 +52,18 @@ def config(folder: Path, schedule: str, epochs: int, resume: bool, seed: int) ->
         "handlers": [
             {"_target_": "LrScheduleHandler", "lr_scheduler": "@schedule", "print_lr": False},
             {
-                "_target_": "common.engines.Checkpoint",
-                "path": str(folder / "checkpoint.pt"),
+                "_target_": "common.engines.RunFolder",
+                "path": str(folder),
                 "objects": {
                     "network": "@network",
                     "optimizers": "@optimizers",
                     "schedule": "@schedule",
                 },
                 "bundle": "tiny",
+                "strategy": "tiny",
+                "seed": 0,
+                "dataset_dir": "",
+                "model": "$@network.classifier",
                 "resume": resume,
             },
         ],

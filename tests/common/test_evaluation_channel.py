@@ -20,6 +20,7 @@ from common.networks import ChannelEncoder, ConvEncoder, CropEncoder, ImageClass
 from common.policies import CellCrops, CropChannel, UniformCrops
 from common.transforms import CropGrid
 from tests.oracles.trainable_crop import crops
+from tests.tiny import write_record
 
 GRID = CropGrid(24, 6, 3)  # 7 x 7 crops, 3 x 3 cells of 8 pixels with one crop inside each
 ORACLE = CellCrops(GRID, cell=8)
@@ -126,7 +127,7 @@ class Study:
     def __init__(self, folder: Path, channel: nn.Module | None = None, **settings: Any) -> None:
         self.folder = folder
         trained = self.method(channel_encoder(channel))
-        (folder / "run").mkdir(parents=True)
+        write_record(folder / "run", {"epochs": 7}, strategy="ours")
         torch.save(trained.state_dict(), folder / "run" / "network_epoch=7.pt")
         how = {name: settings.pop(name) for name in ("readout", "average") if name in settings}
         self.encoder = channel_encoder(channel, **how)
@@ -139,10 +140,7 @@ class Study:
             run_dir=folder / "run",
             model_path=folder / "models" / "model.pt",
             device="cpu",
-            bundle="tiny",
-            strategy="ours",
-            seed=0,
-            settings={"epochs": 7},
+            data="0123",
         ).run()
         self.result = json.loads((folder / "run" / "evaluation.json").read_text())
 
@@ -249,20 +247,18 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="probe_images must be at least 0, got -1"):
         Study(tmp_path / "b", probe_images=-1)
     plain = ImageClassifier(ConvEncoder(channels=(4, 6)), 6)
+    write_record(tmp_path)
     with pytest.raises(InputError, match="encoder must be a ChannelEncoder, got ConvEncoder"):
-        ChannelEvaluation(TRAIN, TEST, network=Plain(plain), **ABOUT)
+        ChannelEvaluation(
+            TRAIN, TEST, network=Plain(plain), run_dir=tmp_path, model_path="m.pt", device="cpu",
+            data="",
+        )  # fmt: skip
 
 
 class Plain(nn.Module):
     def __init__(self, classifier: ImageClassifier) -> None:
         super().__init__()
         self.classifier = classifier
-
-
-ABOUT: dict[str, Any] = {
-    "run_dir": ".", "model_path": "m.pt", "device": "cpu", "bundle": "b", "strategy": "s",
-    "seed": 0, "settings": {},
-}  # fmt: skip
 
 
 def test_the_potential_is_the_mean_over_pairs_of_the_formula() -> None:

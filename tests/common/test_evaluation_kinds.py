@@ -26,6 +26,7 @@ from common.evaluation.linear_probe import fit_probe
 from common.methods import Method, Supervised
 from common.networks import ConvEncoder, ImageClassifier
 from tests.oracles import evaluation as oracle
+from tests.tiny import write_record
 
 Batches = list[dict[str, Any]]
 
@@ -62,7 +63,7 @@ class Study:
     def __init__(self, folder: Path, kind: Any, outputs: int = 1, **arguments: Any) -> None:
         self.folder = folder
         self.networks = {epoch: method(epoch, outputs) for epoch in (3, 12)}
-        (folder / "run").mkdir(parents=True)
+        write_record(folder / "run", {"epochs": 12}, strategy="y_aware")
         for epoch, network in self.networks.items():
             torch.save(network.state_dict(), folder / "run" / f"network_epoch={epoch}.pt")
         self.evaluation = kind(
@@ -71,10 +72,7 @@ class Study:
             run_dir=folder / "run",
             model_path=folder / "models" / "model.pt",
             device="cpu",
-            bundle="tiny",
-            strategy="y_aware",
-            seed=0,
-            settings={"epochs": 12},
+            data="0123",
         )
         self.returned = self.evaluation.run()
 
@@ -174,7 +172,8 @@ def test_the_baseline_of_a_table_is_its_features(tmp_path: Path) -> None:
         [{**batch, "image": batch["image"].flatten(1)} for batch in part]
         for part in (TRAIN, INTERNAL + EXTERNAL)
     ]
-    about = {"bundle": "tiny", "strategy": "l1", "seed": 0, "settings": {}, "device": "cpu"}
+    about = {"data": "", "device": "cpu"}
+    write_record(tmp_path)
     paths = {"run_dir": tmp_path, "model_path": tmp_path / "model.pt"}
     result = ChallengeEvaluation(*parts, network=network, **about, **paths).run()
     assert set(result["baselines"]) == {"features", "untrained"}

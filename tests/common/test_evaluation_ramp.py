@@ -168,7 +168,7 @@ def test_a_mask_file_that_cannot_be_read_is_refused(tmp_path: Path, content: byt
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save(volumes_network().state_dict(), tmp_path / "model.pt")
-    with pytest.raises(InputError, match=r"model\.pt: the model does not fit this network"):
+    with pytest.raises(InputError, match=r"model\.pt: must hold the 6 tensors of this network"):
         export_ramp(tmp_path / "mine", table_network(), "vbm_roi", weights=tmp_path / "model.pt")
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from ignite.engine import Engine
 from torch import nn
 
 from common.checks import InputError
+from common.deploy import LoadModel
 from common.evaluation import (
     LinearEvaluation,
-    LoadModel,
     SavePredictions,
     embed,
     linear_probe,
@@ -24,7 +25,7 @@ from common.methods import Method
 from common.networks import ConvEncoder, ImageClassifier
 from common.report.load import load_run
 from tests.oracles import evaluation as oracle
-from tests.tiny import conv_method
+from tests.tiny import conv_method, write_record
 
 SETTINGS = {"image_size": 8, "channels": [4, 6]}
 
@@ -57,7 +58,7 @@ def method(seed: int) -> Method:
 
 def snapshots(folder: Path, *epochs: int) -> dict[int, Method]:
     """A network per epoch, saved as the training saves them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder, SETTINGS)
     networks = {epoch: method(seed=epoch) for epoch in epochs}
     for epoch, network in networks.items():
         torch.save(network.state_dict(), folder / f"network_epoch={epoch}.pt")
@@ -71,10 +72,7 @@ def evaluation(folder: Path, network: Method | None = None) -> LinearEvaluation:
         run_dir=folder / "run",
         model_path=folder / "models" / "model.pt",
         device="cpu",
-        bundle="tiny",
-        strategy="learned",
-        seed=0,
-        settings=SETTINGS,
+        data="0123",
     )
 
 
@@ -106,7 +104,7 @@ def test_every_snapshot_is_probed_in_the_order_of_its_epoch(evaluated: Any) -> N
 def test_the_result_says_what_was_measured_and_with_what(evaluated: Any) -> None:
     result = read(evaluated[0])
     assert (result["bundle"], result["strategy"], result["seed"]) == ("tiny", "learned", 0)
-    assert result["settings"] == SETTINGS
+    assert result["settings"] == {"data": "0123", **SETTINGS}
     assert result["counts"] == {"test_images": 24, "test_patients": 12, "test_positive": 12}
     assert {"python", "torch", "monai", "device"} <= set(result["versions"])
     assert 0 <= result["interval"]["low"] <= result["auc_mean"] <= result["interval"]["high"] <= 1
@@ -185,12 +183,17 @@ def test_a_snapshot_that_does_not_fit_is_refused_and_nothing_written(
 ) -> None:
     snapshots(tmp_path / "run", 1)
     spoil(tmp_path)
-    with pytest.raises(InputError, match=r"network_epoch=1\.pt: the snapshot does not fit this"):
+    with pytest.raises(InputError, match=r"network_epoch=1\.pt: must "):
         evaluation(tmp_path).run()
-    assert [path.name for path in tmp_path.rglob("*.*")] == ["network_epoch=1.pt"]
+    names = {path.name for path in tmp_path.rglob("*.*")} - {".lock"}
+    assert names == {"network_epoch=1.pt", "run.json"}
 
 
+@pytest.mark.bad_input("run")
 def test_a_run_without_snapshots_is_refused_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run: must hold a run, got no run\.json\. Run train"):
+        evaluation(tmp_path).run()
+    write_record(tmp_path / "run")
     with pytest.raises(
         InputError, match=r"run: holds no snapshot .* Run train\.json with the same"
     ):
@@ -201,55 +204,74 @@ def classifier(in_channels: int = 1, channels: tuple[int, ...] = (4, 6)) -> Imag
     return ImageClassifier(ConvEncoder(in_channels=in_channels, channels=channels), channels[-1])
 
 
-def load(path: Path, network: nn.Module | None = None, **settings: Any) -> nn.Module:
-    """Run an engine with `LoadModel`; the bundle and settings are those of the training."""
-    network = network or classifier()
-    arguments = {"bundle": "tiny", "settings": {"image_size": 8}} | settings
+def load(path: Path, network: nn.Module | None = None, bundle: str = "tiny") -> LoadModel:
+    """Run an engine with `LoadModel`."""
     engine = Engine(lambda _, __: None)
-    LoadModel(path, network, **arguments).attach(engine)
+    handler = LoadModel(path, network or classifier(), bundle)
+    handler.attach(engine)
     engine.run([0])
-    return network
+    return handler
 
 
 def test_inference_loads_what_the_evaluation_deployed(evaluated: Any) -> None:
     path = evaluated[0] / "models" / "model.pt"
-    state = torch.load(path, weights_only=True)
-    torch.testing.assert_close(load(path).state_dict(), state, rtol=0, atol=0)
+    handler, state = load(path), torch.load(path, weights_only=True)
+    torch.testing.assert_close(handler.network.state_dict(), state, rtol=0, atol=0)
+    assert handler.head_fitted
+    assert handler.about["dials"] == SETTINGS
 
 
+def rewritten(change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Spoil the head's weights of ``model.pt``."""
+
+    def spoil(path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        torch.save({**state, "head.weight": change(state["head.weight"])}, path)
+
+    return spoil
+
+
+def facts(text: str) -> Callable[[Path], None]:
+    return lambda path: path.with_suffix(".json").write_text(text) and None
+
+
+@pytest.mark.bad_input("weights")
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("spoil", "settings", "message"),
     [
-        ({"bundle": "other"}, "belongs to bundle 'tiny', this is 'other'. Give its own ckpt_dir."),
-        (
-            {"settings": {"image_size": 9}},
-            'was trained with image_size 8, this run has 9. Add --image_size "8".',
-        ),
-        (
-            {"settings": {"channels": [4, 7]}},
-            'trained with channels [4, 6], this run has [4, 7]. Add --channels "[4, 6]".',
-        ),
-        ({"network": classifier(in_channels=2)}, "does not fit this network. Use the model.pt of"),
-        ({"network": classifier(channels=(4, 7))}, "does not fit this network. Use the model.pt"),
+        (None, {"bundle": "other"}, r"model\.pt: must be of bundle 'other', got one of 'tiny'"),
+        (None, {"network": classifier(in_channels=2)}, r"must have shape .* Use the settings"),
+        (None, {"network": classifier(channels=(4, 7))}, r"must have shape .* Use the settings"),
+        (None, {"network": classifier(channels=(4,))}, r"0 missing and \d+ others \(encoder"),
+        (rewritten(lambda w: w * torch.nan), {}, r"head\.weight must be finite, got NaN"),
+        (rewritten(lambda w: w.long()), {}, r"type torch\.float32, got torch\.int64"),
+        (rewritten(lambda w: w.cfloat()), {}, r"type torch\.float32, got torch\.complex64"),
+        (rewritten(lambda _: 3), {}, r"a tensor for each name, got something else"),
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), {}, r"a whole file of tensors"),
+        (lambda path: path.write_bytes(b""), {}, r"a whole file of tensors"),
+        (lambda path: path.unlink(), {}, r"must be a model, got no such file\. Train and evaluate"),
+        (lambda path: path.with_suffix(".json").unlink(), {}, r"json: must lie beside model\.pt"),
+        (facts("{"), {}, r"model\.json: must be readable JSON"),
+        (facts("[]"), {}, r"model\.json: must hold a JSON object, got list"),
+        (facts('{"bundle": "tiny"}'), {}, r"model\.json: must hold bundle, config, dials"),
     ],
-    ids=["bundle", "image size", "channels", "network for more channels", "wider network"],
 )
-def test_a_model_that_does_not_fit_is_refused(
-    evaluated: Any, settings: dict[str, Any], message: str
+def test_a_model_that_does_not_fit_is_refused_in_one_line(
+    evaluated: Any,
+    spoil: Callable[[Path], None] | None,
+    settings: dict[str, Any],
+    message: str,
+    tmp_path: Path,
 ) -> None:
-    path = evaluated[0] / "models" / "model.pt"
-    with pytest.raises(InputError) as caught:
-        load(path, **settings)
-    assert str(caught.value).startswith(f"{path}: the model ")
-    assert message in str(caught.value)
+    folder = shutil.copytree(evaluated[0] / "models", tmp_path / "models")
+    if spoil is not None:
+        spoil(folder / "model.pt")
+    with pytest.raises(InputError, match=message) as caught:
+        load(folder / "model.pt", **settings)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_missing_model_is_refused_with_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"model\.pt: no such model\. Train and evaluate first"):
-        load(tmp_path / "model.pt")
-
-
-def predict(output_dir: Path, times: int = 1) -> ImageClassifier:
+def predict(output_dir: Path, times: int = 1, model: Any = None) -> ImageClassifier:
     """Two batches through an engine with `SavePredictions`; the second entry is a slice."""
     torch.manual_seed(0)
     network = classifier().eval()
@@ -264,7 +286,7 @@ def predict(output_dir: Path, times: int = 1) -> ImageClassifier:
         return [{"pred": p} for p in network(torch.stack([e["image"] for e in batch])).sigmoid()]
 
     with torch.no_grad():
-        handler = SavePredictions(output_dir, network, ["lesion"])
+        handler = SavePredictions(output_dir, network, ["lesion"], model=model)
         for _ in range(times):
             engine = Engine(step)
             handler.attach(engine)
@@ -291,3 +313,14 @@ def test_predictions_have_a_row_per_image_and_embeddings_the_same_order(
         probability = network.head(torch.tensor(embeddings["h"])).sigmoid()[:, 0]
     assert [float(row[2]) for row in rows[1:]] == pytest.approx(probability.tolist(), abs=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["embeddings.npz", "predictions.csv"]
+
+
+@pytest.mark.bad_input("weights")
+def test_a_head_that_was_never_fitted_gives_embeddings_and_no_probability(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predict(tmp_path)
+    with caplog.at_level("INFO"):
+        predict(tmp_path, model=LoadModel(tmp_path / "model.pt", classifier(), "tiny"))
+    assert [path.name for path in tmp_path.iterdir()] == ["embeddings.npz"]
+    assert "none predicted: the head of this model was never fitted" in caplog.text

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from common import distributed
 from common.checks import InputError
 from common.engines import (
-    Checkpoint,
     ClippedAdamW,
     ContrastiveTrainer,
     CosineSchedule,
@@ -25,6 +24,7 @@ from common.networks import DINOHead, ImageClassifier, StandardizedEncoder, Visi
 from common.policies import Uniform
 from tests.oracles import dino as oracle
 from tests.ranks import on_two_ranks
+from tests.tiny import run_folder
 
 RATES = {"encoder": 0.05, "head": 0.1}
 EPOCHS, PROTOTYPES = 4, 9
@@ -235,7 +235,7 @@ def trained(folder: Path, stop: int | None = None, resume: bool = False) -> dict
     data = [{**content(k), "image": content(k)["image"].float()} for k in range(3)]
     run = engine(method, data)
     objects = {"network": method, "optimizers": run.optimizers}
-    Checkpoint(folder / "checkpoint.pt", objects, "tiny", resume=resume).attach(run)
+    run_folder(folder, objects, resume=resume).attach(run)
 
     def halt() -> None:
         if run.state.iteration == stop:

@@ -1,0 +1,160 @@
+"""A network as others get it: ``model.pt`` and, beside it, what a state dict cannot hold.
+
+``model.json`` says what was trained and how ("bundle", "strategy", "seed", "config", "dials",
+"changed", as `common.config.run_record` has them), on which "data", for which "classes", and
+whether the head was fitted ("head_fitted"): without that the network gives embeddings, and nothing
+its head says means anything.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+
+from common.checks import InputError, require
+from common.config import read_record
+from common.files import replacing
+
+__all__ = ["LoadModel", "digest", "load_weights", "read_weights", "save_model"]
+
+CURE = "Copy it again, or train and evaluate again."
+
+
+def save_model(path: Path, network: nn.Module, about: Mapping[str, Any]) -> None:
+    """Write the state dict of `network` to `path`, and `about` to the ``.json`` beside it.
+
+    Args:
+        path: ``model.pt``; each file is replaced atomically.
+        network: the deployable network.
+        about: the record of its run, "classes" and "head_fitted".
+    """
+    with replacing(path.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(dict(about), indent=1) + "\n")
+    with replacing(path) as partial:
+        torch.save(network.state_dict(), partial)
+
+
+def digest(head: nn.Module) -> str:
+    """Return 16 hexadecimal digits of a head's weights: whether they changed says it was fitted."""
+    total = hashlib.sha256()
+    for value in head.state_dict().values():
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+def load_weights(path: Path, network: nn.Module, state: Any = None) -> None:
+    """Load a state dict strictly: all tensors by name, shape and kind, and finite.
+
+    Args:
+        path: the file.
+        network: what it is loaded into.
+        state: its content, where that is known already.
+
+    Raises:
+        InputError: damaged, no state dict, another network's, integer or complex where the network
+            has real numbers, or not finite.
+    """
+    if state is None:
+        state = read_weights(path)
+    own = network.state_dict()
+    require(
+        isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values()),
+        f"{path}: must hold the weights of a network, a tensor for each name, got something else. "
+        f"{CURE}",
+    )
+    missing, foreign = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    require(
+        not missing and not foreign,
+        f"{path}: must hold the {len(own)} tensors of this network, got {len(missing)} missing and "
+        f"{len(foreign)} others{_first(missing or foreign)}. Use the settings it was trained with.",
+    )
+    for name, value in own.items():
+        got = state[name]
+        require(
+            got.shape == value.shape,
+            f"{path}: {name} must have shape {tuple(value.shape)}, got {tuple(got.shape)}. Use the "
+            "settings it was trained with.",
+        )
+        require(
+            got.is_floating_point() == value.is_floating_point()
+            and got.is_complex() == value.is_complex(),
+            f"{path}: {name} must be of type {value.dtype}, got {got.dtype}. {CURE}",
+        )
+        require(
+            not got.is_floating_point() or bool(got.isfinite().all()),
+            f"{path}: {name} must be finite, got NaN or infinity. Use an earlier snapshot.",
+        )
+    network.load_state_dict(state)
+
+
+def read_weights(path: Path) -> Any:
+    """Read a file of tensors.
+
+    Raises:
+        InputError: no such file, damaged, or holding more than tensors.
+    """
+    require(path.is_file(), f"{path}: must exist, got no such file. {CURE}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged archive raises anything
+        raise InputError(
+            f"{path}: must be a whole file of tensors, got an error ({type(error).__name__}). "
+            f"{CURE}"
+        ) from None
+
+
+class LoadModel:
+    """A handler that loads ``model.pt`` strictly before the first image.
+
+    Args:
+        path: the state dict; ``model.json`` lies beside it.
+        network: what it is loaded into, all tensors by name and shape.
+        bundle: name of this bundle.
+
+    Attributes:
+        about: what ``model.json`` holds, once loaded.
+    """
+
+    def __init__(self, path: str | Path, network: nn.Module, bundle: str) -> None:
+        self.path = Path(path)
+        self.network = network
+        self.bundle = bundle
+        self.about: dict[str, Any] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Listen to `engine`."""
+        engine.add_event_handler(Events.STARTED, self._load)
+
+    @property
+    def head_fitted(self) -> bool:
+        """Whether what the head says means anything."""
+        return bool(self.about.get("head_fitted"))
+
+    def _load(self, _: Engine) -> None:
+        require(
+            self.path.is_file(),
+            f"{self.path}: must be a model, got no such file. Train and evaluate first, or put the "
+            "released model.pt there.",
+        )
+        beside = self.path.with_suffix(".json")
+        require(
+            beside.is_file(),
+            f"{beside}: must lie beside {self.path.name} and say what was trained, got no such "
+            "file. Copy both.",
+        )
+        self.about = read_record(beside)
+        require(
+            self.about["bundle"] == self.bundle,
+            f"{self.path}: must be of bundle {self.bundle!r}, got one of "
+            f"{self.about['bundle']!r}. Give its own ckpt_dir.",
+        )
+        load_weights(self.path, self.network)
+
+
+def _first(names: list[str]) -> str:
+    return f" ({names[0]} ...)" if names else ""

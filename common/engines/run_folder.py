@@ -1,0 +1,183 @@
+"""The folder of a training run: everything it leaves, and everything that may be read of it.
+
+::
+
+    <output_dir>/<run>_seed<seed>/
+        run.json             what it was started with: configuration, dials, data, classes
+        checkpoint.pt        the last whole epoch, for --resume True
+        history.json         means of every term of the loss, an epoch each
+        network_epoch=<n>.pt snapshots, which an evaluation reads; the last epoch is always one
+        model.pt, model.json the network as it is after the last epoch
+        tensorboard/         every term of the loss, an iteration each
+
+One process writes to it at a time, and each file is whole or not there.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from torch import nn
+
+from common.checks import require
+from common.config import RECORD, begin_run, read_record, run_record
+from common.data import fingerprint, read_manifest
+from common.deploy import digest, save_model
+from common.distributed import rank
+from common.engines.checkpoint import load_checkpoint, save_checkpoint
+from common.engines.history import History
+from common.engines.progress import Progress
+from common.engines.trainer import ContrastiveTrainer
+from common.files import locked, replacing
+
+__all__ = ["RunFolder"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class RunFolder:
+    """The handler that keeps the folder of a run; of all handlers of an epoch's end, the last one.
+
+    On several ranks only the first writes; all of them resume.
+
+    Args:
+        path: the folder. A new run needs one without another run's weights.
+        bundle: name of the bundle.
+        strategy: name of the run, as reports show it.
+        seed: of the run.
+        objects: name -> object with ``state_dict`` and ``load_state_dict``; "network" is the method
+            that snapshots are of, the others are what a resumed training needs besides.
+        model: the network that ``model.pt`` holds, with a linear layer ``head``.
+        dataset_dir: the prepared folder it is trained on; one without a manifest is not recorded.
+        resume: continue the run that the folder holds, where it holds one.
+        snapshot_interval: epochs between two snapshots.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        bundle: str,
+        strategy: str,
+        seed: int,
+        objects: Mapping[str, Any],
+        model: nn.Module,
+        dataset_dir: str | Path,
+        resume: bool = False,
+        snapshot_interval: int = 1,
+    ) -> None:
+        require(
+            "network" in objects,
+            f"RunFolder: objects must hold the network, got {', '.join(objects) or 'none'}.",
+        )
+        self.path = Path(path)
+        self.objects = dict(objects)
+        self.model = model
+        self.resume = resume
+        self.snapshot_interval = snapshot_interval
+        self.record = {
+            **{"bundle": bundle, "strategy": strategy, "seed": seed},
+            **_data(Path(dataset_dir)),
+            **run_record(),
+        }
+        self.history = History(self.path / "history.json")
+        self._open = ExitStack()
+
+    def attach(self, engine: ContrastiveTrainer) -> None:
+        """Listen to `engine`."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.COMPLETED, self._end)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
+
+    @property
+    def _writes(self) -> bool:
+        return rank() == 0
+
+    def _start(self, engine: ContrastiveTrainer) -> None:
+        if self._writes:
+            self._open.enter_context(locked(self.path))
+        self.record["head"] = digest(_head(self.model))
+        if self.resume and (self.path / "checkpoint.pt").is_file():
+            self._continue(engine)
+        else:
+            begin_run(self.path)
+        if not engine.has_event_handler(self._end_epoch):
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
+        if self._writes:
+            with replacing(self.path / RECORD) as partial:
+                partial.write_text(json.dumps(self.record, indent=1) + "\n")
+            self._show(engine)
+
+    def _continue(self, engine: ContrastiveTrainer) -> None:
+        before = read_record(self.path / RECORD)
+        for name, what in (("bundle", "bundle"), ("data", "data")):
+            require(
+                before.get(name) == self.record[name],
+                f"{self.path}: a resumed run must have the same {what}, got {self.record[name]!r} "
+                f"after {before.get(name)!r}. Resume with what it was started with.",
+            )
+        load_checkpoint(self.path / "checkpoint.pt", engine, self.objects)
+        self.record["head"] = before.get("head")
+        self.history.resume(engine.state.epoch)
+        _LOG.info("%s: resumed after epoch %d", self.path, engine.state.epoch)
+
+    def _show(self, engine: ContrastiveTrainer) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        state: Any = engine.state
+        self._progress = Progress(state.max_epochs * state.epoch_length, state.iteration)
+        self._open.callback(self._progress.close)
+        self._board = SummaryWriter(self.path / "tensorboard", purge_step=state.iteration + 1)
+        self._open.callback(self._board.close)
+
+    def _add(self, engine: ContrastiveTrainer) -> None:
+        state: Any = engine.state
+        terms: dict[str, float] = state.output[0]
+        self.history.add(terms)
+        if self._writes:
+            self._progress.advance(state.iteration, state.epoch, terms["loss"])
+            for name, value in terms.items():
+                self._board.add_scalar(name, value, state.iteration)
+
+    def _end_epoch(self, engine: ContrastiveTrainer) -> None:
+        epoch, last = engine.state.epoch, engine.state.max_epochs
+        self.history.end_epoch(epoch, self._writes)
+        if not self._writes:
+            return
+        self._board.flush()
+        if epoch % self.snapshot_interval == 0 or epoch == last:
+            with replacing(self.path / f"network_epoch={epoch}.pt") as partial:
+                torch.save(self.objects["network"].state_dict(), partial)
+        save_checkpoint(self.path / "checkpoint.pt", engine, self.objects)
+
+    def _end(self, _: ContrastiveTrainer) -> None:
+        if self._writes:
+            fitted = digest(_head(self.model)) != self.record["head"]
+            save_model(self.path / "model.pt", self.model, {**self.record, "head_fitted": fitted})
+            self._open.close()
+            _LOG.info("%s: trained; evaluate it with configs/evaluate.json", self.path)
+
+    def _fail(self, _: ContrastiveTrainer, error: BaseException) -> None:
+        self._open.close()
+        raise error
+
+
+def _head(model: nn.Module) -> nn.Module:
+    """Return the linear layer behind the encoder of `model`."""
+    found = model.head
+    assert isinstance(found, nn.Module)
+    return found
+
+
+def _data(dataset_dir: Path) -> dict[str, Any]:
+    if not (dataset_dir / "manifest.json").is_file():
+        return {"data": None, "classes": None}
+    return {
+        "data": fingerprint(dataset_dir),
+        "classes": read_manifest(dataset_dir).get("classes"),
+    }
