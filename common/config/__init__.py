@@ -6,7 +6,6 @@
 - `run_record`: what a configuration says of its run, as ``run.json`` holds it;
 - `begin_run`: begin anew in a folder of its own, or resume as the run was started;
 - `as_trained`, `as_deployed`: read what a run, or a model, was trained with, and refuse the rest;
-- `evaluation_dials`: the dials of a run and of its evaluation;
 - `read_record`: ``run.json`` or ``model.json``, checked.
 """
 
@@ -17,7 +16,6 @@ from common.config.record import (
     as_deployed,
     as_trained,
     begin_run,
-    evaluation_dials,
     read_record,
     run_record,
 )
@@ -28,7 +26,6 @@ __all__ = [
     "as_trained",
     "begin_run",
     "current_parser",
-    "evaluation_dials",
     "guard",
     "read_record",
     "run_record",

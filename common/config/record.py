@@ -30,7 +30,6 @@ __all__ = [
     "as_deployed",
     "as_trained",
     "begin_run",
-    "evaluation_dials",
     "read_record",
     "run_record",
 ]
@@ -73,17 +72,6 @@ def run_record() -> dict[str, Any]:
         "dials": _dials(parser, written),
         "changed": sorted(key for key, value in written.items() if own.get(key) != value),
     }
-
-
-def evaluation_dials(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dials of the configuration being built as an evaluation records them.
-
-    Args:
-        record: of the run that is evaluated; its dials come first, those of the evaluation follow.
-    """
-    parser = current_parser()
-    now = {} if parser is None else _dials(parser, _configuration(parser))
-    return {**record["dials"], **now}
 
 
 def begin_run(run_dir: str | Path, resume: bool = False) -> None:

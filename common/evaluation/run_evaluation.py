@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.checks import require
-from common.config import RECORD, evaluation_dials, read_record
+from common.config import RECORD, read_record, run_record
 from common.deploy import digest, load_weights, read_weights, save_model
 from common.evaluation.embedding import Embedded, embed
 from common.evaluation.provenance import versions
@@ -76,7 +76,9 @@ class RunEvaluation(ABC):
         )
         self.record = read_record(self.run_dir / RECORD)
         self.about = {name: self.record[name] for name in ("bundle", "strategy", "seed")}
-        self.settings = {"data": run["data"], **evaluation_dials(self.record)}
+        self.now = {key: value for key, value in run_record().items() if value}
+        dials = {**self.record["dials"], **self.now.get("dials", {})}
+        self.settings = {"data": run["data"], **dials}
 
     def run(self) -> dict[str, Any]:
         """Evaluate, write the results, and return what ``evaluation.json`` holds."""
@@ -176,6 +178,7 @@ class RunEvaluation(ABC):
                 linear.bias.copy_(bias)
         about = {
             **self.record,
+            **self.now,
             "classes": classes or _outputs(self.record.get("classes"), linear.out_features),
             "head_fitted": head is not None or digest(linear) != self.record.get("head"),
         }
