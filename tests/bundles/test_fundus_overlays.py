@@ -93,12 +93,15 @@ def test_a_pretrained_file_reaches_student_and_teacher(tmp_path: Path) -> None:
 def test_fine_tuning_starts_from_the_pre_trained_teacher(
     workflow: Callable[..., ConfigWorkflow], tmp_path: Path
 ) -> None:
-    assert "no such model" in refused(workflow(BUNDLE, "train+finetune", tmp_path))
+    assert "must be a model, got no such file" in refused(
+        workflow(BUNDLE, "train+finetune", tmp_path)
+    )
     run(workflow(BUNDLE, "train", tmp_path))
     teacher = torch.load(tmp_path / "eval" / "weak_seed0" / "model.pt", weights_only=True)
     still = {"learning_rate": 0.0, "final_learning_rate": 0.0}
-    run(workflow(BUNDLE, "train+finetune", tmp_path, **still))
-    tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    run(workflow(BUNDLE, "train+finetune", tmp_path, **still, stage="_still"))
+    (path,) = (tmp_path / "eval").glob("*_still_seed0/model.pt")
+    tuned = torch.load(path, weights_only=True)
     torch.testing.assert_close(tuned, teacher, rtol=0, atol=0)
     for names in ("train+finetune", "train+finetune+evaluate"):
         run(workflow(BUNDLE, names, tmp_path))

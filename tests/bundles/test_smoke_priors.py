@@ -52,7 +52,8 @@ def test_films_train_without_a_table_and_with_that_of_a_trained_encoder(
 ) -> None:
     run(workflow(CHEST, "train+prior_none", tmp_path))
     written = str(tmp_path / "table.npz")
-    model = {"prior_file": written, "prior_weights": str(tmp_path / "models" / "model.pt")}
+    (weights,) = (tmp_path / "eval").glob("*/model.pt")
+    model = {"prior_file": written, "prior_weights": str(weights)}
     run(workflow(CHEST, "train+prior_model", tmp_path, **model))
     with np.load(written) as table:
         assert table["embedding"].shape[1] == 512

@@ -129,8 +129,9 @@ def test_a_model_of_another_encoder_is_refused(
     bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
     models = str(trained[0] / "models")
-    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, encoder_name="alexnet")
-    assert "this run has alexnet. Add --encoder_name" in refused(parts)
+    other = {"_target_": "common.networks.brain_encoder", "name": "alexnet"}
+    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, encoder=other)
+    assert "encoder#_target_ must be as trained, 'common.networks.ConvEncoder'" in refused(parts)
 
 
 def test_resume_continues_as_if_nothing_had_happened(
@@ -142,7 +143,8 @@ def test_resume_continues_as_if_nothing_had_happened(
     run(workflow(bundle, "train", resumed))
     run(workflow(bundle, "train", resumed, epochs=2, resume=True))
     assert history(resumed) == history(whole)
-    states = [torch.load(f / "models" / "model.pt", weights_only=True) for f in (whole, resumed)]
+    paths = [next((folder / "eval").glob("*/model.pt")) for folder in (whole, resumed)]
+    states = [torch.load(path, weights_only=True) for path in paths]
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
@@ -169,7 +171,8 @@ def test_every_overlay_trains_in_a_folder_of_its_own(
 
 def test_the_supervised_baseline_deploys_its_own_head(workflow: Workflow, tmp_path: Path) -> None:
     run(workflow(AGE, "train+loss_l1", tmp_path))
-    trained = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    (path,) = (tmp_path / "eval").glob("*/model.pt")
+    trained = torch.load(path, weights_only=True)
     run(workflow(AGE, "train+loss_l1+evaluate", tmp_path))
     deployed = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     torch.testing.assert_close(deployed, trained, rtol=0, atol=0)
@@ -179,11 +182,14 @@ def test_the_supervised_baseline_deploys_its_own_head(workflow: Workflow, tmp_pa
 def test_fine_tuning_starts_from_the_pre_trained_encoder(
     workflow: Workflow, tmp_path: Path
 ) -> None:
-    assert "no such model" in refused(workflow(CASES, "train+finetune", tmp_path))
+    assert "must be a model, got no such file" in refused(
+        workflow(CASES, "train+finetune", tmp_path)
+    )
     run(workflow(CASES, "train", tmp_path))
     pretrained = torch.load(tmp_path / "eval" / "y_aware_seed0" / "model.pt", weights_only=True)
-    run(workflow(CASES, "train+finetune", tmp_path, learning_rate=0.0))
-    tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    run(workflow(CASES, "train+finetune", tmp_path, learning_rate=0.0, variant="_still"))
+    (path,) = (tmp_path / "eval").glob("*_still_seed0/model.pt")
+    tuned = torch.load(path, weights_only=True)
     weights = [name for name in tuned if name.endswith(".weight")]
     assert all(torch.equal(tuned[name], pretrained[name]) for name in weights)
     run(workflow(CASES, "train+finetune", tmp_path))
