@@ -26,7 +26,7 @@ from torch import nn
 
 from common.checks import require
 from common.config import RECORD, begin_run, read_record, run_record
-from common.data import fingerprint, read_manifest
+from common.data import class_names, fingerprint, read_manifest
 from common.deploy import digest, save_model
 from common.distributed import rank
 from common.engines.checkpoint import load_checkpoint, save_checkpoint
@@ -175,9 +175,12 @@ def _head(model: nn.Module) -> nn.Module:
 
 
 def _data(dataset_dir: Path) -> dict[str, Any]:
+    """Return what `run.json` says of the prepared data; nothing where there is no manifest."""
     if not (dataset_dir / "manifest.json").is_file():
-        return {"data": None, "classes": None}
+        return {"data": None, "classes": [], "preparation": {}}
+    manifest = read_manifest(dataset_dir)
     return {
         "data": fingerprint(dataset_dir),
-        "classes": read_manifest(dataset_dir).get("classes"),
+        "classes": class_names(manifest),
+        "preparation": manifest.get("preparation", {}),
     }

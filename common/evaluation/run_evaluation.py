@@ -179,7 +179,7 @@ class RunEvaluation(ABC):
         about = {
             **self.record,
             **self.now,
-            "classes": classes or _outputs(self.record.get("classes"), linear.out_features),
+            "classes": classes or _outputs(self.record.get("classes") or [], linear.out_features),
             "head_fitted": head is not None or digest(linear) != self.record.get("head"),
         }
         save_model(self.model_path, self.classifier, about)
@@ -206,14 +206,11 @@ class RunEvaluation(ABC):
         return float(last or 0)
 
 
-def _outputs(classes: Any, count: int) -> list[str] | None:
-    """Name the outputs of a network by the classes of a manifest; one output is of the second."""
-    names = classes.get("label") if isinstance(classes, dict) else classes
-    if not isinstance(names, list):
-        return None
+def _outputs(names: list[str], count: int) -> list[str]:
+    """Name the outputs of a network by the classes of its data; one output is of the second."""
     if count == 1 and len(names) == 2:
         return [names[1]]
-    return names if len(names) == count else None
+    return names if len(names) == count else []
 
 
 def raw_name(batches: Batches) -> str:

@@ -11,12 +11,6 @@ from monai.bundle import ConfigParser
 from tests.commands import BUNDLES
 
 OVERLAYS = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("data_*.json"))]
-BIASED = {
-    "data_corrupted_cifar10": "encoder_resnet18_small",
-    "data_bffhq": "encoder_resnet18",
-    "data_imagenet9": "encoder_resnet18",
-}
-
 pytestmark = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
 
 
@@ -42,13 +36,14 @@ def test_a_data_set_goes_with_every_loss(overlay: Path) -> None:
         assert views.shape == x.shape
 
 
-def test_inference_builds_the_network_of_the_data_set(overlay: Path) -> None:
-    trained = parsed(overlay.parent, "train", overlay.stem).get_parsed_content("network_def")
-    content = json.loads(overlay.read_text())
-    dials = {key: content[key] for key in ("num_classes", "small_images") if key in content}
-    extra = [BIASED[overlay.stem]] if overlay.stem in BIASED else []
-    deployed = parsed(overlay.parent, "inference", *extra, **dials).get_parsed_content(
-        "network_def"
-    )
+def test_inference_builds_the_network_of_the_data_set(overlay: Path, tmp_path: Path) -> None:
+    configs, root = overlay.parent, str(overlay.parents[1])
+    training = parsed(configs, "train", overlay.stem, bundle_root=root, ckpt_dir=str(tmp_path))
+    training["record"] = {"_target_": "common.config.run_record"}
+    record = {"bundle": training["bundle"], **training.get_parsed_content("record")}
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    inference = parsed(configs, "inference", bundle_root=root, ckpt_dir=str(tmp_path))
+    inference.get_parsed_content("initialize#1")
+    trained, deployed = (each.get_parsed_content("network_def") for each in (training, inference))
     shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (trained, deployed)]
     assert shapes[0] == shapes[1]
