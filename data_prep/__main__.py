@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from common.checks import InputError, require
 from common.data.manifest import PARTS, class_names
@@ -45,6 +45,16 @@ SOURCES: dict[str, Any] = {
     "photos": photos,
 }
 NEEDS_NO_SOURCE = ("phantom",)
+MOST_WORKERS = 512
+MOST_PIXELS = 2**14  # of a side
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave."""
+        self.exit(2, plain(f"{self.prog}: {message}. See {self.prog} --help.") + "\n")
 
 
 def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
@@ -64,7 +74,7 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
         if options.command == "trace":
             print(trace.trace(options))
             return 0
-        require(options.workers >= 0, f"--workers must be >= 0, got {options.workers}.")
+        _check_numbers(options)
         if options.command in NEEDS_NO_SOURCE:
             options.source, options.key, isolate = None, None, False
         _check_folders(options)
@@ -104,6 +114,16 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
     return 0
 
 
+def _check_numbers(options: argparse.Namespace) -> None:
+    """Ranges of the options that most sources have."""
+    for name, most in (("workers", MOST_WORKERS), ("seed", 2**32 - 1), ("size", MOST_PIXELS)):
+        value = getattr(options, name, None)
+        require(
+            value is None or 0 <= value <= most,
+            f"--{name} must lie in 0..{most}, got {value}.",
+        )
+
+
 def _check_folders(options: argparse.Namespace) -> None:
     """Refuse from the start what would mix source, target and key."""
     source, target = options.source, options.target
@@ -130,7 +150,7 @@ def _run(plan: Plan, options: argparse.Namespace, isolate: bool) -> dict[str, An
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="data_prep", description="Turn scans into a manifest.")
+    parser = _Parser(prog="data_prep", description="Turn scans into a manifest.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("trace", help=trace.SUMMARY, description=trace.SUMMARY)
     trace.add_arguments(command)
@@ -156,7 +176,8 @@ def _summary(manifest: dict[str, Any], options: argparse.Namespace) -> str:
         counts = manifest["counts"][part]
         labels = ", ".join(f"{n} {_named(names, k)}" for k, n in counts["labels"].items())
         lines.append(
-            f"{part}: {counts['images']} images of {counts['patients']} patients ({labels})"
+            f"{part}: {counts['images']} images of {counts['patients']} patients"
+            + (f" ({labels})" if labels else "")
         )
     if "quality" in manifest:
         words = ", ".join(f"{count} {word}" for word, count in manifest["quality"].items())
@@ -169,7 +190,7 @@ def _summary(manifest: dict[str, Any], options: argparse.Namespace) -> str:
     lines.append(f"manifest: {options.target / 'manifest.json'}")
     if options.key is not None:
         lines.append(f"key: {options.key} (names patients; keep it with the source)")
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def _named(names: list[str], label: str) -> str:

@@ -86,7 +86,7 @@ def describe(fault: MachineFault, target: Path) -> InputError:
             f"data_prep: must be allowed to open its files, got an error ({text}). Raise the limit "
             f"(ulimit -n) or set fewer --workers, and {again}"
         )
-    if code in (*GONE, errno.ENOENT):
+    if code in GONE:
         return InputError(
             "data_prep: the files of source and target must stay where they are, got an error "
             f"({text}). Bring the disk back and {again}"

@@ -87,9 +87,11 @@ def check_key(key: Path, source: Path, target: Path) -> None:
             f"{key}: --key must lie outside {name}, got a file inside it. It names patients: keep "
             "it apart, on the machine that holds the source.",
         )
+    usable = os.path.isdir(key.parent) and not os.path.isdir(key)  # noqa: PTH112  # never raises
     require(
-        key.parent.is_dir() and not key.is_dir(),
-        f"{key}: --key must be a file in a folder that exists, got none. Check the path.",
+        usable and len(os.fsencode(key.name)) < 200,
+        f"{key}: --key must be a file in a folder that exists, with a name of at most 200 bytes, "
+        "got none. Check the path.",
     )
     if os.path.lexists(key):
         try:

@@ -10,6 +10,7 @@ and the records are then removed. A lock, which ends with its process, keeps a s
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from common.checks import InputError, require
 from common.data import read_manifest, write_manifest
+from common.text import plain
 from data_prep.collect import collect, damaged, read_json, unfinished
 from data_prep.faults import MachineFault, describe
 from data_prep.files import write_atomically
@@ -118,7 +120,10 @@ def _identity(plan: Plan, names: Names) -> dict[str, Any]:
     """What must be equal for a run to be the same: source, arguments, names of inputs, classes."""
     return {
         "source": plan.source,
-        "arguments": plan.arguments,
+        "arguments": {
+            key: plain(value) if isinstance(value, str) else value
+            for key, value in plan.arguments.items()
+        },
         "files": digest(sorted(names.origins) or [item.key for item in plan.items]),
         **{key: plan.extra[key] for key in ("classes",) if key in plan.extra},
     }
@@ -174,7 +179,8 @@ def _require_same(target: Path, earlier: dict[str, Any], plan: Plan, names: Name
         out = {line["file"] for line in earlier["skipped"]}
         used = [o for name, o in names.origins.items() if f"file {names.numbers[name]}" not in out]
         written = (target / "manifest.json").stat().st_mtime_ns
-        newer = any(origin.newest() > written for origin in used)
+        now = time.time_ns()  # a date in the future says nothing
+        newer = any(written < origin.newest() <= now for origin in used)
         if newer or earlier.get("inputs") != _inputs(names, earlier["skipped"]):
             changed = ["files"]
     words = " and ".join(changed).replace("files", "inputs")

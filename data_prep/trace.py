@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def trace(options: argparse.Namespace) -> str:
     """Write the predictions with two more columns, ``source`` and ``patient``.
 
-    Images may be named from any folder above them: ``p0001/000.png`` or ``images/p0001/000.png``.
+    Images may be named from any folder above them (``p0001/000.png``, ``images/p0001/000.png``), or
+    by a pseudonym that has one image.
 
     Returns:
         A line for the user.
@@ -36,7 +37,7 @@ def trace(options: argparse.Namespace) -> str:
     key = _read(options.key, HEADER)
     table = _read(options.predictions, ("file",))
     key = key[key["prepared"] != ""].drop_duplicates("prepared")
-    rows_of = _by_ending(key["prepared"])
+    rows_of = _unique(key["pseudonym"]) | _by_ending(key["prepared"])
     rows = [rows_of.get(name) for name in table["file"]]
     unknown = rows.count(None)
     require(
@@ -64,6 +65,12 @@ def _by_ending(prepared: "pd.Series[str]") -> dict[str, int]:
             rows[ending] = row
     whole = {name: row for row, name in enumerate(prepared)}
     return {name: row for name, row in rows.items() if endings[name] == 1} | whole
+
+
+def _unique(names: "pd.Series[str]") -> dict[str, int]:
+    """Row of each name that only one row has: predictions on a stack may name subjects."""
+    counts = Counter(names)
+    return {name: row for row, name in enumerate(names) if counts[name] == 1}
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -128,7 +128,7 @@ def _require_there(job: Job, left_out: list[str]) -> None:
     """No origin is left out because its file went away: a disk was taken off, or the file."""
     for origin in job.item.origins:
         if origin.name in left_out and not all(map(os.path.lexists, origin.paths)):
-            raise MachineFault(errno.ENOENT, "a file of the source is gone")
+            raise MachineFault(errno.ESTALE, "a file of the source is gone")
 
 
 def _undo(output: Output) -> None:

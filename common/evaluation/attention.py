@@ -5,6 +5,7 @@ ICCV 2021, section 4.2.2, show the heads one by one). It says what the represent
 not why a class was predicted.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,11 +21,13 @@ from common.checks import require
 from common.files import replacing
 from common.networks import ImageClassifier, VisionTransformer
 from common.networks.vit_blocks import Block
+from common.text import plain
 
 __all__ = ["SaveAttention", "attention_overlay", "write_overlay"]
 
 TINT = (0.0, 1.0, 1.0)  # cyan: no fundus and no grey image has it
 STRENGTH = 0.6
+LONGEST = 200  # bytes of a file's name; most systems allow 255, with what is added to it
 
 
 def attention_overlay(image: Tensor, weights: Tensor) -> npt.NDArray[np.uint8]:
@@ -55,11 +58,19 @@ def write_overlay(folder: Path, entry: Mapping[str, Any], pixels: npt.NDArray[np
             picture's name then ends in.
         pixels: ``(H, W, 3)``.
     """
-    parts = [part for part in PurePosixPath(str(entry["name"])).parts if part not in ("/", "..")]
+    name = PurePosixPath(plain(str(entry["name"])))
+    parts = [_short(part) for part in name.parts if part not in ("/", "..")] or ["image"]
     index = int(entry.get("slice", -1))
     path = folder.joinpath(*parts[:-1], f"{parts[-1]}{f'_{index}' * (index >= 0)}.png")
     with replacing(path) as partial, partial.open("wb") as file:
         Image.fromarray(pixels).save(file, format="PNG")
+
+
+def _short(part: str) -> str:
+    """Return a part of a path, or its start and a digest where a file could not be named so."""
+    if len(part.encode()) <= LONGEST:
+        return part
+    return f"{part[: LONGEST // 4]}-{hashlib.sha256(part.encode()).hexdigest()[:12]}"
 
 
 class SaveAttention:

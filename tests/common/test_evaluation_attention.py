@@ -12,7 +12,7 @@ from PIL import Image
 
 from common.checks import InputError
 from common.evaluation import SaveAttention
-from common.evaluation.attention import attention_overlay
+from common.evaluation.attention import attention_overlay, write_overlay
 from common.networks import ConvEncoder, ImageClassifier, StandardizedEncoder, VisionTransformer
 
 
@@ -68,3 +68,13 @@ def test_pictures_stay_in_their_folder_whatever_the_name(tmp_path: Path) -> None
 def test_another_encoder_is_refused() -> None:
     with pytest.raises(InputError, match=r"must hold one VisionTransformer, got 0\. Leave"):
         SaveAttention("out", ImageClassifier(ConvEncoder(channels=(3,)), 3))
+
+
+@pytest.mark.bad_input("files")
+@pytest.mark.parametrize("name", ["x" * 255, "λ" * 127, "../../x.png", "/", "a\nb\udcff.png"])
+def test_a_picture_of_any_name_is_written_below_its_folder(tmp_path: Path, name: str) -> None:
+    write_overlay(tmp_path / "in", {"name": name}, np.zeros((2, 2, 3), np.uint8))
+    (picture,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert picture.suffix == ".png"
+    assert picture.is_relative_to(tmp_path / "in")
+    assert picture.name.isprintable()

@@ -216,10 +216,24 @@ def test_a_used_file_written_after_its_image_is_refused(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / "in" / f"{number}").write_bytes(b"x")
     run(plan_of([1, 2], tmp_path / "in"), tmp_path / "out", workers=1)
-    later = time.time() + 60
-    os.utime(tmp_path / "in" / "1", (later, later))
+    time.sleep(0.02)  # the grain of a file's time
+    (tmp_path / "in" / "1").write_bytes(b"y")
     with pytest.raises(InputError, match="other inputs"):
         run(plan_of([1, 2], tmp_path / "in"), tmp_path / "out", workers=1)
+
+
+@pytest.mark.bad_input("preparation")
+def test_a_source_that_goes_away_stops_the_run_and_loses_no_film(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(3):
+        (source / f"{number}").write_bytes(b"x")
+    plan = plan_of([1, FileNotFoundError(errno.ENOENT, "No such file"), 3], source)
+    (source / "1").rename(tmp_path / "away")
+    with pytest.raises(InputError, match="stay where they are"):
+        run(plan, tmp_path / "out", workers=1)
+    (tmp_path / "away").rename(source / "1")
+    assert run(plan_of([1, 2, 3], source), tmp_path / "out", workers=1)["skipped"] == []
 
 
 @pytest.mark.bad_input("preparation")

@@ -224,6 +224,27 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.bad_input("preparation")
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--seed", "-1"], ["--size", "99999999"], ["--workers", "-1"], ["--workers", "99999"]),
+        *(["--seed", "x"], ["--kind", "a\nb"], ["--no-such-option"], []),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    target = ["--target", str(tmp_path / "out")] if options else []
+    try:
+        code = main(["phantom", "--kind", "brain", *target, *options])
+    except SystemExit as error:
+        code = error.code
+    assert code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def phantom(target: Path, *options: str) -> list[str]:
     return [
         *(sys.executable, "-m", "data_prep", "phantom", "--kind", "brain", "--target", str(target)),
