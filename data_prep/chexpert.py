@@ -97,7 +97,9 @@ def read_table(table: Path, source: Path, part: str) -> list[Row]:
     )
     columns = ("Path", HEALTHY, *PATHOLOGIES)
     lines = tables.read_table(table, *(column.lower() for column in columns))
-    return [_row(line, source, part) for line in lines]
+    rows = [_row(line, source, part) for line in lines]
+    tables.check_once((row.path for row in rows), (line.where for line in lines))
+    return rows
 
 
 def _row(line: tables.Line, source: Path, part: str) -> Row:

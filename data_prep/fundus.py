@@ -98,7 +98,10 @@ def plan(options: argparse.Namespace) -> Plan:
         convert=convert,
         split=partial(_split, seed=options.seed),
         skipped=[*pictures.walked.skipped, *found.skipped],
-        extra={"classes": {"label": classes}, **Preparation("fundus", options.size, 8).record()},
+        extra={
+            "classes": {"label": classes, **({"site": found.sites} if found.sites else {})},
+            **Preparation("fundus", options.size, 8).record(),
+        },
         merge_copies=not published,
         summarise=_summary,
         root=options.source,

@@ -29,7 +29,7 @@ from data_prep.classes import name_classes
 from data_prep.files import attempt
 from data_prep.fundus_files import Eye, Pictures, Place
 from data_prep.labels import age_note, find_labels, read_age
-from data_prep.tables import is_missing, number, read_rows, read_table
+from data_prep.tables import check_once, number, read_rows, read_table, says_nothing
 from data_prep.walk import header_facts
 
 __all__ = ["LAYOUTS", "Found", "find_photographs"]
@@ -57,26 +57,33 @@ class Found:
     Args:
         classes: names of the values of ``label`` (of ``grade``, where there is one).
         notes: lines for the user.
+        sites: names of the values of ``site``.
 
     Attributes:
+        rows: of the tables, one for each of the eyes they name.
         unknown_ages: ages that are codes for "unknown".
         eyes: the photographs.
         skipped: what the tables name and cannot be used: ``{"file", "reason"}``.
     """
 
-    def __init__(self, classes: list[str], notes: list[str] | None = None) -> None:
+    def __init__(
+        self, classes: list[str], notes: list[str] | None = None, sites: list[str] | None = None
+    ) -> None:
         self.classes = classes
+        self.sites = list(sites or [])
         self.notes = list(notes or [])
         self.unknown_ages: list[str] = []
+        self.rows: list[str] = []
         self.eyes: list[Eye] = []
         self.skipped: list[dict[str, str]] = []
 
-    def add(self, place: Place | None, name: str, **known: Any) -> None:
-        """Add a photograph, or note that it is missing."""
+    def add(self, place: Place | None, name: str, where: str, **known: Any) -> None:
+        """Add a photograph of a row, or note that it is missing."""
         if place is None:
             self.skip(name, "the table names it, but there is no such picture")
         else:
             self.eyes.append(Eye(place, **known))
+            self.rows.append(where)
 
     def skip(self, name: str, reason: str) -> None:
         """Note a photograph that is left out."""
@@ -102,8 +109,9 @@ def messidor2(pictures: Pictures) -> Found:
     for row in read_table(table, "image_id", "adjudicated_dr_grade"):
         name = row["image_id"]
         grade, patient = row["adjudicated_dr_grade"], patients.get(_stem(name), name)
-        if grade:
-            found.add(pictures.find(name), name, patient=patient, facts=_grade(grade, row.where))
+        if not says_nothing(grade):
+            facts = _grade(grade, row.where)
+            found.add(pictures.find(name), name, row.where, patient=patient, facts=facts)
         else:
             found.skip(name, "its table says that it cannot be graded")
     return found
@@ -124,10 +132,10 @@ def idrid(pictures: Pictures) -> Found:
                 and (not graded or "grading" in place.name.lower())
             ]
             facts = _grade(row["retinopathy grade"], row.where)
-            edema = row.get("risk of macular edema")
-            facts |= {"macular_edema": _whole(edema, row.where, 2)} if edema else {}
+            edema = row.get("risk of macular edema", "")
+            facts |= {} if says_nothing(edema) else {"macular_edema": _whole(edema, row.where, 2)}
             place = places[0] if places else None
-            found.add(place, name, patient=f"{part} {name}", part=part, facts=facts)
+            found.add(place, name, row.where, patient=f"{part} {name}", part=part, facts=facts)
     return found
 
 
@@ -149,7 +157,7 @@ def aptos2019(pictures: Pictures) -> Found:
         for row in read_table(path, "id_code", "diagnosis"):
             name = row["id_code"]
             facts = _grade(row["diagnosis"], row.where)
-            found.add(pictures.find(name), name, patient=name, part=given, facts=facts)
+            found.add(pictures.find(name), name, row.where, patient=name, part=given, facts=facts)
     return found
 
 
@@ -167,11 +175,14 @@ def papila(pictures: Pictures) -> Found:
                 continue
             name = f"RET{int(number[1]):03d}{side.upper()}"
             cells = dict(zip(heads, (row[place] for place in heads.values() if place < len(row))))
+            diagnosis = cells["diagnosis"]
             facts = {
-                "label": _whole(row[heads["diagnosis"]], table.name, 2),
+                "label": -1 if says_nothing(diagnosis) else _whole(diagnosis, table.name, 2),
                 **_person(cells, table.name, found.unknown_ages),
             }
-            found.add(pictures.find(name), name, patient=number[1], eye=eye, facts=facts)
+            found.add(
+                pictures.find(name), name, table.name, patient=number[1], eye=eye, facts=facts
+            )
     return found
 
 
@@ -188,7 +199,7 @@ def odir(pictures: Pictures) -> Found:
         person = _person(row, row.where, found.unknown_ages)
         facts = {"label": list(ODIR).index(letter), **person}
         eye = "L" if "left" in name.lower() else "R"
-        found.add(pictures.find(name), name, patient=row["id"], eye=eye, facts=facts)
+        found.add(pictures.find(name), name, row.where, patient=row["id"], eye=eye, facts=facts)
     return found
 
 
@@ -201,7 +212,7 @@ def srahim(pictures: Pictures) -> Found:
         patient, eye = _named(name)
         maculopathy = {"0": 0, "1": 1}.get(row["maculopathy"].removesuffix(".0"), -1)
         facts = {**_grade(row["dr_grade"], row.where), "maculopathy": maculopathy}
-        found.add(pictures.find(name), name, patient=patient, eye=eye, facts=facts)
+        found.add(pictures.find(name), name, row.where, patient=patient, eye=eye, facts=facts)
     return found
 
 
@@ -227,12 +238,14 @@ def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
     place_of = {place.name: place for place in pictures.places}
 
     def find(name: str) -> Path | None:
-        candidates = [place_of[name]] if name in place_of else pictures.named(name)
+        candidates = [place_of[name]] if name in place_of else []
+        if not candidates and "/" not in name:
+            candidates = pictures.named(name)
         return Path(candidates[0].name) if len(candidates) == 1 else None
 
     images = [PurePosixPath(name) for name in place_of]
     table = find_labels(pictures.source, images, labels, negative, find=find, keep_parts=True)
-    found = Found(table.classes, table.notes)
+    found = Found(table.classes, table.notes, table.sites)
     for row in table.rows:
         place = place_of[row.path.as_posix()]
         try:
@@ -269,7 +282,7 @@ def _tables(pictures: Pictures, pattern: str) -> list[Path]:
 
 
 def _grade(text: str, where: str) -> dict[str, int]:
-    if is_missing(text):
+    if says_nothing(text):
         return {"grade": -1, "referable": -1}
     grade = _whole(text, where, 5)
     return {"grade": grade, "referable": int(grade >= 2)}
@@ -337,5 +350,6 @@ def find_photographs(
                 "own.",
             )
         found = LAYOUTS[layout](pictures)
+        check_once((eye.place.name for eye in found.eyes), found.rows)
     found.notes += age_note(found.unknown_ages, layout)
     return found

@@ -16,14 +16,14 @@ import unicodedata
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from common.checks import InputError, require
 
-__all__ = ["Line", "is_missing", "number", "read_rows", "read_table", "says_nothing"]
+__all__ = ["Line", "check_once", "is_missing", "number", "read_rows", "read_table", "says_nothing"]
 
 LARGEST = 500_000_000  # bytes of a table, unpacked
 ROWS, COLUMNS, BLANK = 100_000, 2_000, 10_000  # of a sheet; blank rows on end; CSV may be longer
@@ -116,6 +116,26 @@ def read_rows(path: Path) -> list[list[str]]:
     sheets = _sheets(path)
     _check_one(path, list(sheets))
     return [cells for _, cells in next(iter(sheets.values()))]
+
+
+def check_once(images: Iterable[Hashable], wheres: Iterable[str]) -> None:
+    """Check that no image is in two rows.
+
+    Args:
+        images: what tells one image from another, by row.
+        wheres: what an error calls the rows.
+
+    Raises:
+        InputError: it names both rows.
+    """
+    first: dict[Hashable, tuple[int, str]] = {}
+    for row, (image, where) in enumerate(zip(images, wheres)):
+        other, earlier = first.setdefault(image, (row, where))
+        require(
+            other == row,
+            f"{where}: every image must be listed once, got the one of {earlier}. Remove one of "
+            "the rows.",
+        )
 
 
 def _missing(header: Sequence[str], columns: Iterable[str | tuple[str, ...]]) -> list[str]:

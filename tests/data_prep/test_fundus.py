@@ -336,3 +336,28 @@ def test_real_photographs_are_prepared(shared_data: Path, tmp_path: Path) -> Non
     assert manifest["quality"] == {"good": 12}
     assert manifest["skipped"] == []
     assert len({e["patient"] for e in entries(tmp_path / "out")}) == 6
+
+
+@pytest.mark.bad_input("labels")
+def test_a_photograph_in_two_rows_is_refused_naming_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eye(tmp_path / "in" / "a.png", 0)
+    table(tmp_path / "in" / "train.csv", [["id_code", "diagnosis"], ["a", "0"], ["a", "1"]])
+    assert prepare(tmp_path / "in", tmp_path / "out", "--layout", "aptos2019") == 2
+    told = capsys.readouterr().err
+    assert "train.csv, line 3: every image must be listed once, got the one of train.csv" in told
+
+
+def test_labels_of_ones_own_photographs_come_from_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(4):
+        eye(tmp_path / "in" / f"{number}_left.png", number)
+    rows = [["file", "label", "site"], ["0_left", "glaucoma", "A"], ["1_left", "healthy", "B"]]
+    table(tmp_path / "own.csv", [*rows, ["2_left.png", "n/a", "-1"]])
+    assert prepare(tmp_path / "in", tmp_path / "out", "--labels", str(tmp_path / "own.csv")) == 0
+    made = read_manifest(tmp_path / "out")
+    assert made["classes"] == {"label": ["healthy", "glaucoma"], "site": ["A", "B"]}
+    assert sorted(entry["label"] for entry in entries(tmp_path / "out")) == [-1, 0, 1]
+    assert "1 images are not in own.csv" in capsys.readouterr().out
