@@ -2,7 +2,7 @@
 
 Reads the layouts of BraTS 2018 (``HGG/<id>/<id>_flair.nii.gz``), 2020 and 2021
 (``<id>/<id>_flair.nii.gz``) and 2023 (``<id>/<id>-t2f.nii.gz``), packed or not, at any depth. The
-paper (section 3.1) keeps slices with less than 80 % black pixels, splits by patient and holds out
+paper (section 2.3) keeps slices with less than 80 % black pixels, splits by patient and holds out
 three test sets of 1 000 slices.
 
 Each volume is scaled so that the 99.5th percentile of its non-zero voxels becomes 1; a slice is

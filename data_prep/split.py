@@ -1,4 +1,4 @@
-"""Splits by patient: training, validation and three hold-out test sets (the paper, section 3.1)."""
+"""Splits by patient: training, validation and three hold-out test sets (the paper, section 2.3)."""
 
 from collections import Counter
 from collections.abc import Sequence

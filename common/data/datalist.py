@@ -14,7 +14,7 @@ from common.files import below
 
 __all__ = ["MAX_BLACK", "image_datalist"]
 
-MAX_BLACK = 0.8  # paper, section 3.1: "slices with less than 80 % black pixels"
+MAX_BLACK = 0.8  # paper, section 2.3: "slices with less than 80 % black pixels"
 
 
 def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, Any]]:

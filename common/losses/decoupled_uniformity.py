@@ -13,7 +13,7 @@ model) replaces each centroid by an estimate from all, weighed by how alike the 
 without a gradient through alpha and without normalising its rows (Dufumier et al., Integrating
 Prior Knowledge in Contrastive Learning with Kernel, ICML 2023; talk 2023, slides 67-73).
 
-Differs from the paper: t = 2 and lambda = 0.01 by default, as in the released code (98e738a); the
+Differs from the paper: t = 2 and lambda = 0.01 by default, as in the released code (268aa67); the
 talk has t = 1 and adds n lambda with lambda = O(n^-1/2). Differs from the released code: alpha is
 never formed. It is I - lambda (K + lambda I)^-1, and one Cholesky factor in float64 applies it; the
 code's float32 inverse is wrong in the second digit where the kernel is wide. A prior without a
