@@ -100,14 +100,18 @@ def find_labels(
     if given is not None and str(given) != FOLDERS:
         return read_labels(given, source, negative, images, find)
     notes = []
-    beside = source / BESIDE
-    if given is None and beside.is_file():
+    beside, others = _tables_beside(source)
+    if given is None and others:
+        notes.append(f"{others} tables in the source are not read: name one with --labels")
+    if given is None and beside is not None:
         header = {cell.lower() for cell in read_rows(beside)[0]}
         if "label" in header and header & {"image", "file"}:
             table = read_labels(beside, source, negative, images, find)
-            notes = [f"labels are read from {BESIDE} in the source; --labels names another table"]
+            notes += [f"labels are read from {BESIDE} in the source; --labels names another table"]
             return replace(table, notes=[*notes, *table.notes])
-        notes = [f"{BESIDE} in the source is not read: it has no columns image (or file) and label"]
+        notes += [
+            f"{BESIDE} in the source is not read: it has no columns image (or file) and label"
+        ]
     table = _from_folders(images, given is not None, negative)
     if any(row.part for row in table.rows) and not keep_parts:
         notes.append(
@@ -116,6 +120,17 @@ def find_labels(
         )
         table = replace(table, rows=[replace(row, part=None) for row in table.rows])
     return replace(table, notes=[*notes, *table.notes])
+
+
+def _tables_beside(source: Path) -> tuple[Path | None, int]:
+    """The ``labels.csv`` of a source, and how many other tables lie beside it."""
+    tables = [
+        path
+        for path in sorted(source.iterdir())
+        if path.suffix.lower() in (".csv", ".tsv", ".xlsx") and path.is_file()
+    ]
+    named = [path for path in tables if path.name.lower() == BESIDE]
+    return (named[0] if named else None), len(tables) - len(named)
 
 
 def _from_folders(images: Sequence[PurePath], asked: bool, negative: str | None) -> LabelTable:

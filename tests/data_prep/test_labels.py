@@ -212,6 +212,9 @@ def test_a_labels_csv_in_the_source_is_read_or_mentioned(tmp_path: Path) -> None
     assert table.classes == []
     assert "is not read" in table.notes[0]
     assert "no image is labelled" in table.notes[1]
+    (tmp_path / "Grades.XLSX").touch()
+    (tmp_path / "labels.csv").unlink()
+    assert "1 tables in the source are not read" in find_labels(tmp_path, images, None).notes[0]
 
 
 @pytest.mark.bad_input("labels")

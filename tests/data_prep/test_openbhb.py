@@ -297,6 +297,19 @@ def test_diagnoses_are_labels_with_controls_first(tmp_path: Path) -> None:
     assert [e["label"] for e in manifest["training"]] == [0, 2, 1, -1] * 2
 
 
+@pytest.mark.bad_input("labels")
+def test_ages_that_are_codes_are_null_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, _, _ = per_subject(tmp_path / "source")
+    ages = ["-9999", "999", "n/a", "61,5", "95"]
+    lines = [{**line, "age": age} for line, age in zip(people(), ages)] + people()[5:]
+    table(source / "participants.tsv", lines)
+    manifest = prepare(source, tmp_path / "out", "--modality", "vbm", "--validation", "0")
+    assert [e["age"] for e in manifest["training"]][:5] == [None, None, None, 61.5, 90]
+    assert "2 ages are unknown" in capsys.readouterr().out
+
+
 def test_rows_without_a_mask_say_what_to_pass(
     challenge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

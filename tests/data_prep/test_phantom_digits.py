@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from common.data import read_manifest
+from common.data import (
+    PrepareImaged,
+    class_names,
+    image_datalist,
+    read_manifest,
+    read_preparation,
+)
 from data_prep.__main__ import main
 
 PARTS = ("training", "validation", "test")
@@ -76,3 +82,19 @@ def test_a_bad_option_is_one_line(
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert option.split("=")[0] in line
+
+
+@pytest.mark.parametrize("options", [(), ("--size", "32")], ids=["digits", "photographs"])
+def test_the_phantoms_own_images_are_what_inference_reads(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    words = ["phantom", "--kind", "digits", "--target", str(tmp_path), "--workers", "1"]
+    assert main([*words, "--patients", "6", "--slices", "2", *options]) == 0
+    manifest = read_manifest(tmp_path)
+    found = image_datalist(tmp_path)
+    assert len(found) == 12
+    assert len({entry["name"] for entry in found}) == 12
+    preparation = read_preparation(tmp_path, "photo")
+    image = PrepareImaged(size=28, preparation=preparation, channels=3)(found[0])["image"]
+    assert image.shape == (3, 28, 28)
+    assert class_names(manifest)[found[0]["label"]] == str(found[0]["label"])
