@@ -3,7 +3,7 @@
 # What `make demo` runs; SEED=1 sh demo.sh repeats it with another seed of training.
 set -eu
 cd "$(dirname "$0")"
-rm -rf demo/eval demo/models demo/predictions demo/report.html # of a demo that ran before
+rm -rf demo # of a run before
 configs=bundles/brain_mri_learned_transforms/configs
 python -m data_prep phantom --kind brain --contrast 0.25 --target demo/data
 
