@@ -1,6 +1,7 @@
 """What to predict: a folder, one file or a datalist as a list of entries."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
     if (source / MANIFEST).is_file():
         entries = _from_json(source / MANIFEST)
     elif source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.is_file() and is_image(path))
+        files = _files(source)
         require(
             bool(files),
             f"{source}: must hold images (PNG, JPEG, TIFF, DICOM, NIfTI), got none. "
@@ -59,6 +60,23 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
         require(source.is_file(), f"{source}: must exist, got no such file or folder.")
         entries = [{"image": str(source), "name": source.name}]
     return [part for entry in entries for part in _slices(entry, spatial_dims)]
+
+
+def _files(source: Path) -> list[Path]:
+    """Images below a folder, sorted, with the folders that are not looked into.
+
+    Those are locked, or links, which may lead in circles; whoever loads one meets the reason.
+    """
+    found: list[Path] = []
+
+    def locked(error: OSError) -> None:
+        found.append(Path(str(error.filename)))
+
+    for folder, folders, names in os.walk(source, onerror=locked):
+        found += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
+        paths = (Path(folder, name) for name in names)
+        found += [path for path in paths if path.is_file() and is_image(path)]
+    return sorted(found)
 
 
 def _from_json(source: Path) -> list[dict[str, Any]]:
@@ -100,7 +118,7 @@ def _slices(entry: dict[str, Any], spatial_dims: int) -> list[dict[str, Any]]:
         return [whole]
     try:
         share = black_share(load_voxels(first))
-    except InputError:
+    except (InputError, MemoryError):
         return [whole]
     worth = np.flatnonzero(share < MAX_BLACK)
     return [{**entry, "slice": int(index)} for index in worth] or [whole]

@@ -1,49 +1,56 @@
-"""DICOM: open, decode with whichever reader can, and show as a viewer would.
-
-pydicom decodes (JPEG 2000 and RLE with pylibjpeg, other JPEG with GDCM); what it cannot, such as
-12-bit JPEG Extended, SimpleITK decodes. SimpleITK inverts MONOCHROME1 and applies the rescale while
-pydicom does neither, so its result is turned back into stored values first and both go through the
-same steps.
-"""
+"""DICOM: open, decode with whichever reader can, and show as a viewer would."""
 
 import logging
-import os
+import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
-import SimpleITK as sitk
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from common.checks import InputError, require
+from common.checks import require
 from common.data.dicom_display import display, display_colour
+from common.data.dicom_stored import Stored, stored_values
+from common.data.reading import reading
 
 __all__ = ["dicom_facts", "is_dicom", "open_dicom", "read_dicom", "read_dicom_colour"]
 
 Array = npt.NDArray[np.float32]
-Stored = npt.NDArray[Any]
 T = TypeVar("T")
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs header values
-sitk.ProcessObject.GlobalWarningDisplayOff()  # type: ignore[no-untyped-call]  # SWIG
 
 OLDEST_AGE = 90
+MARK = slice(128, 132)
+OTHERS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"RIFF")  # pictures
+# the first element of a file without preamble: of group 2 or 8, explicit or implicit, its length
+BARE = re.compile(
+    rb"[\x02\x08]\0[\0-\x70]\0(?:[A-Z]{2}|[\0-\x40]\0\0\0)|\0[\x02\x08]\0[\0-\x70][A-Z]{2}"
+)
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Whether the file is named ``.dcm`` or carries the DICOM mark (PS3.10, section 7.1)."""
+    """Whether a file is DICOM: by its mark (PS3.10, section 7.1), its first element or its name.
+
+    A picture named ``.dcm`` is none, and DICOM named ``.png`` is. A file that cannot be read counts
+    as DICOM if its name says so, or has no suffix that says otherwise.
+    """
     path = Path(path)
-    if path.suffix.lower() in (".dcm", ".dicom"):
+    named = path.suffix.lower() in (".dcm", ".dicom")
+    try:
+        if not path.is_file():
+            return named
+        with path.open("rb") as file:
+            start = file.read(132)
+    except OSError:
+        return named or not path.suffix
+    if start[MARK] == b"DICM":
         return True
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    return bool(BARE.match(start)) or (named and not start.startswith(OTHERS))
 
 
 def open_dicom(path: str | Path, pixels: bool = True) -> pydicom.Dataset:
@@ -53,23 +60,16 @@ def open_dicom(path: str | Path, pixels: bool = True) -> pydicom.Dataset:
         InputError: missing, not DICOM or truncated.
     """
     path = Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # their texts quote header values
-            data = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
-            require(
-                bool(data.get("SOPClassUID") or data.get("Rows")),
-                f"{path.name}: must be DICOM, got a file without a DICOM header. "
-                "Copy it again or leave it out.",
-            )
-            _name_syntax(data)
-            return data
-    except FileNotFoundError:
-        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
-    except InputError:
-        raise
-    except Exception as error:  # on damaged bytes the parser raises anything
-        raise _damaged(path, error) from None
+    with reading(path, "DICOM file"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # their texts quote header values
+        data = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+        require(
+            bool(data.get("SOPClassUID") or data.get("Rows")),
+            f"{path.name}: must be DICOM, got a file without a DICOM header. "
+            "Copy it again or leave it out.",
+        )
+        _name_syntax(data)
+        return data
 
 
 def read_dicom(path: str | Path) -> Array:
@@ -100,29 +100,10 @@ def read_dicom_colour(path: str | Path) -> npt.NDArray[np.uint8]:
 def _shown(path: Path, show: Callable[[Stored, pydicom.Dataset, str], T]) -> T:
     """Open, decode and `show` one image."""
     data = open_dicom(path)
-    require(
-        "PixelData" in data,
-        f"{path.name}: must hold pixel data, got none. Leave it out (a report or structure file).",
-    )
-    frames = int(data.get("NumberOfFrames") or 1)
-    require(frames == 1, f"{path.name}: must hold one frame, got {frames}. Export single images.")
-    bits = data.get("BitsAllocated")
-    require(
-        bits in (8, 16),
-        f"{path.name}: must have 8 or 16 bits allocated, got {bits}. Export it as 16-bit.",
-    )
-    stored = _stored(path, data)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return show(stored, data, path.name)
-    except InputError:
-        raise
-    except Exception as error:  # a table or window that contradicts the pixels
-        raise InputError(
-            f"{path.name}: the header must describe its pixels, got one that does not "
-            f"({type(error).__name__}). Re-export the image."
-        ) from None
+    stored = stored_values(path, data)
+    with reading(path, "DICOM image whose header describes its pixels"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return show(stored, data, path.name)
 
 
 def dicom_facts(path: str | Path) -> dict[str, Any]:
@@ -133,7 +114,12 @@ def dicom_facts(path: str | Path) -> dict[str, Any]:
         allow-list ``modality``, ``view``, ``eye`` ("L" or "R"), ``sex`` and ``age`` (whole years,
         90 stands for 90 and above, as HIPAA's safe harbour asks), each only where it is there.
     """
-    data = open_dicom(path, pixels=False)
+    with reading(Path(path), "DICOM file"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _facts(open_dicom(path, pixels=False))
+
+
+def _facts(data: pydicom.Dataset) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "patient": str(data.get("PatientID") or data.get("PatientName") or ""),
         "burned_in": str(data.get("BurnedInAnnotation") or "").strip().upper() == "YES",
@@ -170,73 +156,4 @@ def _age_years(text: str) -> int | None:
     per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
     unit = text[-1:] if text[-1:] in per_year else "Y"
     digits = text.rstrip("DWMY")
-    return int(int(digits) / per_year[unit]) if digits.isdigit() and int(digits) < 1000 else None
-
-
-def _stored(path: Path, data: pydicom.Dataset) -> Stored:
-    """Stored values (PS3.3 C.7.6.3), (H, W) or (H, W, 3), from the first reader that can."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return np.asarray(data.pixel_array)
-    except Exception as error:  # each plugin raises its own kinds
-        if not _is_whole_compressed(data):
-            raise _damaged(path, error) from None
-        try:
-            stored = _stored_through_simpleitk(path, data)
-        except RuntimeError:
-            raise _damaged(path, error) from None
-        if stored.shape[:2] != (data.Rows, data.Columns):
-            raise _damaged(path, error) from None
-        return stored
-
-
-def _is_whole_compressed(data: pydicom.Dataset) -> bool:
-    """Whether another decoder may be asked: JPEG family, and the end marker FFD9 is there.
-
-    SimpleITK fills what a short file lacks with whatever lies in memory, so it must not see one.
-    """
-    syntax = getattr(data.file_meta, "TransferSyntaxUID", None)
-    if syntax is None or not syntax.is_compressed:
-        return False
-    return b"\xff\xd9" in bytes(data.PixelData)[-16:]
-
-
-def _stored_through_simpleitk(path: Path, data: pydicom.Dataset) -> Stored:
-    """Undo what ITK's reader adds: the rescale, then the inversion of MONOCHROME1.
-
-    ITK inverts within the range of the stored bits, ``2 ** BitsStored - 1 - value``, before the
-    rescale (measured: RG1_J2KI.dcm, 803..26512 of 15 bits becomes 6255..31964).
-    """
-    with _quiet_stderr():
-        pixels = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), axis=0)
-    slope, intercept = (
-        float(data.get(f"Rescale{name}", default))
-        for name, default in (("Slope", 1), ("Intercept", 0))
-    )
-    if (slope, intercept) != (1.0, 0.0):
-        pixels = np.rint((pixels - intercept) / slope).astype(np.int32)
-    if data.PhotometricInterpretation == "MONOCHROME1":
-        pixels = 2 ** int(data.BitsStored) - 1 - pixels.astype(np.int32)
-    return np.asarray(pixels)
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep the lines that the C libraries print for each codec they try off the terminal."""
-    kept = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path.name}: must be a whole DICOM file in a known compression, got a truncated or "
-        f"undecodable one ({type(error).__name__}). Copy it again or re-export it uncompressed."
-    )
+    return int(int(digits) / per_year[unit]) if digits.isdecimal() and int(digits) < 1000 else None

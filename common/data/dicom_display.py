@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 from common.checks import require
+from common.data.dicom_lut import first_table, palette_colours
 
 __all__ = ["display", "display_colour"]
 
-Values = npt.NDArray[np.float64]
+Values = npt.NDArray[np.floating[Any]]
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as for pictures
+GREY = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # decoders turn them to RGB
 
 
 def display(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> npt.NDArray[np.float32]:
@@ -35,20 +37,17 @@ def display(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> npt.N
         (H, W) float32 in [0, 1], bright where the film is bright.
 
     Raises:
-        InputError: every pixel has the same value.
+        InputError: every pixel has the same value, or the header contradicts the pixels.
     """
-    if data.PhotometricInterpretation == "PALETTE COLOR":
-        stored = apply_color_lut(stored, data)
-    if stored.ndim == 3:
-        grey = stored @ LUMINANCE / np.iinfo(stored.dtype).max
+    colour = _colour(stored, data, name)
+    if colour is not None:
+        grey = colour @ LUMINANCE
     else:
         require(
             bool(stored.min() < stored.max()),
             f"{name}: must hold an image, got the same value in every pixel. Leave it out.",
         )
-        grey = _grey(stored, data)
-        if data.PhotometricInterpretation == "MONOCHROME1":
-            grey = 1.0 - grey
+        grey = _grey(stored, data, name)
     return np.ascontiguousarray(_upright(grey, data), dtype=np.float32)
 
 
@@ -64,38 +63,113 @@ def display_colour(
 
     Returns:
         (H, W, 3) in 0..255.
+
+    Raises:
+        InputError: as `display`.
     """
-    if data.PhotometricInterpretation == "PALETTE COLOR":
-        stored = apply_color_lut(stored, data)
-    if stored.ndim == 2:
-        colour = np.repeat(display(stored, data, name).astype(np.float64)[..., None], 3, axis=2)
+    colour: Values | None = _colour(stored, data, name)
+    if colour is None:
+        grey = display(stored, data, name).astype(np.float64)
+        colour = np.repeat(grey[..., None], 3, axis=2)
     else:
-        colour = _upright(stored[..., :3] / np.iinfo(stored.dtype).max, data)
+        colour = _upright(colour, data)
     return np.ascontiguousarray(np.rint(255 * colour), dtype=np.uint8)
 
 
-def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset) -> Values:
-    """Modality and VOI transformation to [0, 1], before the inversion."""
-    values = np.asarray(apply_modality_lut(stored, data))
-    if data.get("VOILUTSequence"):
-        bits = int(data.VOILUTSequence[0].LUTDescriptor[2])
-        shown = apply_voi(np.rint(values).astype(np.int64), data, index=0) / (2.0**bits - 1)
+def _photometric(data: pydicom.Dataset) -> str:
+    return str(data.get("PhotometricInterpretation") or "").strip().upper()
+
+
+def _colour(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> Values | None:
+    """RGB in [0, 1], (H, W, 3); None for grey."""
+    photometric = _photometric(data)
+    samples = 1 if stored.ndim == 2 else stored.shape[2]
+    wanted = 3 if photometric in COLOUR else 1
+    require(
+        photometric in (*GREY, *COLOUR, "PALETTE COLOR") and samples == wanted,
+        f"{name}: must be MONOCHROME1, MONOCHROME2 or PALETTE COLOR with one sample, or RGB or YBR "
+        f"with three, got {samples} and another interpretation. Export it again.",
+    )
+    if photometric in GREY:
+        return None
+    if photometric == "PALETTE COLOR":
+        return palette_colours(stored, data, name)
+    require(
+        stored.dtype.kind == "u",
+        f"{name}: colours must be unsigned, got signed ones. Export it again.",
+    )
+    return np.asarray(stored / (2.0 ** int(data.BitsStored) - 1))
+
+
+def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> Values:
+    """Modality and VOI transformation and inversion, to [0, 1].
+
+    Each is a function of the stored value alone, so that it is worked out once for each of the
+    values there can be, at most 65536, and then looked up.
+    """
+    places = stored.view(f"u{stored.dtype.itemsize}")
+    levels = np.arange(int(places.max()) + 1).astype(places.dtype)
+    values, signed = _modality(levels.view(stored.dtype), data, name)
+    pixels = values.take(places) if data.get("ModalityLUTSequence") else None
+    ends = values[places.ravel()[[stored.argmin(), stored.argmax()]]] if pixels is None else pixels
+    stretched = _stretched(values, float(ends.min()), float(ends.max()))
+    table = first_table(data.get("VOILUTSequence"), data, signed, name)
+    if table is not None:
+        shown: Values = table(np.rint(values)) / table.top
     else:
-        shown = np.clip(_windowed(values.astype(np.float64), data), 0.0, 1.0)
-    if shown.min() == shown.max():  # a window beside the values would erase the image
-        shown = _stretched(values.astype(np.float64))
-    return np.asarray(np.clip(shown, 0.0, 1.0))
+        shown = _windowed(values, data, stretched)
+    image = _looked_up(shown, places, data)
+    if image.min() == image.max():  # a window beside the values would erase the image
+        image = _looked_up(stretched, places, data)
+        require(
+            bool(image.min() < image.max()),
+            f"{name}: must show something, got the same value in every pixel after its modality "
+            "transformation. Leave it out.",
+        )
+    return image
 
 
-def _windowed(values: Values, data: pydicom.Dataset) -> Values:
-    """The first window (PS3.3 C.11.2.1.2 and C.11.2.1.3), or the values' own range."""
+def _looked_up(shown: Values, places: npt.NDArray[Any], data: pydicom.Dataset) -> Values:
+    """Shown values of all pixels, float32, MONOCHROME1 inverted."""
+    limited: Values = np.clip(shown, 0.0, 1.0)
+    if _photometric(data) == "MONOCHROME1":
+        limited = 1.0 - limited
+    return limited.astype(np.float32).take(places)
+
+
+def _modality(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> tuple[Values, bool]:
+    """Values after the modality transformation, and whether such values may be negative.
+
+    Raises:
+        InputError: a slope of 0, or numbers that are not finite.
+    """
+    signed = bool(data.get("PixelRepresentation"))
+    table = first_table(data.get("ModalityLUTSequence"), data, signed, name)
+    if table is not None:
+        return table(stored).astype(np.float64), False
+    slope = _first(data.get("RescaleSlope"))
+    intercept = _first(data.get("RescaleIntercept"))
+    slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
+    require(
+        slope != 0 and bool(np.isfinite([slope, intercept]).all()),
+        f"{name}: Rescale Slope and Intercept must be finite and the slope not 0, got others. "
+        "Export it again or leave it out.",
+    )
+    return stored * slope + intercept, signed or slope < 0 or intercept < 0
+
+
+def _windowed(values: Values, data: pydicom.Dataset, stretched: Values) -> Values:
+    """The first window (PS3.3 C.11.2.1.2 and C.11.2.1.3), or the values' own range, `stretched`."""
     centre, width = (_first(data.get(f"Window{which}")) for which in ("Center", "Width"))
     function = str(data.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
-        return _stretched(values)
+    if centre is None or width is None or not np.isfinite([centre, width]).all():
+        return stretched
+    if width <= 0 or (function == "LINEAR" and width < 1):
+        return stretched
     if function == "SIGMOID":
         # C.11.2.1.3.1: y = range / (1 + exp(-4 (x - c) / w))
-        return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (values - centre) / width)))
+        with np.errstate(over="ignore"):
+            return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (values - centre) / width)))
     if function == "LINEAR_EXACT":
         # C.11.2.1.3.2: y = ((x - c) / w + 0.5) * range
         return (values - centre) / width + 0.5
@@ -105,9 +179,9 @@ def _windowed(values: Values, data: pydicom.Dataset) -> Values:
     return (values - (centre - 0.5)) / (width - 1) + 0.5
 
 
-def _stretched(values: Values) -> Values:
-    low, high = values.min(), values.max()
-    return np.asarray((values - low) / (high - low))
+def _stretched(values: Values, low: float, high: float) -> Values:
+    """From 0 at `low` to 1 at `high`."""
+    return (values - low) / (high - low) if low < high else np.zeros_like(values)
 
 
 def _first(value: object) -> float | None:

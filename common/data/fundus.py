@@ -1,6 +1,5 @@
 """Fundus photographs: the field of view found, cut out, padded square; one reader for all uses."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -10,10 +9,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from common.checks import InputError, require
+from common.checks import require
 from common.data.dicom import is_dicom, read_dicom_colour
 from common.data.photo import to_rgb
-from common.data.picture import opened
+from common.data.picture import Depth, eight_bits, opened
 
 __all__ = ["MARK", "Field", "find_field", "read_fundus"]
 
@@ -21,7 +20,6 @@ Pixels = npt.NDArray[np.uint8]
 
 MARK = ("Preparation", "fundus: field of view cut out")  # PNG text of a picture cut already
 SMALLEST = 32  # pixels of a side
-LARGEST = 250_000_000  # pixels of a picture: 750 MB in memory unless it is a JPEG
 LOOK = 256  # pixels of the longer side of the small copy in which the field is looked for
 DARKEST = 10  # of 255: compression leaves noise below it in a black border
 SHARE_OF_CENTRE = 0.2  # of the brightness in the middle, which the dark rim of the field exceeds
@@ -67,7 +65,7 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
         ``(size, size, 3)`` uint8, and whether a field was found.
 
     Raises:
-        InputError: unreadable, truncated, black, smaller than 32 pixels or larger than 250
+        InputError: unreadable, truncated, black, smaller than 32 pixels or larger than 178
             megapixels.
     """
     path = Path(path)
@@ -90,38 +88,11 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
 
 def _picture(path: Path, size: int, file: IO[bytes] | None) -> tuple[Image.Image, bool]:
     """Open one picture, upright, in RGB; and whether it was cut already."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # LARGEST is the limit
-        try:
-            with opened(path, "picture", file) as picture:
-                width, height = picture.size
-                require(
-                    width * height <= LARGEST,
-                    f"{path.name}: must have at most {LARGEST // 10**6} megapixels, got {width} x "
-                    f"{height}. Shrink it first.",
-                )
-                picture.draft("RGB", (2 * size, 2 * size))
-                picture.load()
-                cut = picture.info.get(MARK[0]) == MARK[1]
-                upright = ImageOps.exif_transpose(picture)
-                return to_rgb(_eight_bits(upright, path.name)), cut
-        except Image.DecompressionBombError:
-            raise InputError(
-                f"{path.name}: must have at most {LARGEST // 10**6} megapixels, got more. "
-                "Shrink it first."
-            ) from None
-
-
-def _eight_bits(picture: Image.Image, name: str) -> Image.Image:
-    """Scale 16-bit grey to 8 bits; Pillow reads 16-bit colour as 8-bit."""
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.float32) / 257
-        return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
-    require(
-        picture.mode != "F",
-        f"{name}: must have 8 or 16 bits per channel, got floats. Save it as 8-bit RGB.",
-    )
-    return picture
+    with opened(path, "picture", file) as picture:
+        picture.draft("RGB", (2 * size, 2 * size))
+        depth, cut = Depth(picture), picture.info.get(MARK[0]) == MARK[1]
+        picture.load()
+        return to_rgb(eight_bits(ImageOps.exif_transpose(picture), depth, path.name)), cut
 
 
 def find_field(picture: Image.Image) -> Field:

@@ -10,15 +10,20 @@ from common.data.dicom import is_dicom, read_dicom
 from common.data.nifti import axial_slice, read_nifti
 from common.data.picture import read_picture
 
-__all__ = ["is_image", "is_volume", "read_image"]
+__all__ = ["PICTURES", "is_image", "is_picture", "is_volume", "read_image"]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 VOLUMES = (".nii", ".nii.gz", ".npy")
 
 
 def is_volume(path: str | Path) -> bool:
     """Whether the name is that of a NIfTI or NumPy file."""
     return Path(path).name.lower().endswith(VOLUMES)
+
+
+def is_picture(path: str | Path) -> bool:
+    """Whether `read_image` reads the file with Pillow: a picture by its name, not DICOM inside."""
+    return Path(path).name.lower().endswith((*PICTURES, ".dcm", ".dicom")) and not is_dicom(path)
 
 
 def is_image(path: str | Path) -> bool:
@@ -33,10 +38,10 @@ def is_image(path: str | Path) -> bool:
 
 
 def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[np.float32]:
-    """Read a PNG, JPEG, TIFF, DICOM or NIfTI file, or a volume saved by NumPy (``.npy``).
+    """Read a PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or NumPy (``.npy``) file.
 
     Args:
-        path: the file; ``.dcm`` or a file with the DICOM mark is DICOM whatever its name.
+        path: the file; one with the DICOM mark is DICOM whatever its name.
         slice_index: for a volume, one axial slice, counted from the feet; None gives the volume.
 
     Returns:
@@ -45,6 +50,11 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
     Raises:
         InputError: one line that names the file, never a field of a DICOM header.
     """
+    require(
+        not Path(path).is_dir(),
+        f"{Path(path).name}: must be an image, got a folder that is locked or a link. "
+        "Unlock it, or give the folder that it leads to.",
+    )
     if is_volume(path):
         volume = read_nifti(path)
         return volume[None] if slice_index is None else axial_slice(volume, slice_index)[None]
@@ -52,13 +62,13 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         slice_index is None,
         f"{Path(path).name}: slice_index must be left out for a 2D image, got {slice_index}.",
     )
-    if Path(path).name.lower().endswith(PICTURES):
+    if is_picture(path):
         return read_picture(path)[None]
     if is_dicom(path):
         return read_dicom(path)[None]
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise InputError(f"{path}: must exist, got no such file. Check the path.")
     raise InputError(
-        f"{Path(path).name}: must be PNG, JPEG, TIFF, DICOM, NIfTI or .npy, got another type. "
-        "Convert it or leave it out."
+        f"{Path(path).name}: must be PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or .npy, got another "
+        "type. Convert it or leave it out."
     )

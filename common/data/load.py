@@ -17,6 +17,7 @@ from common.data.nifti import axial_slice
 
 __all__ = ["EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"]
 
+ROOM = 2**29  # bytes: a film of 100 megapixels, as integers and as floats
 CACHED_VOLUMES = 4  # the modalities of one patient
 
 
@@ -99,7 +100,8 @@ class EmptyMaskd(Transform):
 class SkipUnreadable(IterableDataset):
     """Yield the transformed entries that can be read, and note the others in `skipped`.
 
-    Only `InputError` is taken for an unreadable file; any other error still stops the run. Use it
+    What the readers of `common.data` raise for a file is an `InputError`, whatever was wrong with
+    it; any other error still stops the run, but for a lack of memory while others have room. Use it
     with ``num_workers=0``: a worker process would keep the notes to itself.
 
     Args:
@@ -127,7 +129,7 @@ class SkipUnreadable(IterableDataset):
             try:
                 item = entry if self.transform is None else self.transform(entry)
             except Exception as error:
-                reason = _input_error(error)
+                reason = _reason(error)
                 if reason is None:
                     raise
                 self.skipped.append((str(entry.get("name", entry["image"])), reason))
@@ -135,10 +137,21 @@ class SkipUnreadable(IterableDataset):
             yield item
 
 
-def _input_error(error: BaseException | None) -> str | None:
-    """The text of the `InputError` that caused `error`: MONAI's Compose wraps what it raises."""
+def _reason(error: BaseException | None) -> str | None:
+    """Why a file is left out, from what caused `error`: MONAI's Compose wraps what it raises."""
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
+        if isinstance(error, MemoryError) and _has_room():
+            return "reading it takes more memory than there is. Shrink it or leave it out."
         error = error.__cause__
     return None
+
+
+def _has_room() -> bool:
+    """Whether the memory that an honest file needs can be had now."""
+    try:
+        np.empty(ROOM, np.uint8)
+    except MemoryError:
+        return False
+    return True

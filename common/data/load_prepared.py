@@ -14,7 +14,7 @@ from PIL import Image
 
 from common.checks import require
 from common.data.fundus import read_fundus
-from common.data.image import PICTURES
+from common.data.image import is_picture
 from common.data.load import LoadMedicalImaged
 from common.data.photo import read_photo, square
 from common.data.prepare import Preparation, check_shown, fit, store
@@ -92,7 +92,7 @@ class PrepareImaged(MapTransform):
         """Read ``(size, size, 3)`` in 0..255."""
         if self.preparation.kind == "fundus":
             return read_fundus(path, size)[0]
-        if path.lower().endswith(PICTURES):
+        if is_picture(path):
             return read_photo(path, size)
         grey = np.rint(self._load.read(path, index)[0] * 255).astype(np.uint8)
         return square(Image.fromarray(grey), size)

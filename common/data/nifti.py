@@ -5,21 +5,20 @@ Axes of a volume are (x, y, z) with x to the patient's right, y to the front and
 ``.npy`` file has no orientation: its axes are taken as they are.
 """
 
-import gzip
+import math
 import warnings
-import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nibabel
 import numpy as np
 import numpy.typing as npt
 from isal import igzip
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
 
-from common.checks import InputError, require
+from common.checks import require
+from common.data.reading import reading
 
 __all__ = ["axial_slice", "black_share", "load_voxels", "read_nifti", "scale_of"]
 
@@ -28,20 +27,25 @@ Voxels = npt.NDArray[Any]
 
 PERCENTILE = 99.5
 MAX_NEGATIVE = 0.1
+LARGEST_BYTES = 2**32  # of the voxels of one volume
+HEADER_BYTES = 544  # of NIfTI-2, and more than NIfTI-1 has
+CHUNK = 2**20
 
 
 def load_voxels(path: str | Path, allow_black: bool = False) -> Voxels:
     """Voxels of a 3D NIfTI file in RAS order, in their stored type where the file has no scaling.
 
     Args:
-        path: ``.nii`` or ``.nii.gz``; or ``.npy``, whose leading axes of length 1 are dropped.
+        path: ``.nii`` or ``.nii.gz``, whose axes after the third must have length 1; or ``.npy``,
+            whose leading axes of length 1 are dropped.
         allow_black: accept nothing but zeros, as in a segmentation without a lesion.
 
     Returns:
         (X, Y, Z), finite; a view, so not necessarily contiguous.
 
     Raises:
-        InputError: unreadable or truncated, not 3D, NaN or infinite voxels, nothing but zeros.
+        InputError: unreadable or truncated, not 3D, NaN or infinite voxels, the same value in
+            every voxel.
     """
     path = Path(path)
     voxels = _array(path) if path.name.lower().endswith(".npy") else _canonical(path)
@@ -54,15 +58,18 @@ def load_voxels(path: str | Path, allow_black: bool = False) -> Voxels:
         voxels.dtype.kind in "uif",
         f"{path.name}: must hold one number per voxel, got {voxels.dtype}. Save it as grey values.",
     )
-    if voxels.dtype.kind == "f":
-        require(
-            bool(np.isfinite(voxels).all()),
-            f"{path.name}: voxels must be finite, got NaN or infinity. "
-            "Replace them or leave the volume out.",
-        )
+    require(voxels.size > 0, f"{path.name}: must hold voxels, got shape {voxels.shape}.")
+    with np.errstate(invalid="ignore"):
+        low, high = float(voxels.min()), float(voxels.max())
     require(
-        allow_black or bool(voxels.any()),
-        f"{path.name}: must hold an image, got an all-black volume. Leave it out.",
+        max(abs(low), abs(high)) <= float(np.finfo(np.float32).max),  # false for NaN
+        f"{path.name}: voxels must be finite, got NaN or infinity. "
+        "Replace them or leave the volume out.",
+    )
+    content = "an all-black volume" if low == high == 0 else "the same value in every voxel"
+    require(
+        allow_black or low < high,
+        f"{path.name}: must hold an image, got {content}. Leave it out.",
     )
     return voxels
 
@@ -84,7 +91,13 @@ def scale_of(voxels: Voxels, name: str) -> float:
         f"{name}: intensities must be positive as in MRI, got {negative:.0%} negative voxels. "
         "Use the images before z-scoring; CT is not supported.",
     )
-    return float(np.percentile(inside, PERCENTILE))
+    scale = float(np.percentile(inside, PERCENTILE))
+    require(
+        scale >= float(np.finfo(np.float32).tiny),
+        f"{name}: intensities must be positive, got {scale:g} for nearly the brightest. "
+        "Export it again.",
+    )
+    return scale
 
 
 def read_nifti(path: str | Path) -> Array:
@@ -116,46 +129,87 @@ def black_share(volume: Voxels) -> npt.NDArray[np.float64]:
 
 def _array(path: Path) -> Voxels:
     """The array of a ``.npy`` file without leading axes of length 1, as OpenBHB writes them."""
-    try:
-        voxels = np.asarray(np.load(path, allow_pickle=False))
-    except FileNotFoundError:
-        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"{path.name}: must be a whole .npy file of numbers, got an error "
-            f"({type(error).__name__}). Copy or export it again."
-        ) from None
-    while voxels.ndim > 3 and voxels.shape[0] == 1:
-        voxels = voxels[0]
-    return voxels
+    with reading(path, ".npy file of numbers"):
+        voxels = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        while voxels.ndim > 3 and voxels.shape[0] == 1:
+            voxels = voxels[0]
+        return np.array(voxels)
 
 
 def _canonical(path: Path) -> Voxels:
     """Decode the file; every way in which that fails is one line."""
-    kind = nibabel.Nifti1Image
-    try:
-        data = path.read_bytes()
-        if path.name.lower().endswith(".gz"):
-            data = igzip.decompress(data)  # type: ignore[no-untyped-call]  # partly typed
-        if len(data) >= 4 and 540 in (int.from_bytes(data[:4], o) for o in ("little", "big")):
-            kind = nibabel.Nifti2Image
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # nibabel warns of harmless header oddities
-            image = kind.from_stream(BytesIO(data))
-            return _to_ras(np.asanyarray(image.dataobj), image.affine)
-    except FileNotFoundError:
-        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
-        raise InputError(
-            f"{path.name}: must be a whole NIfTI file, got a truncated or damaged one "
-            f"({type(error).__name__}). Copy it again."
-        ) from None
-    except (ImageFileError, HeaderDataError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path.name}: must be a whole NIfTI file, got an error ({reason}). "
-            "Copy or export it again."
-        ) from None
+    with reading(path, "NIfTI file"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel warns of harmless header oddities
+        with _unpacked(path) as file:
+            header = _header(file.read(HEADER_BYTES), path.name)
+            shape, dtype = header.get_data_shape(), header.get_data_dtype()
+            offset = int(header.get_data_offset())
+            needed = offset + math.prod(shape) * dtype.itemsize
+            require(
+                needed <= LARGEST_BYTES,
+                f"{path.name}: must have at most {LARGEST_BYTES // 10**9} GB of voxels, got shape "
+                f"{shape}. Copy or export it again.",
+            )
+            file.seek(0)
+            data = _read(file, needed)
+        require(
+            len(data) >= needed,
+            f"{path.name}: must be a whole NIfTI file, got a truncated one: {len(data)} of "
+            f"{needed} bytes. Copy it again.",
+        )
+        with np.errstate(invalid="ignore"):
+            affine = header.get_best_affine()
+        require(
+            bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine[:3, :3])) > 0,
+            f"{path.name}: the header must say how the volume lies, got a singular affine. "
+            "Export it again.",
+        )
+        stored = np.ndarray(shape, dtype, data, offset, order="F")
+        return _to_ras(apply_read_scaling(stored, *header.get_slope_inter()), affine)
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    """Open the file, decompressed where its content is gzip, whatever its name."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    opened: IO[bytes] = igzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[no-untyped-call]
+    return opened
+
+
+def _read(file: IO[bytes], count: int) -> bytes:
+    """Read `count` bytes, and what follows up to the end, whose check sum then holds."""
+    data = file.read(count)
+    rest = 0
+    while chunk := file.read(CHUNK):
+        rest += len(chunk)
+        if rest > LARGEST_BYTES:
+            raise ValueError("a file without an end")
+    return data
+
+
+def _header(start: bytes, name: str) -> Any:
+    """The header of NIfTI-1 or -2, with a place for the voxels that a single file can have."""
+    sizes = [int.from_bytes(start[:4], order) for order in ("little", "big")]
+    kind = nibabel.Nifti2Image if 540 in sizes else nibabel.Nifti1Image
+    header = kind.header_class.from_fileobj(  # type: ignore[no-untyped-call]  # partly typed
+        BytesIO(start), check=False
+    )
+    magic = bytes(header["magic"].item())[:3]
+    require(
+        min(abs(size - header.sizeof_hdr) for size in sizes) == 0 and magic in (b"n+1", b"n+2"),
+        f"{name}: must be one NIfTI file with header and voxels, got another. "
+        "Convert it to .nii or .nii.gz.",
+    )
+    offset = float(header["vox_offset"])
+    if offset == 0:  # some writers leave it out; voxels cannot lie in the header
+        header["vox_offset"] = header.single_vox_offset
+    require(
+        offset == 0 or header.single_vox_offset <= offset < LARGEST_BYTES,
+        f"{name}: voxels must begin at byte {header.single_vox_offset} or later, got "
+        f"{offset:g}. Export it again.",
+    )
+    header.check_fix()
+    return header
 
 
 def _to_ras(voxels: Voxels, affine: npt.NDArray[np.float64]) -> Voxels:
@@ -164,4 +218,6 @@ def _to_ras(voxels: Voxels, affine: npt.NDArray[np.float64]) -> Voxels:
         return voxels
     flips = nibabel.io_orientation(affine)  # type: ignore[no-untyped-call]  # partly typed
     turned = nibabel.apply_orientation(voxels, flips)  # type: ignore[no-untyped-call]
+    while turned.ndim > 3 and turned.shape[-1] == 1:
+        turned = turned[..., 0]
     return np.asarray(turned)

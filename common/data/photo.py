@@ -6,14 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from common.checks import require
-from common.data.picture import opened
+from common.data.picture import Depth, eight_bits, opened
 
 __all__ = ["read_photo", "square", "to_rgb"]
 
 
 def read_photo(path: str | Path, size: int) -> npt.NDArray[np.uint8]:
-    """Read one picture of 8 bits per channel, upright as its EXIF orientation says.
+    """Read one picture, upright as its EXIF orientation says.
 
     Args:
         path: PNG, JPEG, BMP, PPM or TIFF.
@@ -23,16 +22,13 @@ def read_photo(path: str | Path, size: int) -> npt.NDArray[np.uint8]:
         ``(size, size, 3)``; grey pictures become RGB, transparency is laid over black.
 
     Raises:
-        InputError: unreadable, truncated, several pages, or more than 8 bits.
+        InputError: unreadable, truncated, several pages, or more than 16 bits.
     """
     path = Path(path)
     with opened(path, "picture") as picture:
-        require(
-            not picture.mode.startswith(("I", "F")),
-            f"{path.name}: must have 8 bits per channel, got Pillow mode {picture.mode}. "
-            "Save it as 8-bit RGB.",
-        )
-        return square(ImageOps.exif_transpose(picture), size)
+        depth = Depth(picture)
+        upright = ImageOps.exif_transpose(picture)
+        return square(eight_bits(upright, depth, path.name), size)
 
 
 def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:

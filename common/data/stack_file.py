@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from common.checks import InputError, require
+from common.checks import require
+from common.data.reading import reading
 from common.files import replacing
 
 __all__ = ["check_stacks", "open_stack", "read_features", "read_mask", "write_stack"]
@@ -30,15 +31,8 @@ def open_stack(path: str | Path) -> Array:
         InputError: no such file, not a whole ``.npy`` file, no row axis, or another type.
     """
     path = Path(path)
-    try:
+    with reading(path, ".npy file of numbers"):
         array = np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise InputError(f"{path}: must exist, got no such file. {CURE}") from None
-    except (ValueError, OSError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: must be a whole .npy file of numbers, got an error ({reason}). {CURE}"
-        ) from None
     require(
         array.ndim >= 2,
         f"{path}: must hold one row for each image, got shape {array.shape}. {CURE}",
@@ -53,12 +47,8 @@ def open_stack(path: str | Path) -> Array:
 def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
     """Read the mask of a manifest: bool, the spatial shape of the volumes."""
     path = Path(path)
-    try:
-        mask = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"{path}: must be a .npy file, got an error ({type(error).__name__}). {CURE}"
-        ) from None
+    with reading(path, ".npy file"):
+        mask = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
     require(
         mask.dtype == np.bool_ and bool(mask.any()),
         f"{path}: mask must be bool with at least one True, got {mask.dtype}. {CURE}",
@@ -75,13 +65,8 @@ def read_features(path: Path) -> Array:
     Raises:
         InputError: not a whole ``.npy`` file.
     """
-    try:
-        return np.asarray(np.load(path, allow_pickle=False)).ravel()
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"{path.name}: must be a whole .npy file of numbers, got an error "
-            f"({type(error).__name__}). Copy it again."
-        ) from None
+    with reading(path, ".npy file of numbers"):
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False)).ravel()
 
 
 def write_stack(

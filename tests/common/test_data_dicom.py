@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from common.checks import InputError
-from common.data import dicom, read_image
+from common.data import dicom_stored, read_image
 from common.data.dicom import dicom_facts
 from tests.synthetic import ramp, write_dicom
 
@@ -136,7 +136,7 @@ def test_the_fallback_reader_gives_the_same_pixels(
         RescaleIntercept=-100 * (slope - 1),
     )
     data = pydicom.dcmread(path)
-    through_simpleitk = dicom._stored_through_simpleitk(path, data)
+    through_simpleitk = dicom_stored._stored_through_simpleitk(path, data)
     np.testing.assert_array_equal(through_simpleitk, data.pixel_array)
 
 

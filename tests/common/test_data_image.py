@@ -171,6 +171,6 @@ def test_unknown_type_and_missing_file_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_slice_outside_the_volume_is_refused(tmp_path: Path) -> None:
-    path = write_nifti(tmp_path / "a.nii", np.ones((4, 4, 4), np.int16))
+    path = write_nifti(tmp_path / "a.nii", np.arange(64, dtype=np.int16).reshape(4, 4, 4))
     with pytest.raises(InputError, match=r"0\.\.3"):
         read_image(path, slice_index=4)

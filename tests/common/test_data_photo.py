@@ -29,13 +29,19 @@ def test_the_picture_is_upright_and_transparency_is_black(tmp_path: Path) -> Non
     assert not square(Image.fromarray(clear), 4).any()
 
 
-@pytest.mark.parametrize("fault", ["missing", "truncated", "16 bits"])
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    path = write_picture(tmp_path / "a.png", ramp(10, 10, 65535))
+    expected = np.rint(ramp(10, 10, 65535) / 257)
+    np.testing.assert_array_equal(read_photo(path, 10)[..., 1], expected)
+
+
+@pytest.mark.parametrize("fault", ["missing", "truncated", "floats"])
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, fault: str) -> None:
     path = tmp_path / "a.png"
     if fault == "truncated":
         path.write_bytes(write_picture(path, colours()).read_bytes()[:60])
-    elif fault == "16 bits":
-        write_picture(path, ramp())
-    with pytest.raises(InputError, match=r"a\.png: must") as caught:
+    elif fault == "floats":
+        path = write_picture(tmp_path / "a.tif", ramp().astype(np.float32))
+    with pytest.raises(InputError, match=r"a\.(png|tif): must") as caught:
         read_photo(path, 8)
     assert "\n" not in str(caught.value)

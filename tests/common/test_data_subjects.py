@@ -103,7 +103,7 @@ def test_unfit_files_are_told_in_one_line(tmp_path: Path) -> None:
         LoadStoredd("image")(row)
     with pytest.raises(InputError, match=r"index must lie in 0..2, got 7"):
         LoadStoredd("image", mask=tmp_path / "mask.npy")({**row, "index": 7})
-    path = write_nifti(tmp_path / "small.nii.gz", np.ones((2, 2, 2), np.float32))
+    path = write_nifti(tmp_path / "small.nii.gz", np.arange(8.0).reshape(2, 2, 2))
     with pytest.raises(InputError, match=r"small.nii.gz: must have the mask's shape \(4, 5, 6\)"):
         LoadStoredd("image", mask=tmp_path / "mask.npy")({"image": str(path)})
     (tmp_path / "text.npy").write_text("no array")

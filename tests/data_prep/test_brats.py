@@ -82,7 +82,9 @@ def test_layouts_of_2018_2021_and_2023_are_read(tmp_path: Path) -> None:
 
 
 def test_unpacked_volumes_are_read(tmp_path: Path) -> None:
-    write_nifti(tmp_path / "s" / "a" / "a_flair.nii", np.ones((4, 4, 2), np.int16))
+    write_nifti(
+        tmp_path / "s" / "a" / "a_flair.nii", np.arange(1, 33).reshape(4, 4, 2).astype(np.int16)
+    )
     write_nifti(tmp_path / "s" / "a" / "a_seg.nii", np.zeros((4, 4, 2), np.uint8))
     assert prepare(tmp_path / "s", tmp_path / "out") == 0
 

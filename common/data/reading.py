@@ -1,0 +1,66 @@
+"""What reading a file ends in: its content, one line that names it, or the machine's own fault."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.checks import InputError
+
+__all__ = ["LARGEST", "check_pixels", "reading"]
+
+LARGEST = 178_000_000  # pixels of a picture: 712 MB as float32
+MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a reader raises for a damaged file into one `InputError` that names it.
+
+    That a reader lacks memory, open files or room on a disk says nothing of the file and is raised
+    as it is; so are Ctrl-C and exits.
+
+    Args:
+        path: the file.
+        kind: what it should be, for the message.
+
+    Raises:
+        InputError: for any other exception, also one that is no `Exception`, such as the panic of
+            a Rust library. Its text may quote a header, so only its kind is told.
+    """
+    try:
+        yield
+    except (InputError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: must exist, got no such file. Check the path.") from None
+    except OSError as error:
+        if error.errno in MACHINE:
+            raise
+        raise _damaged(path, kind, error.strerror or type(error).__name__) from None
+    except BaseException as error:
+        raise _damaged(path, kind, type(error).__name__) from None
+
+
+def check_pixels(width: int, height: int, path: Path) -> None:
+    """Refuse by its header a picture that memory should not be taken for.
+
+    Raises:
+        InputError: no pixels, or more than `LARGEST`.
+    """
+    if width < 1 or height < 1:
+        raise InputError(
+            f"{path.name}: must have pixels, got {width} x {height}. Copy it again or leave it out."
+        )
+    if width * height > LARGEST:
+        raise InputError(
+            f"{path.name}: must have at most {LARGEST // 10**6} megapixels, got {width} x "
+            f"{height}. Shrink it first."
+        )
+
+
+def _damaged(path: Path, kind: str, reason: str) -> InputError:
+    return InputError(
+        f"{path.name}: must be a whole {kind}, got a truncated or damaged one ({reason}). "
+        "Copy it again or leave it out."
+    )
