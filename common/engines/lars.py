@@ -16,6 +16,7 @@ decoupled uniformity: that one adapts and decays biases and normalisations too, 
 |g + d w|.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,8 +49,9 @@ class LARS(Optimizer):
         trust_coefficient: float = 0.001,
     ) -> None:
         require(
-            min(lr, weight_decay) >= 0 and trust_coefficient > 0,
-            "LARS: lr and weight_decay must be at least 0 and trust_coefficient above 0, got "
+            all(0 <= value < math.inf for value in (lr, weight_decay))
+            and 0 < trust_coefficient < math.inf,
+            "LARS: lr and weight_decay must be at least 0, trust_coefficient above 0, finite, got "
             f"{lr}, {weight_decay} and {trust_coefficient}.",
         )
         require(0 <= momentum < 1, f"LARS: momentum must be in [0, 1), got {momentum}.")

@@ -13,6 +13,7 @@ of all pairs, y-aware contrastive learning (Dufumier et al., MICCAI 2021).
 Differs from the released code: the loss's weight enters once (theirs multiplies by alpha twice).
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -71,8 +72,8 @@ class Contrastive(Method):
         super().__init__(classifier, policy, transform)
         require(views >= 1, f"Contrastive: views must be at least 1, got {views}.")
         require(
-            min(loss_weight, regularizer_weight) >= 0,
-            f"Contrastive: loss_weight and regularizer_weight must be at least 0, got "
+            0 <= loss_weight < math.inf and 0 <= regularizer_weight < math.inf,
+            "Contrastive: loss_weight and regularizer_weight must be at least 0 and finite, got "
             f"{loss_weight} and {regularizer_weight}.",
         )
         self.projector = nn.Identity() if projector is None else projector

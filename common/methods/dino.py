@@ -113,8 +113,8 @@ class DINO(Method):
         if self.head_loss is not None:
             yield self._head_phase(self.head_loss, h[: len(x)], batch)
         loss = self.loss(z, target)
-        self.loss.update_center(target)
         yield Phase("encoder", loss, {"dino": loss.detach()})
+        self.loss.update_center(target)
         self.teacher.follow(self.student, self.momentum)
 
     def phase_parameters(self) -> dict[str, list[nn.Parameter]]:

@@ -73,4 +73,4 @@ def absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
         f"{tuple(target.shape)}. Set num_classes of the classifier.",
     )
     known = ~truth.isnan()
-    return mean((prediction - truth.nan_to_num()).abs(), known)
+    return mean((prediction - truth.where(known, 0)).abs(), known)

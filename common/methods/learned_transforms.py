@@ -12,6 +12,7 @@ its own Eq. 2 (already a loss) and its text ("M ... minimise mutual information"
 positive pairs"); the text is followed. "Shared" updates (below) are ours. No code was released.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -66,8 +67,8 @@ class LearnedTransforms(Method):
     ) -> None:
         super().__init__(classifier, policy, transform)
         require(
-            len(alpha) == 5 and min(alpha) >= 0,
-            f"LearnedTransforms: alpha must be five weights >= 0, alpha_0 to alpha_4, got {alpha}.",
+            len(alpha) == 5 and all(0 <= weight < math.inf for weight in alpha),
+            f"LearnedTransforms: alpha must be five finite weights >= 0, got {alpha}.",
         )
         require(
             update in ("alternate", "shared"),

@@ -7,6 +7,7 @@ probability of being sampled" (section 3), one dense layer and a sigmoid on the 
 as EnD may be added; with `absolute_error`, the l1 baseline of brain age (ISBI 2023).
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -53,6 +54,11 @@ class Supervised(Method):
         columns: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(classifier, policy, transform)
+        require(
+            0 <= regularizer_weight < math.inf,
+            "Supervised: regularizer_weight must be at least 0 and finite, got "
+            f"{regularizer_weight}.",
+        )
         self.loss = loss
         self.target = target
         self.regularizer = regularizer

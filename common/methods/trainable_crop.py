@@ -23,6 +23,7 @@ as printed it does not train here (benchmarks/trainable_crop.md has the trials):
   `CosineSchedule`); the paper's are constant.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -82,8 +83,8 @@ class TrainableCrop(Method):
             f"TrainableCrop: channel_images must be at least 2, got {channel_images}.",
         )
         require(
-            entropy_weight >= 0,
-            f"TrainableCrop: entropy_weight must be at least 0, got {entropy_weight}.",
+            0 <= entropy_weight < math.inf,
+            f"TrainableCrop: entropy_weight must be at least 0 and finite, got {entropy_weight}.",
         )
         require(
             entropy_of in ("view", "crop"),

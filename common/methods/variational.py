@@ -10,6 +10,7 @@ et al. (beta-VAE, ICLR 2017). Dufumier et al. (ICML 2023) use mu as prior of 3D 
 more of their autoencoder; its settings here are ours.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -53,8 +54,14 @@ class VariationalAutoencoder(Method):
             "VariationalAutoencoder: classifier must have a VariationalEncoder, got "
             f"{type(encoder).__name__}.",
         )
-        require(variance > 0, f"VariationalAutoencoder: variance must be above 0, got {variance}.")
-        require(beta >= 0, f"VariationalAutoencoder: beta must be at least 0, got {beta}.")
+        require(
+            0 < variance < math.inf,
+            f"VariationalAutoencoder: variance must be above 0 and finite, got {variance}.",
+        )
+        require(
+            0 <= beta < math.inf,
+            f"VariationalAutoencoder: beta must be at least 0 and finite, got {beta}.",
+        )
         self.variance = variance
         self.beta = beta
 

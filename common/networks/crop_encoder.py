@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.networks.memory_format import FlattenPixels, use_channels_last
+from common.networks.unit_length import unit_length
 from common.transforms.crop_grid import CropGrid
 
 __all__ = ["ChannelEncoder", "CropEncoder", "encode_crops"]
@@ -233,7 +234,7 @@ class ChannelEncoder(nn.Module):
         In float32 or wider: in bfloat16 a length of 1 would be missed by some thousandths.
         """
         h = self.projector(encode_crops(self.encoder, self.grid, x, index))
-        return nn.functional.normalize(h.to(torch.promote_types(h.dtype, torch.float32)), dim=-1)
+        return unit_length(h.to(torch.promote_types(h.dtype, torch.float32)))
 
     def _represent(self, x: Tensor) -> Tensor:
         probability = self.channel(x).exp()
@@ -247,4 +248,4 @@ class ChannelEncoder(nn.Module):
             f = encode_crops(self.encoder, self.grid, x, index)
             return torch.einsum("bm,bmf->bf", weight, f)
         mean = torch.einsum("bm,bmd->bd", weight, self.unit(x, index))
-        return nn.functional.normalize(mean, dim=1)
+        return unit_length(mean)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
+from common.networks.unit_length import unit_length
 
 __all__ = ["DINOHead"]
 
@@ -77,6 +78,6 @@ class DINOHead(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Return the logits ``z (B, out_features)``, cosines where the lengths are 1."""
-        unit = nn.functional.normalize(self.mlp(h), dim=-1)
+        unit = unit_length(self.mlp(h))
         z: Tensor = self.last_layer(unit, self.frozen)
         return z

@@ -6,6 +6,8 @@ that the contrastive loss was trained on, not on the encoder's output.
 
 from torch import Tensor, nn
 
+from common.networks.unit_length import unit_length
+
 __all__ = ["EmbeddingEncoder"]
 
 
@@ -34,4 +36,4 @@ class EmbeddingEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the unit vectors ``(B, D)`` of ``x (B, C, *spatial)``."""
         z: Tensor = self.projector(self.encoder(x))
-        return nn.functional.normalize(z, dim=1)
+        return unit_length(z)

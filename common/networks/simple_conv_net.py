@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.networks.memory_format import use_channels_last
+from common.networks.unit_length import unit_length
 
 __all__ = ["SimpleConvNet"]
 
@@ -80,4 +81,4 @@ class SimpleConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the representation ``h (B, channels[-1])`` of ``x (B, in_channels, H, W)``."""
         h = torch.flatten(self.layers(x), start_dim=2).mean(dim=2)
-        return nn.functional.normalize(h, dim=1) if self.unit_length else h
+        return unit_length(h) if self.unit_length else h

@@ -102,6 +102,11 @@ class CropChannel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``log P(T | x)``, ``(B, |T|)``, in float32 or wider: P is to have a sum of 1."""
         logits: Tensor = self.layers(x)
+        require(
+            not bool(logits.isnan().any()),
+            "CropChannel: log P must be finite, got NaN. The weights or the images are not finite: "
+            "go back to the last checkpoint and lower the learning rate.",
+        )
         return logits.log_softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 

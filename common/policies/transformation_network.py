@@ -37,8 +37,11 @@ class TransformationNetwork(nn.Module):
     In 2D the weights lie in memory with the channels last, which makes M faster on a CPU and
     changes nothing else.
 
-    Shapes: ``x (B, in_channels, *spatial) -> lam (B, n_parameters)`` in (0, 1); every side at
+    Shapes: ``x (B, in_channels, *spatial) -> lam (B, n_parameters)`` in [0, 1]; every side at
     least ``2 ** len(channels)`` pixels.
+
+    Raises:
+        InputError: parameters that are NaN, which to a `Composition` would mean "not applied".
     """
 
     def __init__(
@@ -69,6 +72,12 @@ class TransformationNetwork(nn.Module):
         use_channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``lam (B, n_parameters)`` in (0, 1) for ``x (B, in_channels, *spatial)``."""
+        """Return ``lam (B, n_parameters)`` in [0, 1] for ``x (B, in_channels, *spatial)``."""
         logits: Tensor = self.head(self.pool(self.blocks(x)).flatten(start_dim=1))
+        require(
+            not bool(logits.isnan().any()),
+            "TransformationNetwork: the parameters it chooses must be finite, got NaN. Its weights "
+            "or the images are not finite: go back to the last checkpoint and lower its learning "
+            "rate.",
+        )
         return logits.sigmoid()

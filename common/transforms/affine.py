@@ -49,8 +49,10 @@ def affine(
     """
     spatial = x.dim() - 2
     lam = checked_parameters("affine", x, lam, size=4 if spatial == 2 else 7)
-    require(degrees >= 0, f"affine: degrees must not be negative, got {degrees}.")
-    require(shift >= 0, f"affine: shift must not be negative, got {shift}.")
+    require(
+        0 <= degrees < math.inf, f"affine: degrees must be at least 0 and finite, got {degrees}."
+    )
+    require(0 <= shift < math.inf, f"affine: shift must be at least 0 and finite, got {shift}.")
     require(0 <= scale < 1, f"affine: scale must be in [0, 1), got {scale}.")
     unit = 2 * lam - 1
     turns, moves = unit[:, : -spatial - 1], shift * unit[:, -spatial - 1 : -1]

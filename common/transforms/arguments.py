@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from common.checks import require
+from common.checks import InputError, require
 
 __all__ = ["box", "checked_parameters", "columns"]
 
@@ -24,7 +24,9 @@ def checked_parameters(name: str, x: Tensor, lam: Tensor, size: int | None) -> T
         precision would be wrong by whole pixels.
 
     Raises:
-        InputError: a wrong number of dimensions, an integer image, or a `lam` of another shape.
+        InputError: a wrong number of dimensions, an integer image, a `lam` of another shape, or,
+            on a CPU, outside [0, 1]. On an accelerator, which looking would halt, `Composition`
+            looks, once for all transformations.
     """
     require(
         x.dim() in (4, 5),
@@ -40,6 +42,11 @@ def checked_parameters(name: str, x: Tensor, lam: Tensor, size: int | None) -> T
         f"{name}: lam must have shape {expected} for x of shape {tuple(x.shape)}, "
         f"got {tuple(lam.shape)}.",
     )
+    if lam.device.type == "cpu":
+        inside = (lam >= 0) & (lam <= 1)
+        if not inside.all():
+            first = float(lam.detach()[~inside][0])
+            raise InputError(f"{name}: lam must lie in [0, 1], got {first:g}.")
     return lam.to(device=x.device, dtype=torch.promote_types(x.dtype, torch.float32))
 
 

@@ -1,5 +1,7 @@
 """Gaussian blur with a width of its own along each axis, as TorchIO's RandomBlur."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,7 +34,10 @@ def axis_blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0) -> Tensor:
         a pixel, in `lam`.
     """
     lam = checked_parameters("axis_blur", x, lam, size=None)
-    require(max_sigma >= 0, f"axis_blur: max_sigma must not be negative, got {max_sigma}.")
+    require(
+        0 <= max_sigma < math.inf,
+        f"axis_blur: max_sigma must be at least 0 and finite, got {max_sigma}.",
+    )
     radius = int(TRUNCATE * max_sigma + 0.5)
     if radius == 0:
         return x

@@ -40,7 +40,8 @@ def bias_field(x: Tensor, lam: Tensor, *, coefficients: float = 0.5, order: int 
     spatial = x.dim() - 2
     require(order >= 0, f"bias_field: order must be at least 0, got {order}.")
     require(
-        coefficients >= 0, f"bias_field: coefficients must not be negative, got {coefficients}."
+        0 <= coefficients < math.inf,
+        f"bias_field: coefficients must be at least 0 and finite, got {coefficients}.",
     )
     lam = checked_parameters("bias_field", x, lam, size=n_coefficients(spatial, order))
     powers = itertools.product(range(order + 1), repeat=spatial)

@@ -50,7 +50,9 @@ def blur(
     tensor([0., 1., 0.])
     """
     lam = checked_parameters("blur", x, lam, size=1)
-    require(max_sigma > 0, f"blur: max_sigma must be positive, got {max_sigma}.")
+    require(
+        0 < max_sigma < math.inf, f"blur: max_sigma must be positive and finite, got {max_sigma}."
+    )
     require(
         0 <= min_sigma <= max_sigma,
         f"blur: min_sigma must be between 0 and max_sigma = {max_sigma}, got {min_sigma}.",

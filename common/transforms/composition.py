@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from common.checks import require
+from common.checks import InputError, require
 from common.transforms.affine import affine
 from common.transforms.axis_blur import axis_blur
 from common.transforms.bias_field import bias_field, n_coefficients
@@ -175,7 +175,7 @@ class Composition(nn.Module):
             f"Composition: lam must have shape {(x.shape[0], self.n_parameters)}, got "
             f"{tuple(lam.shape)}. Its columns are {', '.join(self.names)}.",
         )
-        applied = torch.stack([~part.isnan().any(dim=1) for part in self._split(lam)]).cpu()
+        applied = self._applicable(lam)
         size = self.settings.get("resized_crop", {}).get("size")
         missing = int((~applied[self.order.index("resized_crop")]).sum()) if size else 0
         require(
@@ -198,6 +198,22 @@ class Composition(nn.Module):
             out = done.new_empty(len(x), *done.shape[1:]) if start == 0 else out
             out[group] = done
         return out
+
+    def _applicable(self, lam: Tensor) -> Tensor:
+        """Return which transformations apply to which image, ``(transformations, B)`` on the CPU.
+
+        Raises:
+            InputError: a parameter outside [0, 1] that is not NaN.
+        """
+        outside = (lam < 0) | (lam > 1)  # NaN is neither
+        rows = [~part.isnan().any(dim=1) for part in self._split(lam)]
+        *applied, wrong = torch.stack([*rows, outside.any(dim=1)]).cpu()
+        if wrong.any():
+            raise InputError(
+                "Composition: lam must lie in [0, 1], or be NaN for what is not applied, got "
+                f"{float(lam.detach()[outside][0]):g}."
+            )
+        return torch.stack(applied)
 
     def _split(self, lam: Tensor) -> tuple[Tensor, ...]:
         return torch.split(lam, list(self.sizes), dim=1)

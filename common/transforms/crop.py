@@ -1,5 +1,7 @@
 """Crop of Ruppli et al. 2022, Table 1: a soft window, not a resize."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -33,10 +35,10 @@ def crop(x: Tensor, lam: Tensor, *, half_width: float | None = None, slope: floa
     """
     lam = checked_parameters("crop", x, lam, size=None)
     require(
-        half_width is None or half_width > 0,
-        f"crop: half_width must be positive or null, got {half_width}.",
+        half_width is None or 0 < half_width < math.inf,
+        f"crop: half_width must be positive and finite, or null, got {half_width}.",
     )
-    require(slope > 0, f"crop: slope must be positive, got {slope}.")
+    require(0 < slope < math.inf, f"crop: slope must be positive and finite, got {slope}.")
     mask = x.new_ones((), dtype=lam.dtype)
     for axis, side in enumerate(x.shape[2:]):
         pixels = torch.arange(side, device=lam.device, dtype=lam.dtype)

@@ -41,8 +41,8 @@ def mirror(x: Tensor, lam: Tensor, *, axes: Sequence[int] | None = None) -> Tens
     )
     if len(choices) == 1:
         return x.flip(choices[0] + 2)
-    picked = (lam[:, 0] * len(choices)).long().clamp(max=len(choices) - 1)
-    out = x.new_empty(x.shape)  # every row is in one of the groups below
+    picked = (lam[:, 0] * len(choices)).long().clamp(0, len(choices) - 1)
+    out = x.new_empty(x.shape)  # every row is in one of the groups below, whatever lam is
     for index, axis in enumerate(choices):
         rows = (picked == index).nonzero().squeeze(1)
         out.index_copy_(0, rows, x.index_select(0, rows).flip(axis + 2))

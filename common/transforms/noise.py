@@ -44,7 +44,9 @@ def noise(
     True
     """
     lam = checked_parameters("noise", x, lam, size=1)
-    require(max_std >= 0, f"noise: max_std must not be negative, got {max_std}.")
+    require(
+        0 <= max_std < math.inf, f"noise: max_std must be at least 0 and finite, got {max_std}."
+    )
     require(
         0 <= min_std <= max_std,
         f"noise: min_std must be between 0 and max_std = {max_std}, got {min_std}.",

@@ -60,7 +60,7 @@ def shift(x: Tensor, lam: Tensor, *, pixels: int = 4) -> Tensor:
     """
     lam = checked_parameters("shift", x, lam, size=None)
     require(pixels >= 0, f"shift: pixels must be at least 0, got {pixels}.")
-    moved = (lam * (2 * pixels + 1)).long().clamp(max=2 * pixels) - pixels
+    moved = (lam * (2 * pixels + 1)).long().clamp(0, 2 * pixels) - pixels
     out = x
     for axis, side in enumerate(x.shape[2:]):
         shape = [1] * x.dim()

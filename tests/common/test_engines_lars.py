@@ -88,7 +88,10 @@ def test_a_restored_state_goes_on_to_the_bit_and_unused_parameters_stay() -> Non
     ("settings", "message"),
     [
         ({"lr": -1.0}, r"^LARS: lr and weight_decay must be at least 0"),
-        ({"lr": 1.0, "trust_coefficient": 0}, r"trust_coefficient above 0, got 1.0, 0.0 and 0"),
+        (
+            {"lr": 1.0, "trust_coefficient": 0},
+            r"trust_coefficient above 0, finite, got 1.0, 0.0 and 0",
+        ),
         ({"lr": 1.0, "momentum": 1.0}, r"^LARS: momentum must be in \[0, 1\), got 1\.0\.$"),
     ],
 )

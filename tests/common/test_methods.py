@@ -237,8 +237,8 @@ def test_a_method_predicts_as_its_classifier_does() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"alpha": (1, 1, 1)}, r"alpha must be five weights >= 0, .* got \(1, 1, 1\)\."),
-        ({"alpha": (1, 1, 1, 1, -1)}, r"alpha must be five weights >= 0"),
+        ({"alpha": (1, 1, 1)}, r"alpha must be five finite weights >= 0, got \(1, 1, 1\)\."),
+        ({"alpha": (1, 1, 1, 1, -1)}, r"alpha must be five finite weights >= 0"),
         ({"update": "both"}, r"update must be 'alternate' or 'shared', got 'both'\."),
         ({"policy_every": 0}, r"policy_every must be at least 1, got 0\."),
     ],

@@ -201,7 +201,7 @@ def test_no_policy_and_no_transform_add_nothing_to_the_state() -> None:
     ("settings", "message"),
     [
         ({"views": 0}, r"^Contrastive: views must be at least 1, got 0\."),
-        ({"regularizer_weight": -1.0}, r"must be at least 0, got 1\.0 and -1\.0\."),
+        ({"regularizer_weight": -1.0}, r"must be at least 0 and finite, got 1\.0 and -1\.0\."),
         ({"policy": Turns()}, r"both be given or both be None, got Turns and NoneType\."),
     ],
 )

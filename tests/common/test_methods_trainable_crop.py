@@ -157,7 +157,10 @@ def test_the_encoder_learns_from_crops_that_the_channel_can_choose() -> None:
     [
         (lambda: method(crops=1), "crops and channel_crops must be at least 2, got 1 and 9"),
         (lambda: method(channel_images=1), "channel_images must be at least 2, got 1"),
-        (lambda: method(entropy_weight=-0.1), "entropy_weight must be at least 0, got -0.1"),
+        (
+            lambda: method(entropy_weight=-0.1),
+            "entropy_weight must be at least 0 and finite, got -0.1",
+        ),
         (
             lambda: TrainableCrop(ImageClassifier(Projector(4), 128), InfoMaxBound()),
             "classifier.encoder must be a ChannelEncoder, got Projector",

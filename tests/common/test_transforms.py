@@ -292,17 +292,23 @@ def test_noise_is_replayed_by_the_generator_and_new_without() -> None:
     [
         (lambda x, lam: flip(x, lam, axis=2), "flip: axis must be a spatial axis 0 to 1, got 2."),
         (lambda x, lam: crop(x, lam), r"crop: lam must have shape \(3, 2\) .* got \(3, 1\)."),
-        (lambda x, lam: blur(x, lam, max_sigma=0), "blur: max_sigma must be positive, got 0."),
+        (
+            lambda x, lam: blur(x, lam, max_sigma=0),
+            "blur: max_sigma must be positive and finite, got 0.",
+        ),
         (
             lambda x, lam: blur(x, lam, border="wrap"),
             "blur: border must be zeros or edge, got 'wrap'",
         ),
-        (lambda x, lam: noise(x, lam, max_std=-1), "noise: max_std must not be negative, got -1."),
+        (
+            lambda x, lam: noise(x, lam, max_std=-1),
+            "noise: max_std must be at least 0 and finite, got -1.",
+        ),
         (lambda x, lam: rotate(x[0], lam), r"rotate: x must be \(B, C, H, W\) or .*\(2, 7, 10\)."),
         (lambda x, lam: blur(x.int(), lam), "blur: x must be floating point, got torch.int32."),
         (
             lambda x, lam: crop(x, lam.repeat(1, 2), half_width=0),
-            "crop: half_width must be positive or null, got 0.",
+            "crop: half_width must be positive and finite, or null, got 0.",
         ),
         (lambda x, lam: crop(x, lam.repeat(1, 2), slope=-1), "crop: slope must be positive"),
     ],

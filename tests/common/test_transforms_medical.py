@@ -87,7 +87,7 @@ def test_the_medical_set_is_a_composition() -> None:
     ("settings", "words"),
     [
         ({"order": -1}, "order must be at least 0, got -1"),
-        ({"coefficients": -0.5}, "coefficients must not be negative, got -0.5"),
+        ({"coefficients": -0.5}, "coefficients must be at least 0 and finite, got -0.5"),
         ({"order": 2}, r"lam must have shape \(2, 6\)"),
     ],
 )
@@ -100,5 +100,5 @@ def test_a_bad_setting_of_the_bias_field_is_one_line(
 
 
 def test_a_negative_blur_is_one_line() -> None:
-    with pytest.raises(InputError, match="max_sigma must not be negative, got -1"):
+    with pytest.raises(InputError, match="max_sigma must be at least 0 and finite, got -1"):
         axis_blur(*example(2, 2), max_sigma=-1)

@@ -182,8 +182,11 @@ X, LAM = torch.rand(2, 1, 4, 4), torch.rand(2, 4)
         (lambda: cutout(X, LAM[:, :2], size=0), r"cutout: size must be in \(0, 1\], got 0."),
         (lambda: crop_resize(X, LAM[:, :2], size=2), r"crop_resize: size must be in .*got 2."),
         (lambda: affine(X, LAM[:, :3]), r"affine: lam must have shape \(2, 4\)"),
-        (lambda: affine(X, LAM, degrees=-1), "affine: degrees must not be negative, got -1."),
-        (lambda: affine(X, LAM, shift=-1), "affine: shift must not be negative, got -1."),
+        (
+            lambda: affine(X, LAM, degrees=-1),
+            "affine: degrees must be at least 0 and finite, got -1.",
+        ),
+        (lambda: affine(X, LAM, shift=-1), "affine: shift must be at least 0 and finite, got -1."),
         (lambda: affine(X, LAM, scale=1), r"affine: scale must be in \[0, 1\), got 1."),
         (lambda: mirror(X, LAM[:, :1], axes=[2]), "mirror: axes must be .* 0 to 1, got .2."),
         (lambda: mirror(X, LAM[:, :1], axes=[]), r"mirror: axes must be .*, got \[\]."),
