@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from common.checks import require
 
 __all__ = [
+    "anywhere",
     "average_gradients",
     "broadcast_parameters",
     "gather",
@@ -94,6 +95,15 @@ def mean(values: Tensor, mask: Tensor) -> Tensor:
     if world_size() > 1:
         dist.all_reduce(count)
     return torch.where(mask, values, 0).sum() * world_size() / count.clamp(min=1)
+
+
+def anywhere(flag: Tensor) -> Tensor:
+    """Return whether `flag`, a bool scalar, is True on any rank, on its device."""
+    if world_size() == 1:
+        return flag
+    everyones = flag.to(torch.int32)
+    dist.all_reduce(everyones, op=dist.ReduceOp.MAX)
+    return everyones > 0
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -2,11 +2,11 @@
 
 Each iteration: the batch moves to the device; for each phase the method yields, the loss is
 back-propagated into that phase's parameters only, gradients are averaged over ranks, and that
-phase's optimiser steps. Losses gather features across ranks themselves (`common.distributed`), so W
-ranks of batch B/W follow the same path as one process of batch B.
+phase's optimiser steps. An image, a loss or a gradient that is not finite ends the training before
+the step (`common.engines.finite`). Losses gather features across ranks themselves
+(`common.distributed`), so W ranks of batch B/W follow the same path as one process of batch B.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from common import distributed
 from common.checks import require
 from common.data.label_check import check_labels
+from common.engines.finite import finite_terms, require_finite_images, require_finite_weights
 from common.engines.optimizers import PhaseOptimizers
 from common.methods import Method, Phase
 
@@ -87,6 +88,7 @@ class ContrastiveTrainer(Trainer):
         )
         self.add_event_handler(Events.STARTED, _same_start_on_all_ranks)
         self.add_event_handler(Events.EPOCH_STARTED, _reseed)
+        self.add_event_handler(Events.EPOCH_COMPLETED, require_finite_weights)  # before any saves
         if train_handlers is not None:
             self._register_handlers(train_handlers)
 
@@ -112,6 +114,7 @@ class ContrastiveTrainer(Trainer):
         state: Any = engine.state
         self.network.train()
         batch = self.prepare_batch(batchdata, state.device, self.non_blocking)
+        require_finite_images(self, batch)
         position = (state.iteration - 1) % state.epoch_length
         first = position % self.accumulation == 0
         last = position + 1 == state.epoch_length
@@ -123,28 +126,23 @@ class ContrastiveTrainer(Trainer):
             for name in waiting:
                 self.optimizers[name].zero_grad(set_to_none=True)
         output: dict[str, Tensor] = {}
+        read: dict[str, float] = {}
         phases = self.network.steps(batch)
         while (phase := self._next(phases)) is not None:
+            output |= {f"{phase.name}/loss": phase.loss.detach()}
+            output |= {f"{phase.name}/{name}": term for name, term in phase.terms.items()}
+            shown = f"{phase.name}/loss"
             if phase.name in self.optimizers.parameters and phase.loss.requires_grad:
                 self._backward(phase, group)
                 if full or last:
-                    self._step(phase.name)
+                    self._step(phase.name, output, read)
                     del waiting[phase.name]
-            output["loss"] = output[f"{phase.name}/loss"] = phase.loss.detach()
-            output |= {f"{phase.name}/{name}": term for name, term in phase.terms.items()}
         if full or last:
             for name in waiting:
-                self._step(name)
+                self._step(name, output, read)
             self.scaler.update()
-        names = list(output)
-        values = torch.stack([output[name].float().reshape(()) for name in names]).tolist()
-        bad = [name for name, value in zip(names, values) if not math.isfinite(value)]
-        require(
-            not bad,
-            f"ContrastiveTrainer: every loss must be finite, got {bad} at iteration "
-            f"{state.iteration}. Lower the learning rates, or check the images.",
-        )
-        return [dict(zip(names, values))]
+        self._read(output, read)
+        return [{"loss": read[shown]} | {name: read[name] for name in output}]
 
     def _next(self, phases: Any) -> Phase | None:
         device = torch.device(self.state.device).type
@@ -160,10 +158,27 @@ class ContrastiveTrainer(Trainer):
             retain_graph=phase.keep_graph,
         )
 
-    def _step(self, name: str) -> None:
-        distributed.average_gradients(self.optimizers.parameters[name])
-        if any(p.grad is not None for p in self.optimizers.parameters[name]):
+    def _step(self, name: str, output: Mapping[str, Tensor], read: dict[str, float]) -> None:
+        parameters = self.optimizers.parameters[name]
+        distributed.average_gradients(parameters)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if gradients:
+            self._read(output, read, name, gradients)
             self.scaler.step(self.optimizers[name])
+
+    def _read(
+        self,
+        output: Mapping[str, Tensor],
+        read: dict[str, float],
+        phase: str = "",
+        gradients: Sequence[Tensor] = (),
+    ) -> None:
+        """Read what is new in `output`, which is finite as the gradients are."""
+        new = {name: term for name, term in output.items() if name not in read}
+        scale = None
+        if gradients and self.scaler.is_enabled():
+            scale = self.scaler.scale(torch.ones((), device=gradients[0].device))
+        read |= finite_terms(self, new, phase, gradients, scale)
 
 
 def _to_device(

@@ -15,6 +15,7 @@
 - `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
 - `StandardizedEncoder`: an encoder of normalised images.
 - `ImageClassifier`: encoder + linear head, exactly what ``models/model.pt`` holds.
+- `require_finite`: weights are numbers, or refused.
 """
 
 from common.networks.alexnet3d import AlexNet3D
@@ -25,6 +26,7 @@ from common.networks.crop_encoder import ChannelEncoder, CropEncoder
 from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
+from common.networks.finite import require_finite
 from common.networks.projector import Projector
 from common.networks.resnet18_encoder import ResNet18Encoder
 from common.networks.resnet50_encoder import ResNet50Encoder
@@ -53,4 +55,5 @@ __all__ = [
     "VisionTransformer",
     "brain_encoder",
     "load_vit_weights",
+    "require_finite",
 ]

@@ -215,10 +215,3 @@ def test_a_phase_that_learns_needs_a_rate_and_one_that_does_not_may_have_one() -
         PhaseOptimizers(matrix_method(), {"encoder": 1.0})
     optimizers = PhaseOptimizers(make("simclr"), {"encoder": 1.0, "policy": 1.0})
     assert list(optimizers) == ["encoder"]
-
-
-def test_a_loss_that_is_not_finite_stops_the_training_and_is_named() -> None:
-    content = batch()
-    content["image"][0, 0, 0, 0] = float("nan")
-    with pytest.raises(InputError, match=r"every loss must be finite, got .* at iteration 1"):
-        one_batch(matrix_method(), content)
