@@ -3,12 +3,14 @@
 import argparse
 from collections import Counter
 from pathlib import Path, PurePosixPath
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from common.checks import InputError, require
 from common.files import replacing
 from data_prep.names import HEADER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SUMMARY", "add_arguments", "trace"]
 
@@ -73,7 +75,9 @@ def _unique(names: "pd.Series[str]") -> dict[str, int]:
     return {name: row for row, name in enumerate(names) if counts[name] == 1}
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _read(path: Path, columns: tuple[str, ...]) -> "pd.DataFrame":
+    import pandas as pd  # slow to import, and seldom needed
+
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -1,5 +1,7 @@
 """Tables of any separator and encoding, and spreadsheets, are the same rows; others one line."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,8 @@ def test_two_sheets_that_fit_a_folder_and_no_file_are_one_line(tmp_path: Path) -
     for missing in (tmp_path, tmp_path / "none.csv"):
         with pytest.raises(InputError, match="must be a readable CSV or XLSX table"):
             read_rows(missing)
+
+
+def test_the_command_line_starts_without_the_libraries_of_tables() -> None:
+    code = "import sys, data_prep.__main__; assert not {'pandas', 'openpyxl'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
