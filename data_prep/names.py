@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.checks import InputError, require
@@ -63,7 +63,9 @@ def hide(origin: Origin, number: int, reason: str) -> dict[str, str]:
         ``file``, ``reason`` and ``state``, by which a later run sees whether the file has changed.
     """
     alias = f"file {number}"
-    parts = [part for path in origin.paths for part in (str(path), path.name, path.stem)]
+    inside = PurePosixPath(origin.name.rsplit(": ", 1)[-1])  # the name of an archive's member
+    paths = (*origin.paths, inside)
+    parts = [part for path in paths for part in (str(path), path.name, path.stem)]
     for name in sorted({origin.name, origin.patient, *parts}, key=len, reverse=True):
         if len(name) >= SHORTEST:
             reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda _: alias, reason)

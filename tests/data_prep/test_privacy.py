@@ -6,6 +6,8 @@ import os
 import stat
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import pytest
 
 from common.data import read_manifest
 from data_prep.__main__ import main
+from data_prep.phantom.fundus import draw_eye
 from tests.keys import key_of, rows
-from tests.synthetic import ramp, write_dicom, write_picture
+from tests.synthetic import ramp, write_brats, write_dicom, write_picture
 
 NAME = "Doe_Jane_1953"
 
@@ -59,6 +62,63 @@ def test_no_name_of_the_source_reaches_target_screen_or_error(
     assert NAME.encode() not in everything(tmp_path / "out", lines.out, lines.err)
     assert "skipped: 5 files" in lines.out
     assert "--key" in lines.out
+
+
+def planted_scans(folder: Path) -> list[str]:
+    for number in range(3):
+        write_brats(folder, f"{NAME}_{number}")
+    (folder / f"{NAME}_0" / f"{NAME}_0_seg.nii.gz").write_bytes(b"no")
+    (folder / f"{NAME}_0" / f"{NAME}_pet.nii.gz").touch()
+    return ["brats"]
+
+
+def planted_eyes(folder: Path) -> list[str]:
+    folder.mkdir()
+    for number in range(4):
+        for eye in "LR":
+            picture = draw_eye(np.random.default_rng(number), eye, 64, 0, 50, 0)
+            write_picture(folder / f"{NAME}{number}_{eye}.png", picture)
+    with zipfile.ZipFile(folder / f"{NAME}.zip", "w") as archive:
+        archive.writestr(f"{NAME}9_L.png", b"no")
+    (folder / f"{NAME}_2.zip").write_bytes(b"PK no")
+    return ["fundus", "--size", "32"]
+
+
+def planted_photos(folder: Path) -> list[str]:
+    for kind in ("ant", "bee"):
+        for number in range(4):
+            picture = np.full((9, 9, 3), 20 * number, np.uint8)
+            write_picture(folder / "train" / kind / f"{NAME}{number}.png", picture)
+    (folder / "train" / "ant" / f"{NAME}.png").write_bytes(b"\x89PNG no")
+    return ["photos", "--kind", "image_folder", "--size", "8"]
+
+
+def planted_brains(folder: Path) -> list[str]:
+    folder.mkdir()
+    lines = ["participant_id\tage\tsex\tsite\tsplit"]
+    for number in range(6):
+        split = "train" if number < 4 else "internal_test"
+        lines.append(f"{NAME}{number}\t99\tF\tA\t{split}")
+        table = np.ones(284, np.float32) if number else np.full(284, np.nan, np.float32)
+        np.save(folder / f"sub-Jane{number}_preproc-cat12vbm_desc-gm_ROI.npy", table)
+    (folder / "participants.tsv").write_text("\n".join(lines).replace(NAME, "Jane") + "\n")
+    return ["openbhb", "--modality", "vbm_roi"]
+
+
+@pytest.mark.bad_input("privacy")
+@pytest.mark.parametrize("plant", [planted_scans, planted_eyes, planted_photos, planted_brains])
+def test_no_source_lets_a_name_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], plant: Callable[[Path], list[str]]
+) -> None:
+    target, key = tmp_path / "out", key_of(tmp_path / "out")
+    folders = ["--source", str(tmp_path / "in"), "--target", str(target), "--key", str(key)]
+    assert main([*plant(tmp_path / "in"), *folders, "--workers", "1"]) == 0
+    lines = capfd.readouterr()
+    found = everything(target, lines.out, lines.err)
+    assert b"Jane" not in found
+    assert b"Jane" in key.read_bytes()
+    assert read_manifest(target)["skipped"]
+    assert b'"age": 99' not in found
 
 
 @pytest.mark.bad_input("privacy")
