@@ -23,7 +23,7 @@ Counts to expect (ours, 2026-11): Kermany's 224 px copy, 3 306 JPEG, gives 3 306
 
 import argparse
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -180,6 +180,8 @@ def _films(
         patient = known or _patient_of(row.path)
         sure |= {patient} if known else set()
         found[patient].append((row, {**allowed, **row.entry}))
+    if table.folders:
+        _check_folders(found, sure)
     found, notes = _kept_apart(found, sure)
     films = []
     for number, patient in enumerate(seeded_order(found, seed=0), start=1):
@@ -195,6 +197,22 @@ def _films(
             )
             films.append((row, film))
     return films, skipped, notes
+
+
+def _check_folders(found: dict[str, list[tuple[Row, Entry]]], sure: set[str]) -> None:
+    """Folders that are classes must not hold the films of one DICOM patient each."""
+    of_folder: dict[Path, set[str]] = defaultdict(set)
+    films: Counter[Path] = Counter()
+    for patient, rows in found.items():
+        for row, _ in rows:
+            of_folder[row.path.parent].add(patient if patient in sure else "")
+            films[row.path.parent] += 1
+    require(
+        len(set().union(*of_folder.values())) < len(of_folder)
+        or not all(len(of_folder[f]) == 1 and films[f] > 1 for f in of_folder),
+        f"chest_xray: folders must be classes, got {len(of_folder)} that hold one patient each (by "
+        "the DICOM Patient ID). Give --labels CSV with image and label.",
+    )
 
 
 def _kept_apart(

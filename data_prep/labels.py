@@ -17,7 +17,15 @@ from typing import Any
 
 from common.checks import InputError, require
 from data_prep.classes import SPLITS, folder_names, name_classes, number_names
-from data_prep.tables import Line, is_missing, number, read_rows, read_table, says_nothing
+from data_prep.tables import (
+    Line,
+    canonical,
+    is_missing,
+    number,
+    read_rows,
+    read_table,
+    says_nothing,
+)
 
 __all__ = [
     "BESIDE",
@@ -53,12 +61,16 @@ class Row:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """All rows, the names behind the numbers of ``label`` and ``site``, and lines for the user."""
+    """All rows, the names behind the numbers of ``label`` and ``site``, and lines for the user.
+
+    `folders` says that the labels are names of folders.
+    """
 
     rows: list[Row]
     classes: list[str]
     sites: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    folders: bool = False
 
 
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +161,7 @@ def _from_folders(images: Sequence[PurePath], asked: bool, negative: str | None)
         Row(Path(path), None, {"label": classes.numbers[name]}, part)
         for path, name, part in zip(images, names, parts)
     ]
-    return LabelTable(rows, classes.names, [], notes if reason else classes.notes)
+    return LabelTable(rows, classes.names, [], notes if reason else classes.notes, not reason)
 
 
 def read_labels(
@@ -177,7 +189,7 @@ def read_labels(
     for line in lines:
         name_classes([line["label"]], f"{line.where}: label")
     classes = name_classes([line["label"] for line in lines], f"{table.name}: label", negative)
-    sites = number_names(_site(line["site"]) for line in lines if not _no_site(line))
+    sites = number_names(canonical(line["site"]) for line in lines if not _no_site(line))
     unknown: list[str] = []
     rows = [
         _row(line, _image(line, source, find), classes.numbers, sites, unknown) for line in lines
@@ -232,17 +244,12 @@ def _no_site(line: Line) -> bool:
     return says_nothing(line.get("site", ""))
 
 
-def _site(text: str) -> str:
-    value = number(text)
-    return str(int(value)) if value is not None and value.is_integer() else text
-
-
 def _row(
     line: Line, path: Path, classes: dict[str, int], sites: dict[str, int], unknown: list[str]
 ) -> Row:
     entry: dict[str, Any] = {"label": classes[line["label"]]}
     if not _no_site(line):
-        entry["site"] = sites[_site(line["site"])]
+        entry["site"] = sites[canonical(line["site"])]
     age = read_age(line.get("age", ""), line.where, unknown)
     if age is not None:
         entry["age"] = int(age)

@@ -9,7 +9,7 @@ from common.checks import InputError, require
 from common.data.healthy import healthiness
 from data_prep.classes import is_unlabelled
 from data_prep.labels import age_note, read_age
-from data_prep.tables import Line, number, read_table, says_nothing
+from data_prep.tables import Line, canonical, number, read_table, says_nothing
 from data_prep.walk import walk
 
 __all__ = ["CONTROL", "ROW", "Subject", "read_subjects"]
@@ -160,8 +160,12 @@ def _subject(line: Line, patient: str, path: Path, row: int | None, unknown: lis
         split=line["split"].lower(),
         age=read_age(line["age"], line.where, unknown),
         sex=SEXES[sex] if sex in SEXES else None if code is None else int(code),
-        site=None if says_nothing(site) else _name(site),
-        diagnosis=CONTROL if healthy else None if is_unlabelled(diagnosis) else _name(diagnosis),
+        site=None if says_nothing(site) else canonical(site),
+        diagnosis=CONTROL
+        if healthy
+        else None
+        if is_unlabelled(diagnosis)
+        else canonical(diagnosis),
         path=path,
         row=row,
     )
@@ -210,9 +214,3 @@ def _check_splits(subjects: list[Subject], source: Path) -> None:
 
 def _plain(participant: str) -> str:
     return participant.removeprefix("sub-")
-
-
-def _name(text: str) -> str:
-    """A name; a number such as 12.0 loses its fraction."""
-    value = number(text)
-    return str(int(value)) if value is not None and value.is_integer() else text

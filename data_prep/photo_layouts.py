@@ -21,9 +21,9 @@ from pathlib import Path
 
 from common.checks import InputError, require
 from common.data import seeded_order
-from data_prep.classes import name_classes
+from data_prep.classes import name_classes, number_names
 from data_prep.labels import Row, read_labels
-from data_prep.tables import check_once, read_table, says_nothing
+from data_prep.tables import canonical, check_once, read_table, says_nothing
 
 __all__ = ["Photo", "find_photos", "labelled_photos", "with_biases"]
 
@@ -177,8 +177,8 @@ def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str
     rows = read_table(table, "file", "bias")
     check_once((row["file"] for row in rows), (row.where for row in rows))
     known = [row for row in rows if not says_nothing(row["bias"])]
-    names = sorted({row["bias"] for row in known})
-    number = {row["file"]: names.index(row["bias"]) for row in known}
+    names = list(number_names(canonical(row["bias"]) for row in known))
+    number = {row["file"]: names.index(canonical(row["bias"])) for row in known}
     found = [replace(photo, bias=number.get(photo.name, photo.bias)) for photo in photos]
     require(
         any(photo.name in number for photo in photos),

@@ -23,7 +23,16 @@ from typing import Any
 
 from common.checks import InputError, require
 
-__all__ = ["Line", "check_once", "is_missing", "number", "read_rows", "read_table", "says_nothing"]
+__all__ = [
+    "Line",
+    "canonical",
+    "check_once",
+    "is_missing",
+    "number",
+    "read_rows",
+    "read_table",
+    "says_nothing",
+]
 
 LARGEST = 500_000_000  # bytes of a table, unpacked
 ROWS, COLUMNS, BLANK = 100_000, 2_000, 10_000  # of a sheet; blank rows on end; CSV may be longer
@@ -68,6 +77,16 @@ def number(text: str) -> float | None:
 def is_missing(text: str) -> bool:
     """Whether `text` is nothing, or a word for "no value" such as NA, n/a, nan, none or null."""
     return text.strip().casefold() in MISSING
+
+
+def canonical(text: str) -> str:
+    """Return a whole number in its plain spelling, other texts as they are.
+
+    >>> canonical("12.0"), canonical("007"), canonical("Paris")
+    ('12', '7', 'Paris')
+    """
+    value = number(text)
+    return str(int(value)) if value is not None and value.is_integer() else text
 
 
 def says_nothing(text: str) -> bool:

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs header values
 
+MOST_AGE = 120
 OLDEST_AGE = 90
 MARK = slice(128, 132)
 OTHERS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"RIFF")  # pictures
@@ -152,8 +153,14 @@ def _name_syntax(data: pydicom.Dataset) -> None:
 
 
 def _age_years(text: str) -> int | None:
-    """Whole years of an age string (PS3.5, VR AS: 3 digits and D, W, M or Y); bare digits too."""
+    """Whole years of an age string (PS3.5, VR AS: 3 digits and D, W, M or Y); bare digits too.
+
+    Above 120 years it is a code for "unknown", such as 999Y.
+    """
     per_year = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
     unit = text[-1:] if text[-1:] in per_year else "Y"
     digits = text.rstrip("DWMY")
-    return int(int(digits) / per_year[unit]) if digits.isdecimal() and int(digits) < 1000 else None
+    if not re.fullmatch(r"[0-9]{1,3}", digits):
+        return None
+    years = int(digits) / per_year[unit]
+    return int(years) if years <= MOST_AGE else None

@@ -9,6 +9,8 @@ from common.checks import require
 
 __all__ = ["check_labels"]
 
+OLDEST = 120  # years; codes such as -9999 and 999 lie outside
+
 
 def check_labels(dataset: Any, needs: Sequence[str], outputs: int) -> None:
     """Check that the columns a method learns from say something, and that the head has the classes.
@@ -45,6 +47,13 @@ def _check_known(column: str, values: Sequence[Any]) -> None:
     known = {value for value in map(_number, values) if not math.isnan(value)}
     if column == "label":
         known = {value for value in known if value >= 0}
+    if column == "age":
+        wrong = {value for value in known if not 0 <= value <= OLDEST}
+        require(
+            not wrong,
+            f"age: must be years from 0 to {OLDEST}, or null where it is not known, got "
+            f"{min(wrong, default=0):g}. Correct the manifest.",
+        )
     cure = (
         "Prepare the data again with labels (python -m data_prep ... --labels CSV), or choose a "
         "strategy that needs none."

@@ -250,6 +250,13 @@ def test_age_is_coarse(tmp_path: Path, text: str, years: int) -> None:
     assert dicom_facts(path)["age"] == years
 
 
+@pytest.mark.bad_input("labels")
+@pytest.mark.parametrize("text", ["999Y", "121Y", "²", "x"])
+def test_an_age_that_is_a_code_is_unknown(tmp_path: Path, text: str) -> None:
+    path = write_dicom(tmp_path / "a.dcm", ramp(), PatientAge=text)
+    assert "age" not in dicom_facts(path)
+
+
 def test_facts_hold_no_value_outside_the_allow_list(tmp_path: Path) -> None:
     path = write_dicom(
         tmp_path / "a.dcm", ramp(), ViewPosition="Jane Doe", PatientSex="F", PatientAge="x"

@@ -29,9 +29,10 @@ class Images:
         (Images(label=[0, 10]), (), 10, "label: must be 0 to 9 .* 10 outputs, got 10"),
         (Images(label=[-1, -1]), ("label",), 1, "label: must be known of some of the 2"),
         (Images(label=[1, -1, 1]), ("label",), 1, "label: must be of two classes"),
+        (Images(age=[40.0, -9999]), ("age",), 1, "age: must be years from 0 to 120.*got -9999"),
         (Images(age=[None, float("nan")]), ("age",), 1, "age: must be known of some of the 2"),
     ],
-    ids=["third class", "eleventh class", "no label", "one class", "no age"],
+    ids=["third class", "eleventh class", "no label", "one class", "age code", "no age"],
 )
 def test_labels_that_cannot_be_learned_are_refused(
     dataset: Images, needs: tuple[str, ...], outputs: int, words: str

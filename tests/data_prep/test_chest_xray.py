@@ -169,6 +169,19 @@ def test_a_dicom_patient_in_two_given_parts_is_refused(
     assert "by the DICOM Patient ID, in both" in capsys.readouterr().err
 
 
+@pytest.mark.bad_input("labels")
+def test_folders_of_one_dicom_patient_each_are_no_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(4):
+        folder = ("Smith", "Miller")[index % 2]
+        path = tmp_path / "in" / folder / f"{index}.dcm"
+        write_dicom(path, ramp(high=4095 - 99 * index), PatientID=folder)
+    assert prepare(tmp_path / "in", tmp_path / "out", "--labels", "folders") == 2
+    assert "got 2 that hold one patient each" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_printed_names_every_class_with_its_number_and_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
