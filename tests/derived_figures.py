@@ -13,7 +13,7 @@ Result = dict[str, Any]
 
 def fastest_peer(result: Result) -> Any:
     """Time and memory of ours and of the fastest peer, and their ratios."""
-    rows = []
+    rows: dict[str, list[Any]] = {}
     for row in result["rows"]:
         seconds, used = row["seconds"], row["bytes"]
         peers = {value: name for name, value in seconds.items() if name != "ours"}
@@ -25,7 +25,7 @@ def fastest_peer(result: Result) -> Any:
                 "faster": best / seconds["ours"],
                 "smaller": used[peers[best]] / used["ours"],
             }
-        rows.append(cells)
+        rows.setdefault(str(row["size"]), []).append(cells)
     return rows
 
 
@@ -81,7 +81,35 @@ def of_windows(result: Result) -> Any:
     return found
 
 
+def of_biased_digits(result: Result) -> Any:
+    """How much further apart a class lies over colours; what the released form is ahead by."""
+    apart = [
+        row["distances"]["positive_conflicting"] / row["distances"]["positive_aligned"]
+        for row in result["rows"]
+    ]
+    accuracy = {(row["method"], row["ratio"]): row["accuracy"]["mean"] for row in result["rows"]}
+    others = ("fairkl_moments", "fairkl_paper")
+    ahead = [accuracy["fairkl_released", "0.997"] - accuracy[name, "0.997"] for name in others]
+    return {"apart": apart, "more": [ratio - 1 for ratio in apart], "ahead": ahead}
+
+
+def worth_of(suffix: str) -> Callable[[Result], Any]:
+    """Mean error of every model, and by how much it differs from the one with a suffix."""
+
+    def derive(result: Result) -> Any:
+        mean = {
+            name: statistics.mean(model["mae_per_seed"]) for name, model in result["models"].items()
+        }
+        pairs = [(mean[name], mean[name + suffix]) for name in mean if name + suffix in mean]
+        return {"mean": list(mean.values()), "worth": [[abs(a - b)] for a, b in pairs]}
+
+    return derive
+
+
 DERIVED: dict[str, Callable[[Result], Any]] = {
+    "biased_mnist": of_biased_digits,
+    "brain_age_ixi": worth_of(", moved copies"),
+    "brain_age_ixi_one_view": worth_of(", no augmentation"),
     "cost_of_m_48px": step_costs,
     "cost_of_m_64px": step_costs,
     "crop_windows": of_windows,

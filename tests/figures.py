@@ -6,7 +6,8 @@ A comment says where the figures after it come from, up to the next such comment
     <!-- figures: none (settings of a trial) -->
 
 A name is that of a file in ``benchmarks/results``, or a pattern of several, whose means and
-standard deviations count too; behind ``#`` stands a path in it. A row of a table must find all
+standard deviations count too; behind ``#`` stands a path in it, which running text needs where
+the file is large. A row of a table must find all
 its figures in one record of the named files; ``figures in any record:`` lifts that. Without a
 comment a figure has no source. What a page computes from its files (ratios, differences) is in
 `tests.derived_figures`.
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
-from itertools import pairwise
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ from tests.derived_figures import DERIVED
 RESULTS = ROOT / "benchmarks" / "results"
 ABOUT = ("versions", "commit", "commits", "torch", "python", "processor", "hardware", "date")
 SCALES = (1.0, 100.0, 1e3, 1e-6, 1 / 60)  # as it is, %, ms, MB, minutes
-OF_UNIT = {"ms": (1.0, 1e3), "s": (1.0,), "MB": (1.0, 1e-6), "GB": (1.0, 1e-9)}
-RECORD = 250  # numbers at most in what a row of a table is about
+OF_UNIT = {"ms": (1.0, 1e3), "s": (1.0, 1e-3), "MB": (1.0, 1e-6), "GB": (1.0, 1e-9)}
+RECORD = 300  # numbers at most in what a row of a table is about
 UNITS = r"(?:%|×|x\b(?! ?\d)|(?:times|points?|years|seconds|minutes|ms|s|MB|GB)\b)"
 UNIT = rf"(?=(?:\s(?:to|and|or)\s[\d.,]+)?\s?{UNITS})"
 FIGURE = re.compile(
@@ -109,21 +110,35 @@ def row_figures(line: str, heads: list[str]) -> Iterator[str]:
         yield from [cell.strip()] if alone else figures(cell)
 
 
-def has_source(found: Printed) -> bool:
-    """Whether the named files hold all figures of `found`, within the rounding printed."""
+def has_source(found: Printed, tables: tuple[float, ...] = ()) -> bool:
+    """Whether the named files hold all figures of `found`, within the rounding printed.
+
+    A row of a table must find them in one record. A figure in running text must stand in a table
+    of its page (`tables`, checked before), among the settings, or in a source of at most `RECORD`
+    numbers.
+    """
     if found.one_record:
-        nodes = (node for name in found.sources for node in _records(name))
-        return any(all(_holds(node, word) for word in found.words) for node in nodes)
-    pools = [_numbers(name) for name in found.sources]
+        nodes = [node for name in found.sources for node in _records(name)]
+        scales = [SCALES if float(_plain(word)) >= 1 else (1.0,) for word in found.words]
+        return any(all(map(_holds, repeat(node), found.words, scales)) for node in nodes)
+    pools = [pool for name in found.sources for pool in _contents(name)]
+    if len(found.words) == 1:
+        settings = [_settings(name) for name in found.sources]
+        pools = [tables, *settings, *(pool for pool in pools if len(pool) <= RECORD)]
     return all(any(_holds(p, word, _scales(word)) for p in pools) for word in found.words)
 
 
 def _scales(word: str) -> tuple[float, ...]:
-    return OF_UNIT.get(word.strip("0123456789., "), (1.0, 100.0))
+    in_per_cent = (1.0, 100.0) if float(_plain(word)) >= 1 else (1.0,)
+    return OF_UNIT.get(word.strip("0123456789., "), in_per_cent)
 
 
-def _holds(numbers: tuple[float, ...], word: str, scales: tuple[float, ...] = SCALES) -> bool:
-    plain = word.replace(",", "").rstrip(" msMGB")
+def _plain(word: str) -> str:
+    return word.replace(",", "").rstrip(" msMGB")
+
+
+def _holds(numbers: tuple[float, ...], word: str, scales: tuple[float, ...]) -> bool:
+    plain = _plain(word)
     value, exponent = float(plain), plain.partition("e")[2]
     digits = len(plain.partition("e")[0].partition(".")[2]) - int(exponent or 0)
     half = 0.5 * 10.0**-digits * (1 + 1e-6)
@@ -143,10 +158,18 @@ def _files(name: str) -> list[Any]:
         content = json.loads(file.read_text())
         if file.stem in DERIVED:
             content = {**content, "derived": DERIVED[file.stem](content)}
-        for key in filter(None, path.split("/")):
-            content = content[int(key) if isinstance(content, list) else key]
-        contents.append(content)
+        contents.append(_at(content, list(filter(None, path.split("/")))))
     return [*contents, *([_spread(_together(contents))] if len(contents) > 1 else [])]
+
+
+def _at(content: Any, path: list[str]) -> Any:
+    """What stands at a path of keys; in a list a key is a number, or text that one entry holds."""
+    for key in path:
+        if isinstance(content, list) and not key.isdigit():
+            content = next(entry for entry in content if key in entry.values())
+        else:
+            content = content[int(key) if isinstance(content, list) else key]
+    return content
 
 
 def _together(contents: list[Any]) -> Any:
@@ -170,7 +193,7 @@ def _spread(content: Any) -> Any:
 
 
 def _leaves(content: Any, by_column: bool = True) -> Iterator[float]:
-    """Numbers; of several, one a seed, also mean, median, standard deviation and differences."""
+    """Numbers; of several, one a seed, also how many, their mean and standard deviation."""
     if isinstance(content, bool) or content is None:
         return
     if isinstance(content, int | float):
@@ -189,9 +212,7 @@ def _leaves(content: Any, by_column: bool = True) -> Iterator[float]:
         if 2 <= len(content) <= 40 and all(type(v) in (int, float) for v in content):
             yield float(len(content))
             yield abs(float(np.mean(content)))
-            yield float(np.median(content))
             yield float(np.std(content, ddof=1))
-            yield from (abs(a - b) for a, b in pairwise(content))
 
 
 def _is_alike(value: Any, first: Any) -> bool:
@@ -206,8 +227,16 @@ def _sorted(content: Any) -> tuple[float, ...]:
 
 
 @cache
-def _numbers(name: str) -> tuple[float, ...]:
-    return _sorted(_files(name))
+def _contents(name: str) -> tuple[tuple[float, ...], ...]:
+    """The numbers of each named file, and of their means and deviations."""
+    return tuple(_sorted(content) for content in _files(name))
+
+
+@cache
+def _settings(name: str) -> tuple[float, ...]:
+    """The dials of the runs, which a page may name."""
+    alone = [content for content in _files(name) if isinstance(content, dict)]
+    return _sorted([content.get(key) for content in alone for key in ("settings", "schedule")])
 
 
 @cache
@@ -226,10 +255,19 @@ def _records(name: str) -> tuple[tuple[float, ...], ...]:
     return tuple(node for node in every if 0 < len(node) <= RECORD)
 
 
-def without_source(page: Path) -> list[str]:
-    """``line: figures`` of what the named files do not hold; of a bundle's page, its results."""
+def without_source(text: str) -> list[str]:
+    """``line: figures`` of what the named files do not hold."""
+    every = list(printed(text))
+    rows = [found for found in every if len(found.words) > 1]
+    kept = [float(_plain(word)) for row in rows if has_source(row) for word in row.words]
+    tables = tuple(sorted(kept))
+    return [f"{p.line}: {', '.join(p.words)}" for p in every if not has_source(p, tables)]
+
+
+def of_page(page: Path) -> str:
+    """The text that must have sources: a bundle's results, every other page whole."""
     text = page.read_text()
-    if "## Results\n" in text:
-        before, text = text.split("## Results\n", 1)
-        text = "\n" * before.count("\n") + text.split("\n## ", 1)[0]
-    return [f"{p.line}: {', '.join(p.words)}" for p in printed(text) if not has_source(p)]
+    if "## Results\n" not in text:
+        return text
+    before, text = text.split("## Results\n", 1)
+    return "\n" * before.count("\n") + text.split("\n## ", 1)[0]
