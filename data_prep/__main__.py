@@ -73,45 +73,47 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
     try:
         if options.command == "trace":
             print(trace.trace(options))
-            return 0
-        _check_numbers(options)
-        if options.command in NEEDS_NO_SOURCE:
-            options.source, options.key, isolate = None, None, False
-        _check_folders(options)
-        plan = SOURCES[options.command].plan(options)
-        for note in plan.notes:
-            print(plain(note))
-        manifest = _run(plan, options, isolate)
-    except (InputError, MachineFault) as error:
-        line = error if isinstance(error, InputError) else describe(error, options.target)
-        print(line, file=sys.stderr)
-        return 2
-    except MemoryError:
-        print(describe(MachineFault(0, "no memory"), options.target), file=sys.stderr)
-        return 2
-    except OSError as error:  # its text would quote a file
-        print(
-            f"{options.source}: must be readable, got an error ({error.strerror}). Check the disk "
-            "and the permissions.",
-            file=sys.stderr,
-        )
-        return 2
+        else:
+            _prepare(options, isolate)
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted: run the same command again and it goes on where it stopped.",
-            file=sys.stderr,
-        )
+        line = "\nInterrupted: run the same command again and it goes on where it stopped."
+        print(line, file=sys.stderr)
         return 130
-    except Exception as error:  # a fault of ours; a traceback could quote a header or a name
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        print(
-            f"data_prep: must not fail like this, got {type(error).__name__} in line "
-            f"{place.lineno} of {Path(place.filename).name}. Please report that line.",
-            file=sys.stderr,
-        )
-        return 1
-    print(_summary(manifest, options))
+    except Exception as error:  # a traceback could quote a header or a name
+        line, code = _told(error, options)
+        print(line, file=sys.stderr)
+        return code
     return 0
+
+
+def _prepare(options: argparse.Namespace, isolate: bool) -> None:
+    _check_numbers(options)
+    if options.command in NEEDS_NO_SOURCE:
+        options.source, options.key, isolate = None, None, False
+    _check_folders(options)
+    plan = SOURCES[options.command].plan(options)
+    for note in plan.notes:
+        print(plain(note))
+    print(_summary(_run(plan, options, isolate), options))
+
+
+def _told(error: Exception, options: argparse.Namespace) -> tuple[str, int]:
+    """One line for an error, and the exit code."""
+    if isinstance(error, MemoryError):
+        error = MachineFault(0, "no memory")
+    if isinstance(error, MachineFault):
+        error = describe(error, options.target)
+    if isinstance(error, InputError):
+        return str(error), 2
+    if isinstance(error, OSError):
+        told = f"must be readable, got an error ({error.strerror}). Check disk and permissions."
+        return plain(f"{getattr(options, 'source', 'data_prep')}: {told}"), 2
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"data_prep: must not fail like this, got {type(error).__name__} in line {place.lineno} "
+        f"of {Path(place.filename).name}. Please report that line.",
+        1,
+    )
 
 
 def _check_numbers(options: argparse.Namespace) -> None:

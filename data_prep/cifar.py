@@ -107,6 +107,12 @@ def read_batch(batch: Batch) -> tuple[Bytes, npt.NDArray[np.int64]]:
         )
         pixels, label = np.asarray(content[b"data"], np.uint8), np.asarray(content[key])
     images = pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    classes = int(batch.kind.removeprefix("cifar"))
+    require(
+        len(label) == len(images) and all(0 <= int(value) < classes for value in label),
+        f"{batch.path}: must hold one label of 0..{classes - 1} for each image, got others. Unpack "
+        "the archive again.",
+    )
     return images, label.astype(np.int64)
 
 
@@ -115,7 +121,7 @@ def _class_names(folder: Path, kind: str) -> list[str]:
         return TEN
     text = folder / "fine_label_names.txt"
     if text.is_file():
-        return text.read_text(encoding="ascii").split()
+        return text.read_text(encoding="ascii", errors="replace").split()
     meta = folder / "meta"
     if meta.is_file():
         return [name.decode() for name in _unpickled(meta)[b"fine_label_names"]]

@@ -70,12 +70,7 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any], names: Names) ->
         InputError: not one item could be used.
     """
     records = [read_json(record_path(target, item)) for item in plan.items]
-    skipped = [names.skipped(line["file"], line["reason"]) for line in plan.skipped]
-    skipped += [
-        line
-        for record in records
-        for line in ([record["skipped"]] if "skipped" in record else record["left_out"])
-    ]
+    skipped = _skipped(plan, names, records)
     entries = [entry for record in records for entry in record.get("entries", [])]
     digests = {k: v for record in records for k, v in record.get("sha256", {}).items()}
     if not entries:
@@ -98,6 +93,14 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any], names: Names) ->
         "sha256": digests,
         "skipped": skipped,
     }
+
+
+def _skipped(plan: Plan, names: Names, records: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What planning left out, then what the items did."""
+    left_out = [names.skipped(line["file"], line["reason"]) for line in plan.skipped]
+    for record in records:
+        left_out += [record["skipped"]] if "skipped" in record else record["left_out"]
+    return left_out
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -81,10 +81,10 @@ def describe(fault: MachineFault, target: Path) -> InputError:
             f"data_prep: reading an image must find {ROOM // 2**20} MB of memory, got less. Close "
             f"other programs or set fewer --workers, and {again}"
         )
-    if code in (errno.EMFILE, errno.ENFILE):
+    if code in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
         return InputError(
-            f"data_prep: must be allowed to open its files, got an error ({text}). Raise the limit "
-            f"(ulimit -n) or set fewer --workers, and {again}"
+            f"data_prep: must be allowed its files and processes, got an error ({text}). Raise the "
+            f"limits (ulimit -n, -u) or set fewer --workers, and {again}"
         )
     if code in GONE:
         return InputError(

@@ -47,7 +47,7 @@ def convert_all(function: Function, jobs: list[Job], target: Path, workers: int,
         MachineFault: as `convert`; the items being done are done first.
         InputError: no process can be started.
     """
-    if workers == 0:
+    if workers == 0 or not _has_processes():
         for job in jobs:
             convert(function, job, target, alone=True)
             bar.update()
@@ -145,6 +145,15 @@ def _started() -> ProcessPoolExecutor:
             "stopped."
         ) from None
     return pool
+
+
+def _has_processes() -> bool:
+    """Whether this system lets processes share a queue; some sandboxes do not."""
+    try:
+        _pool(1).shutdown()
+    except (OSError, NotImplementedError):
+        return False
+    return True
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -67,9 +67,8 @@ def run(
             return read_manifest(target)
         (target / PROGRESS).mkdir(parents=True, exist_ok=True)
         with _locked(target):
-            if not _is_finished(target, plan, names, say=True) and not _mended(
-                plan, target, processes, names
-            ):
+            whole = _is_finished(target, plan, names, say=True)
+            if not whole and not _mended(plan, target, processes, names):
                 _prepare(plan, target, processes, names)
             shutil.rmtree(target / PROGRESS)
         return read_manifest(target)

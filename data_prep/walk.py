@@ -98,13 +98,7 @@ def walk(source: Path, wanted: Callable[[Path], bool]) -> Walk:
                 skip(Path(folder, name), reason)
         for name in files:
             path = Path(folder, name)
-            if name.startswith(".") or name.lower() == "dicomdir":
-                found.others += 1
-                continue
-            try:
-                take, reason = _judge(path, source, wanted)
-            except OSError as error:
-                take, reason = False, f"unreadable ({error.strerror})"
+            take, reason = _judge(path, source, wanted)
             if take:
                 found.files.append(path)
             elif reason:
@@ -133,6 +127,15 @@ def _why_not_entered(folder: Path, source: Path) -> str:
 
 def _judge(path: Path, source: Path, wanted: Callable[[Path], bool]) -> tuple[bool, str]:
     """Whether a file is read, and if not why; no reason for what is no image."""
+    if path.name.startswith(".") or path.name.lower() == "dicomdir":
+        return False, ""
+    try:
+        return _judge_visible(path, source, wanted)
+    except OSError as error:
+        return False, f"unreadable ({error.strerror})"
+
+
+def _judge_visible(path: Path, source: Path, wanted: Callable[[Path], bool]) -> tuple[bool, str]:
     if path.is_symlink() and not leads_below(path, source):
         return False, "a link that leads out of the source folder"
     if not path.exists():

@@ -68,12 +68,7 @@ def convert(
         MachineFault: the target could not be written, or the machine failed; nothing is left.
     """
     item = job.item
-
-    def note(name: str) -> None:
-        write_atomically(note_path(target, item), str(job.numbers[name]).encode())
-
-    names = [name for name, number in job.numbers.items() if number in avoid]
-    output = Output(target, alone, names, note if alone and len(item.origins) > 1 else None)
+    output = _output(job, target, alone, avoid)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they may quote names and header values
@@ -93,6 +88,16 @@ def convert(
         record = {"token": job.token, "skipped": _left_out(job, None, reason)}
     _write(record_path(target, item), record)
     return True
+
+
+def _output(job: Job, target: Path, alone: bool, avoid: Collection[int]) -> Output:
+    """Where the item's files go; alone, the number of each of several origins is noted first."""
+
+    def note(name: str) -> None:
+        write_atomically(note_path(target, job.item), str(job.numbers[name]).encode())
+
+    names = [name for name, number in job.numbers.items() if number in avoid]
+    return Output(target, alone, names, note if alone and len(job.item.origins) > 1 else None)
 
 
 def crashed(job: Job, target: Path) -> None:

@@ -4,7 +4,9 @@
 path or list of them (channels), "label": int, "patient": str, ...}`` with ``age``, ``site`` and
 ``mask`` where they exist and ``fold`` 0, 1 or 2 for the three hold-out test sets; and ``source``,
 ``licence``, ``arguments``, ``versions``, ``counts``, ``sha256`` (file to digest) and ``skipped``
-(``{"file", "reason"}``). `monai.data.load_decathlon_datalist` reads it too.
+(``{"file", "reason"}``). Files of the source are called by number; ``origins`` has the number of
+each image, and only a key file (`data_prep.names`) leads from numbers to names.
+`monai.data.load_decathlon_datalist` reads it too.
 
 Images in a stack (a ``.npy`` file of rows) have the row's ``index``; the manifest's own ``mask``
 then names the voxels of a row. ``classes`` names the values of columns: lists by column, such as
