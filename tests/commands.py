@@ -3,6 +3,9 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
+
+from fire.parser import DefaultParseValue
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = sorted(path.parent for path in (ROOT / "bundles").glob("*/configs"))
@@ -40,4 +43,13 @@ def module_commands(page: Path) -> list[list[str]]:
             found.append(words[words.index("-m") + 1 :])
         elif words[0] == "torchrun":
             found.append(["torch.distributed.run", *words[1:]])
+    return found
+
+
+def options(words: list[str]) -> dict[str, Any]:
+    """Read ``--key value`` and ``--key=value`` as Fire does."""
+    found, rest = {}, list(words[1:])
+    while rest:
+        key, equals, value = rest.pop(0).removeprefix("--").partition("=")
+        found[key] = DefaultParseValue(value if equals else rest.pop(0))
     return found

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+from monai.bundle import ConfigParser
+from monai.utils import ensure_tuple
 
-from common.config import guard
+from common.config import check
 from data_prep import __main__ as data_prep
-from tests.commands import BUNDLES, ROOT, blocks, commands, module_commands
+from tests.commands import BUNDLES, ROOT, blocks, commands, module_commands, options
 
 PAGES = [
     ROOT / "README.md",
@@ -45,17 +48,26 @@ def test_every_module_in_a_command_exists(page: Path) -> None:
     assert [words[0] for words in shown if find_spec(words[0]) is None] == []
 
 
+def merged(words: list[str]) -> tuple[dict[str, Any], list[Path]]:
+    """The configuration of ``run --config_file ... --key value ...``, and its files."""
+    given = options(words)
+    files = given.pop("config_file")
+    parser = ConfigParser(ConfigParser.load_config_files(files))
+    parser.update(given)
+    return dict(parser.get()), [Path(path) for path in ensure_tuple(files)]
+
+
 @every_page
 def test_every_key_and_file_of_a_bundle_command_exists(
     page: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # guard sets another
+    monkeypatch.setenv("RANK", "0")  # of torchrun
     for words in module_commands(page):
         if "monai.bundle" not in words or "NAME" in " ".join(words):
             continue
         run = words[words.index("monai.bundle") + 1 :]
         monkeypatch.chdir(folder_of(page, run))
-        guard(run)
+        check(*merged(run))
         for path in re.findall(r"[\w./]+\.json", " ".join(run)):
             assert Path(path).is_file() or "configs/" not in path, f"{name(page)}: {path}"
 

@@ -1,7 +1,9 @@
 """What a bundle's configuration calls first, and what it knows of itself.
 
-- `guard`: typos are errors, and errors are one line;
-- `unknown_keys`: the keys of later layers that the first does not have;
+- `guard`: wrong dials are errors, and errors are one line;
+- `check`: the same of a configuration that is at hand;
+- `Limit`: what a dial may be, as the configuration's ``limits`` say it;
+- `unknown_keys`, `unknown_arguments`, `read_keys`: what is misspelt, and what nothing reads;
 - `current_parser`: the MONAI parser that is building the caller;
 - `run_record`: what a configuration says of its run, as ``run.json`` holds it;
 - `begin_run`: begin anew in a folder of its own, or resume as the run was started;
@@ -9,7 +11,9 @@
 - `read_record`: ``run.json`` or ``model.json``, checked.
 """
 
-from common.config.guard import guard, unknown_keys
+from common.config.guard import check, guard
+from common.config.keys import read_keys, unknown_arguments, unknown_keys
+from common.config.limits import Limit
 from common.config.parser import current_parser
 from common.config.record import (
     RECORD,
@@ -22,12 +26,16 @@ from common.config.record import (
 
 __all__ = [
     "RECORD",
+    "Limit",
     "as_deployed",
     "as_trained",
     "begin_run",
+    "check",
     "current_parser",
     "guard",
+    "read_keys",
     "read_record",
     "run_record",
+    "unknown_arguments",
     "unknown_keys",
 ]

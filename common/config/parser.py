@@ -7,14 +7,19 @@ overrides applied, however the workflow was started: ``python -m monai.bundle ru
 `ConfigParser`, so it is found on the stack of calls.
 """
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.utils import ensure_tuple
 
-__all__ = ["config_folder", "current_parser"]
+from common.config.keys import applied
+
+__all__ = ["config_folder", "current_files", "current_parser"]
 
 T = TypeVar("T")
 
@@ -30,11 +35,40 @@ def config_folder() -> Path | None:
     return None if workflow is None else Path(workflow.config_root_path)
 
 
+def current_files() -> list[Path]:
+    """Return the configuration files of the workflow that is building the caller, in order.
+
+    ``monai.bundle.run`` has the list. A ``ConfigWorkflow`` made in a script keeps their folder
+    only: its train.json or inference.json is returned, and the overlays beside it that are part of
+    the configuration. Empty outside of any workflow.
+    """
+    for frame in _frames():
+        given = frame.f_locals.get("config_file")
+        if frame.f_code.co_name == "create_workflow" and given is not None:
+            names = given.split(",") if isinstance(given, str) else ensure_tuple(given)
+            return [Path(name) for name in names]
+    workflow = _innermost(ConfigWorkflow)
+    if workflow is None:
+        return []
+    first = "train.json" if "train" in workflow.parser else "inference.json"
+    return _files_of(Path(workflow.config_root_path) / first, workflow.parser.get())
+
+
+def _files_of(first: Path, config: dict[str, Any]) -> list[Path]:
+    if not first.is_file():
+        return []
+    alone = ("train.json", "inference.json", "metadata.json")
+    others = [path for path in sorted(first.parent.glob("*.json")) if path.name not in alone]
+    return [first, *(p for p in others if applied(json.loads(p.read_text()), config))]
+
+
 def _innermost(kind: type[T]) -> T | None:
+    owners = (frame.f_locals.get("self") for frame in _frames())
+    return next((owner for owner in owners if isinstance(owner, kind)), None)
+
+
+def _frames() -> Iterator[FrameType]:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, kind):
-            return owner
+        yield frame
         frame = frame.f_back
-    return None

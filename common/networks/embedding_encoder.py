@@ -21,19 +21,24 @@ class EmbeddingEncoder(nn.Module):
     Args:
         encoder: ``x -> h (B, F)``.
         projector: ``h (B, F) -> z (B, D)``, with an attribute ``out_features`` (`Projector`,
-            ``nn.Linear``); None for the encoder's own features at unit length.
+            ``nn.Linear``); None for the encoder's own features.
+        unit_length: divide each row by its length; without it a cross entropy learns from features
+            of any length.
 
     Shapes: ``x (B, C, *spatial) -> (B, D)``.
     """
 
-    def __init__(self, encoder: nn.Module, projector: nn.Module | None = None) -> None:
+    def __init__(
+        self, encoder: nn.Module, projector: nn.Module | None = None, unit_length: bool = True
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = nn.Identity() if projector is None else projector
+        self.unit_length = unit_length
         last = encoder if projector is None else projector
         self.out_features: int = last.out_features  # type: ignore[assignment]  # nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the unit vectors ``(B, D)`` of ``x (B, C, *spatial)``."""
+        """Return the rows ``(B, D)``, of unit length or not, of ``x (B, C, *spatial)``."""
         z: Tensor = self.projector(self.encoder(x))
-        return unit_length(z)
+        return unit_length(z) if self.unit_length else z

@@ -19,7 +19,7 @@ class Projector(nn.Module):
 
     Args:
         in_features: width of the representation, or the number of columns of a table.
-        hidden_features: width of the hidden layers.
+        hidden_features: width of the hidden layers; None for that of the representation.
         out_features: width of the projection the loss reads.
         layers: number of linear layers, at least 1; 2 is SimCLR's head.
         norm: "BATCH" for batch normalisation after each linear layer but the last, as in BYOL's
@@ -31,7 +31,7 @@ class Projector(nn.Module):
     def __init__(
         self,
         in_features: int,
-        hidden_features: int = 256,
+        hidden_features: int | None = 256,
         out_features: int = 128,
         layers: int = 2,
         norm: str | None = None,
@@ -41,7 +41,8 @@ class Projector(nn.Module):
         require(layers >= 1, f"Projector: layers must be at least 1, got {layers}.")
         require(norm in (None, "BATCH"), f'Projector: norm must be "BATCH" or None, got {norm!r}.')
         self.out_features = out_features
-        widths = [in_features, *[hidden_features] * (layers - 1), out_features]
+        hidden = in_features if hidden_features is None else hidden_features
+        widths = [in_features, *[hidden] * (layers - 1), out_features]
         steps: list[nn.Module] = [nn.ReLU()] if leading_activation else []
         for before, after in pairwise(widths):
             steps.append(nn.Linear(before, after))

@@ -23,6 +23,7 @@ class ResNet18Encoder(nn.Module):
         small_images: for images of about 32 pixels (CIFAR): the first convolution is 3 wide with
             stride 1 instead of 7 wide with stride 2, and no max-pooling follows it, as in the
             SupContrast code that the natural-image experiments extend.
+        activation: "relu", He et al.'s, or "tanh".
 
     In 2D the weights lie in memory with the channels last, which is faster and changes nothing
     else.
@@ -33,12 +34,20 @@ class ResNet18Encoder(nn.Module):
     out_features = 512
 
     def __init__(
-        self, spatial_dims: int = 3, in_channels: int = 1, small_images: bool = False
+        self,
+        spatial_dims: int = 3,
+        in_channels: int = 1,
+        small_images: bool = False,
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         require(
             spatial_dims in (2, 3),
             f"ResNet18Encoder: spatial_dims must be 2 or 3, got {spatial_dims}.",
+        )
+        require(
+            activation in ("relu", "tanh"),
+            f"ResNet18Encoder: activation must be 'relu' or 'tanh', got {activation!r}.",
         )
         self.network: nn.Module = resnet18(
             spatial_dims=spatial_dims,
@@ -49,6 +58,7 @@ class ResNet18Encoder(nn.Module):
             shortcut_type="B",
             bias_downsample=False,
             feed_forward=False,
+            act=("relu", {"inplace": True}) if activation == "relu" else activation,
         )
         use_channels_last(self)
 

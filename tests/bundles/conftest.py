@@ -1,15 +1,17 @@
 """Small phantoms, one for each kind of bundle, and the settings that make a run short."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
+from common.checks import InputError
+from common.config import check
 from common.data import load_datalist, save_prior, with_prior
 from data_prep.__main__ import main as data_prep
 from tests.commands import VOLUMES
@@ -87,6 +89,22 @@ def narrow(bundle: Path, *configs: str) -> dict[str, Any]:
     }
 
 
+def read(files: list[Path], settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Those of `settings` that something in the configuration reads: others are refused."""
+    kept = dict(settings)
+    while True:
+        config = ConfigParser.load_config_files(files) | kept
+        try:
+            check(config | {"output_dir": "o", "ckpt_dir": "c"} | overrides, files)
+        except InputError as error:
+            unread = [key for key in kept if re.search(rf"\b{key}'?:? has no effect", str(error))]
+            if not unread:
+                return kept
+            del kept[unread[0]]
+        else:
+            return kept
+
+
 Workflow = Callable[..., ConfigWorkflow]
 
 
@@ -109,14 +127,6 @@ def add_prior(folder: Path) -> None:
     entries = with_prior(load_datalist(folder, "training"), folder)
     embedding = np.random.default_rng(0).normal(size=(len(entries), 5))
     save_prior(folder / "prior.npz", [entry["image_key"] for entry in entries], embedding)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _same_hook() -> Iterator[None]:
-    """Put back the hook of uncaught errors that `common.config.guard` replaces."""
-    hook = sys.excepthook
-    yield
-    sys.excepthook = hook
 
 
 @pytest.fixture(scope="session")
@@ -145,16 +155,17 @@ def workflow(phantom: Callable[[Path], Path]) -> Workflow:
     """Return a function: (bundle, "train+evaluate", output folder, overrides) -> short workflow."""
 
     def make(bundle: Path, names: str, folder: Path, **overrides: Any) -> ConfigWorkflow:
+        files = [bundle / "configs" / f"{name}.json" for name in names.split("+")]
+        short_run = {} if names == "inference" else short(bundle)
         settings: dict[str, Any] = {
             "dataset_dir": str(phantom(bundle)),
             "output_dir": str(folder / "eval"),
             "ckpt_dir": str(folder / "models"),
             "device": "$torch.device('cpu')",
-            **({} if names == "inference" else short(bundle)),
-            **narrow(bundle),
+            **read(files, {**short_run, **narrow(bundle, *names.split("+"))}, overrides),
         }
         return ConfigWorkflow(
-            config_file=[str(bundle / "configs" / f"{name}.json") for name in names.split("+")],
+            config_file=[str(path) for path in files],
             workflow_type="inference" if names == "inference" else "train",
             logging_file=False,
             **settings | overrides,

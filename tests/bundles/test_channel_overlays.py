@@ -118,8 +118,12 @@ def test_one_run_deploys_one_representation_after_the_other(
         assert result["channel"]["deployed"] == deployed
         assert len(result["channel"]["representations"]) == 4
     settings = {"dataset_dir": str(pictures), "ckpt_dir": str(simclr / "models")}
+    unread = {
+        "policy_channels": [32, 32],
+        "policy_features": 128,
+    }  # the channel of SimCLR has no network
     uniform = json.loads((BUNDLE / "configs" / "channel_uniform.json").read_text())["channel"]
-    run(workflow(BUNDLE, "inference", tmp_path, **settings, channel=uniform))
+    run(workflow(BUNDLE, "inference", tmp_path, **settings, **unread, channel=uniform))
     with Image.open(min((tmp_path / "eval" / "crops").iterdir())) as picture:
         seen = np.asarray(picture).astype(int)
     tint = seen[..., 1] - seen[..., 0]  # cyan over black: the middle is in more crops than a corner

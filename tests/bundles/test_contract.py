@@ -14,7 +14,7 @@ from monai.bundle import ComponentLocator, ConfigParser, ConfigWorkflow, verify_
 from monai.networks.utils import copy_model_state
 
 import common
-from common.config import unknown_keys
+from common.config import Limit, unknown_arguments, unknown_keys
 from common.data import fingerprint, write_manifest
 from common.data.manifest import PARTS
 from tests.commands import BUNDLES, ROOT
@@ -52,7 +52,7 @@ TENSOR = {
 }
 NOT_A_DIAL = {
     *("_desc_", "imports", "bundle", "bundle_root", "dataset_dir", "output_dir", "ckpt_dir"),
-    *("strategy", "run_dir", "device", "sources", "initialize", "run"),
+    *("strategy", "run_dir", "device", "sources", "limits", "initialize", "run"),
 }
 SEMANTIC = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
 LARGEST = 25 * 2**20
@@ -157,26 +157,51 @@ def test_the_network_has_the_inputs_and_outputs_of_the_metadata(bundle: Path) ->
     assert list(classes.values()) == parser.get_parsed_content("classes")
 
 
+def is_dial(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return not any(isinstance(v, dict) or str(v).startswith(("$", "@")) for v in values)
+
+
 @pytest.mark.parametrize("name", ["train", "inference"])
 def test_every_dial_has_a_source_and_every_source_a_dial(bundle: Path, name: str) -> None:
     content = config(bundle, name)
-
-    def is_dial(value: Any) -> bool:
-        values = value if isinstance(value, list) else [value]
-        return not any(isinstance(v, dict) or str(v).startswith(("$", "@")) for v in values)
-
     dials = {key for key, value in content.items() if key not in NOT_A_DIAL and is_dial(value)}
     assert len(dials) >= 3
     assert dials == set(content["sources"])
     assert all(str(source).strip() for source in content["sources"].values())
 
 
-def test_every_key_of_an_overlay_is_known(bundle: Path) -> None:
+@pytest.mark.parametrize("name", ["train", "inference"])
+def test_every_dial_has_a_limit_that_its_default_keeps(bundle: Path, name: str) -> None:
+    content = config(bundle, name)
+    limits = {dial: Limit.parse(rule) for dial, rule in content["limits"].items()}
+    beside = {"device"} | ({"strategy"} if name == "train" else set())
+    assert set(limits) == set(content["sources"]) | beside
+    assert [d for d in content["sources"] if not limits[d].allows(content[d])] == []
+    named = {limit.reader[0] for limit in limits.values() if limit.reader}
+    assert named <= set(content)
+
+
+def test_the_dials_of_an_evaluation_have_limits_too(bundle: Path) -> None:
+    content, train = config(bundle, "evaluate"), config(bundle, "train")
+    own = {key for key in set(content) - set(train) - NOT_A_DIAL if key[0] != "+"}
+    own -= {key for key in own if isinstance(content[key], dict)}
+    limits = {dial: Limit.parse(rule) for dial, rule in content.get("+limits", {}).items()}
+    assert own - {"resize", "figure_views"} == set(limits)
+    assert [dial for dial, limit in limits.items() if not limit.allows(content[dial])] == []
+
+
+def test_every_key_and_argument_of_an_overlay_is_known(bundle: Path) -> None:
     names = overlays(bundle)
     assert {"evaluate.json", "multi_gpu_train.json"} < {path.name for path in names}
-    train = ("train", config(bundle, "train"))
+    train = config(bundle, "train")
+    assert (
+        list(unknown_arguments(train)) == list(unknown_arguments(config(bundle, "inference"))) == []
+    )
     for path in names:
-        assert unknown_keys([train, (path.name, read(path))]) == []
+        files = [bundle / "configs" / "train.json", path]
+        assert list(unknown_keys(ConfigParser.load_config_files(files), train)) == []
+        assert list(unknown_arguments(read(path))) == []
 
 
 def test_an_overlay_that_changes_the_run_names_its_strategy(bundle: Path) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 
 import monai.bundle
 import pytest
-from fire.parser import DefaultParseValue
 
 from tests.bundles.conftest import images_of, narrow, short
-from tests.commands import BUNDLES, VOLUMES, module_commands
+from tests.commands import BUNDLES, VOLUMES, module_commands, options
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,15 +26,6 @@ def runs(bundle: Path) -> list[list[str]]:
     page = module_commands(bundle / "docs" / "README.md")
     found = [words[1:] for words in page if words[:2] == ["monai.bundle", "run"]]
     return [words for words in found if "--tracking" not in words or find_spec("mlflow")]
-
-
-def options(words: list[str]) -> dict[str, Any]:
-    """Read ``--key value`` and ``--key=value`` as Fire does."""
-    found, rest = {}, list(words[1:])
-    while rest:
-        key, equals, value = rest.pop(0).removeprefix("--").partition("=")
-        found[key] = DefaultParseValue(value if equals else rest.pop(0))
-    return found
 
 
 def shortened(bundle: Path, phantom: Path, words: list[str]) -> dict[str, Any]:

@@ -15,10 +15,14 @@ from tests.commands import ROOT
 CHEST = ROOT / "bundles" / "chest_xray_decoupled_uniformity"
 NATURAL = ROOT / "bundles" / "natural_image_contrastive"
 TINY_VAE = {
-    "_target_": "common.networks.VariationalEncoder",
-    "in_shape": [3, 32, 32],
+    "encoder": {
+        "_target_": "common.networks.VariationalEncoder",
+        "in_shape": [3, 32, 32],
+        "latent": "@latent",
+        "channels": "@vae_channels",
+    },
     "latent": 4,
-    "channels": [4, 8],
+    "vae_channels": [4, 8],
 }
 
 Workflow = Callable[..., ConfigWorkflow]
@@ -33,7 +37,7 @@ def result(folder: Path, name: str) -> dict[str, Any]:
 def test_an_autoencoder_writes_the_table_that_photographs_train_with(
     workflow: Workflow, tmp_path: Path
 ) -> None:
-    run(workflow(NATURAL, "train+prior", tmp_path, encoder=TINY_VAE))
+    run(workflow(NATURAL, "train+prior", tmp_path, **TINY_VAE))
     with np.load(tmp_path / "eval" / "vae_seed0" / "prior.npz") as table:
         assert table["embedding"].shape == (len(table["image"]), 4)
     recipe = "recipe_decoupled_uniformity+recipe_decoupled_uniformity_lars"

@@ -161,7 +161,8 @@ def test_every_overlay_trains_in_a_folder_of_its_own(
     names = [name for name in overlays(bundle) if name != "prior_model"]  # it trains nothing
     assert len(names) >= 8
     for name in names:
-        run(workflow(bundle, f"train+{name}", tmp_path))
+        before = "strategy_from_scratch+" if name.startswith("diagnosis_") else ""
+        run(workflow(bundle, f"train+{before}{name}", tmp_path))
     default = {"loss_exponential", "strategy_y_aware", "prior_age"}
     kept = [json.loads(p.read_text()) for p in (tmp_path / "eval").glob("*/history.json")]
     assert len(kept) == len(names)
@@ -187,14 +188,14 @@ def test_fine_tuning_starts_from_the_pre_trained_encoder(
     )
     run(workflow(CASES, "train", tmp_path))
     pretrained = torch.load(tmp_path / "eval" / "y_aware_seed0" / "model.pt", weights_only=True)
-    run(workflow(CASES, "train+finetune", tmp_path, learning_rate=0.0, variant="_still"))
+    run(workflow(CASES, "train+finetune", tmp_path, learning_rate=1e-30, variant="_still"))
     (path,) = (tmp_path / "eval").glob("*_still_seed0/model.pt")
     tuned = torch.load(path, weights_only=True)
     weights = [name for name in tuned if name.endswith(".weight")]
     assert all(torch.equal(tuned[name], pretrained[name]) for name in weights)
     run(workflow(CASES, "train+finetune", tmp_path))
     run(workflow(CASES, "train+finetune+evaluate", tmp_path))
-    assert result(tmp_path, "finetuned_seed0")["readout"] == "head"
+    assert result(tmp_path, "y_aware_finetuned_seed0")["readout"] == "head"
     tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert not any(torch.equal(tuned[name], pretrained[name]) for name in weights)
 

@@ -1,0 +1,115 @@
+"""How a command ends: errors, Ctrl-C and SIGTERM in one line that says how to go on.
+
+Only for a process that ``python -m monai.bundle`` (or torchrun) started: a script that imports the
+library keeps its own hooks and handlers.
+"""
+
+import errno
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+from common.checks import InputError
+
+__all__ = ["Terminated", "end_in_one_line"]
+
+_REPEATED = ("run is terminating due to exception", "resuming from iteration 0,")
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM): by a scheduler, by torchrun, by ``kill``."""
+
+
+def end_in_one_line(config: Mapping[str, Any]) -> None:
+    """Let this process end in one line, where it is a command of MONAI's.
+
+    Args:
+        config: the merged configuration, asked on an interruption for what can be resumed.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None or not spec.name.startswith("monai.bundle"):
+        return
+    sys.excepthook = _Hook(config)
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _Terminate())
+    for handler in (*logging.root.handlers, logging.lastResort):
+        if handler is not None:
+            handler.addFilter(_is_news)
+
+
+class _Terminate:
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:  # a forked worker
+            os._exit(128 + number)
+        raise Terminated
+
+
+class _Hook:
+    """Of uncaught errors; see `end_in_one_line`."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._started = time.time()
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        rank = os.environ.get("RANK", "0")
+        line = next(filter(None, map(self._line, _causes(error))), None)
+        if line is None:
+            sys.__excepthook__(kind, error, trace)
+        elif rank == "0" or line.startswith("error"):
+            where = "" if rank == "0" else f"rank {rank}: "
+            print(f"{where}{line}", file=sys.stderr, flush=True)
+
+    def _line(self, error: BaseException) -> str:
+        if isinstance(error, InputError):
+            return f"error: {error}"
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "error: the disk is full. Free some space and resume."
+        if isinstance(error, torch.OutOfMemoryError):
+            return "error: the GPU's memory is full. Lower batch_size, or free the GPU, and resume."
+        if isinstance(error, KeyboardInterrupt | Terminated):
+            return f"interrupted: {self._what_is_left()}"
+        return ""
+
+    def _what_is_left(self) -> str:
+        if "trainer.run()" not in str(self._config.get("run")):
+            return "nothing is lost. The same command begins again."
+        try:
+            parser = ConfigParser(dict(self._config))
+            folder, resumed = map(parser.get_parsed_content, ("run_dir", "resume"))
+            path = Path(folder) / "checkpoint.pt"
+            if resumed or path.stat().st_mtime >= self._started:
+                state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                epoch = state["engine"]["epoch"]
+                return f"{epoch} epochs are saved in {folder}. --resume True goes on from there."
+        except Exception:  # whatever is wrong with the folder, the process ends here
+            pass
+        return "no epoch was saved. The same command begins again."
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is to be shown: not what the last line says, nor a resumption of nothing."""
+    text = record.getMessage()
+    error = record.exc_info[1] if record.exc_info else None
+    ours = any(isinstance(cause, InputError) for cause in _causes(error))
+    return not ours and not any(phrase in text for phrase in _REPEATED)
