@@ -188,7 +188,7 @@ def test_fine_tuning_starts_from_the_pre_trained_encoder(
     )
     run(workflow(CASES, "train", tmp_path))
     pretrained = torch.load(tmp_path / "eval" / "y_aware_seed0" / "model.pt", weights_only=True)
-    run(workflow(CASES, "train+finetune", tmp_path, learning_rate=1e-30, variant="_still"))
+    run(workflow(CASES, "train+finetune", tmp_path, learning_rate=1e-30, stage="_still"))
     (path,) = (tmp_path / "eval").glob("*_still_seed0/model.pt")
     tuned = torch.load(path, weights_only=True)
     weights = [name for name in tuned if name.endswith(".weight")]
