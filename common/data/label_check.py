@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from common.checks import require
 
 __all__ = ["check_labels"]
@@ -69,4 +71,7 @@ def _check_known(column: str, values: Sequence[Any]) -> None:
 
 
 def _number(value: Any) -> float:
+    """A number as it is, of a row (a prior) the first, NaN for what is neither."""
+    if isinstance(value, np.ndarray) and value.size:
+        return float(value.flat[0])
     return float(value) if isinstance(value, Real) else math.nan

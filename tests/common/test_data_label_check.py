@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader, Dataset
@@ -48,9 +49,10 @@ def test_labels_that_cannot_be_learned_are_refused(
         (Images(label=[0, 1, -1]), ("label",)),
         (Images(label=[-1, -1]), ()),
         (Images(age=[30.0, None]), ("age", "age_group")),
+        (Images(prior=[np.ones(3, np.float32), np.zeros(3, np.float32)]), ("prior",)),
         ([{"image": 1}], ("label",)),
     ],
-    ids=["some labelled", "none needed", "some ages", "a list of batches"],
+    ids=["some labelled", "none needed", "some ages", "rows of a prior", "a list of batches"],
 )
 def test_what_can_be_learned_is_let_through(dataset: Any, needs: tuple[str, ...]) -> None:
     check_labels(dataset, needs, 1)
