@@ -65,12 +65,14 @@ class ProbeRun:
         rows: the first is that of the run's own figure.
         logistic: AUROC of the baselines' reading of the trained encoder.
         groups: None where they were left out.
+        left_out: the class that sensitivity, specificity and accuracy leave out, "" for none.
     """
 
     readout: str
     rows: tuple[ProbeRow, ...]
     logistic: float
     groups: Groups | None
+    left_out: str = ""
 
 
 def load_probe(fields: Fields, folder: Path) -> ProbeRun:
@@ -86,6 +88,7 @@ def load_probe(fields: Fields, folder: Path) -> ProbeRun:
         rows=rows,
         logistic=fields.inside("logistic").number("auroc", 0, 1),
         groups=_groups(fields.inside("groups"), folder) if fields.has("groups") else None,
+        left_out=fields.text("left_out") if fields.has("left_out") else "",
     )
 
 

@@ -31,12 +31,13 @@ def table(runs: Sequence[Run]) -> str:
         cells = [_with_ends(own, name) for name in FIGURES]
         rows.append((swatch(group.colour, group.name), [*cells, f"{logistic:.3f}"]))
     heads = [*(HEADS[name] for name in FIGURES), "AUROC, logistic regression"]
+    left_out = ", ".join(sorted({probe.left_out for probe in _probes(runs)} - {""}))
     note = (
         "Means over the seeds of the probe (and of the runs), in parentheses the 95 % interval "
         "over test patients and seeds. AUROC and AUPR: each class against all others, averaged. "
         "Sensitivity, specificity and accuracy: of the most probable class, averaged over all "
-        "classes but the first. Last column: a logistic regression on the same frozen features, "
-        "as the baselines are read."
+        f"classes{left_out and ' but '}{left_out}. Last column: a logistic regression on the same "
+        "frozen features, as the baselines are read."
     )
     heading = "Figures on the test part"
     return section(

@@ -38,6 +38,7 @@ def write_probe_run(folder: Path, strategy: str, seed: int = 0, **changes: Any) 
         "kind": "macro_auroc",
         "readout": "probe",
         "classes": ["no", "mild", "moderate"],
+        "left_out": "no",
         "counts": {"training_images": 329, "test_images": 103, "classes": 3},
         "auroc": float(seeds.mean()),
         "interval": {"level": 0.95, "method": "bootstrap",
