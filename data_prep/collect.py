@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -9,21 +10,22 @@ from typing import Any
 
 from common import __version__
 from common.checks import InputError
+from common.files import is_relative, leads_below
 from data_prep.names import Names
 from data_prep.plan import Plan
 from data_prep.split import Entry
 from data_prep.worker import PROGRESS, Job, record_path
 
-__all__ = ["collect", "damaged", "read_json", "unfinished"]
+__all__ = ["collect", "damaged", "read_json", "remove", "remove_torn", "unfinished"]
 
 LIBRARIES = ("numpy", "scipy", "pillow", "nibabel", "pydicom", "SimpleITK", "isal")
 THREADS = 8  # that compute digests
 
 
-def unfinished(jobs: list[Job], target: Path) -> list[Job]:
+def unfinished(plan: Plan, jobs: list[Job], target: Path) -> list[Job]:
     """Jobs without a record, or whose inputs have changed, or whose files are not what they were.
 
-    The records of those, and of jobs that are no more, are removed.
+    The records of those are removed, as are records and files of items that the plan no more has.
     """
     records = {job.item.key: _record(target, job) for job in jobs}
     digests = {k: v for r in records.values() for k, v in r.get("sha256", {}).items()}
@@ -34,10 +36,29 @@ def unfinished(jobs: list[Job], target: Path) -> list[Job]:
         if records[job.item.key].get("token") != job.token
         or bad.intersection(records[job.item.key].get("sha256", {}))
     ]
-    gone = {path.stem for path in (target / PROGRESS).glob("*.json")} - set(records) - {"run"}
-    for key in [*gone, *(job.item.key for job in pending)]:
-        (target / PROGRESS / f"{key}.json").unlink(missing_ok=True)
+    known = {"run", *(item.key for item in plan.items)}
+    for path in (target / PROGRESS).glob("*.json"):
+        if path.stem not in known:
+            remove(target, set(read_json(path).get("sha256", {})) - set(digests))
+            path.unlink()
+    for job in pending:
+        record_path(target, job.item).unlink(missing_ok=True)
     return pending
+
+
+def remove(target: Path, files: Iterable[str]) -> None:
+    """Remove files of an earlier run, which a record names; none outside `target`."""
+    for relative in files:
+        path = target / relative
+        if is_relative(relative) and leads_below(path, target):
+            path.unlink(missing_ok=True)
+
+
+def remove_torn(target: Path) -> None:
+    """Remove what a killed process was writing."""
+    for path in target.rglob(".*"):
+        if path.name.endswith((".tmp", ".partial")):
+            path.unlink(missing_ok=True)
 
 
 def damaged(target: Path, digests: dict[str, str]) -> list[str]:
@@ -77,7 +98,7 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any], names: Names) ->
         first = skipped[0]["reason"] if skipped else "no image in the inputs"
         raise InputError(
             f"{plan.source}: at least one file must be usable, got none of {len(plan.items)} "
-            f"({first})"
+            f"({first}). Add --key FILE to learn which file is which."
         )
     parts = plan.split(_merged(entries, digests) if plan.merge_copies else entries)
     origins = _origins(records)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from common.checks import InputError, require
 from common.data import read_manifest, write_manifest
 from common.text import plain
-from data_prep.collect import collect, damaged, read_json, unfinished
+from data_prep.collect import collect, damaged, read_json, remove, remove_torn, unfinished
 from data_prep.faults import MachineFault, describe
 from data_prep.files import write_atomically
 from data_prep.names import Names, digest
@@ -89,8 +89,8 @@ def _prepare(plan: Plan, target: Path, processes: int, names: Names) -> None:
     _convert(plan, plan.items, target, processes, names)
     manifest = collect(plan, target, identity, names)
     manifest["inputs"] = _inputs(names, manifest["skipped"])
-    for stale in set(earlier.get("sha256", {})) - set(manifest["sha256"]):
-        (target / stale).unlink(missing_ok=True)
+    remove(target, set(earlier.get("sha256", {})) - set(manifest["sha256"]))
+    remove_torn(target)
     write_manifest(target, manifest)
 
 
@@ -109,7 +109,7 @@ def _mended(plan: Plan, target: Path, processes: int, names: Names) -> bool:
 
 def _convert(plan: Plan, items: list[Item], target: Path, processes: int, names: Names) -> None:
     jobs = [Job(item, names.of(item), _token(item)) for item in items]
-    pending = unfinished(jobs, target)
+    pending = unfinished(plan, jobs, target)
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(pending), disable=None)
     with bar:
         convert_all(plan.convert, pending, target, processes, bar)

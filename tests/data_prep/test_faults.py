@@ -246,3 +246,23 @@ def test_a_broken_record_of_an_earlier_run_is_one_line(
     (tmp_path / name).write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(InputError, match="must be what an earlier run wrote"):
         run(plan_of([1, 2]), tmp_path, workers=1)
+
+
+def test_a_rerun_leaves_nothing_of_items_that_are_no_more_and_removes_nothing_outside(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run(plan_of([1, 2, KeyboardInterrupt()]), target, workers=1)
+    (target / "images" / ".3.bin.tmp").write_bytes(b"torn")
+    (tmp_path / "mine").touch()
+    record = json.loads((target / ".progress" / "k1.json").read_text())
+    record["sha256"] |= {"../mine": "x"}
+    (target / ".progress" / "gone.json").write_text(json.dumps(record))
+    (target / "images" / "9.bin").touch()
+    record["sha256"] = {"images/9.bin": "x"}
+    (target / ".progress" / "gone2.json").write_text(json.dumps(record))
+    manifest = run(plan_of([1, 2, 3]), target, workers=1)
+    files = {path.name for path in (target / "images").iterdir()}
+    assert files == {Path(name).name for name in manifest["sha256"]}
+    assert (tmp_path / "mine").exists()
