@@ -17,7 +17,7 @@ from typing import Any
 from common.checks import InputError, require
 from common.data import seeded_order
 from common.files import leads_below, replacing
-from common.text import cell
+from common.text import cell, plain
 from data_prep.plan import Item, Origin, Plan
 
 __all__ = ["HEADER", "Names", "check_key", "digest", "hide", "write_key"]
@@ -66,7 +66,9 @@ def hide(origin: Origin, number: int, reason: str) -> dict[str, str]:
     inside = PurePosixPath(origin.name.rsplit(": ", 1)[-1])  # the name of an archive's member
     paths = (*origin.paths, inside)
     parts = [part for path in paths for part in (str(path), path.name, path.stem)]
-    for name in sorted({origin.name, origin.patient, *parts}, key=len, reverse=True):
+    names = {origin.name, origin.patient, *parts}
+    names |= {plain(name) for name in names}  # as an `InputError` quotes them
+    for name in sorted(names, key=len, reverse=True):
         if len(name) >= SHORTEST:
             reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda _: alias, reason)
         elif name:

@@ -157,11 +157,14 @@ def test_names_that_are_not_utf_8_or_start_formulas_are_read_and_escaped(tmp_pat
         write_picture(tmp_path / "film.png", ramp(high=65535 - 999 * number))
         path.write_bytes((tmp_path / "film.png").read_bytes())
     target = tmp_path / "out"
+    broken = os.fsencode(tmp_path / "in") + b"/Doe\xff\nJane.png"
+    Path(os.fsdecode(broken)).write_bytes(b"\x89PNG no")
     assert prepare(tmp_path / "in", target, "--key", str(key_of(target))) == 0
     sources = [row["source"] for row in rows(target)]
-    assert len(sources) == 5
+    assert len(sources) == 6
     assert all(name.isprintable() and name[0] not in "=+-@" for name in sources)
-    assert json.loads((target / "manifest.json").read_text())["skipped"] == []
+    (skipped,) = json.loads((target / "manifest.json").read_text())["skipped"]
+    assert "Jane" not in skipped["reason"]
 
 
 @pytest.mark.bad_input("preparation")
