@@ -125,13 +125,19 @@ def find_labels(
             f"{BESIDE} in the source is not read: it has no columns image (or file) and label"
         ]
     table = _from_folders(images, given is not None, negative)
-    if any(row.part for row in table.rows) and not keep_parts:
-        notes.append(
-            "the split is drawn by patient: the folders train and test are not kept. To keep them, "
-            "give --labels CSV with a column split"
-        )
-        table = replace(table, rows=[replace(row, part=None) for row in table.rows])
+    table = table if keep_parts else _without_parts(table)
     return replace(table, notes=[*notes, *table.notes])
+
+
+def _without_parts(table: LabelTable) -> LabelTable:
+    if not any(row.part for row in table.rows):
+        return table
+    note = (
+        "the split is drawn by patient: the folders train and test are not kept. To keep them, "
+        "give --labels CSV with a column split"
+    )
+    rows = [replace(row, part=None) for row in table.rows]
+    return replace(table, rows=rows, notes=[note, *table.notes])
 
 
 def _tables_beside(source: Path) -> tuple[Path | None, int]:
