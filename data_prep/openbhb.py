@@ -18,6 +18,9 @@ The official split is kept: ``training`` holds the training subjects, without a 
 sets, ``"split": "internal"`` (sites of the training set) and ``"external"`` (unseen sites). With
 ``--validation 0`` all training subjects train, as in the challenge.
 
+Participants become p0001, p0002, ... in the order of the SHA-256 of their id, and ages above 90
+become 90. A subject that cannot be read is left out of its stack.
+
 Counts to expect: 3 227 training, 362 internal and 396 external (data set's paper, which gives 757
 for the two together).
 """

@@ -99,5 +99,5 @@ class Plan:
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a table may name what no file can be called
         return None

@@ -49,6 +49,11 @@ def trace(options: argparse.Namespace) -> str:
     )
     for place, column in enumerate(("source", "patient"), start=1):
         table.insert(place, column, key[column].iloc[rows].to_numpy())
+    require(
+        options.output.resolve() not in (options.key.resolve(), options.predictions.resolve()),
+        f"{options.output}: --output must be another file than --key and --predictions, got one of "
+        "them.",
+    )
     with replacing(options.output) as partial:
         partial.touch(mode=0o600)
         table.to_csv(partial, index=False, lineterminator="\n")
