@@ -5,8 +5,10 @@ library keeps its own hooks and handlers.
 """
 
 import errno
+import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +24,7 @@ from common.checks import InputError
 
 __all__ = ["Terminated", "end_in_one_line"]
 
+_LOST_RANK = re.compile("Connection (closed|reset) by peer|remote process exited|Broken pipe")
 _REPEATED = ("run is terminating due to exception", "resuming from iteration 0,")
 
 
@@ -66,13 +69,17 @@ class _Hook:
     def __call__(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        rank = os.environ.get("RANK", "0")
+        if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends as it is
         line = next(filter(None, map(self._line, _causes(error))), None)
         if line is None:
             sys.__excepthook__(kind, error, trace)
-        elif rank == "0" or line.startswith("error"):
-            where = "" if rank == "0" else f"rank {rank}: "
-            print(f"{where}{line}", file=sys.stderr, flush=True)
+            return
+        if os.environ.get("RANK", "0") == "0" or line.startswith("error"):
+            print(line, file=sys.stderr, flush=True)
+        if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):  # torchrun ends in a table of these
+            content = {"message": line, "timestamp": int(time.time())}
+            Path(report).write_text(json.dumps(content))
 
     def _line(self, error: BaseException) -> str:
         if isinstance(error, InputError):
@@ -81,13 +88,16 @@ class _Hook:
             return "error: the disk is full. Free some space and resume."
         if isinstance(error, torch.OutOfMemoryError):
             return "error: the GPU's memory is full. Lower batch_size, or free the GPU, and resume."
+        if isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)):
+            return f"error: another process of this training ended. {self._what_is_left()}"
         if isinstance(error, KeyboardInterrupt | Terminated):
-            return f"interrupted: {self._what_is_left()}"
+            left = self._what_is_left()
+            return f"interrupted: {left[0].lower()}{left[1:]}"
         return ""
 
     def _what_is_left(self) -> str:
         if "trainer.run()" not in str(self._config.get("run")):
-            return "nothing is lost. The same command begins again."
+            return "Nothing is lost. The same command begins again."
         try:
             parser = ConfigParser(dict(self._config))
             folder, resumed = map(parser.get_parsed_content, ("run_dir", "resume"))
@@ -95,10 +105,12 @@ class _Hook:
             if resumed or path.stat().st_mtime >= self._started:
                 state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
                 epoch = state["engine"]["epoch"]
-                return f"{epoch} epochs are saved in {folder}. --resume True goes on from there."
+                return (
+                    f"Epochs 1 to {epoch} are saved in {folder}. --resume True goes on from there."
+                )
         except Exception:  # whatever is wrong with the folder, the process ends here
             pass
-        return "no epoch was saved. The same command begins again."
+        return "No epoch was saved. The same command begins again."
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

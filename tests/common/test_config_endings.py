@@ -1,0 +1,102 @@
+"""How a command ends: one line, also when it is interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from common.checks import InputError
+from common.config import endings
+
+ROOT = Path(__file__).parents[2]
+WAITING = {
+    "imports": ["$import time"],
+    "limits": {},
+    "initialize": [{"_target_": "common.config.guard"}],
+    "run": ["$print('ready', flush=True)", "$time.sleep(60)"],
+}
+TRAINING = {"run": ["$@train#trainer.run()"], "run_dir": "run", "resume": False}
+
+
+@pytest.mark.slow
+@pytest.mark.bad_input("dials")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_an_interruption_ends_in_one_line(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(json.dumps(WAITING))
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file=train.json"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored under nohup
+    ) as process:
+        assert process.stdout is not None
+        while "ready" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert errors.splitlines()[-1] == "interrupted: nothing is lost. The same command begins again."
+    assert "Traceback" not in errors
+
+
+ENDS = {
+    "ours, wrapped": (RuntimeError("x"), InputError("epochs: wrong."), "error: epochs: wrong."),
+    "full disk": (OSError(28, "No space left on device"), None, "error: the disk is full."),
+    "GPU": (torch.OutOfMemoryError("CUDA"), None, "error: the GPU's memory is full."),
+    "a lost rank": (RuntimeError("gloo: Connection closed by peer [::1]"), None, "error: another"),
+    "Ctrl-C": (KeyboardInterrupt(), None, "interrupted: no epoch was saved. The same command"),
+    "SIGTERM": (endings.Terminated(), None, "interrupted: no epoch was saved. The same command"),
+}
+
+
+def ended(error: BaseException, config: dict[str, Any], capsys: Any) -> str:
+    endings._Hook(config)(type(error), error, None)
+    return str(capsys.readouterr().err)
+
+
+@pytest.mark.bad_input("dials")
+@pytest.mark.parametrize("name", ENDS)
+def test_an_error_ends_in_one_line(name: str, capsys: Any) -> None:
+    error, cause, line = ENDS[name]
+    error.__cause__ = cause
+    said = ended(error, TRAINING, capsys)
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+def test_any_other_error_keeps_its_traceback(capsys: Any) -> None:
+    assert "ZeroDivisionError: x" in ended(ZeroDivisionError("x"), TRAINING, capsys)
+
+
+def test_an_interrupted_training_says_what_is_saved(tmp_path: Path, capsys: Any) -> None:
+    hook = endings._Hook({**TRAINING, "run_dir": str(tmp_path)})
+    torch.save({"engine": {"epoch": 7}}, tmp_path / "checkpoint.pt")
+    hook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    line = f"interrupted: epochs 1 to 7 are saved in {tmp_path}. --resume True goes on from there."
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_an_older_run_in_the_folder_is_not_taken_for_this_one(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"engine": {"epoch": 7}}, path)
+    os.utime(path, (1, 1))
+    for resumed, said in ((False, "no epoch was saved"), (True, "epochs 1 to 7")):
+        config = {**TRAINING, "run_dir": str(tmp_path), "resume": resumed}
+        assert said in ended(KeyboardInterrupt(), config, capsys)
+
+
+def test_torchrun_gets_the_line_for_its_table(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    ended(InputError("epochs: wrong."), TRAINING, capsys)
+    assert json.loads((tmp_path / "error.json").read_text())["message"] == "error: epochs: wrong."
