@@ -23,6 +23,7 @@ from data_prep.plan import Item, Origin, Plan
 __all__ = ["HEADER", "Names", "check_key", "digest", "hide", "write_key"]
 
 HEADER = ("file", "prepared", "pseudonym", "source", "patient")
+PLACE = "\0"  # of the number in a reason; no reason holds it
 SHORTEST = 4  # characters of a name that is hidden wherever a text has it; a shorter one is a word
 
 
@@ -62,18 +63,18 @@ def hide(origin: Origin, number: int, reason: str) -> dict[str, str]:
     Returns:
         ``file``, ``reason`` and ``state``, by which a later run sees whether the file has changed.
     """
-    alias = f"file {number}"
     inside = PurePosixPath(origin.name.rsplit(": ", 1)[-1])  # the name of an archive's member
-    paths = (*origin.paths, inside)
-    parts = [part for path in paths for part in (str(path), path.name, path.stem)]
-    names = {origin.name, origin.patient, *parts}
+    names = {origin.name, origin.patient}
+    names |= {part for path in (*origin.paths, inside) for part in (str(path), path.name)}
     names |= {plain(name) for name in names}  # as an `InputError` quotes them
     for name in sorted(names, key=len, reverse=True):
         if len(name) >= SHORTEST:
-            reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda _: alias, reason)
+            reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", PLACE, reason)
         elif name:
-            reason = re.sub(rf"^{re.escape(name)}(?=: )", lambda _: alias, reason)
-    reason = reason if reason.startswith(alias) else f"{alias}: {reason}"
+            reason = re.sub(rf"^{re.escape(name)}(?=: )", PLACE, reason)
+    alias = f"file {number}"
+    reason = reason if reason.startswith(PLACE) else f"{PLACE}: {reason}"
+    reason = reason.replace(PLACE, alias)
     return {"file": alias, "reason": reason, "state": digest([origin.state()])[:16]}
 
 

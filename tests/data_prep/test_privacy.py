@@ -15,7 +15,9 @@ import pytest
 
 from common.data import read_manifest
 from data_prep.__main__ import main
+from data_prep.names import hide
 from data_prep.phantom.fundus import draw_eye
+from data_prep.plan import Origin
 from tests.keys import key_of, rows
 from tests.synthetic import ramp, write_brats, write_dicom, write_picture
 
@@ -223,3 +225,21 @@ def test_the_command_outlives_what_it_cannot_read(source: Path, tmp_path: Path) 
     made = subprocess.run([*command, *folders], capture_output=True, text=True, check=True)
     assert made.stderr == ""
     assert len(read_manifest(tmp_path / "out")["skipped"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "told"),
+    [
+        ("file.png", "file.png: must be a whole file, got file.pngx.", "file 7: must be a whole "),
+        ("a/1", "1: must have 1 frame, got 2.", "file 7: must have 1 frame, got 2."),
+        ("a/x.png", "/in/a/x.png: must exist, got none.", "file 7: must exist, got none."),
+        ("d.zip: p/x9_L.png", "x9_L.png: must be whole in d.zip.", "file 7: must be whole in "),
+        ("a.png", "burnt in", "file 7: burnt in"),
+    ],
+)
+def test_a_reason_has_the_number_for_the_name_and_keeps_its_words(
+    name: str, reason: str, told: str
+) -> None:
+    line = hide(Origin(name, (Path("/in") / name.split(": ")[0],)), 7, reason)
+    assert line["reason"].startswith(told)
+    assert "x9" not in line["reason"]

@@ -3,10 +3,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.checks import InputError
+from common.data import read_manifest
+from data_prep.__main__ import main
 from data_prep.walk import walk
+from tests.synthetic import write_dicom, write_picture
 
 
 def is_text(path: Path) -> bool:
@@ -80,3 +84,19 @@ def test_what_one_may_not_read_is_listed(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="one may read"):
         walk(tmp_path, is_text)
+
+
+@pytest.mark.bad_input("files")
+def test_bmp_webp_and_dicom_without_preamble_or_suffix_are_read(tmp_path: Path) -> None:
+    grey = np.arange(40 * 30).reshape(40, 30)
+    write_picture(tmp_path / "in" / "a.bmp", (grey % 251).astype(np.uint8))
+    write_picture(tmp_path / "in" / "b.WEBP", (grey % 241).astype(np.uint8), lossless=True)
+    whole = write_dicom(tmp_path / "IM1", grey.astype(np.uint16)).read_bytes()
+    (tmp_path / "in" / "IM1").write_bytes(whole)
+    group_2 = 132 + 12 + int.from_bytes(whole[140:144], "little")  # preamble, mark, its length
+    (tmp_path / "in" / "IM2").write_bytes(whole[group_2:][:-2] + b"\1\1")
+    folders = ["--source", str(tmp_path / "in"), "--target", str(tmp_path / "out")]
+    assert main(["chest_xray", *folders, "--workers", "1"]) == 0
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest["skipped"] == []
+    assert len(manifest["sha256"]) == 4
