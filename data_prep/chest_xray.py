@@ -32,7 +32,8 @@ from typing import Any
 from common.checks import InputError, require
 from common.data import read_image, seeded_order
 from common.data.image import is_image, is_volume
-from common.data.prepare import Preparation, check_shown, store
+from common.data.prepare import Preparation, store
+from common.data.reading import check_shown
 from data_prep.files import Output, attempt, encode_png, to_integers
 from data_prep.labels import LabelTable, Row, add_label_arguments, find_labels, label_arguments
 from data_prep.plan import Item, Origin, Plan

@@ -100,11 +100,10 @@ def read_dicom_colour(path: str | Path) -> npt.NDArray[np.uint8]:
 
 def _shown(path: Path, show: Callable[[Stored, pydicom.Dataset, str], T]) -> T:
     """Open, decode and `show` one image."""
-    data = open_dicom(path)
-    stored = stored_values(path, data)
     with reading(path, "DICOM image whose header describes its pixels"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return show(stored, data, path.name)
+        data = open_dicom(path)
+        return show(stored_values(path, data), data, path.name)
 
 
 def dicom_facts(path: str | Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from common.checks import require
 from common.data.dicom import is_dicom, read_dicom_colour
 from common.data.photo import to_rgb
 from common.data.picture import Depth, eight_bits, opened
+from common.data.reading import check_shown
 
 __all__ = ["MARK", "Field", "find_field", "read_fundus"]
 
@@ -65,8 +66,8 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
         ``(size, size, 3)`` uint8, and whether a field was found.
 
     Raises:
-        InputError: unreadable, truncated, black, smaller than 32 pixels or larger than 178
-            megapixels.
+        InputError: unreadable, truncated, black or of one colour, smaller than 32 pixels or larger
+            than 178 megapixels.
     """
     path = Path(path)
     if file is None and is_dicom(path):
@@ -83,7 +84,9 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
         f"{path.name}: must show something, got a black picture. Leave it out.",
     )
     field = Field(0, 0, *picture.size, True) if cut else find_field(picture)
-    return _square(picture, field, size), field.found
+    square = _square(picture, field, size)
+    check_shown(np.moveaxis(square, -1, 0), path.name)
+    return square, field.found
 
 
 def _picture(path: Path, size: int, file: IO[bytes] | None) -> tuple[Image.Image, bool]:

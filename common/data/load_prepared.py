@@ -17,7 +17,8 @@ from common.data.fundus import read_fundus
 from common.data.image import is_picture
 from common.data.load import LoadMedicalImaged
 from common.data.photo import read_photo, square
-from common.data.prepare import Preparation, check_shown, fit, store
+from common.data.prepare import Preparation, fit, store
+from common.data.reading import check_shown
 from common.data.stack_file import open_stack
 
 __all__ = ["PrepareImaged"]

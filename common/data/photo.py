@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from common.data.picture import Depth, eight_bits, opened
+from common.data.reading import check_shown
 
 __all__ = ["read_photo", "square", "to_rgb"]
 
@@ -22,13 +23,16 @@ def read_photo(path: str | Path, size: int) -> npt.NDArray[np.uint8]:
         ``(size, size, 3)``; grey pictures become RGB, transparency is laid over black.
 
     Raises:
-        InputError: unreadable, truncated, several pages, or more than 16 bits.
+        InputError: unreadable, truncated, several pages, more than 16 bits, or one colour in
+            every pixel.
     """
     path = Path(path)
     with opened(path, "picture") as picture:
         depth = Depth(picture)
         upright = ImageOps.exif_transpose(picture)
-        return square(eight_bits(upright, depth, path.name), size)
+        pixels = square(eight_bits(upright, depth, path.name), size)
+        check_shown(np.moveaxis(pixels, -1, 0), path.name)
+        return pixels
 
 
 def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:

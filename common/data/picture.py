@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffTags import TAGS_V2
 
 from common.checks import InputError, require
-from common.data.reading import LARGEST, check_pixels, reading
+from common.data.reading import LARGEST, check_pixels, quiet, reading
 
 __all__ = ["Depth", "eight_bits", "opened", "read_picture"]
 
@@ -113,6 +113,8 @@ def opened(path: Path, kind: str, file: IO[bytes] | None = None) -> Iterator[Ima
                 f"{path.name}: must be a whole {kind} of a form that Pillow knows, got a truncated "
                 "or damaged one, or another form. Copy it again, or save it as PNG."
             ) from None
+        if picture.format == "TIFF":
+            stack.enter_context(quiet())
         with picture:
             check_pixels(*picture.size, path)
             _turn_to_only_page(picture, path.name)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from common.checks import InputError, require
 
-__all__ = ["KINDS", "Preparation", "check_shown", "fit", "read_preparation", "store"]
+__all__ = ["KINDS", "Preparation", "fit", "read_preparation", "store"]
 
 Array = npt.NDArray[np.float32]
 
@@ -121,27 +121,6 @@ def store(image: Array, preparation: Preparation) -> Array:
         top = np.float32(2**preparation.bits - 1)
         image = np.rint(image * top) / top
     return np.asarray(image, np.float32)
-
-
-def check_shown(image: Array, name: str) -> None:
-    """Check that an image shows something, whatever it was read from.
-
-    Args:
-        image: any shape.
-        name: what an error calls the file.
-
-    Raises:
-        InputError: NaN, infinity, or the same value everywhere.
-    """
-    low, high = float(image.min()), float(image.max())
-    require(
-        bool(np.isfinite(low) and np.isfinite(high)),
-        f"{name}: must show finite values, got NaN or infinity. Export it again or leave it out.",
-    )
-    require(
-        low < high,
-        f"{name}: must show something, got the same value in every pixel. Leave it out.",
-    )
 
 
 def fit(image: Array, size: int) -> Array:

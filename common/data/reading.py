@@ -1,16 +1,24 @@
 """What reading a file ends in: its content, one line that names it, or the machine's own fault."""
 
 import errno
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from common.checks import InputError
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["LARGEST", "check_pixels", "reading"]
+from common.checks import InputError, require
+
+__all__ = ["LARGEST", "check_pixels", "check_shown", "quiet", "reading"]
 
 LARGEST = 178_000_000  # pixels of a picture: 712 MB as float32
 MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+
+_QUIET = threading.RLock()
 
 
 @contextmanager
@@ -42,6 +50,20 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         raise _damaged(path, kind, type(error).__name__) from None
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what a C library prints of a damaged file off the terminal; one thread at a time."""
+    with _QUIET:
+        kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(sink, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(sink)
+
+
 def check_pixels(width: int, height: int, path: Path) -> None:
     """Refuse by its header a picture that memory should not be taken for.
 
@@ -57,6 +79,27 @@ def check_pixels(width: int, height: int, path: Path) -> None:
             f"{path.name}: must have at most {LARGEST // 10**6} megapixels, got {width} x "
             f"{height}. Shrink it first."
         )
+
+
+def check_shown(image: npt.NDArray[Any], name: str) -> None:
+    """Check that an image shows something, whatever it was read from.
+
+    Args:
+        image: (C, H, W).
+        name: what an error calls the file.
+
+    Raises:
+        InputError: NaN, infinity, or the same value or colour everywhere.
+    """
+    low, high = image.min(axis=(1, 2)), image.max(axis=(1, 2))
+    require(
+        bool(np.isfinite(low).all() and np.isfinite(high).all()),
+        f"{name}: must show finite values, got NaN or infinity. Export it again or leave it out.",
+    )
+    require(
+        bool((low < high).any()),
+        f"{name}: must show something, got the same value in every pixel. Leave it out.",
+    )
 
 
 def _damaged(path: Path, kind: str, reason: str) -> InputError:

@@ -147,6 +147,28 @@ def test_a_header_of_unknown_type_is_told_without_its_values(tmp_path: Path) -> 
     assert "planted" not in str(caught.value)
 
 
+@pytest.mark.bad_input("files")
+def test_a_file_of_no_known_syntax_is_one_line(tmp_path: Path) -> None:
+    data = write_dicom(tmp_path / "a.dcm", ramp()).read_bytes()
+    (tmp_path / "a.dcm").write_bytes(
+        data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.1\0\0\0")
+    )
+    with pytest.raises(InputError, match=r"a\.dcm: must be a whole DICOM"):
+        read_image(tmp_path / "a.dcm")
+
+
+@pytest.mark.bad_input("files")
+def test_libraries_print_nothing_of_a_damaged_tiff(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_picture(tmp_path / "a.tif", ramp(99, 99), compression="tiff_lzw")
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + bytes(2000) + data[2200:])
+    with pytest.raises(InputError, match=r"a\.tif: must be a whole"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
 def damaged(folder: Path) -> list[Path]:
     """Compressed samples of pydicom with bytes of their streams changed, in many ways."""
     names = ("JPEG2000", "JPEGLSNearLossless_08", "SC_rgb_dcmtk_+eb+cr", "MR_small_RLE")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from common.checks import InputError
 from common.data import PrepareImaged, read_image, read_preparation
+from common.data.fundus import read_fundus
 from common.data.photo import read_photo
 from common.data.prepare import Preparation, fit, store
 from tests.synthetic import ramp, write_dicom, write_nifti, write_picture
@@ -122,6 +123,14 @@ def test_an_image_that_shows_nothing_is_one_line(tmp_path: Path, value: int) -> 
     path = write_picture(tmp_path / "a.png", np.full((9, 9), value, np.uint8))
     with pytest.raises(InputError, match=r"a\.png: must show something"):
         PrepareImaged(size=8)({"image": str(path)})
+
+
+@pytest.mark.bad_input("pixels")
+@pytest.mark.parametrize("read", [lambda p: read_photo(p, 8), lambda p: read_fundus(p, 32)])
+def test_a_photograph_of_one_colour_is_one_line(tmp_path: Path, read: Any) -> None:
+    path = write_picture(tmp_path / "a.png", np.full((40, 40, 3), (200, 90, 20), np.uint8))
+    with pytest.raises(InputError, match=r"a\.png: must show something"):
+        read(path)
 
 
 @pytest.mark.bad_input("preparation")
