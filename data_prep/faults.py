@@ -9,16 +9,14 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from common.checks import InputError
+from common.data.reading import ROOM
 
-__all__ = ["MachineFault", "describe", "file_fault", "has_room", "machine_fault", "out_of_memory"]
+__all__ = ["MachineFault", "describe", "file_fault", "machine_fault", "out_of_memory"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 GONE = (errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENETUNREACH)
 MACHINE = (*FULL, *GONE, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.EFBIG)
-ROOM = 2**29  # bytes that reading an honest file may take: a film of 100 megapixels, twice
 
 
 class MachineFault(Exception):
@@ -41,21 +39,12 @@ def machine_fault(error: BaseException) -> MachineFault | None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a lack of memory is behind an error; whose fault that is, `has_room` tells."""
+    """Whether a lack of memory is behind an error; `has_room` tells whose fault that is."""
     return any(
         isinstance(cause, MemoryError)
         or (isinstance(cause, OSError) and cause.errno == errno.ENOMEM)
         for cause in _chain(error)
     )
-
-
-def has_room() -> bool:
-    """Whether the memory that an honest file needs can be had now."""
-    try:
-        np.empty(ROOM, np.uint8)
-    except MemoryError:
-        return False
-    return True
 
 
 def file_fault(error: BaseException) -> str:

@@ -18,7 +18,8 @@ from isal import igzip, isal_zlib
 
 from common.checks import InputError, require
 from common.data import write_stack
-from data_prep.faults import MachineFault, file_fault, has_room, machine_fault, out_of_memory
+from common.data.reading import has_room
+from data_prep.faults import MachineFault, file_fault, machine_fault, out_of_memory
 
 __all__ = [
     "CRASHED",

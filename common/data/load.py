@@ -14,10 +14,10 @@ from monai.transforms import MapTransform, Transform
 from common.checks import InputError, require
 from common.data.image import is_volume, read_image
 from common.data.nifti import axial_slice
+from common.data.reading import has_room
 
 __all__ = ["EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"]
 
-ROOM = 2**29  # bytes: a film of 100 megapixels, as integers and as floats
 CACHED_VOLUMES = 4  # the modalities of one patient
 
 
@@ -142,16 +142,7 @@ def _reason(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
-        if isinstance(error, MemoryError) and _has_room():
+        if isinstance(error, MemoryError) and has_room():
             return "reading it takes more memory than there is. Shrink it or leave it out."
         error = error.__cause__
     return None
-
-
-def _has_room() -> bool:
-    """Whether the memory that an honest file needs can be had now."""
-    try:
-        np.empty(ROOM, np.uint8)
-    except MemoryError:
-        return False
-    return True

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 
-__all__ = ["LARGEST", "check_pixels", "check_shown", "quiet", "reading"]
+__all__ = ["LARGEST", "check_pixels", "check_shown", "has_room", "quiet", "reading"]
 
 LARGEST = 178_000_000  # pixels of a picture: 712 MB as float32
+ROOM = 2**29  # bytes: a film of 100 megapixels, as integers and as floats
 MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
 
 _QUIET = threading.RLock()
@@ -62,6 +63,15 @@ def quiet() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(kept)
             os.close(sink)
+
+
+def has_room() -> bool:
+    """Whether the memory that an honest file needs can be had now; else its lack is no file's."""
+    try:
+        np.empty(ROOM, np.uint8)
+    except MemoryError:
+        return False
+    return True
 
 
 def check_pixels(width: int, height: int, path: Path) -> None:

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from common.checks import InputError
-from common.data import read_manifest
-from data_prep import faults
+from common.data import read_manifest, reading
 from data_prep.files import Output
 from data_prep.plan import Item, Origin, Plan
 from data_prep.runner import run
@@ -152,7 +151,7 @@ def test_a_target_that_cannot_be_written_stops_the_run_in_one_line(
 def test_a_machine_without_memory_or_files_loses_no_film(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    monkeypatch.setattr(faults, "ROOM", 2**60)
+    monkeypatch.setattr(reading, "ROOM", 2**60)
     with pytest.raises(InputError, match="fewer --workers"):
         run(plan_of([1, fault, 3]), tmp_path, workers=1)
     assert not (tmp_path / "manifest.json").exists()
