@@ -12,6 +12,7 @@ from monai.transforms import MapTransform
 
 from common.checks import require
 from common.data.nifti import load_voxels
+from common.data.reading import reading
 from common.data.stack_file import open_stack, read_features, read_mask
 
 __all__ = ["LoadStoredd"]
@@ -56,7 +57,12 @@ class LoadStoredd(MapTransform):
             else:
                 stored = self._row(path, int(index))
                 result["name"] = str(result.get("patient", f"{path.name}[{index}]"))
-            values = torch.from_numpy(np.array(stored, np.float32))
+            with reading(path, "file of numbers"):
+                values = torch.from_numpy(np.array(stored, np.float32))
+            require(
+                bool(torch.isfinite(values).all()),
+                f"{path.name}: values must be finite, got NaN or infinity. Leave it out.",
+            )
             result[key] = values if self.table else self._volume(path, values)[None]
         return result
 

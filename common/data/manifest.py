@@ -3,9 +3,10 @@
 ``manifest.json`` holds ``training``, ``validation`` and ``test``, lists of ``{"image": relative
 path or list of them (channels), "label": int, "patient": str, ...}`` with ``age``, ``site`` and
 ``mask`` where they exist and ``fold`` 0, 1 or 2 for the three hold-out test sets; and ``source``,
-``licence``, ``arguments``, ``versions``, ``counts``, ``sha256`` (file to digest) and ``skipped``
-(``{"file", "reason"}``). Files of the source are called by number; ``origins`` has the number of
-each image, and only a key file (`data_prep.names`) leads from numbers to names.
+``licence``, ``arguments``, ``versions``, ``counts``, ``sha256`` (file to digest), ``skipped``
+(``{"file", "reason"}``) and, of 2D images, ``preparation`` (`common.data.prepare`). Files of the
+source are called by number; ``origins`` has the number of each image, and only a key file
+(`data_prep.names`) leads from numbers to names.
 `monai.data.load_decathlon_datalist` reads it too.
 
 Images in a stack (a ``.npy`` file of rows) have the row's ``index``; the manifest's own ``mask``

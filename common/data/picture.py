@@ -9,6 +9,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import OPEN_INFO
 from PIL.TiffTags import TAGS_V2
 
 from common.checks import InputError, require
@@ -20,6 +21,12 @@ SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 EIGHT_BIT = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "La", "RGBa")
 HAS_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 MOST_PAGES = 10
+# forms of grey TIFF that Pillow decodes but does not list: (byte order, white or black is zero,
+# sample format, fill order, bits, extra samples) to modes; `Depth` inverts white is zero
+for _order in (b"II", b"MM"):
+    for _zero in (0, 1):
+        OPEN_INFO.setdefault((_order, _zero, (1,), 1, (12,), ()), ("I;16", "I;12"))
+OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 TAG = {tag.name: number for number, tag in TAGS_V2.items()}
 
 

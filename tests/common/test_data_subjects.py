@@ -109,5 +109,9 @@ def test_unfit_files_are_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.npy").write_text("no array")
     with pytest.raises(InputError, match=r"text.npy: must be a whole .npy file of numbers"):
         LoadStoredd("image", table=True)({"image": str(tmp_path / "text.npy")})
+    for values in (np.array([1.0, np.nan]), np.array(["a", "b"])):
+        np.save(tmp_path / "row.npy", values)
+        with pytest.raises(InputError, match=r"row.npy: (values must be finite|must be a whole)"):
+            LoadStoredd("image", table=True)({"image": str(tmp_path / "row.npy")})
     with pytest.raises(InputError, match="age_group must not be negative, got -1"):
         SubjectBatch(age_group=-1)
