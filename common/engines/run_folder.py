@@ -24,7 +24,7 @@ import torch
 from ignite.engine import Events
 from torch import nn
 
-from common.checks import require
+from common.checks import require, require_name
 from common.config import RECORD, begin_run, read_record, run_record
 from common.data import class_names, fingerprint, read_manifest
 from common.deploy import digest, save_model
@@ -48,7 +48,7 @@ class RunFolder:
     Args:
         path: the folder. A new run needs one without another run's weights.
         bundle: name of the bundle.
-        strategy: name of the run, as reports show it.
+        strategy: name of the run, as reports show it: letters, digits and ``. _ + -``.
         seed: of the run.
         objects: name -> object with ``state_dict`` and ``load_state_dict``; "network" is the method
             that snapshots are of, the others are what a resumed training needs besides.
@@ -74,6 +74,7 @@ class RunFolder:
             "network" in objects,
             f"RunFolder: objects must hold the network, got {', '.join(objects) or 'none'}.",
         )
+        require_name(strategy, "strategy")
         self.path = Path(path)
         self.objects = dict(objects)
         self.model = model

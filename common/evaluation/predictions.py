@@ -38,6 +38,9 @@ class SavePredictions:
         dataset: the data set read from; its ``skipped`` list of (file, reason), if any, is written.
         model: who loaded the network; where the head was never fitted there is no
             ``predictions.csv``, and a line says so.
+
+    Raises:
+        InputError: not one name for each output of the network.
     """
 
     def __init__(
@@ -48,6 +51,13 @@ class SavePredictions:
         dataset: Any = None,
         model: LoadModel | None = None,
     ) -> None:
+        outputs = network.head.out_features
+        require(
+            len(classes) == outputs,
+            f"{type(self).__name__}: classes must name each of {outputs} output(s), got "
+            f"{len(classes)}: {', '.join(map(cell, map(str, classes)))}. Leave classes out, or "
+            "give as many.",
+        )
         self.output_dir = Path(output_dir)
         self.classes = list(classes)
         self.dataset = dataset

@@ -13,6 +13,7 @@ from monai.handlers import (
 from torch.optim.lr_scheduler import StepLR
 
 from common.checks import InputError
+from common.engines import RunFolder
 from common.files import locked
 from common.methods import Method
 from tests.tiny import conv_method, entries, run_folder, trainer
@@ -231,3 +232,11 @@ def test_a_run_keeps_its_own_model_and_says_whether_its_head_was_fitted(tmp_path
         assert json.loads((tmp_path / kind / "model.json").read_text()) == about
         model = torch.load(tmp_path / kind / "model.pt", weights_only=True)
         assert {f"classifier.{name}" for name in model} <= set(again["network"])
+
+
+@pytest.mark.bad_input("privacy")
+@pytest.mark.parametrize("name", ["../../x", "/x", "a/b", "", ".hidden", "a\nb"])
+def test_a_run_is_not_named_like_a_path(name: str, tmp_path: Path) -> None:
+    method = make("supervised")
+    with pytest.raises(InputError, match="strategy must be a name of at most 200 letters"):
+        RunFolder(tmp_path, "tiny", name, 0, {"network": method}, method.classifier, "")

@@ -324,3 +324,9 @@ def test_a_head_that_was_never_fitted_gives_embeddings_and_no_probability(
         predict(tmp_path, model=LoadModel(tmp_path / "model.pt", classifier(), "tiny"))
     assert [path.name for path in tmp_path.iterdir()] == ["embeddings.npz"]
     assert "none predicted: the head of this model was never fitted" in caplog.text
+
+
+@pytest.mark.bad_input("weights")
+def test_more_class_names_than_outputs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must name each of 1 output\(s\), got 2: a, b\. Leave"):
+        SavePredictions(tmp_path, classifier(), ["a", "b"])
