@@ -11,9 +11,9 @@ lambda over images.
         [--strategies ...] [--jobs 2] [--set key=value ...]
 
 Any other overlay of the bundle counts as a strategy too, such as alpha_0p1_10_1_1_1.
-Hyper-parameters are given with --set and are the same for all strategies, except those an overlay
-sets (the paper gives M without supervision a tenth of the learning rate; `--unsupervised-rate`
-replaces that number where --set changes the others).
+Hyper-parameters are given with --set and are the same for all strategies that read them, except
+those an overlay sets (the paper gives M without supervision a tenth of the learning rate;
+`--unsupervised-rate` replaces that number where --set changes the others).
 """
 
 import argparse
@@ -29,6 +29,8 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 from sklearn.metrics import roc_auc_score
+
+from common.config import effective
 
 ROOT = Path(__file__).resolve().parents[1]
 STRATEGIES = (
@@ -63,7 +65,7 @@ def train_and_evaluate(
         "ckpt_dir": str(run_dir / "models"),
         "seed": seed,
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        **settings,
+        **effective([Path(file) for file in files], settings),
     }
     trained = (run_dir / f"network_epoch={settings.get('epochs')}.pt").is_file()
     evaluate = [str(configs / "evaluate.json")]

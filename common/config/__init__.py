@@ -2,6 +2,7 @@
 
 - `guard`: wrong dials are errors, and errors are one line;
 - `check`: the same of a configuration that is at hand;
+- `effective`: of settings meant for several configurations, those that one of them reads;
 - `Limit`: what a dial may be, as the configuration's ``limits`` say it;
 - `unknown_keys`, `unknown_arguments`, `read_keys`: what is misspelt, and what nothing reads;
 - `current_parser`: the MONAI parser that is building the caller;
@@ -11,6 +12,7 @@
 - `read_record`: ``run.json`` or ``model.json``, checked.
 """
 
+from common.config.effects import effective
 from common.config.guard import check, guard
 from common.config.keys import read_keys, unknown_arguments, unknown_keys
 from common.config.limits import Limit
@@ -32,6 +34,7 @@ __all__ = [
     "begin_run",
     "check",
     "current_parser",
+    "effective",
     "guard",
     "read_keys",
     "read_record",

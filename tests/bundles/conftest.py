@@ -1,17 +1,15 @@
 """Small phantoms, one for each kind of bundle, and the settings that make a run short."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 
-from common.checks import InputError
-from common.config import check
+from common.config import effective
 from common.data import load_datalist, save_prior, with_prior
 from data_prep.__main__ import main as data_prep
 from tests.commands import VOLUMES
@@ -89,22 +87,6 @@ def narrow(bundle: Path, *configs: str) -> dict[str, Any]:
     }
 
 
-def read(files: list[Path], settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Those of `settings` that something in the configuration reads: others are refused."""
-    kept = dict(settings)
-    while True:
-        config = ConfigParser.load_config_files(files) | kept
-        try:
-            check(config | {"output_dir": "o", "ckpt_dir": "c"} | overrides, files)
-        except InputError as error:
-            unread = [key for key in kept if re.search(rf"\b{key}'?:? has no effect", str(error))]
-            if not unread:
-                return kept
-            del kept[unread[0]]
-        else:
-            return kept
-
-
 Workflow = Callable[..., ConfigWorkflow]
 
 
@@ -156,13 +138,15 @@ def workflow(phantom: Callable[[Path], Path]) -> Workflow:
 
     def make(bundle: Path, names: str, folder: Path, **overrides: Any) -> ConfigWorkflow:
         files = [bundle / "configs" / f"{name}.json" for name in names.split("+")]
-        short_run = {} if names == "inference" else short(bundle)
+        dials = {} if names == "inference" else short(bundle)
+        dials |= narrow(bundle, *names.split("+"))
+        read = effective(files, {**dials, **overrides})  # others are refused
         settings: dict[str, Any] = {
             "dataset_dir": str(phantom(bundle)),
             "output_dir": str(folder / "eval"),
             "ckpt_dir": str(folder / "models"),
             "device": "$torch.device('cpu')",
-            **read(files, {**short_run, **narrow(bundle, *names.split("+"))}, overrides),
+            **{key: value for key, value in dials.items() if key in read},
         }
         return ConfigWorkflow(
             config_file=[str(path) for path in files],
