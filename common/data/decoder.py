@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from common.checks import InputError
 __all__ = ["decode_apart"]
 
 SECONDS = 120.0  # that one image may take
+MEMORY = 8 * 2**30  # bytes of address space; 178 megapixels take one or two
 ROOT = Path(__file__).parents[2]
 
 
@@ -113,7 +115,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)  # the C libraries print there
+    _limit_memory()
     for line in sys.stdin.buffer:
+        if hasattr(signal, "alarm"):  # ends a child that hangs when its parent is gone
+            signal.alarm(round(SECONDS) + 1)
         path = Path(os.fsdecode(line[:-1]))
         try:
             buffer = io.BytesIO(b"+")
@@ -124,6 +129,17 @@ def main() -> None:
             answer = type(error).__name__.encode()
         answers.write(len(answer).to_bytes(8, "big") + answer)
         answers.flush()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+def _limit_memory() -> None:
+    """A stream may claim more pixels than its header, whose number was checked."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, highest = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, highest))
 
 
 if __name__ == "__main__":
