@@ -48,7 +48,7 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
         files = _files(source)
         require(
             bool(files),
-            f"{source}: must hold images (PNG, JPEG, TIFF, DICOM, NIfTI), got none. "
+            f"{source}: must hold images (PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI), got none. "
             "Check the folder.",
         )
         entries = [
