@@ -1,7 +1,7 @@
 """How a command ends: errors, Ctrl-C and SIGTERM in one line that says how to go on.
 
-Only for a process that ``python -m monai.bundle`` (or torchrun) started: a script that imports the
-library keeps its own hooks and handlers.
+Only for a process that ``python -m monai.bundle``, ``python -m common`` or torchrun started: a
+script that imports the library keeps its own hooks and handlers.
 """
 
 import errno
@@ -39,7 +39,7 @@ def end_in_one_line(config: Mapping[str, Any]) -> None:
         config: the merged configuration, asked on an interruption for what can be resumed.
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is None or not spec.name.startswith("monai.bundle"):
+    if spec is None or not spec.name.startswith(("monai.bundle", "common.__main__")):
         return
     sys.excepthook = _Hook(config)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -84,6 +84,9 @@ class _Hook:
     def _line(self, error: BaseException) -> str:
         if isinstance(error, InputError):
             return f"error: {error}"
+        if isinstance(error, KeyError) and "query key: " in str(error):  # MONAI's, of --a#b#c 1
+            key = str(error.args[0]).rpartition(": ")[2]
+            return f"error: the command line: {key!r} is not a key of this configuration."
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return "error: the disk is full. Free some space and resume."
         if isinstance(error, torch.OutOfMemoryError):
@@ -102,7 +105,7 @@ class _Hook:
             parser = ConfigParser(dict(self._config))
             folder, resumed = map(parser.get_parsed_content, ("run_dir", "resume"))
             path = Path(folder) / "checkpoint.pt"
-            if resumed or path.stat().st_mtime >= self._started:
+            if resumed or path.stat().st_mtime >= self._started - 1:  # clocks of disks
                 state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
                 epoch = state["engine"]["epoch"]
                 return (

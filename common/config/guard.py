@@ -68,7 +68,7 @@ def check(config: Mapping[str, Any], files: Sequence[Path]) -> None:
         InputError: see `guard`.
     """
     layers = layered(files)
-    _check_first(layers)
+    check_first(layers)
     _check_places(config)
     _check_keys(config, layers)
     for line in undone(layers):
@@ -78,7 +78,8 @@ def check(config: Mapping[str, Any], files: Sequence[Path]) -> None:
         raise InputError(line)
 
 
-def _check_first(layers: Layers) -> None:
+def check_first(layers: Layers) -> None:
+    """Refuse an overlay in the place of the first file."""
     for name, content in layers[:1]:
         require(
             "limits" in content,

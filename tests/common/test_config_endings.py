@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from common import __main__ as front
 from common.checks import InputError
 from common.config import endings
 
@@ -100,3 +102,42 @@ def test_torchrun_gets_the_line_for_its_table(
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
     ended(InputError("epochs: wrong."), TRAINING, capsys)
     assert json.loads((tmp_path / "error.json").read_text())["message"] == "error: epochs: wrong."
+
+
+FRONT = {
+    "a missing file": (
+        "run --config_file configs/trian.json",
+        "configs/trian.json: must be a file",
+    ),
+    "no file": ("run --epochs 1", "common: --config_file must be given"),
+    "another command": ("walk", "common: the command must be run"),
+    "an overlay alone": ("run --config_file overlay.json", "overlay.json: must follow train.json"),
+    "a broken file": ("run --config_file broken.json", "broken.json: "),
+    "help without a file": ("run --help", "configs/train.json: must be a file"),
+}
+
+
+@pytest.mark.bad_input("dials")
+@pytest.mark.parametrize("name", FRONT)
+def test_the_front_door_refuses_in_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "overlay.json").write_text('{"epochs": 1}')
+    (tmp_path / "broken.json").write_text('{"epochs": 1')
+    command, line = FRONT[name]
+    with pytest.raises(InputError) as caught:
+        front.main(command.split())
+    assert str(caught.value).startswith(line)
+
+
+def test_the_front_door_shows_the_dials_and_runs(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "train.json"
+    own = {"epochs": 3, "limits": {"epochs": "int >= 1"}, "sources": {"epochs": "ours"}}
+    path.write_text(json.dumps({**WAITING, **own, "run": ["$print(@epochs)"]}))
+    front.main(["run", "--help", f"--config_file={path}"])
+    assert "--epochs 3\n      int >= 1. ours" in capsys.readouterr().out
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        front.main(["run", f"--config_file={path}", "--epochs", "7", "--logging_file=False"])
+    assert "7" in capsys.readouterr().out.splitlines()
