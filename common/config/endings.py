@@ -64,7 +64,7 @@ class _Hook:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
-        self._started = time.time()
+        self._started = int(time.time())  # file systems keep time less exactly
 
     def __call__(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None

@@ -124,12 +124,14 @@ class RunEvaluation(ABC):
         """Return a copy of the network as it is before `load`: the encoder without its training.
 
         Args:
-            batches: seen once in training mode, so that normalisation has their statistics.
+            batches: seen once in training mode, so that normalisation has their statistics; a batch
+                of one image, which has none, is passed over.
         """
         classifier = deepcopy(self.classifier).train()
         with torch.no_grad():
             for batch in batches:
-                classifier.encode(batch["image"].to(self.device))
+                if len(batch["image"]) > 1:
+                    classifier.encode(batch["image"].to(self.device))
         return classifier
 
     def write(

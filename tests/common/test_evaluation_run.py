@@ -65,9 +65,11 @@ def snapshots(folder: Path, *epochs: int) -> dict[int, Method]:
     return networks
 
 
-def evaluation(folder: Path, network: Method | None = None) -> LinearEvaluation:
+def evaluation(
+    folder: Path, network: Method | None = None, batches: Any = None
+) -> LinearEvaluation:
     return LinearEvaluation(
-        held_out(),
+        batches or held_out(),
         network=network or method(seed=0),
         run_dir=folder / "run",
         model_path=folder / "models" / "model.pt",
@@ -330,3 +332,20 @@ def test_a_head_that_was_never_fitted_gives_embeddings_and_no_probability(
 def test_more_class_names_than_outputs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must name each of 1 output\(s\), got 2: a, b\. Leave"):
         SavePredictions(tmp_path, classifier(), ["a", "b"])
+
+
+@pytest.mark.bad_input("run")
+def test_a_last_batch_of_one_image_is_evaluated_too(tmp_path: Path) -> None:
+    def one_apart() -> list[dict[str, Any]]:
+        whole = held_out()
+        first, rest = ({k: v[:1] for k, v in whole[-1].items()}, whole[-1])
+        return [*whole[:-1], {k: v[1:] for k, v in rest.items()}, first]
+
+    torch.manual_seed(0)
+    norm = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64))
+    network = conv_method("supervised")
+    network.classifier = ImageClassifier(norm, 64)
+    write_record(tmp_path / "run")
+    torch.save(network.state_dict(), tmp_path / "run" / "network_epoch=1.pt")
+    found = evaluation(tmp_path, network, one_apart()).run()
+    assert 0 <= found["baselines"]["untrained"]["auc_mean"] <= 1
