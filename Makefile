@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test test-fast bad-inputs lint types format bundle-check clean
+.PHONY: setup demo test test-fast bad-inputs lint types format bundle-check release clean
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,18 @@ format: $(VENV)/.tested       ## rewrite to style
 
 bundle-check: $(VENV)/.tested ## contract and smoke tests of one bundle: make bundle-check NAME=...
 	$(PYTEST) tests/bundles -k "$(NAME)"
+
+release: $(VENV)/.installed   ## dist/: wheel, a zip a bundle, checksums; docs/release.md
+	test -z "$$(git status --porcelain)" || { echo "release: commit or stash changes first"; exit 1; }
+	rm -rf dist build && mkdir dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/pip wheel --quiet --no-deps -w dist .
+	for config in bundles/*/configs/metadata.json; do \
+		bundle=$${config%/configs/*}; name=$${bundle#*/}; \
+		version=$$(sed -n 's/^  "version": "\(.*\)",/\1/p' $$config); \
+		(cd $$bundle && git archive --prefix=$$name/ -o $(CURDIR)/dist/$${name}_v$$version.zip HEAD .) \
+			|| exit 1; \
+	done
+	cd dist && sha256sum * > SHA256SUMS
 
 clean:                        ## forget the demo and the environment
 	rm -rf $(VENV) demo

@@ -8,6 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+import common
 from tests.commands import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -61,3 +62,15 @@ def test_the_public_workflow_runs_every_python_both_ends_and_the_checks_of_depen
     assert [
         words for words in needed | {"pip-licenses", "pip-audit"} if words not in WORKFLOW
     ] == []
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), flags=re.M)
+    assert cited is not None
+    assert common.__version__ == PROJECT["project"]["version"] == cited[1]
+
+
+def test_every_tool_of_the_hooks_comes_from_this_environment() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert re.findall(r"repo: (.*)", hooks) == ["local"]
+    assert all(f".venv/bin/{tool}" in hooks for tool in ("ruff check", "ruff format", "mypy"))

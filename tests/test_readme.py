@@ -19,6 +19,7 @@ from tests.commands import BUNDLES, ROOT, blocks, commands, module_commands, opt
 
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "bundles" / "README.md",
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]
