@@ -102,12 +102,12 @@ def figures(text: str) -> list[str]:
 
 
 def row_figures(line: str, heads: list[str]) -> Iterator[str]:
-    """Figures of a table's row: numbers alone in a cell too; columns of the paper left out."""
-    for cell, head in zip(line.split("|"), heads):
-        if re.search(r"paper|talk", head) and "ours" not in head:
-            continue
-        alone = re.fullmatch(r"\s*[\d,]+\s*", cell)
-        yield from [cell.strip()] if alone else figures(cell)
+    """Figures of a table's row, numbers alone in a cell too; not those of its name or the paper."""
+    for place, (cell, head) in enumerate(zip(line.split("|"), heads)):
+        if re.fullmatch(r"\s*[\d,]+\s*", cell):
+            yield cell.strip()
+        elif place > 1 and ("ours" in head or not re.search(r"paper|talk", head)):
+            yield from figures(cell)
 
 
 def has_source(found: Printed, tables: tuple[float, ...] = ()) -> bool:
@@ -119,7 +119,7 @@ def has_source(found: Printed, tables: tuple[float, ...] = ()) -> bool:
     """
     if found.one_record:
         nodes = [node for name in found.sources for node in _records(name)]
-        scales = [SCALES if float(_plain(word)) >= 1 else (1.0,) for word in found.words]
+        scales = [SCALES if _may_be_scaled(word) else (1.0,) for word in found.words]
         return any(all(map(_holds, repeat(node), found.words, scales)) for node in nodes)
     pools = [pool for name in found.sources for pool in _contents(name)]
     if len(found.words) == 1:
@@ -129,8 +129,14 @@ def has_source(found: Printed, tables: tuple[float, ...] = ()) -> bool:
 
 
 def _scales(word: str) -> tuple[float, ...]:
-    in_per_cent = (1.0, 100.0) if float(_plain(word)) >= 1 else (1.0,)
+    in_per_cent = (1.0, 100.0) if _may_be_scaled(word) else (1.0,)
     return OF_UNIT.get(word.strip("0123456789., "), in_per_cent)
+
+
+def _may_be_scaled(word: str) -> bool:
+    """Whether the figure may be in per cent, ms or MB: not 0.05, which stands as it is."""
+    plain = _plain(word)
+    return float(plain) >= 1 or len(plain.partition(".")[2]) < 2
 
 
 def _plain(word: str) -> str:
