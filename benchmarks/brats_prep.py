@@ -125,7 +125,8 @@ def markdown(result: dict) -> str:
     lines = [
         "# Preparing BraTS: throughput",
         "",
-        f"{result['volumes']} synthetic volumes of 240 × 240 × 155 ({result['patients']} patients "
+        "<!-- figures: brats_prep -->",
+        f"{result['volumes']} synthetic volumes of 240 by 240 by 155 ({result['patients']} patients "
         f"× 4 modalities and a segmentation, {result['flair_gz_mb']:.1f} MB a gzipped volume), "
         f"{result['slices']} slices kept, 16-bit PNG. Best of {len(result['seconds']['ours'])} in "
         f"one run, {result['cores']} {result['processor']} cores, Python {result['python']}, "
@@ -141,7 +142,7 @@ def markdown(result: dict) -> str:
         )
     lines += [
         "",
-        f"Ratio of the best times: {result['speedup']:.1f}× (aim: at least 3×). All times in "
+        f"Ratio of the best times: {result['speedup']:.1f}× (aim: at least three). All times in "
         f"seconds: plain {_list(result['seconds']['plain'])}; ours "
         f"{_list(result['seconds']['ours'])}.",
         "",

@@ -138,6 +138,7 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# The chest X-ray bundle on real films (Kermany)",
         "",
+        "<!-- figures: chest_xray_kermany -->",
         "`python benchmarks/chest_xray_kermany.py --source cxr_kermany_224 --dicom dicom"
         " --work DIR`",
         "",
