@@ -126,8 +126,9 @@ def markdown(result: dict) -> str:
         "# Preparing BraTS: throughput",
         "",
         "<!-- figures: brats_prep -->",
-        f"{result['volumes']} synthetic volumes of 240 by 240 by 155 ({result['patients']} patients "
-        f"× 4 modalities and a segmentation, {result['flair_gz_mb']:.1f} MB a gzipped volume), "
+        f"{result['volumes']} synthetic volumes of 240 by 240 by 155 ({result['patients']} "
+        f"patients × 4 modalities and a segmentation, {result['flair_gz_mb']:.1f} MB a gzipped "
+        "volume), "
         f"{result['slices']} slices kept, 16-bit PNG. Best of {len(result['seconds']['ours'])} in "
         f"one run, {result['cores']} {result['processor']} cores, Python {result['python']}, "
         f"{result['date']}, code of {result['commit']}.",
