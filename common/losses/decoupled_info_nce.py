@@ -11,6 +11,8 @@ Differs from the paper: rows are L2-normalised (it prints ``x^T x' / tau`` witho
 later code normalises), and the mean over images is taken, not the sum.
 Differs from the author's later public code: that one also exchanges the two roles, and adds the
 images of the anchor's own view to the denominator; here one direction, other view only, as printed.
+
+Paper: https://arxiv.org/abs/2207.13367
 """
 
 import torch

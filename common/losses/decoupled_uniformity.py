@@ -18,6 +18,8 @@ talk has t = 1 and adds n lambda with lambda = O(n^-1/2). Differs from the relea
 never formed. It is I - lambda (K + lambda I)^-1, and one Cholesky factor in float64 applies it; the
 code's float32 inverse is wrong in the second digit where the kernel is wide. A prior without a
 kernel, or a kernel without a prior, is an error (the code then leaves the kernel out).
+
+Paper: https://arxiv.org/abs/2206.01646
 """
 
 import math

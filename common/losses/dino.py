@@ -12,6 +12,8 @@ transformers, ICCV 2021, Eq. 1 to 4 and Algorithm 1; facebookresearch/dino, ``DI
 
 Differs from the released code: the sums over u are taken before the product with the log softmax,
 so that no array of the size of the logits is made for each pair of views.
+
+Paper: https://arxiv.org/abs/2104.14294
 """
 
 import torch

@@ -11,6 +11,8 @@ first moments only, by sums of rows, without the matrix of pairs.
 
 Differs from the released code: that one leaves out, of the pairs of the same label and different
 bias, those whose later row has the larger bias; here all of them.
+
+Paper: https://arxiv.org/abs/2103.02023
 """
 
 import torch

@@ -20,6 +20,8 @@ the whole B x B matrix in which the pairs outside the group are 0, self pairs po
 
     (mu_pc - mu_pa)^2 + (mu_na - mu_nc)^2 + kld ((sd_pa - sd_pc)^2 + (sd_na - sd_nc)^2)
         - mu_pc + mu_na
+
+Paper: https://arxiv.org/abs/2211.05568
 """
 
 from typing import Literal

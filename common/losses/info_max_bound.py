@@ -15,6 +15,8 @@ minus ``log(V K - 1)``; with V = 2 it is SimCLR's loss up to that constant, as t
 
 Differs from the paper: its Eq. 20 keeps (j, k) itself in the denominator, which its remark on
 SimCLR contradicts; the weighted form is ours, the paper says only "evaluate (2) with P weights".
+
+Paper: https://arxiv.org/abs/2111.07679
 """
 
 import math

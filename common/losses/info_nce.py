@@ -14,6 +14,8 @@ the denominator.
 Differs from the paper: the margin is subtracted after division by the temperature, as the released
 code does (the paper has no temperature). Differs from the released code: no ``log(x + 1e-6)``
 (which adds 0.38 at temperature 0.05) and no factor temperature / 0.07.
+
+Papers: https://arxiv.org/abs/2002.05709, https://arxiv.org/abs/2211.05568
 """
 
 import torch

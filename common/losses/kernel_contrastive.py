@@ -31,6 +31,8 @@ e^(...) is e^(1/T); as printed one in which a row counts e^((1 - w_t) / T), so t
 and it is small unless all rows are near. With that strength whatever y does not explain is pulled
 together, and an encoder whose first embeddings owe little to y can collapse. In "all" and both
 forms of "threshold" pulls and pushes are equal.
+
+Papers: https://arxiv.org/abs/2106.08808, https://arxiv.org/abs/2211.08326
 """
 
 from typing import Literal

@@ -10,6 +10,8 @@ random unit vectors, as in the released code; the keys of all ranks enter it in 
 ranks of batch B / W hold the queue of one process of batch B.
 
 Differs from the released code: the queue's length need not be a multiple of the batch.
+
+Paper: https://arxiv.org/abs/1911.05722
 """
 
 import torch

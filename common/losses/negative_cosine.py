@@ -11,6 +11,8 @@ is ``4 + 4 l``: `common.methods.BYOL` minimises that. There are no negatives, so
 from other ranks.
 
 Differs from the papers: nothing known.
+
+Papers: https://arxiv.org/abs/2006.07733, https://arxiv.org/abs/2011.10566
 """
 
 import torch

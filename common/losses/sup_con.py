@@ -13,6 +13,8 @@ slide 43).
 Differs from the paper: the slide's additive constant epsilon is left out, as in the released code;
 the margin is subtracted after division by the temperature, as there. Differs from the released
 code: no ``log(x + 1e-6)`` and no factor temperature / 0.07.
+
+Papers: https://arxiv.org/abs/2004.11362, https://arxiv.org/abs/2211.05568
 """
 
 import math

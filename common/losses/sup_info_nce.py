@@ -13,6 +13,8 @@ Unbiased Supervised Contrastive Learning, ICLR 2023, Eq. 8; talk 2023, slide 42:
 Differs from the paper: the margin is subtracted after division by the temperature, as the released
 code does (the paper has no temperature), and the sum over positives is a mean, as there. Differs
 from the released code: no ``log(x + 1e-6)`` and no factor temperature / 0.07.
+
+Paper: https://arxiv.org/abs/2211.05568
 """
 
 from typing import Literal

@@ -11,6 +11,8 @@ Projector and predictor are two linear layers with batch normalisation in betwee
 
 Differs from the paper: nothing known. Across processes the batch statistics are each rank's own, as
 in the released reimplementations without synchronised normalisation.
+
+Paper: https://arxiv.org/abs/2006.07733
 """
 
 import math

@@ -11,6 +11,9 @@ learning for regression in multi-site brain age prediction (ISBI 2023), and, wit
 of all pairs, y-aware contrastive learning (Dufumier et al., MICCAI 2021).
 
 Differs from the released code: the loss's weight enters once (theirs multiplies by alpha twice).
+
+Papers: https://arxiv.org/abs/2211.05568, https://arxiv.org/abs/2211.08326,
+https://arxiv.org/abs/2106.08808
 """
 
 import math

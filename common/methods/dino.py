@@ -14,6 +14,8 @@ transformers, ICCV 2021, Algorithm 1, and its multi-crop; facebookresearch/dino,
 Differs from the released code: nothing known in the step. p, a linear classifier that watches the
 training, is ours and has no influence on it. Gradients are clipped by the optimiser
 (`common.engines.ClippedAdamW`), schedules are handlers (`common.engines.CosineSchedule`).
+
+Paper: https://arxiv.org/abs/2104.14294
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

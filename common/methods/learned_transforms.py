@@ -10,6 +10,8 @@ entropy of p(f(.)) on the labelled images, one training step is
 Differs from the paper: Eq. 1 prints the opposite signs for the contrastive terms, which contradicts
 its own Eq. 2 (already a loss) and its text ("M ... minimise mutual information", "brings closer
 positive pairs"); the text is followed. "Shared" updates (below) are ours. No code was released.
+
+Paper: https://arxiv.org/abs/2207.13367
 """
 
 import math

@@ -10,6 +10,8 @@ Momentum contrast, CVPR 2020, Algorithm 1; MoCo v2, Chen et al. 2020, has two li
 Differs from the released code: the copy follows after the optimiser's step, not before the next
 forward pass, which is the same; images are not shuffled between processes (shuffled batch
 normalisation), so with batch normalisation a rank's queries and keys share their statistics.
+
+Papers: https://arxiv.org/abs/1911.05722, https://arxiv.org/abs/2003.04297
 """
 
 from collections.abc import Iterator, Mapping

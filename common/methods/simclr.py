@@ -2,6 +2,8 @@
 
 Chen et al. 2020 transform both views; here, as in the paper's baseline, "only one image is
 transformed by a random composition of the tested transformations".
+
+Papers: https://arxiv.org/abs/2207.13367, https://arxiv.org/abs/2002.05709
 """
 
 from collections.abc import Iterator, Mapping

@@ -5,6 +5,9 @@ used data augmentation composing the tested transformations randomly. Each trans
 probability of being sampled" (section 3), one dense layer and a sigmoid on the same encoder
 (section 2.3). With `cross_entropy`, those of Barbano et al. (ICLR 2023), where a regulariser such
 as EnD may be added; with `absolute_error`, the l1 baseline of brain age (ISBI 2023).
+
+Papers: https://arxiv.org/abs/2207.13367, https://arxiv.org/abs/2211.05568,
+https://arxiv.org/abs/2211.08326
 """
 
 import math

@@ -21,6 +21,8 @@ as printed it does not train here (benchmarks/trainable_crop.md has the trials):
   no partner, and the gradient favours the background. n = |T| takes all crops, without drawing;
 - the bundle lets lambda and beta fall during training (`common.engines.ExponentialSchedule`,
   `CosineSchedule`); the paper's are constant.
+
+Paper: https://arxiv.org/abs/2111.07679
 """
 
 import math

@@ -8,6 +8,8 @@ image x' decoded from a draw of it (Kingma and Welling, ICLR 2014, Eq. 10, of Ga
 averaged over the images; beta = 1 is minus the evidence lower bound, another beta that of Higgins
 et al. (beta-VAE, ICLR 2017). Dufumier et al. (ICML 2023) use mu as prior of 3D brains and say no
 more of their autoencoder; its settings here are ours.
+
+Papers: https://arxiv.org/abs/1312.6114, https://arxiv.org/abs/2206.01646
 """
 
 import math
