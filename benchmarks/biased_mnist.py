@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
-from common.evaluation.pair_distances import GROUPS
-from common.evaluation.provenance import versions
+from common.deploy.provenance import versions
+from common.metrics.pair_distances import GROUPS
 from data_prep.__main__ import main as data_prep
 
 ROOT = Path(__file__).resolve().parents[1]

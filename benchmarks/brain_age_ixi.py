@@ -5,7 +5,7 @@ folds, the same for all models, and its own initial weights. Every network is th
 encoder, trained by this project's engine with the same number of steps on the maps averaged to
 6 mm, each view moved by at most one voxel along each axis and mirrored left-right half the time.
 The contrastive losses are read as the brain-age papers do: ridge regression on the normalised
-projection (`common.evaluation.challenge.fit_age`), here its mean over the map and its six copies
+projection (`common.metrics.openbhb.fit_age`), here its mean over the map and its six copies
 moved by one voxel; the l1 network predicts age itself, the mean over the same seven. Classical:
 ridge on all voxels, on 60 principal components, and an RBF-SVR, each tuned by 5-fold
 cross-validation inside the training fold; SVR's kernel width is relative to the median distance.
@@ -41,10 +41,10 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from common.engines import ContrastiveTrainer, PhaseOptimizers
-from common.evaluation.challenge import fit_age
 from common.kernels import Gaussian
 from common.losses import KernelContrastive
 from common.methods import Contrastive, Method, Supervised, absolute_error
+from common.metrics.openbhb import fit_age
 from common.networks import EmbeddingEncoder, ImageClassifier, Projector
 from common.policies import EachWithProbability
 from common.transforms import Composition

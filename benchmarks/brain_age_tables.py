@@ -3,7 +3,7 @@
 Five folds grouped by subject. In every fold each network is trained with this project's losses,
 `Contrastive` / `Supervised` and engine on the standardised features (mean and deviation of the
 training rows), then two heads read its representation: ridge for age and logistic regression for
-the site, those of the OpenBHB challenge (`common.evaluation.challenge`). Test predictions of the
+the site, those of the OpenBHB challenge (`common.metrics.openbhb`). Test predictions of the
 five folds are pooled: MAE, balanced accuracy of the site (BAcc), and "pooled Lc" = MAE * BAcc^0.3,
 which is not the challenge's Lc (there MAE is of unseen sites). A second site probe standardises the
 representation first, so that a representation that merely shrank cannot look free of site.
@@ -47,7 +47,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from common.evaluation.challenge import fit_age, fit_site, openbhb_score
+from common.metrics.openbhb import fit_age, fit_site, openbhb_score
 
 Array = np.ndarray
 CANDIDATES = [

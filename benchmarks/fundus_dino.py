@@ -50,8 +50,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from common.evaluation.augmentation_groups import augmentation_groups
-from common.evaluation.sgd_probe import fit_sgd_probe
+from common.metrics.augmentation_groups import augmentation_groups
+from common.metrics.sgd_probe import fit_sgd_probe
 from common.transforms.photo import resized_crop
 
 Array = np.ndarray

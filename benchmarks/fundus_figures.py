@@ -7,7 +7,7 @@ import numpy as np
 from fundus_eyes import Eyes, parts
 from paired_runs import DRAWS, markdown, mean_and_spread
 
-from common.evaluation.interval import auc
+from common.metrics.patient_bootstrap import auc
 from common.report.repeated_measures import repeated_measures_anova
 
 Array = np.ndarray

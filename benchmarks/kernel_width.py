@@ -23,9 +23,9 @@ from age_tables import LOSSES, TEMPERATURE, Table, folds, load, options, represe
 from brain_age_tables import balanced, standardised_probe
 from paired_runs import kept, markdown, mean_and_spread, provenance
 
-from common.evaluation.challenge import fit_age
 from common.kernels import Gaussian
 from common.losses import KernelContrastive
+from common.metrics.openbhb import fit_age
 
 WIDTHS = (2.0, 5.0, 10.0, 20.0)
 KERNEL_LOSSES = tuple(name for name in LOSSES if name != "l1")

@@ -5,25 +5,29 @@
     scans ──data_prep──▶ manifest.json + images ──common.data──▶ x
     x ──policy──▶ lam ; (x, lam) ──transforms──▶ views ──encoder──▶ h ──head──▶ z ──loss──▶ scalar
                            └─ a method says which it uses, in which phases; one engine runs them
-    h ──evaluation──▶ probe, challenge, bias, audit ──report──▶ report.html
-    encoder (+ head) = models/model.pt ──inference.json──▶ predictions.csv, embeddings.npz
+    h ──metrics──▶ numbers ──evaluation──▶ probe, challenge, bias, audit ──report──▶ report.html
+    encoder (+ head) = models/model.pt ──inference.json (deploy)──▶ predictions.csv, embeddings.npz
 
-Rooms, each with one door (its ``__init__``); an arrow means "may import":
+Rooms, each with one door (its ``__init__``); an arrow means "imports":
 
-- `common.checks`: nothing of ours
-- `common.distributed`, `common.files` → checks
-- `common.data` → checks
-- `common.transforms` → checks
-- `common.networks` → checks
-- `common.policies` → networks
+- `common.text` → nothing
+- `common.checks` → text
+- `common.files` → checks
+- `common.distributed` → checks
 - `common.kernels` → checks
+- `common.transforms` → checks
+- `common.networks` → checks, transforms
+- `common.policies` → checks, networks, transforms
 - `common.losses` → checks, distributed, kernels
-- `common.methods` → all above
+- `common.methods` → checks, distributed, losses, networks, policies, transforms
+- `common.data` → checks, files
+- `common.metrics` → checks
 - `common.config` → checks, files
-- `common.deploy` → checks, config, files
-- `common.engines` → checks, files, distributed, config, data, deploy, methods
-- `common.evaluation` → checks, files, config, data, deploy, methods, networks
+- `common.deploy` → checks, config, data, files, methods, networks, text, transforms
+- `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
 - `common.report` → checks
+- `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
+  transforms
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``

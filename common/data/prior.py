@@ -3,7 +3,7 @@
 A table is an ``.npz`` file with "image", the keys of the images (N,), and "embedding" (N, P). The
 key of an image is its path in the manifest (of several channels, the first), and for a row of a
 stack, or a slice of a volume, its number behind it: ``images/3.png``, ``training.npy[3]``. Any
-model may have made it; `common.evaluation.write_prior` writes one from an encoder of this project.
+model may have made it; `common.deploy.write_prior` writes one from an encoder of this project.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

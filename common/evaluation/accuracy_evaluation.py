@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from common.evaluation.embedding import Embedded, embed
-from common.evaluation.interval import LEVEL, patient_draws, percentiles
-from common.evaluation.linear_probe import as_layer, fit_probe
-from common.evaluation.pair_distances import pair_distances
+from common.deploy.embedding import Embedded, embed
 from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
+from common.metrics.linear_probe import as_layer, fit_probe
+from common.metrics.pair_distances import pair_distances
+from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
 
 __all__ = ["AccuracyEvaluation", "accuracy_result", "accuracy_shares"]
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import require
-from common.evaluation.embedding import Embedded, embed
-from common.evaluation.interval import LEVEL, auc, patient_interval
-from common.evaluation.linear_probe import as_layer, fit_probe
+from common.deploy.embedding import Embedded, embed
 from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
+from common.metrics.linear_probe import as_layer, fit_probe
+from common.metrics.patient_bootstrap import LEVEL, auc, patient_interval
 
 __all__ = ["CaseControlEvaluation"]
 

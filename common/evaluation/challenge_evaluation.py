@@ -1,6 +1,6 @@
 """The OpenBHB challenge on one training run, from its public parts.
 
-``evaluate.json`` runs this. The heads of `common.evaluation.challenge` are fitted on the training
+``evaluate.json`` runs this. The heads of `common.metrics.openbhb` are fitted on the training
 subjects and read from the test subjects: the age error inside and outside the training sites, the
 site's balanced accuracy inside, and Lc. Beside it stand what chance, age itself, the pixels and an
 untrained encoder reach. The leaderboard scores on private subjects and other folds: figures from
@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from common.checks import require
-from common.evaluation.challenge import (
+from common.deploy.embedding import Embedded, embed
+from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
+from common.metrics.openbhb import (
     age_floor,
     balanced_accuracy,
     fit_age,
     fit_site,
     openbhb_score,
 )
-from common.evaluation.embedding import Embedded, embed
-from common.evaluation.interval import LEVEL, patient_draws, percentiles
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
+from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
 
 __all__ = ["ChallengeEvaluation"]
 

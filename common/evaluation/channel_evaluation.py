@@ -27,12 +27,12 @@ from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
 from common.checks import require
+from common.deploy.embedding import Embedded
 from common.evaluation.accuracy_evaluation import accuracy_result, accuracy_shares
 from common.evaluation.channel_figures import channel_figures, channel_pictures
 from common.evaluation.channel_table import ChannelTable, Key, tabulate
-from common.evaluation.embedding import Embedded
-from common.evaluation.linear_probe import as_layer, fit_probe, fit_tuned_probe
 from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation
+from common.metrics.linear_probe import as_layer, fit_probe, fit_tuned_probe
 from common.networks import ChannelEncoder
 from common.policies import CellCrops
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from common.evaluation.channel_table import ChannelTable, Key
-from common.evaluation.gaussian_potential import gaussian_potential
+from common.metrics.gaussian_potential import gaussian_potential
 from common.networks import ChannelEncoder
 from common.transforms import CropGrid
 

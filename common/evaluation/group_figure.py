@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from common.checks import require
-from common.evaluation.augmentation_groups import augmentation_groups, group_map
 from common.evaluation.run_evaluation import Batches
+from common.metrics.augmentation_groups import augmentation_groups, group_map
 from common.networks import ImageClassifier
 
 __all__ = ["GroupFigure"]

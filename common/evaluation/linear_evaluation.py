@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import InputError
+from common.deploy.embedding import Embedded, embed
 from common.evaluation.audit import audit_transforms
-from common.evaluation.embedding import Embedded, embed
-from common.evaluation.interval import LEVEL, patient_interval
-from common.evaluation.linear_probe import Probe, fit_head, linear_probe
 from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+from common.metrics.linear_probe import Probe, fit_head, linear_probe
+from common.metrics.patient_bootstrap import LEVEL, patient_interval
 from common.transforms import Composition
 
 __all__ = ["LinearEvaluation"]

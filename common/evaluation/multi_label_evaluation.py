@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from common.checks import require
-from common.evaluation.embedding import Embedded, embed
-from common.evaluation.interval import LEVEL, auc, patient_draws, percentiles
-from common.evaluation.linear_probe import as_layer, fit_probe
+from common.deploy.embedding import Embedded, embed
 from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+from common.metrics.linear_probe import as_layer, fit_probe
+from common.metrics.patient_bootstrap import LEVEL, auc, patient_draws, percentiles
 
 __all__ = ["MultiLabelEvaluation"]
 

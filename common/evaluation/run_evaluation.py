@@ -19,8 +19,8 @@ from torch import Tensor
 from common.checks import require
 from common.config import RECORD, read_record, run_record
 from common.deploy import digest, load_weights, read_weights, save_model
-from common.evaluation.embedding import Embedded, embed
-from common.evaluation.provenance import versions
+from common.deploy.embedding import Embedded, embed
+from common.deploy.provenance import versions
 from common.files import locked, read_json, replacing
 from common.methods import Method
 from common.networks import ImageClassifier

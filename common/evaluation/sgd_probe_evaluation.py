@@ -1,7 +1,7 @@
 """What a pre-trained encoder is worth for grades or many classes: Cheng et al.'s protocol (2025).
 
 A linear classifier is trained by SGD on the frozen class tokens of one prepared data set and kept
-at its best validation epoch (`common.evaluation.sgd_probe`), several times with other seeds; it is
+at its best validation epoch (`common.metrics.sgd_probe`), several times with other seeds; it is
 scored on the test part of that set ("internal", Table 4 of the paper) and of every other set that
 has the same classes ("external", Table 3). So several sets give a matrix, train set by test set.
 Of a fine-tuned network the head itself is scored. Beside them a logistic regression on the frozen
@@ -27,14 +27,14 @@ from torch import Tensor
 
 from common.checks import require
 from common.data.healthy import healthy_class
-from common.evaluation.class_scores import FIGURES, class_scores
-from common.evaluation.embedding import Embedded, embed
+from common.deploy.embedding import Embedded, embed
 from common.evaluation.group_figure import GroupFigure
-from common.evaluation.interval import LEVEL, patient_samples, percentiles
-from common.evaluation.linear_probe import fit_probe
 from common.evaluation.probe_set import Centred, ProbeSet
 from common.evaluation.run_evaluation import RunArguments, RunEvaluation, pixels
-from common.evaluation.sgd_probe import SGDProbe, fit_sgd_probe
+from common.metrics.class_scores import FIGURES, class_scores
+from common.metrics.linear_probe import fit_probe
+from common.metrics.patient_bootstrap import LEVEL, patient_samples, percentiles
+from common.metrics.sgd_probe import SGDProbe, fit_sgd_probe
 from common.transforms.photo import resized_crop
 
 __all__ = ["ProbeProtocol", "SGDProbeEvaluation"]

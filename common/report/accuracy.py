@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from common.report.axis import Axis, nice_axis
+from common.report.charts import Axis, Frame, Line, line_chart, nice_axis
 from common.report.groups import Group, group_runs
-from common.report.line_chart import Frame, Line, line_chart
 from common.report.markup import element, figure_table, paragraph, section, swatch, text
 from common.report.runs import Classes, Distances, Run, finite_mean
 

@@ -5,14 +5,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from common.report.axis import Axis, nice_axis
-from common.report.dot_chart import DotRow, dot_chart
+from common.report.charts import Axis, DotRow, Frame, dot_chart, nice_axis, scatter_chart
 from common.report.groups import Group, group_runs
-from common.report.line_chart import Frame
 from common.report.markup import element, paragraph, section, swatch, text
 from common.report.results import BASELINE_NAMES
 from common.report.runs import Age, AgeScores, Run, finite_mean
-from common.report.scatter_chart import scatter_chart
 from common.report.words import plural, signed
 
 PANEL_HEIGHT = 170

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from common.report.axis import auc_axis
-from common.report.dot_chart import DotRow, dot_chart
+from common.report.charts import DotRow, auc_axis, dot_chart
 from common.report.groups import Group, group_runs
 from common.report.markup import element, figure_table, paragraph, section, text
 from common.report.runs import Cases, Figure, Run, finite_mean

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.report.accuracy import part_warning
-from common.report.axis import Axis, nice_axis
 from common.report.channel_run import AVERAGES, READOUTS, Channel, ChannelPictures, Floats
+from common.report.charts import Axis, Frame, Line, cloud_chart, framed, line_chart, nice_axis
 from common.report.groups import Group, baseline_means, group_runs
-from common.report.line_chart import Frame, Line, line_chart
 from common.report.markup import element, figure_table, paragraph, section, swatch, text
-from common.report.picture import framed
 from common.report.runs import Run
-from common.report.scatter_chart import cloud_chart
 from common.report.words import plural
 
 READOUT_NAMES = {"projection": "projection", "features": "f"}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from common.report.charts import framed
 from common.report.groups import Group, group_runs
 from common.report.markup import element, paragraph, section, swatch, text
-from common.report.picture import framed
 from common.report.runs import Gallery, Images, Run
 from common.report.words import describe
 

@@ -4,10 +4,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from common.report.axis import measure_axis, nice_axis
-from common.report.dot_chart import DotRow, dot_chart
+from common.report.charts import DotRow, Frame, Line, dot_chart, line_chart, measure_axis, nice_axis
 from common.report.groups import Group, baseline_means, group_runs
-from common.report.line_chart import Frame, Line, line_chart
 from common.report.markup import element, paragraph, section, swatch
 from common.report.runs import Measure, Run, finite_mean
 from common.report.words import STRATEGIES, listed, plural, sentence, signed

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from common.report.axis import nice_axis
-from common.report.dot_chart import DotRow, dot_chart
+from common.report.charts import DotRow, dot_chart, nice_axis
 from common.report.groups import Group, group_runs
 from common.report.markup import element, paragraph, section, swatch, text
 from common.report.runs import Run, Transform, finite_mean

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from common.report.axis import Axis, nice_axis
+from common.report.charts import Axis, Frame, Line, cloud_chart, line_chart, nice_axis
 from common.report.groups import Group, group_runs
-from common.report.line_chart import Frame, Line, line_chart
 from common.report.markup import element, paragraph, section, swatch, text
 from common.report.probe_run import Groups
 from common.report.runs import Run
-from common.report.scatter_chart import cloud_chart
 
 COLOURS = {"positive": "var(--aligned)", "negative": "var(--conflicting)"}
 NAMES = {"positive": "two views of one image", "negative": "views of two images"}

@@ -10,9 +10,9 @@ from monai.data import DataLoader, Dataset
 from torch import Tensor, nn
 
 from common.engines import ContrastiveTrainer, EpochSampler, ExponentialSchedule, PhaseOptimizers
-from common.evaluation.linear_probe import fit_probe
 from common.losses import InfoMaxBound
 from common.methods import TrainableCrop
+from common.metrics.linear_probe import fit_probe
 from common.networks import ChannelEncoder, CropEncoder, ImageClassifier, Projector
 from common.policies import CellCrops, CropChannel, UniformCrops
 from common.transforms import CropGrid

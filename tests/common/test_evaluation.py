@@ -13,8 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from common.checks import InputError
-from common.evaluation import ProbeAUC, audit_transforms, embed, linear_probe, patient_interval
-from common.evaluation.linear_probe import STRENGTHS, as_layer, fit_head, fit_probe, fit_tuned_probe
+from common.deploy import embed
+from common.evaluation import audit_transforms
+from common.metrics import ProbeAUC, linear_probe, patient_interval
+from common.metrics.linear_probe import STRENGTHS, as_layer, fit_head, fit_probe, fit_tuned_probe
 from common.networks import ConvEncoder, ImageClassifier
 from common.transforms import Composition
 from tests.oracles import evaluation as oracle

@@ -12,7 +12,8 @@ import torch
 from ignite.engine import Engine
 from torch import nn
 
-from common.evaluation import ProbeMAE, SaveAges
+from common.deploy import SaveAges
+from common.metrics import ProbeMAE
 from common.networks import ImageClassifier
 
 

@@ -11,8 +11,8 @@ from monai.data import decollate_batch
 from PIL import Image
 
 from common.checks import InputError
-from common.evaluation import SaveAttention
-from common.evaluation.attention import attention_overlay, write_overlay
+from common.deploy import SaveAttention
+from common.deploy.attention import attention_overlay, write_overlay
 from common.networks import ConvEncoder, ImageClassifier, StandardizedEncoder, VisionTransformer
 
 

@@ -10,14 +10,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import StratifiedKFold
 
 from common.checks import InputError
-from common.evaluation import (
-    ProbeMAE,
-    age_mae,
-    openbhb_score,
-    pair_distances,
-    site_balanced_accuracy,
-)
-from common.evaluation.challenge import fit_age, fit_site
+from common.metrics import ProbeMAE, age_mae, openbhb_score, pair_distances, site_balanced_accuracy
+from common.metrics.openbhb import fit_age, fit_site
 from tests.oracles import evaluation as oracle
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import InputError
-from common.evaluation import ChannelEvaluation, ProbeAccuracy, gaussian_potential
+from common.evaluation import ChannelEvaluation
 from common.evaluation.channel_table import tabulate
-from common.evaluation.linear_probe import STRENGTHS, fit_probe, fit_tuned_probe
 from common.losses import InfoMaxBound
 from common.methods import TrainableCrop
+from common.metrics import ProbeAccuracy, gaussian_potential
+from common.metrics.linear_probe import STRENGTHS, fit_probe, fit_tuned_probe
 from common.networks import ChannelEncoder, ConvEncoder, CropEncoder, ImageClassifier, Projector
 from common.policies import CellCrops, CropChannel, UniformCrops
 from common.transforms import CropGrid

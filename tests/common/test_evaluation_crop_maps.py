@@ -11,9 +11,9 @@ from monai.data import decollate_batch
 from PIL import Image
 
 from common.checks import InputError
-from common.evaluation import SaveCropMaps
-from common.evaluation.attention import attention_overlay
-from common.evaluation.crop_maps import coverage
+from common.deploy import SaveCropMaps
+from common.deploy.attention import attention_overlay
+from common.deploy.crop_maps import coverage
 from common.networks import ChannelEncoder, ConvEncoder, CropEncoder, ImageClassifier, Projector
 from common.policies import CropChannel
 from common.transforms import CropGrid

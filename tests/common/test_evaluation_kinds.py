@@ -11,19 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import InputError
-from common.evaluation import (
-    AccuracyEvaluation,
-    CaseControlEvaluation,
-    ChallengeEvaluation,
-    age_mae,
-    embed,
-    pair_distances,
-    site_balanced_accuracy,
-)
-from common.evaluation.challenge import age_floor, fit_age
-from common.evaluation.interval import auc
-from common.evaluation.linear_probe import fit_probe
+from common.deploy import embed
+from common.evaluation import AccuracyEvaluation, CaseControlEvaluation, ChallengeEvaluation
 from common.methods import Method, Supervised
+from common.metrics import age_mae, pair_distances, site_balanced_accuracy
+from common.metrics.linear_probe import fit_probe
+from common.metrics.openbhb import age_floor, fit_age
+from common.metrics.patient_bootstrap import auc
 from common.networks import ConvEncoder, ImageClassifier
 from tests.oracles import evaluation as oracle
 from tests.tiny import write_record

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from common.checks import InputError
-from common.evaluation import MultiLabelEvaluation, ProbeAUC
-from common.evaluation.interval import auc
-from common.evaluation.linear_probe import fit_probe
+from common.evaluation import MultiLabelEvaluation
+from common.metrics import ProbeAUC
+from common.metrics.linear_probe import fit_probe
+from common.metrics.patient_bootstrap import auc
 from common.report import build_report
 from tests.common.test_evaluation_kinds import Batches, Study, batches
 from tests.common.test_report import Words

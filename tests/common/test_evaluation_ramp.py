@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from common.checks import InputError
-from common.evaluation import export_ramp
-from common.evaluation.ramp import BLOCKS
-from common.evaluation.ramp_estimator import ROW
+from common.deploy import export_ramp
+from common.deploy.ramp import BLOCKS
+from common.deploy.ramp_estimator import ROW
 from common.networks import EmbeddingEncoder, ImageClassifier, Projector, StandardizedEncoder
 
 # What the challenge's workflow does with a submission, without this package and without MONAI.

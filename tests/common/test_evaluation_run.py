@@ -14,14 +14,10 @@ from ignite.engine import Engine
 from torch import nn
 
 from common.checks import InputError
-from common.deploy import LoadModel
-from common.evaluation import (
-    LinearEvaluation,
-    SavePredictions,
-    embed,
-    linear_probe,
-)
+from common.deploy import LoadModel, SavePredictions, embed
+from common.evaluation import LinearEvaluation
 from common.methods import Method
+from common.metrics import linear_probe
 from common.networks import ConvEncoder, ImageClassifier
 from common.report.load import load_run
 from tests.oracles import evaluation as oracle

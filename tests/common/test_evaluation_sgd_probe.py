@@ -15,11 +15,11 @@ from common.checks import InputError
 from common.data import write_manifest
 from common.data.healthy import healthy_class
 from common.evaluation import GroupFigure, ProbeProtocol, ProbeSet, SGDProbeEvaluation
-from common.evaluation.augmentation_groups import augmentation_groups, group_map
-from common.evaluation.class_scores import average_precision, class_scores, macro_auroc
 from common.evaluation.probe_set import Centred
-from common.evaluation.sgd_probe import SGDProbe, fit_sgd_probe
 from common.evaluation.sgd_probe_evaluation import best
+from common.metrics.augmentation_groups import augmentation_groups, group_map
+from common.metrics.class_scores import average_precision, class_scores, macro_auroc
+from common.metrics.sgd_probe import SGDProbe, fit_sgd_probe
 from tests.common.test_evaluation_kinds import Study, batches
 from tests.oracles import sgd_probe as oracle
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.checks import InputError
-from common.evaluation.pair_distances import GROUPS
+from common.metrics.pair_distances import GROUPS
 from common.report import build_report, load_kinds
 from common.report.__main__ import main
 from common.report.accuracy import _steps

@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from common.checks import require
-from common.deploy import LoadModel
+from common.deploy.model_file import LoadModel
 from common.files import replacing
 from common.networks import ImageClassifier
 from common.text import cell, plain

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from common.checks import require
-from common.evaluation.probe_metric import ProbeMetric
+from common.metrics.probe_metric import ProbeMetric
 
 __all__ = [
     "Probe",

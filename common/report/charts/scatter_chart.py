@@ -6,7 +6,7 @@ groups of points.
 
 from collections.abc import Sequence
 
-from common.report.line_chart import Frame
+from common.report.charts.line_chart import Frame
 from common.report.markup import element, text
 
 

@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from common.checks import require
-from common.evaluation.attention import attention_overlay, write_overlay
+from common.deploy.attention import attention_overlay, write_overlay
 from common.networks import ChannelEncoder, ImageClassifier
 from common.transforms import CropGrid
 

@@ -6,7 +6,7 @@ Horizontal positions are percentages and text is never scaled, so it fits any wi
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.report.axis import Axis
+from common.report.charts.axis import Axis
 from common.report.markup import element, swatch, text
 
 STRIP_HEIGHT = 30

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import require
-from common.evaluation.interval import auc
+from common.metrics.patient_bootstrap import auc
 
 __all__ = ["FIGURES", "average_precision", "class_scores", "macro_auroc"]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.report.axis import Axis
+from common.report.charts.axis import Axis
 from common.report.markup import element, text
 
 TOP, BOTTOM = 10, 24

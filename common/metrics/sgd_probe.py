@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.checks import require
-from common.evaluation.class_scores import macro_auroc
+from common.metrics.class_scores import macro_auroc
 
 __all__ = ["SGDProbe", "fit_sgd_probe"]
 

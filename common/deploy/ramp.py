@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, jit, nn
 
 from common.checks import InputError, require
-from common.deploy import load_weights
-from common.evaluation import ramp_estimator
-from common.evaluation.provenance import versions
+from common.deploy import ramp_estimator
+from common.deploy.model_file import load_weights
+from common.deploy.provenance import versions
 from common.files import replacing
 from common.networks import ImageClassifier
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ignite.engine import Engine
 
-from common.deploy import LoadModel
-from common.evaluation.predictions import SavePredictions
+from common.deploy.model_file import LoadModel
+from common.deploy.predictions import SavePredictions
 from common.networks import ImageClassifier
 
 __all__ = ["SaveAges"]

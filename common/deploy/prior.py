@@ -9,8 +9,8 @@ import torch
 
 from common.checks import require
 from common.data import save_prior
-from common.deploy import load_weights
-from common.evaluation.embedding import embed
+from common.deploy.embedding import embed
+from common.deploy.model_file import load_weights
 from common.methods import Method
 from common.networks import ImageClassifier
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from common.evaluation.challenge import fit_age
-from common.evaluation.probe_metric import ProbeMetric
+from common.metrics.openbhb import fit_age
+from common.metrics.probe_metric import ProbeMetric
 
 __all__ = ["ProbeMAE"]
 

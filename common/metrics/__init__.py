@@ -1,0 +1,38 @@
+"""Numbers from arrays: what features, scores and distances say, with no run folder in sight.
+
+- `linear_probe`: the linear evaluation of frozen features over hold-out folds.
+- `ProbeAUC`, `ProbeAccuracy`, `ProbeMAE`: probes of a finding, of classes and of age, for
+  validation while training.
+- `fit_sgd_probe`, `class_scores`: a probe trained by SGD, and figures of class probabilities.
+- `patient_interval`: a confidence interval that resamples patients, not images.
+- `openbhb_score`, `age_mae`, `site_balanced_accuracy`: the OpenBHB challenge, as its code does it.
+- `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
+- `augmentation_groups`: how the views of an image lie together, and apart from those of others.
+- `gaussian_potential`: how evenly unit vectors are spread over the sphere.
+"""
+
+from common.metrics.augmentation_groups import augmentation_groups
+from common.metrics.class_scores import class_scores
+from common.metrics.gaussian_potential import gaussian_potential
+from common.metrics.linear_probe import ProbeAccuracy, ProbeAUC, linear_probe
+from common.metrics.openbhb import age_mae, openbhb_score, site_balanced_accuracy
+from common.metrics.pair_distances import pair_distances
+from common.metrics.patient_bootstrap import patient_interval
+from common.metrics.probe_mae import ProbeMAE
+from common.metrics.sgd_probe import fit_sgd_probe
+
+__all__ = [
+    "ProbeAUC",
+    "ProbeAccuracy",
+    "ProbeMAE",
+    "age_mae",
+    "augmentation_groups",
+    "class_scores",
+    "fit_sgd_probe",
+    "gaussian_potential",
+    "linear_probe",
+    "openbhb_score",
+    "pair_distances",
+    "patient_interval",
+    "site_balanced_accuracy",
+]

@@ -1,0 +1,36 @@
+"""The map of the rooms in ``common/__init__.py`` says what each of them imports."""
+
+import ast
+import re
+from pathlib import Path
+
+import common
+
+ROOT = Path(common.__file__).parent
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms that a module imports from."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "common":
+            names |= {f"common.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return {name.split(".")[1] for name in names if name.startswith("common.")}
+
+
+def test_the_map_of_the_rooms_names_what_each_imports() -> None:
+    lines = (common.__doc__ or "").replace("\n  ", " ")
+    told = dict(re.findall(r"^- `common\.(\w+)` → (.+)$", lines, re.MULTILINE))
+    rooms = {path.stem for path in ROOT.iterdir() if path.suffix in ("", ".py")}
+    found = {}
+    for room in rooms - {"__init__", "__main__", "__pycache__"}:
+        inside = ROOT / room
+        files = inside.rglob("*.py") if inside.is_dir() else [inside.with_suffix(".py")]
+        found[room] = set().union(*map(imported, files)) - {room}
+    assert {room: set(line.split(", ")) - {"nothing"} for room, line in told.items()} == found
+    order = list(told)
+    assert all(order.index(other) < order.index(room) for room in found for other in found[room])
