@@ -12,9 +12,11 @@ in float32 at least (bfloat16 images are computed in float32 and rounded once).
 - `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale`, `solarize` and `shift`,
   the changes of photographs in SimCLR and DINO; by name in a `Composition`.
 - `CropGrid`: the discrete set of all crops of one size at a stride.
-- `Composition` applies several in an order, slicing one ``lam (B, K)`` between them.
+- `Composition` applies several in an order, slicing one ``lam (B, K)`` between them. A new one is
+  declared in its own file, with `common.transforms.declaration.transformation`, and imported here.
 """
 
+from common.transforms import photo as photo
 from common.transforms.affine import affine
 from common.transforms.axis_blur import axis_blur
 from common.transforms.bias_field import bias_field

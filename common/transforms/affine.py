@@ -8,11 +8,20 @@ from torch.nn import functional
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 from common.transforms.sampling import rotation, sample_axis, source_grid
 
 __all__ = ["affine"]
 
 
+@transformation(
+    size=lambda axes, _: 4 if axes == 2 else 7,
+    moves_pixels=True,
+    ends=(
+        "−{degrees:g}°, −{shift:g} px, 1 − {scale:g} times the size",
+        "{degrees:g}°, {shift:g} px, 1 + {scale:g} times the size",
+    ),
+)
 def affine(
     x: Tensor, lam: Tensor, *, degrees: float = 10.0, shift: float = 5.0, scale: float = 0.1
 ) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 from common.transforms.resample import filtered
 
 __all__ = ["axis_blur"]
@@ -15,6 +16,7 @@ SMALLEST_SIGMA = 1e-2  # pixels; far below the first pixel that a Gaussian gains
 TRUNCATE = 4.0  # standard deviations, as scipy.ndimage.gaussian_filter
 
 
+@transformation(size="axes", moves_pixels=False, ends=("0 px", "{max_sigma:g} px"))
 def axis_blur(x: Tensor, lam: Tensor, *, max_sigma: float = 2.0) -> Tensor:
     """Return ``X`` convolved with a Gaussian of ``sigma = lam max_sigma`` pixels, axis by axis.
 

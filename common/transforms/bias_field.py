@@ -8,10 +8,16 @@ from torch import Tensor
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 
 __all__ = ["bias_field", "n_coefficients"]
 
 
+@transformation(
+    size=lambda axes, settings: n_coefficients(axes, settings.get("order", 3)),
+    moves_pixels=False,
+    ends=("coefficients −{coefficients:g}", "coefficients {coefficients:g}"),
+)
 def bias_field(x: Tensor, lam: Tensor, *, coefficients: float = 0.5, order: int = 3) -> Tensor:
     """Return ``X exp(sum_abc c_abc u^a v^b w^c)``, over all powers with ``a + b + c <= order``.
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 from common.transforms.resample import filtered
 
 __all__ = ["blur"]
@@ -16,6 +17,7 @@ SMALLEST_SIGMA = 1e-2
 SHORT_TAPS = 7  # max_sigma up to 1: up to here the axes are best left where they are
 
 
+@transformation(size=1, moves_pixels=False, ends=("{min_sigma:g} px", "{max_sigma:g} px"))
 def blur(
     x: Tensor,
     lam: Tensor,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 from common.transforms.grey import luma, require_rgb
 
 __all__ = ["color_jitter"]
@@ -15,6 +16,14 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 ORDERS = tuple(itertools.permutations(range(4)))  # orders of the four changes
 
 
+@transformation(
+    size=5,
+    moves_pixels=False,
+    ends=(
+        "darker, paler, greyer, hue −{hue:g} turns",
+        "brighter, stronger, more colourful, hue {hue:g} turns",
+    ),
+)
 def color_jitter(
     x: Tensor,
     lam: Tensor,

@@ -1,6 +1,5 @@
 """Several transformations in an order, sharing one parameter vector per image."""
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -10,50 +9,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from common.checks import InputError, require
-from common.transforms.affine import affine
-from common.transforms.axis_blur import axis_blur
-from common.transforms.bias_field import bias_field, n_coefficients
-from common.transforms.blur import blur
-from common.transforms.crop import crop
-from common.transforms.crop_resize import crop_resize
-from common.transforms.cutout import cutout
-from common.transforms.flip import flip
-from common.transforms.mirror import mirror
-from common.transforms.noise import noise
-from common.transforms.photo import color_jitter, grayscale, resized_crop, shift, solarize
-from common.transforms.rotate import rotate
+from common.transforms.declaration import DECLARED, Declaration
 
 __all__ = ["Composition"]
 
 Transform = Callable[..., Tensor]
-FUNCTIONS: dict[str, Transform] = {
-    "blur": blur,
-    "noise": noise,
-    "crop": crop,
-    "rotate": rotate,
-    "mirror": mirror,
-    "cutout": cutout,
-    "crop_resize": crop_resize,
-    "affine": affine,
-    "resized_crop": resized_crop,
-    "color_jitter": color_jitter,
-    "grayscale": grayscale,
-    "shift": shift,
-    "solarize": solarize,
-    "bias_field": bias_field,
-    "axis_blur": axis_blur,
-}
-INTENSITIES = (
-    "blur",
-    "noise",
-    "color_jitter",
-    "grayscale",
-    "solarize",
-    "bias_field",
-    "axis_blur",
-)
 CACHED = 2**21  # values of a group of images: 8 MB in float32
-NOT_SETTINGS = ("x", "lam", "generator", "axis")
 
 
 class Composition(nn.Module):
@@ -108,7 +69,7 @@ class Composition(nn.Module):
         )
         flips = [f"flip_{axis}" for axis in range(spatial_dims)]
         default = ("blur", "noise", "crop", *flips, "rotate")
-        valid = (*default, *(name for name in FUNCTIONS if name not in default))
+        valid = (*default, *sorted(DECLARED.keys() - {"flip", *default}))
         self.order = default if order is None else tuple(order)
         for name in self.order:
             require(
@@ -121,9 +82,11 @@ class Composition(nn.Module):
             f"{list(self.order)}.",
         )
         self.settings = _checked_settings(self.order, settings or {})
-        several = _counts(spatial_dims, self.settings)
         self.spatial_dims = spatial_dims
-        self.sizes = tuple(several.get(name, 1) for name in self.order)
+        self.sizes = tuple(
+            _declared(name).n_parameters(spatial_dims, self.settings.get(name, {}))
+            for name in self.order
+        )
         self.n_parameters = sum(self.sizes)
         self.names = tuple(
             name if size == 1 else f"{name}_{index}"
@@ -153,9 +116,8 @@ class Composition(nn.Module):
             x: masks ``(B, C, *spatial)``, floating point.
             lam: the same parameters ``(B, K)`` as for the images.
         """
-        return self._transform(
-            x, lam, None, [name for name in self.order if name not in INTENSITIES]
-        )
+        moving = [name for name in self.order if _declared(name).moves_pixels]
+        return self._transform(x, lam, None, moving)
 
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""
@@ -246,26 +208,17 @@ class Composition(nn.Module):
 
     def _function(self, name: str, generator: Generator | None) -> Transform:
         """Return the transformation called `name` as a function of images and parameters."""
+        declared, settings = _declared(name), dict(self.settings.get(name, {}))
         if name.startswith("flip_"):
-            return partial(flip, axis=int(name[-1]))
-        settings = self.settings.get(name, {})
-        if name == "noise":
-            return partial(noise, generator=generator, **settings)
-        return partial(FUNCTIONS[name], **settings)
+            settings["axis"] = int(name[-1])
+        if declared.is_random():
+            settings["generator"] = generator
+        return partial(declared.function, **settings)
 
 
-def _counts(spatial_dims: int, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Return the parameters of the transformations that have more than one."""
-    axes = 1 if spatial_dims == 2 else 3
-    places = ("crop", "cutout", "crop_resize", "shift", "axis_blur")
-    return {
-        **dict.fromkeys(places, spatial_dims),
-        "resized_crop": 4,
-        "color_jitter": 5,
-        "rotate": axes,
-        "affine": axes + spatial_dims + 1,
-        "bias_field": n_coefficients(spatial_dims, settings.get("bias_field", {}).get("order", 3)),
-    }
+def _declared(name: str) -> Declaration:
+    """Return what the file of a transformation says of it; "flip_0" is `flip` along axis 0."""
+    return DECLARED["flip" if name.startswith("flip_") else name]
 
 
 def _checked_settings(
@@ -277,8 +230,7 @@ def _checked_settings(
             name in order,
             f"Composition: settings must be of {', '.join(order)}, got {name!r}.",
         )
-        known = inspect.signature(FUNCTIONS.get(name, flip)).parameters
-        free = [key for key in known if key not in NOT_SETTINGS]
+        free = list(_declared(name).settings())
         for key in values:
             require(
                 key in free,

@@ -7,10 +7,12 @@ from torch import Tensor
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 
 __all__ = ["crop"]
 
 
+@transformation(size="axes", moves_pixels=True, ends=("centre at the start", "centre at the end"))
 def crop(x: Tensor, lam: Tensor, *, half_width: float | None = None, slope: float = 1.0) -> Tensor:
     """Return ``X(x) S(s/8 - ||x - c||_inf)`` with centre ``c = lam s`` and S the sigmoid.
 

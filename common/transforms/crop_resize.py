@@ -5,10 +5,12 @@ from torch.nn import functional
 
 from common.checks import require
 from common.transforms.arguments import box, checked_parameters
+from common.transforms.declaration import transformation
 
 __all__ = ["crop_resize"]
 
 
+@transformation(size="axes", moves_pixels=True, ends=("box at the start", "box at the end"))
 def crop_resize(x: Tensor, lam: Tensor, *, size: float = 0.75) -> Tensor:
     """Return a box of `size` of each side, enlarged to the whole image.
 

@@ -4,10 +4,12 @@ from torch import Tensor
 
 from common.checks import require
 from common.transforms.arguments import box, checked_parameters
+from common.transforms.declaration import transformation
 
 __all__ = ["cutout"]
 
 
+@transformation(size="axes", moves_pixels=True, ends=("box at the start", "box at the end"))
 def cutout(x: Tensor, lam: Tensor, *, size: float = 0.25) -> Tensor:
     """Set a box of `size` of each side to 0, which is the mean of a standardised image.
 

@@ -5,10 +5,12 @@ from torch import Tensor
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters, columns
+from common.transforms.declaration import transformation
 
 __all__ = ["flip"]
 
 
+@transformation(size=1, moves_pixels=True, ends=("none", "full"))
 def flip(x: Tensor, lam: Tensor, *, axis: int) -> Tensor:
     """Return ``(1 - lam) X(x) + lam X(x - 2 <x, e> e)``, e the unit vector of `axis`.
 

@@ -6,10 +6,12 @@ from torch import Tensor
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 
 __all__ = ["mirror"]
 
 
+@transformation(size=1, moves_pixels=True, ends=("first axis", "last axis"))
 def mirror(x: Tensor, lam: Tensor, *, axes: Sequence[int] | None = None) -> Tensor:
     """Reverse one of `axes`; `lam` picks which, in equal shares of [0, 1].
 

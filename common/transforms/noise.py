@@ -7,12 +7,14 @@ from torch import Generator, Tensor
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters, columns
+from common.transforms.declaration import transformation
 
 __all__ = ["noise"]
 
 LARGEST_UNIFORM = 1 - 1e-6
 
 
+@transformation(size=1, moves_pixels=False, ends=("{min_std:g}", "{max_std:g}"))
 def noise(
     x: Tensor,
     lam: Tensor,

@@ -26,12 +26,14 @@ from torch import Tensor
 from common.checks import require
 from common.transforms.arguments import checked_parameters
 from common.transforms.color_jitter import color_jitter
+from common.transforms.declaration import transformation
 from common.transforms.grey import luma, require_rgb
 from common.transforms.resized_crop import resized_crop
 
 __all__ = ["color_jitter", "grayscale", "resized_crop", "shift", "solarize"]
 
 
+@transformation(size=1, moves_pixels=False, ends=("grey", "grey"))
 def grayscale(x: Tensor, lam: Tensor) -> Tensor:
     """Return the grey image in all three channels; `lam` does not matter, the policy decides.
 
@@ -47,6 +49,7 @@ def grayscale(x: Tensor, lam: Tensor) -> Tensor:
     return grey.to(x.dtype).expand_as(x).contiguous()
 
 
+@transformation(size="axes", moves_pixels=True, ends=("−{pixels} px", "{pixels} px"))
 def shift(x: Tensor, lam: Tensor, *, pixels: int = 4) -> Tensor:
     """Move each image by whole pixels, black where it leaves: padding and random crop.
 
@@ -72,6 +75,7 @@ def shift(x: Tensor, lam: Tensor, *, pixels: int = 4) -> Tensor:
     return out
 
 
+@transformation(size=1, moves_pixels=False, ends=("solarized", "solarized"))
 def solarize(x: Tensor, lam: Tensor) -> Tensor:
     """Return the negative of what is brighter than half; `lam` does not matter.
 

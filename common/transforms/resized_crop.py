@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from common.checks import require
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 from common.transforms.resample import KERNELS, resampled
 
 __all__ = ["resized_crop"]
@@ -19,6 +20,14 @@ __all__ = ["resized_crop"]
 KNOTS = 1025  # of the law of the area
 
 
+@transformation(
+    size=4,
+    moves_pixels=True,
+    ends=(
+        "{scale[0]:.0%} of the area, narrow, top left",
+        "{scale[1]:.0%} of the area, wide, bottom right",
+    ),
+)
 def resized_crop(
     x: Tensor,
     lam: Tensor,

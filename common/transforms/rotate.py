@@ -7,11 +7,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from common.transforms.arguments import checked_parameters
+from common.transforms.declaration import transformation
 from common.transforms.sampling import rotation, source_grid
 
 __all__ = ["rotate"]
 
 
+@transformation(size="turns", moves_pixels=True, ends=("0°", "360°"))
 def rotate(x: Tensor, lam: Tensor) -> Tensor:
     """Return ``X(R x)`` with R the rotation by ``2 pi lam`` about the centre of the image.
 
