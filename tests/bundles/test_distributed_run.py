@@ -39,6 +39,13 @@ class Recorded(nn.Module):
         self.method = method
         self.losses: list[Tensor] = []
 
+    @property
+    def classifier(self) -> Any:
+        return self.method.classifier
+
+    def needs(self) -> tuple[str, ...]:
+        return tuple(self.method.needs())
+
     def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
         return dict(self.method.phase_parameters())
 
