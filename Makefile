@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test test-fast bad-inputs lint types format bundle-check release clean
+.PHONY: setup demo test test-fast bad-inputs lint types format bundle-check docs release clean
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,6 +16,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 $(VENV)/.tested: $(VENV)/.installed requirements-test.lock
 	$(BIN)/pip install --quiet -r requirements-test.lock
+	touch $@
+
+$(VENV)/.documented: $(VENV)/.installed requirements-docs.lock
+	$(BIN)/pip install --quiet -r requirements-docs.lock
 	touch $@
 
 setup: $(VENV)/.installed     ## environment with the pinned dependencies
@@ -48,6 +52,9 @@ format: $(VENV)/.tested       ## rewrite to style
 
 bundle-check: $(VENV)/.tested ## contract and smoke tests of one bundle: make bundle-check NAME=...
 	$(PYTEST) tests/bundles -k "$(NAME)"
+
+docs: $(VENV)/.documented     ## site/: docstrings, pages and pictures of every transformation
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 release: $(VENV)/.installed   ## dist/: wheel, a zip a bundle, checksums; docs/release.md
 	test -z "$$(git status --porcelain)" || { echo "release: commit or stash changes first"; exit 1; }
