@@ -165,8 +165,8 @@ def test_the_changelog_keeps_its_form() -> None:
     lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
     heads = [line for line in lines if line.startswith("#")]
     versions = [line for line in heads if line.startswith("## ")]
-    assert versions[0] == "## [Unreleased]"
-    assert all(re.fullmatch(r"## \[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", v) for v in versions[1:])
+    assert versions[0] == "## Unreleased"
+    assert all(re.fullmatch(r"## \d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", v) for v in versions[1:])
     kinds = {line for line in heads if line.startswith("### ")}
     assert kinds <= {f"### {kind}" for kind in ("Added", "Changed", "Fixed", "Removed", "Security")}
     assert not any("Finding:" in line for line in lines)

@@ -18,8 +18,8 @@ __all__ = ["affine"]
     size=lambda axes, _: 4 if axes == 2 else 7,
     moves_pixels=True,
     ends=(
-        "−{degrees:g}°, −{shift:g} px, 1 − {scale:g} times the size",
-        "{degrees:g}°, {shift:g} px, 1 + {scale:g} times the size",
+        "−{degrees:g}°, −{shift:g} px, −{scale:.0%} in size",
+        "{degrees:g}°, {shift:g} px, +{scale:.0%} in size",
     ),
 )
 def affine(

@@ -24,8 +24,8 @@ KNOTS = 1025  # of the law of the area
     size=4,
     moves_pixels=True,
     ends=(
-        "{scale[0]:.0%} of the area, narrow, top left",
-        "{scale[1]:.0%} of the area, wide, bottom right",
+        "{scale[0]:.0%} of the area",
+        "{scale[1]:.0%} of the area",
     ),
 )
 def resized_crop(
