@@ -144,6 +144,6 @@ def _value(line: dict[str, str], name: str, where: str) -> int | None:
     value = number(text)
     require(
         value in (1, 0, -1) or is_missing(text),
-        f"{where}: {name} must be 1.0, 0.0, -1.0 or empty, got {text}.",
+        f"{where}: {name} must be 1.0, 0.0, -1.0 or empty, got something else. Correct the row.",
     )
     return None if value is None else int(value)

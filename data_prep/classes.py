@@ -8,18 +8,20 @@ finding, negative, absent or the like comes first (benign, where there is none s
 that ``--negative`` names.
 
 Folder names are labels only where the source says so: every image lies in one class folder, and
-either the user asks for it, or one of the 2 to 10 folders has the name of a healthy class, or the
-same folders lie in each of train, val and test. Else they may be patients, devices or anything.
+either the user asks for it, or just one of the 2 to 10 folders has the name of a healthy class, or
+the same folders lie in each of train, val and test. Else they may be patients (control_01,
+control_02, ...), devices or anything.
 """
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from common.checks import InputError, require
-from common.data.healthy import healthiness
+from common.data.healthy import healthiness, healthy_class
 from data_prep.tables import number, says_nothing
 
 __all__ = [
@@ -85,7 +87,7 @@ def name_classes(texts: Sequence[str], where: str, negative: str | None = None) 
         if text in unlabelled:
             left_out[text or "empty"] += count
         else:
-            spellings[_key(text, where)][" ".join(text.split())] += count
+            spellings[_key(text, where)][_spaced(text)] += count
     shown = {
         key: min(found, key=lambda name: (-found[name], name)) for key, found in spellings.items()
     }
@@ -161,7 +163,8 @@ def _no_classes(classes: list[list[str]], parts: list[str | None], asked: bool) 
         return ""
     if len(names) > MAX_CLASSES:
         return f"{len(names)} folders"
-    if any(healthiness(name) for name in names):
+    distinct = sorted({_spaced(name).casefold() for name in names})
+    if healthy_class(distinct) is not None:
         return ""
     in_part = defaultdict(set)
     for folder, part in zip(classes, parts):
@@ -172,7 +175,8 @@ def _no_classes(classes: list[list[str]], parts: list[str | None], asked: bool) 
         and all(names == found for found in in_part.values())
     ):
         return ""
-    return f"{len(names)} folders, none of them named normal, healthy, control or the like"
+    several = "several" if any(healthiness(name) for name in distinct) else "none"
+    return f"{len(names)} folders, {several} of them named normal, healthy, control or the like"
 
 
 def _part_of(folder: list[str]) -> str | None:
@@ -185,9 +189,14 @@ def is_unlabelled(text: str) -> bool:
     return says_nothing(text) or number(text) in SENTINELS
 
 
+def _spaced(text: str) -> str:
+    """A text in composed Unicode, as tables have it, with single blanks."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def _key(text: str, where: str) -> str:
     """What two spellings of one class share."""
-    plain = " ".join(text.split())
+    plain = _spaced(text)
     require(
         len(plain) <= LONGEST and all(c.isprintable() or c == "\xa0" for c in text.strip()),
         f"{where} must be a name of at most {LONGEST} printable characters, got "
@@ -219,7 +228,7 @@ def _ordered(
             raise InputError(f"--negative must be a class of {where}: {known}; got {negative}.")
         rest = number_names(key for key in keys if key != first)
         return [first, *rest], f"{where}: class 0 is {shown[first]}, as --negative says"
-    if keys and all(key.isdecimal() for key in keys):
+    if keys and all(key.isascii() and key.isdecimal() for key in keys):
         values = {int(key) for key in keys}
         if (0 in values or values == {1}) and max(values) < GRADES:
             return [str(value) for value in range(max(values) + 1)], ""

@@ -43,6 +43,7 @@ __all__ = [
 
 OLDEST_AGE = 90  # stands for 90 and above, as HIPAA's safe harbour asks
 MOST_AGE = 120  # years; beyond, and below 0, are codes for "unknown"
+LONGEST_CODE = 9999  # of what is printed
 FOLDERS = "folders"  # word for --labels
 BESIDE = "labels.csv"
 
@@ -242,7 +243,9 @@ def age_note(unknown: list[str], where: str) -> list[str]:
     """Return a line that counts the ages that are codes, or nothing."""
     if not unknown:
         return []
-    codes = ", ".join(f"{count} {text}" for text, count in Counter(unknown).most_common(5))
+    # a date of birth, written as a number, is no code to print
+    words = (text if abs(number(text) or 0) <= LONGEST_CODE else "larger" for text in unknown)
+    codes = ", ".join(f"{count} {text}" for text, count in Counter(words).most_common(5))
     return [f"{where}: {len(unknown)} ages are unknown, not in 0..{MOST_AGE} years ({codes})"]
 
 
@@ -263,7 +266,7 @@ def _row(
         fold = number(line["fold"])
         require(
             fold in (0, 1, 2),
-            f"{line.where}: fold must be a number in 0..2, got {line['fold']!a}.",
+            f"{line.where}: fold must be a number in 0..2, got something else. Correct it.",
         )
         entry["fold"] = int(fold or 0)
     part = None
@@ -271,7 +274,8 @@ def _row(
         part = SPLITS.get(line["split"].lower())
         require(
             part is not None,
-            f"{line.where}: split must be train, validation or test, got {line['split']!a}.",
+            f"{line.where}: split must be train, validation or test, got something else. Correct "
+            "it, or rename the column.",
         )
     patient = line.get("patient", "")
     return Row(path, None if says_nothing(patient) else patient, entry, part)

@@ -130,7 +130,7 @@ def plan(options: argparse.Namespace) -> Plan:
         skipped=skipped,
         root=source,
         extra=extra,
-        notes=notes + _label_notes(classes["label"]),
+        notes=notes + _label_notes(classes["label"], subjects),
     )
 
 
@@ -209,9 +209,14 @@ def _classes(subjects: list[Subject]) -> dict[str, list[str]]:
     }
 
 
-def _label_notes(names: list[str]) -> list[str]:
+def _label_notes(names: list[str], subjects: list[Subject]) -> list[str]:
     if not names:
         return ["no subject is labelled: the tables have no column diagnosis"]
+    if not any(subject.diagnosis == CONTROL for subject in subjects):
+        return [
+            f"diagnosis: no subject is a {CONTROL} (class 0): none of {', '.join(names[1:])} is a "
+            f"name of the healthy. Write {CONTROL} in the tables for those who are"
+        ]
     return [f"diagnosis: class 0 is {CONTROL}, whatever the table calls the healthy"]
 
 

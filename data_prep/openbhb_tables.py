@@ -1,5 +1,6 @@
 """The tables of OpenBHB: who is in which split, with age, sex, site and diagnosis."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -154,12 +155,11 @@ def _subject(line: Line, patient: str, path: Path, row: int | None, unknown: lis
     diagnosis = line.get("diagnosis", "").lower()
     healthy = healthiness(diagnosis) == 2
     sex = line.get("sex", "").lower()
-    code = number(sex)
     return Subject(
         patient=patient,
         split=line["split"].lower(),
         age=read_age(line["age"], line.where, unknown),
-        sex=SEXES[sex] if sex in SEXES else None if code is None else int(code),
+        sex=SEXES[sex] if sex in SEXES else _code(sex),
         site=None if says_nothing(site) else canonical(site),
         diagnosis=CONTROL
         if healthy
@@ -171,20 +171,26 @@ def _subject(line: Line, patient: str, path: Path, row: int | None, unknown: lis
     )
 
 
+def _code(text: str) -> int | None:
+    """A whole number that is no code for "unknown"."""
+    value = None if is_unlabelled(text) else number(text)
+    return int(value) if value is not None and value.is_integer() else None
+
+
 def _named_splits(subjects: list[Subject], source: Path) -> list[Subject]:
     """Call every split "train", "internal" or "external".
 
     A test subject whose split says neither is internal if its site has training subjects.
     """
-    seen = {s.site for s in subjects if "train" in s.split and s.site is not None}
+    seen = {s.site for s in subjects if "train" in _parts_in(s.split) and s.site is not None}
     named = []
     for subject in subjects:
         split = subject.split
-        known = [name for name in ("external", "train", "internal") if name in split]
+        known = _parts_in(split)
         require(
             bool(known) or split.startswith(("val", "test")),
             f"{source}: split must be train, internal_test, external_test, val or test, "
-            f"got {split!r}. Correct the table.",
+            "got something else. Correct the table.",
         )
         by_site = "internal" if subject.site in seen else "external"
         named.append(replace(subject, split=known[0] if known else by_site))
@@ -193,6 +199,16 @@ def _named_splits(subjects: list[Subject], source: Path) -> list[Subject]:
         f"{source}: split must name training subjects, got none. Correct the table.",
     )
     return named
+
+
+def _parts_in(split: str) -> list[str]:
+    """The parts that a split names, the one that counts first; "untrained" names none."""
+    words = re.findall("[a-z]+", split)
+    return [
+        part
+        for part in ("external", "train", "internal")
+        if any(word.startswith(part) for word in words)
+    ]
 
 
 def _check_splits(subjects: list[Subject], source: Path) -> None:

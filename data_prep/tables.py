@@ -43,7 +43,7 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(r"[+-]? ?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 WORDS = (
     "na|n/a|n.a.|n.a|#n/a|<na>|#na|nan|-nan|none|null|nil|missing|unknown|unlabelled|unlabeled|"
     "undefined|unspecified|not available|not labelled|not labeled|no value|?|.|-|--|–|"
@@ -70,7 +70,9 @@ def number(text: str) -> float | None:
     (61.5, 7.0, None, None)
     """
     text = text.strip().replace("\u2212", "-")  # the minus sign that is no hyphen
-    value = float(text.replace(",", ".")) if NUMBER.fullmatch(text) else float("inf")
+    value = (
+        float(text.replace(",", ".").replace(" ", "")) if NUMBER.fullmatch(text) else float("inf")
+    )
     return value if abs(value) < float("inf") else None
 
 
@@ -198,6 +200,11 @@ def _named(rows: Rows, name: str) -> list[Line]:
 def _sheets(path: Path) -> dict[str, Rows]:
     """Sheet to its rows that are not blank, with the number of their line; a CSV is one sheet."""
     try:
+        require(
+            path.is_file() or not path.exists(),
+            f"{path.name}: must be a readable CSV or XLSX table, got a folder or a pipe. Check the "
+            "path.",
+        )
         size = path.stat().st_size
         require(size <= LARGEST, f"{path.name}: must be a table of at most 500 MB, got {size}.")
         with path.open("rb") as file:

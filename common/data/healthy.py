@@ -6,6 +6,7 @@ from collections.abc import Sequence
 __all__ = ["healthiness", "healthy_class"]
 
 HEALTHY = {"no", "hc", "cn", "nc", "neg", "absent", "absence", "false", "nodr", "nofinding"}
+HEALTHY |= {"td", "tdc", "typical", "typicallydeveloping", "typicallydevelopingchildren"}
 HEALTHY_WORDS = {"normal", "normals", "healthy", "control", "controls", "unaffected"}
 DENIALS = {"no", "non", "not", "without"}
 MILD = {"benign"}

@@ -55,7 +55,7 @@ def test_file_column_and_short_split_names_are_taken(tmp_path: Path) -> None:
             "line 3.*one of .*line 2 in no split fold 0",
         ),
         ("image,label,split\na.png,0,train\nb.png,1,\n", "every row or in none"),
-        ("image,label,split\na.png,0,trian\n", "line 2.*trian"),
+        ("image,label,split\na.png,0,Doe\n", "line 2: split must be train, validation or test"),
         ("image,label,age\na.png,0,old\n", "line 2: age must be a number of years"),
         ("image,label,fold\na.png,0,3\n", r"fold must be a number in 0\.\.2"),
         ("image,class\na.png,0\n", "columns image, label, got no label"),
@@ -98,6 +98,7 @@ def test_fault_is_one_line_that_names_it(tmp_path: Path, text: str, words: str) 
     with pytest.raises(InputError, match=words) as error:
         read_labels(table_of(tmp_path, text), tmp_path)
     assert "\n" not in str(error.value)
+    assert "Doe" not in str(error.value)
 
 
 def test_missing_csv_is_one_line(tmp_path: Path) -> None:
@@ -146,6 +147,9 @@ def test_ages_that_are_codes_are_unknown_and_counted(tmp_path: Path, code: str) 
         (["glioma", "no_tumor"], ["no_tumor", "glioma"]),
         (["²", "1"], ["1", "²"]),
         (["+", "-", "-"], ["-", "+"]),
+        (["ne\u0301vus", "n\u00e9vus", "no"], ["no", "n\u00e9vus"]),
+        (["\uff11", "0"], ["0", "\uff11"]),
+        (["\u0661", "\u0660"], ["\u0660", "\u0661"]),
     ],
     ids=lambda value: "-".join(value),
 )
@@ -175,8 +179,13 @@ def test_where_no_name_is_healthy_it_is_said_which_is_0_and_how_to_choose() -> N
         (["NORMAL", "."], "1 of 2 images not in exactly one"),
         (["NORMAL"], "one folder alone"),
         (["train/p1", "test/p2"], "2 folders, none of them named normal"),
+        (["control_01", "control_02", "patient_01"], "3 folders, several of them named normal"),
+        (["HC_Doe", "no_stroke", "no_tumour"], "3 folders, several of them named normal"),
     ],
-    ids=["patients", "mixed things", "deeper", "beside", "one", "patients in parts"],
+    ids=[
+        *["patients", "mixed things", "deeper", "beside", "one", "patients in parts"],
+        *["controls and patients", "two denials"],
+    ],
 )
 def test_folders_that_may_be_anything_are_no_classes(folders: list[str], reason: str) -> None:
     names, _, why = folder_names([PurePosixPath(folder) / "a.png" for folder in folders])
@@ -188,10 +197,11 @@ def test_folders_that_may_be_anything_are_no_classes(folders: list[str], reason:
     ("folders", "asked", "names"),
     [
         (["x/COVID", "x/Normal"], False, ["COVID", "Normal"]),
+        (["train/Normal", "test/NORMAL", "test/x"], False, ["Normal", "NORMAL", "x"]),
         (["train/a", "train/b", "test/a", "test/b"], False, ["a", "b", "a", "b"]),
         (["cat", "dog"], True, ["cat", "dog"]),
     ],
-    ids=["a healthy name", "the same in each part", "asked for"],
+    ids=["a healthy name", "its capitals", "the same in each part", "asked for"],
 )
 def test_folders_that_surely_are_classes_are_read(
     folders: list[str], asked: bool, names: list[str]
@@ -215,6 +225,13 @@ def test_a_labels_csv_in_the_source_is_read_or_mentioned(tmp_path: Path) -> None
     (tmp_path / "Grades.XLSX").touch()
     (tmp_path / "labels.csv").unlink()
     assert "1 tables in the source are not read" in find_labels(tmp_path, images, None).notes[0]
+
+
+@pytest.mark.bad_input("privacy")
+def test_a_date_of_birth_written_as_a_number_is_not_printed(tmp_path: Path) -> None:
+    text = "image,label,age\na.png,0,19530211\nb.png,0,-9999\nc.png,0,19530212\n"
+    notes = read_labels(table_of(tmp_path, text), tmp_path).notes
+    assert notes == ["labels.csv: 3 ages are unknown, not in 0..120 years (2 larger, 1 -9999)"]
 
 
 @pytest.mark.bad_input("labels")

@@ -310,6 +310,32 @@ def test_ages_that_are_codes_are_null_and_counted(
     assert "2 ages are unknown" in capsys.readouterr().out
 
 
+@pytest.mark.bad_input("labels")
+def test_codes_of_sex_are_unknown_and_diagnoses_without_a_control_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, _, _ = per_subject(tmp_path / "source")
+    codes = ["-9", "999", "1.5", "2", "M", "f"] * 2
+    lines = [{**line, "sex": c, "diagnosis": "1"} for line, c in zip(people(), codes, strict=True)]
+    table(source / "participants.tsv", lines)
+    manifest = prepare(source, tmp_path / "out", "--modality", "vbm", "--validation", "0")
+    assert [e["sex"] for e in manifest["training"]][:6] == [-1, -1, -1, 2, 1, 0]
+    assert "no subject is a control (class 0): none of 1 is" in capsys.readouterr().out
+
+
+@pytest.mark.bad_input("tables")
+@pytest.mark.parametrize("split", ["untrained", "nontrain", "Doe Jane", "distraining"])
+def test_a_split_that_is_no_split_is_refused_without_quoting_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
+    source, _, _ = per_subject(tmp_path / "source")
+    table(source / "participants.tsv", [{**people()[0], "split": split}, *people()[1:]])
+    arguments = ("--source", str(source), "--target", str(tmp_path / "out"), "--modality", "vbm")
+    text = failure(capsys, *arguments)
+    assert "split must be train, internal_test" in text
+    assert split.lower() not in text.lower()
+
+
 def test_rows_without_a_mask_say_what_to_pass(
     challenge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

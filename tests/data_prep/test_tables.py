@@ -1,5 +1,6 @@
 """Tables of any separator and encoding, and spreadsheets, are the same rows; others one line."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -78,6 +79,7 @@ def test_of_several_sheets_the_one_with_the_columns_is_read(tmp_path: Path) -> N
 
 def test_numbers_are_ascii_with_point_or_comma_and_words_for_nothing_are_known() -> None:
     assert [number(text) for text in ("1", "1.0", "00", "-1,5", "1e1")] == [1, 1, 0, -1.5, 10]
+    assert [number(text) for text in ("- 1", "\u2212 9", "1 2", "+")] == [-1, -9, None, None]
     assert {number(text) for text in ("²", "٣", "nan", "inf", "1e999", "1_0", "")} == {None}
     assert all(is_missing(text) for text in ("", " NA", "n/a", "NaN", "None", "NULL", "#N/A", "?"))
     assert not any(is_missing(text) for text in ("0", "no", "negative", "nasal"))
@@ -147,7 +149,8 @@ def test_two_sheets_that_fit_a_folder_and_no_file_are_one_line(tmp_path: Path) -
     path = book(tmp_path / "a.xlsx", ["id"], ["1"], other=[["id"], ["2"]])
     with pytest.raises(InputError, match="one sheet must hold the table, got Sheet, other"):
         read_table(path, "id")
-    for missing in (tmp_path, tmp_path / "none.csv"):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for missing in (tmp_path, tmp_path / "none.csv", tmp_path / "pipe.csv"):
         with pytest.raises(InputError, match="must be a readable CSV or XLSX table"):
             read_rows(missing)
 
