@@ -2,21 +2,40 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.checks import require
 from common.report.charts import framed
 from common.report.groups import Group, group_runs
 from common.report.markup import element, paragraph, section, swatch, text
-from common.report.runs import Gallery, Images, Run
+from common.report.run import Run
+from common.report.schema import CURE, read_arrays
+from common.report.transformations import transform_of
 from common.report.words import describe
 
 MAX_IMAGES = 8
 VISIBLE = 0.25
 KEPT = 0.5
 
+GALLERY = "gallery.npz"
+
 Key = tuple[str, int]
+Images = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Example images: `image`, `transformed` (n, H, W) in [0, 1], `lam` (n, K), n names."""
+
+    names: tuple[str, ...]
+    image: Images
+    transformed: Images
+    lam: Images
+    mask: Images | None
+    transformed_mask: Images | None
 
 
 def gallery(runs: Sequence[Run]) -> str:
@@ -24,16 +43,16 @@ def gallery(runs: Sequence[Run]) -> str:
     chosen = [
         (group, run)
         for group in group_runs(runs)
-        if (run := next((run for run in group.runs if run.gallery), None)) is not None
+        if (run := next((run for run in group.runs if run.arrays), None)) is not None
     ]
     heading = "Original and transformed images"
     if not chosen:
         return section("gallery", heading, paragraph("No example images were kept."))
-    indices = [_keys(run.gallery) for _, run in chosen if run.gallery]
+    indices = [_keys(run.arrays) for _, run in chosen if run.arrays]
     keys = list(dict.fromkeys(key for index in indices for key in index))
     rows = [_row(key, chosen, indices) for key in keys[:MAX_IMAGES]]
     notes = []
-    if any(run.gallery is not None and run.gallery.mask is not None for _, run in chosen):
+    if any(run.arrays is not None and run.arrays.mask is not None for _, run in chosen):
         notes.append("Red: outline of the lesion; lost: less than half of it is left.")
     if len({run.seed for _, run in chosen}) == 1:
         notes.append(f"Pictures are of seed {chosen[0][1].seed}.")
@@ -58,15 +77,16 @@ def _keys(pictures: Gallery | None) -> dict[Key, int]:
 def _row(key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[Key, int]]) -> str:
     cells: list[str] = []
     for (group, run), index in zip(chosen, indices):
-        if run.gallery is None or key not in index:
+        if run.arrays is None or key not in index:
             continue
         at = index[key]
         if not cells:
-            mask = None if run.gallery.mask is None else run.gallery.mask[at]
-            picture = _picture(run.gallery.image[at], mask, f"{key[0]}, original")
+            mask = None if run.arrays.mask is None else run.arrays.mask[at]
+            picture = _picture(run.arrays.image[at], mask, f"{key[0]}, original")
             cells.append(_cell(picture, element("b", "Original"), ""))
-        names = run.transform.names if run.transform else ()
-        cells.append(_transformed(group, run.gallery, at, names))
+        transform = transform_of(run)
+        names = transform.names if transform else ()
+        cells.append(_transformed(group, run.arrays, at, names))
     name = key[0] or "unnamed image"
     return element(
         "div",
@@ -112,3 +132,40 @@ def _outline(inside: NDArray[np.bool_]) -> str:
     down = padded[1:-1, 1:] != padded[1:-1, :-1]
     path = [f"M{x} {y}h1" for y, x in np.argwhere(across)]
     return "".join(path + [f"M{x} {y}v1" for y, x in np.argwhere(down)])
+
+
+def read_gallery(run: Run) -> Gallery | None:
+    """Read the example images of a run; None where none were kept.
+
+    Raises:
+        InputError: a damaged archive, or arrays that do not fit together.
+    """
+    path = run.folder / GALLERY
+    arrays = read_arrays(path) if path.exists() else {}
+    if not arrays:
+        return None
+    for name in ("image", "transformed", "lam", "name"):
+        require(
+            name in arrays, f"{path}: must hold an array {name!r}, got {sorted(arrays)}. {CURE}"
+        )
+    shape = arrays["image"].shape
+    require(len(shape) == 3, f"{path}: image must have shape (n, H, W), got {shape}. {CURE}")
+    for name in ("transformed", "mask", "transformed_mask"):
+        got = arrays.get(name, arrays["image"]).shape
+        require(got == shape, f"{path}: {name} must have image's shape {shape}, got {got}. {CURE}")
+    for name, axes in (("lam", 2), ("name", 1)):
+        got = arrays[name].shape
+        require(
+            len(got) == axes and got[0] == shape[0],
+            f"{path}: {name} must have {axes} axes, the first of length {shape[0]}, got {got}. "
+            f"{CURE}",
+        )
+    numbers = {key: value.astype(np.float64) for key, value in arrays.items() if key != "name"}
+    return Gallery(
+        names=tuple(str(name) for name in arrays["name"]),
+        image=numbers["image"],
+        transformed=numbers["transformed"],
+        lam=numbers["lam"],
+        mask=numbers.get("mask"),
+        transformed_mask=numbers.get("transformed_mask"),
+    )

@@ -1,10 +1,12 @@
 """Runs of one strategy taken together: the seeds behind one name, one colour, one mean."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.report.runs import Measure, Run, finite_mean
-from common.report.words import STRATEGIES, percent, strategy_name, strategy_order
+from common.report.charts import DotRow
+from common.report.kind import Measure
+from common.report.run import Figure, Run, finite_mean
+from common.report.words import STRATEGIES, percent, plural, strategy_name, strategy_order
 
 N_SPARE_COLOURS = 4
 
@@ -67,7 +69,7 @@ class Group:
     def interval_words(self) -> str:
         """The interval for a sentence, e.g. ``95 % interval 0.88–0.93``."""
         ends = self.measure.interval(self.low, self.high)
-        return f"{percent(self.runs[0].interval.level)} interval {ends}"
+        return f"{percent(self.runs[0].level)} interval {ends}"
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
@@ -88,6 +90,36 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         for key in [*known, *others]
         if key in present
     ]
+
+
+def group_row(
+    group: Group,
+    figures: Sequence[tuple[int, Figure]],
+    decimals: int,
+    told: Callable[[float], str] = "{:.3f}".format,
+    *,
+    unit: str = "",
+    bar: bool = False,
+) -> DotRow:
+    """Return the row of a group: means over seeds as dot and interval, seeds as small dots.
+
+    Args:
+        group: the strategy.
+        figures: seed and figure of each run that has one.
+        decimals: of the mean and the interval.
+        told: writes the figure of a seed.
+        unit: behind the interval.
+        bar: whether the mean is the end of a bar, which has no small dots.
+    """
+    mean, low, high = (
+        finite_mean([getattr(figure, part) for _, figure in figures])
+        for part in ("value", "low", "high")
+    )
+    several = len(figures) > 1 and not bar
+    words = f"{mean:.{decimals}f} ({low:.{decimals}f}–{high:.{decimals}f}{unit})"
+    words += f", {plural(len(figures), 'seed')}" if several else ""
+    dots = tuple((each.value, f"seed {seed}: {told(each.value)}") for seed, each in figures)
+    return DotRow(group.name, group.colour, words, dots if several else (), mean, low, high, bar)
 
 
 def baseline_means(runs: Sequence[Run]) -> dict[str, float]:

@@ -7,70 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from common.checks import InputError, require
-from common.report import (
-    accuracy,
-    brain_age,
-    case_control,
-    channel,
-    facts,
-    gallery,
-    multi_label,
-    probes,
-    results,
-    training,
-    transformations,
-    view_groups,
-)
+from common.report import facts, results
 from common.report.load import EVALUATION, load_runs
 from common.report.markup import element, text
-from common.report.runs import Run
+from common.report.run import Run
 
 Section = Callable[[Sequence[Run]], str]
 OUTCOME: list[Section] = [results.verdict, results.by_strategy]
-OF_KIND: dict[str, list[Section]] = {
-    "linear": [
-        results.by_epoch,
-        training.training_curves,
-        transformations.histograms,
-        transformations.spread_over_images,
-        transformations.lesions_kept,
-        gallery.gallery,
-    ],
-    "challenge": [
-        brain_age.errors,
-        brain_age.site_leakage,
-        brain_age.predicted_ages,
-        results.by_epoch,
-        training.training_curves,
-    ],
-    "accuracy": [
-        accuracy.table,
-        channel.representations,
-        channel.maps,
-        channel.spread,
-        accuracy.distances,
-        results.by_epoch,
-        training.training_curves,
-    ],
-    "case_control": [
-        case_control.table,
-        case_control.leave_site_out,
-        results.by_epoch,
-        training.training_curves,
-    ],
-    "multi_label": [
-        multi_label.findings,
-        results.by_epoch,
-        training.training_curves,
-    ],
-    "macro_auroc": [
-        probes.table,
-        probes.matrix,
-        probes.differences,
-        view_groups.view_groups,
-        training.training_curves,
-    ],
-}
 CONTEXT: list[Section] = [facts.settings, facts.origin, facts.how_to_read, facts.limits]
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -147,7 +90,8 @@ def _page(runs: Sequence[Run], title: str) -> str:
         '<meta name="color-scheme" content="light dark">'
     )
     head += element("title", text(title)) + f"<style>{style}</style>"
-    sections = [*OUTCOME, *OF_KIND[runs[0].kind], *CONTEXT]
+    of_kind = dict.fromkeys(make for run in runs for make in run.kind.sections)
+    sections = [*OUTCOME, *of_kind, *CONTEXT]
     body = element("h1", text(title)) + "\n".join(make(runs) for make in sections)
     main = element("main", body)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{main}</body></html>\n'

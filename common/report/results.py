@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from common.report.charts import DotRow, Frame, Line, dot_chart, line_chart, measure_axis, nice_axis
-from common.report.groups import Group, baseline_means, group_runs
+from common.report.groups import Group, baseline_means, group_row, group_runs
+from common.report.kind import Measure
 from common.report.markup import element, paragraph, section, swatch
-from common.report.runs import Measure, Run, finite_mean
+from common.report.run import Run, finite_mean
 from common.report.words import STRATEGIES, listed, plural, sentence, signed
 
 COMPARISONS = (
@@ -138,7 +139,7 @@ def by_strategy(runs: Sequence[Run]) -> str:
     seeds = max(len(group.runs) for group in groups)
     spread = " Where there are several seeds, the dot and the interval are means over them, and "
     spread += "the small dots are the single seeds: they show what chance in training does."
-    methods = listed(sorted({run.interval.method for run in runs}))
+    methods = listed(sorted({run.method for run in runs}))
     note = f"Dot: {measure.name} of the last epoch. Line: interval ({methods})." + (
         spread if seeds > 1 else ""
     )
@@ -152,21 +153,13 @@ def by_strategy(runs: Sequence[Run]) -> str:
 
 
 def _row(group: Group) -> DotRow:
-    several, measure = len(group.runs) > 1, group.measure
-    dots = tuple(
-        (run.value, f"seed {run.seed}: {measure.name} {measure.written(run.value)}")
-        for run in group.runs
-    )
-    ends = measure.interval(group.low, group.high)
-    words = f"{group.value:.{measure.decimals}f} ({ends})"
-    return DotRow(
-        group.name,
-        group.colour,
-        words + (f", {plural(len(dots), 'seed')}" if several else ""),
-        dots if several else (),
-        group.value,
-        group.low,
-        group.high,
+    measure = group.measure
+    return group_row(
+        group,
+        [(run.seed, run.interval) for run in group.runs],
+        measure.decimals,
+        lambda value: f"{measure.name} {measure.written(value)}",
+        unit=measure.unit,
     )
 
 
@@ -235,7 +228,7 @@ def _epoch_line(group: Group) -> Line | None:
     by_epoch: dict[int, list[tuple[float, float]]] = {}
     for run in group.runs:
         for epoch in run.epochs:
-            by_epoch.setdefault(epoch.number, []).append((epoch.value, epoch.spread))
+            by_epoch.setdefault(epoch.epoch, []).append((run.figure(epoch), epoch.spread))
     if not by_epoch:
         return None
     epochs = sorted(by_epoch)

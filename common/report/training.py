@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from common.report.charts import Axis, Frame, Line, line_chart, nice_axis
 from common.report.groups import Group, group_runs
 from common.report.markup import element, paragraph, section, swatch, text
-from common.report.runs import Run, finite_mean
+from common.report.run import Run, finite_mean
 
 PANEL_HEIGHT = 110
 
@@ -16,7 +16,7 @@ def training_curves(runs: Sequence[Run]) -> str:
     groups = [group for group in group_runs(runs) if _terms(group)]
     if not groups:
         return section("training", "Training curves", paragraph("No training history was kept."))
-    epochs = [x for run in runs if run.history for x in run.history.epochs if math.isfinite(x)]
+    epochs = [x for run in runs if run.history for x in run.history.epoch if math.isfinite(x)]
     last = max(epochs)
     ends = ((1.0, "1"), (last, f"{last:g}")) if last > 1 else ((1.0, "1"),)
     x_axis = Axis(min(1.0, *epochs), max(last, 2.0), ends)
@@ -52,7 +52,7 @@ def _terms(group: Group) -> list[str]:
 
 def _seed_lines(group: Group, term: str) -> list[Line]:
     return [
-        Line(run.history.epochs, run.history.terms[term], group.colour, style="seed")
+        Line(run.history.epoch, run.history.terms[term], group.colour, style="seed")
         for run in group.runs
         if run.history and term in run.history.terms
     ]

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from common.report.charts import DotRow, dot_chart, nice_axis
 from common.report.groups import Group, group_runs
 from common.report.markup import element, paragraph, section, swatch, text
-from common.report.runs import Run, Transform, finite_mean
+from common.report.run import Run, finite_mean
+from common.report.schema import Edges, Share, Unknown, refuse
 from common.report.words import listed, parameters, plural
 
 PRACTICALLY_CONSTANT = 0.02
@@ -15,9 +17,55 @@ HISTOGRAM_HEIGHT = 54
 LEARNED_KEYS = ("self_supervised", "learned")
 
 
+@dataclass(frozen=True)
+class Histogram:
+    """Images per bin: the bins' borders and, for each parameter, the counts."""
+
+    edges: Edges
+    counts: tuple[tuple[Unknown, ...], ...]
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.edges) - 1 for row in self.counts):
+            refuse("counts", f"lists of {len(self.edges) - 1} numbers")
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What the transformations did on the evaluation images.
+
+    Attributes:
+        names: K parameters, in the order of lambda.
+        lam_mean: K means of lambda over images, in [0, 1]; NaN where never applied.
+        lam_std_over_images: K standard deviations of lambda; NaN where never applied.
+        histogram: of each parameter over images.
+        lesion_kept: share of transformed images that keep the lesion, in [0, 1], or None.
+        n_lesion_images: images that share was counted on.
+    """
+
+    names: tuple[str, ...]
+    lam_mean: tuple[Unknown, ...]
+    lam_std_over_images: tuple[Unknown, ...]
+    histogram: Histogram
+    lesion_kept: Share | None = None
+    n_lesion_images: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("lam_mean", "lam_std_over_images"):
+            if len(getattr(self, key)) != len(self.names):
+                refuse(key, f"a list of {len(self.names)} numbers")
+        if len(self.histogram.counts) != len(self.names):
+            refuse("histogram.counts", "one list per parameter")
+
+
+def transform_of(run: Run) -> Transform | None:
+    """What a run says its transformations did."""
+    return getattr(run.result, "transform", None)
+
+
 def _transforms(group: Group) -> list[tuple[int, Transform]]:
     """(seed, transform) of the runs that say what their transformations did, all alike in names."""
-    found = [(run.seed, run.transform) for run in group.runs if run.transform is not None]
+    known = [(run.seed, transform_of(run)) for run in group.runs]
+    found = [(seed, transform) for seed, transform in known if transform is not None]
     return [pair for pair in found if pair[1].names == found[0][1].names]
 
 
@@ -56,7 +104,7 @@ def _panels(group: Group) -> list[str]:
     first = transforms[0][1]
     panels = []
     for index, parameter in enumerate(parameters(first.names)):
-        mean = finite_mean([transform.mean[index] for _, transform in transforms])
+        mean = finite_mean([transform.lam_mean[index] for _, transform in transforms])
         words = f"{mean:.2f} ± {_spread(group, index):.3f}" if math.isfinite(mean) else "never used"
         ends = element("span", text(parameter.zero)) + element("span", text(parameter.one))
         panels.append(
@@ -74,9 +122,9 @@ def _panels(group: Group) -> list[str]:
 
 def _bars(group: Group, index: int, title: str) -> str:
     transforms = [transform for _, transform in _transforms(group)]
-    edges = transforms[0].edges
-    alike = [transform for transform in transforms if transform.edges == edges]
-    stacks = list(zip(*(transform.counts[index] for transform in alike)))
+    edges = transforms[0].histogram.edges
+    alike = [transform for transform in transforms if transform.histogram.edges == edges]
+    stacks = list(zip(*(transform.histogram.counts[index] for transform in alike)))
     tallest = max((sum(stack) for stack in stacks), default=0.0) or 1.0
     bars = []
     for low, high, stack in zip(edges, edges[1:], stacks):
@@ -96,7 +144,9 @@ def _bars(group: Group, index: int, title: str) -> str:
 
 def _spread(group: Group, index: int) -> float:
     """Standard deviation of lambda over images, averaged over seeds; NaN where never applied."""
-    return finite_mean([transform.spread[index] for _, transform in _transforms(group)])
+    return finite_mean(
+        [transform.lam_std_over_images[index] for _, transform in _transforms(group)]
+    )
 
 
 def spread_over_images(runs: Sequence[Run]) -> str:
@@ -163,7 +213,7 @@ def lesions_kept(runs: Sequence[Run]) -> str:
     rows = []
     for group in group_runs(runs):
         known = [
-            (seed, transform.lesion_kept, transform.n_lesion_images)
+            (seed, transform.lesion_kept, transform.n_lesion_images or 0)
             for seed, transform in _transforms(group)
             if transform.lesion_kept is not None
         ]

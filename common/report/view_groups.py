@@ -1,26 +1,87 @@
 """Section on augmented views: distances of pairs, silhouette, map (Fig. 2 of Cheng et al.)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.checks import require
 from common.report.charts import Axis, Frame, Line, cloud_chart, line_chart, nice_axis
 from common.report.groups import Group, group_runs
 from common.report.markup import element, paragraph, section, swatch, text
-from common.report.probe_run import Groups
-from common.report.runs import Run
+from common.report.run import Run
+from common.report.schema import CURE, Edges, Positive, Unknown, number, read_arrays, refuse
 
 COLOURS = {"positive": "var(--aligned)", "negative": "var(--conflicting)"}
 NAMES = {"positive": "two views of one image", "negative": "views of two images"}
 IN_COLOUR = 10
 FAINT = "var(--faint)"
 EMPTY = 1e-9
+PLACES = "groups.npz"
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Mean distance of the pairs of a kind, and how many are in each bin."""
+
+    mean: Positive
+    counts: tuple[Unknown, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Augmented views as the encoder sees them.
+
+    Attributes:
+        images: their number.
+        views: of each.
+        silhouette: in [-1, 1].
+        edges: borders of the bins of distances.
+        positive: pairs of two views of one image.
+        negative: pairs of views of two images.
+    """
+
+    images: int
+    views: int
+    silhouette: Annotated[float, number(-1, 1)]
+    edges: Edges
+    positive: PairCounts
+    negative: PairCounts
+
+    def __post_init__(self) -> None:
+        for pair in COLOURS:
+            if len(getattr(self, pair).counts) != len(self.edges) - 1:
+                refuse(f"{pair}.counts", f"a list of {len(self.edges) - 1} numbers")
+
+
+def read_places(run: Run) -> NDArray[np.float64] | None:
+    """Read the places ``(images, views, 2)`` of views on a map; None where there is none.
+
+    Raises:
+        InputError: a damaged archive.
+    """
+    path = run.folder / PLACES
+    if _of_run(run) is None or not path.exists():
+        return None
+    arrays = read_arrays(path)
+    shape = arrays["place"].shape if "place" in arrays else ()
+    require(
+        len(shape) == 3 and shape[2] == 2,
+        f"{path}: must hold an array 'place' (images, views, 2), got {shape}. {CURE}",
+    )
+    return arrays["place"].astype(np.float64)
 
 
 def view_groups(runs: Sequence[Run]) -> str:
     """Densities and map of every strategy that has them, first seed."""
-    shown = [(group, found) for group in group_runs(runs) if (found := _groups(group)) is not None]
+    shown = [
+        (group, run, found)
+        for group in group_runs(runs)
+        for run in [next((run for run in group.runs if _of_run(run)), group.runs[0])]
+        if (found := _of_run(run)) is not None
+    ]
     if not shown:
         return ""
     legend = " ".join(swatch(COLOURS[pair], NAMES[pair]) for pair in COLOURS)
@@ -36,22 +97,24 @@ def view_groups(runs: Sequence[Run]) -> str:
         "view-groups",
         "Do the views of an image belong together?",
         element("p", legend),
-        *(element("div", *_block(group, found), class_="block") for group, found in shown),
+        *(
+            element("div", *_block(group, run, found), class_="block")
+            for group, run, found in shown
+        ),
         paragraph(note, "note"),
     )
 
 
-def _groups(group: Group) -> Groups | None:
-    found = [run.probe.groups for run in group.runs if run.probe is not None]
-    return next((groups for groups in found if groups is not None), None)
+def _of_run(run: Run) -> Groups | None:
+    return getattr(run.result, "groups", None)
 
 
-def _block(group: Group, found: Groups) -> list[str]:
+def _block(group: Group, run: Run, found: Groups) -> list[str]:
     words = (
-        f"mean distance {found.means['positive']:.2f} of positive and "
-        f"{found.means['negative']:.2f} of negative pairs, silhouette {found.silhouette:.3f}"
+        f"mean distance {found.positive.mean:.2f} of positive and "
+        f"{found.negative.mean:.2f} of negative pairs, silhouette {found.silhouette:.3f}"
     ).replace("-", "−")
-    lines = [_outline(found.edges, found.counts[pair], COLOURS[pair]) for pair in COLOURS]
+    lines = [_outline(found.edges, getattr(found, pair).counts, COLOURS[pair]) for pair in COLOURS]
     top = max(EMPTY, *(max(line.y) for line in lines))
     frame = Frame(nice_axis(found.edges[0], found.edges[-1], 5), Axis(0.0, top), 300)
     panels = [
@@ -61,8 +124,8 @@ def _block(group: Group, found: Groups) -> list[str]:
             class_="panel wide",
         )
     ]
-    if found.place is not None:
-        panels.append(_map(group, found.place))
+    if run.arrays is not None:
+        panels.append(_map(group, run.arrays))
     return [
         element("h3", swatch(group.colour, group.name), text(": " + words)),
         element("div", *panels, class_="panels halves"),

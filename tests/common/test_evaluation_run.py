@@ -159,7 +159,7 @@ def test_the_deployed_model_loads_strictly_and_decides_as_the_probe_on_all_folds
 def test_the_report_reads_the_run(evaluated: Any) -> None:
     run = load_run(evaluated[0] / "run")
     assert run.strategy == "learned"
-    assert run.gallery is not None
+    assert run.arrays is not None
 
 
 def spoil_shape(folder: Path) -> None:

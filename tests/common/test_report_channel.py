@@ -5,7 +5,6 @@ import io
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +12,7 @@ from PIL import Image
 
 from common.checks import InputError
 from common.report import build_report
-from common.report.channel import _tinted
-from common.report.channel_run import Channel
+from common.report.kinds.channel import Grid, _tinted
 from tests.common.report_channel import STRATEGIES, values, write_channel_run
 from tests.common.report_kinds import write_classes_run
 from tests.common.test_report import Words
@@ -37,9 +35,7 @@ def pictures(report: Path) -> list[np.ndarray]:
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
 
 
-def channel(**settings: Any) -> Channel:
-    given = {"crop_size": 4, "stride": 2, "crops": 9, "top": 2, "pictures": None} | settings
-    return Channel({}, {}, 0.1, (1.0, 0.0), (1.0, 0.0), **given)
+GRID = Grid(image_size=8, crop_size=4, stride=2, crops=9)
 
 
 def test_every_representation_has_a_column_with_mean_and_deviation_over_seeds(
@@ -86,11 +82,11 @@ def test_every_image_stands_above_its_map_and_a_uniform_channel_has_none(report:
 def test_a_crop_is_drawn_at_its_centre_up_to_the_images_highest_probability() -> None:
     p = np.zeros((3, 3))
     p[1, 2], p[0, 0] = 0.6, 0.3
-    tinted = _tinted(np.zeros((8, 8)), p, channel())
+    tinted = _tinted(np.zeros((8, 8)), p, GRID)
     assert tinted[3:5, 5:7, 0].tolist() == [[1, 1], [1, 1]]
     assert tinted[1:3, 1:3, 0].tolist() == [[0.5, 0.5], [0.5, 0.5]]
     assert np.count_nonzero(tinted[..., 0]) == 8
-    grey = _tinted(np.ones((8, 8)), p, channel())
+    grey = _tinted(np.ones((8, 8)), p, GRID)
     assert grey[0, 0].tolist() == [0.4] * 3
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from common.checks import InputError
 from common.metrics.pair_distances import GROUPS
-from common.report import build_report, load_kinds
+from common.report import build_report
 from common.report.__main__ import main
-from common.report.accuracy import _steps
+from common.report.kinds.accuracy import GROUPS as TOLD_GROUPS
+from common.report.kinds.accuracy import _steps
 from common.report.words import strategy_name
 from tests.common import report_kinds
 from tests.common.report_kinds import write_age_run, write_cases_run, write_classes_run
@@ -153,7 +154,7 @@ def test_distances_before_and_after_are_drawn_for_both_kinds_of_pairs(classes: P
             )
             told = rf"{words}, {moment} [\d.]* {aligned:.2f} {conflicting:.2f}"
             assert re.search(told, text)
-    assert load_kinds.GROUPS == GROUPS
+    assert TOLD_GROUPS == GROUPS
 
 
 def test_a_histogram_is_an_outline_of_shares() -> None:

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from common.report.kind import Measure
 from common.report.markup import element, text
-from common.report.runs import Measure
 
 
 @dataclass(frozen=True)

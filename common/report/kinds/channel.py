@@ -2,22 +2,173 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
-from common.report.accuracy import part_warning
-from common.report.channel_run import AVERAGES, READOUTS, Channel, ChannelPictures, Floats
+from common.checks import require
+from common.report import results as outcome
+from common.report import training
 from common.report.charts import Axis, Frame, Line, cloud_chart, framed, line_chart, nice_axis
 from common.report.groups import Group, baseline_means, group_runs
+from common.report.kind import Kind
+from common.report.kinds import accuracy
+from common.report.kinds.accuracy import Accuracy, part_warning
 from common.report.markup import element, figure_table, paragraph, section, swatch, text
-from common.report.runs import Run
+from common.report.run import Run, results
+from common.report.schema import CURE, Number, Positive, Share, Text, number, read_arrays
 from common.report.words import plural
 
+READOUTS = ("projection", "features")
+AVERAGES = ("mean", "top", "oracle")
+PICTURES = "channel.npz"
+AXES = {
+    "image": 3,
+    "image_label": 1,
+    "probability": 3,
+    "similarity": 1,
+    "point": 2,
+    "point_label": 1,
+}
 READOUT_NAMES = {"projection": "projection", "features": "f"}
 TINT = (1.0, 0.55, 0.0)
 FAINT = 0.4
 CURVE_POINTS = 101
 CLASS_COLOURS = [f"var(--class-{number})" for number in range(10)]
+CHANNEL_MEANS = (
+    "The encoder saw crops. Where the channel was trained it chose them, image by image, and no "
+    "label said where to look; where it was not, most crops of a large field show nothing, and the "
+    "encoder learns that. The maps show what the representation was made of, not why a class was "
+    "named."
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation over images."""
+
+    mean: Positive
+    std: Positive
+
+
+@dataclass(frozen=True)
+class ShareMoments:
+    """Those of a share."""
+
+    mean: Annotated[float, number(0, 1 + 1e-4)]
+    std: Positive
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The crops: pixels a side of the image and of a crop, from one to the next, their number."""
+
+    image_size: int
+    crop_size: int
+    stride: int
+    crops: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Representation:
+    """Accuracy of one representation: with the penalty chosen, which that is, and at C = 1."""
+
+    readout: Text
+    average: Text
+    accuracy: Share
+    strength: Positive
+    accuracy_at_1: Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelBlock:
+    """What the channel chose and what its representations are worth.
+
+    Attributes:
+        deployed: the representation that decides.
+        gaussian_potential: mean pairwise, of the projections.
+        touching: P on crops that touch something.
+        entropy: of P, in nats.
+        grid: of the crops.
+        top: crops of the average "top".
+        representations: each of them.
+        point_variance: shares that the two principal components hold.
+    """
+
+    deployed: Text
+    gaussian_potential: Annotated[float, number(0, 1 + 1e-6)]
+    touching: ShareMoments
+    entropy: Moments
+    grid: Grid
+    top: int
+    representations: tuple[Representation, ...]
+    point_variance: tuple[Number, ...]
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every crop is as likely as any other."""
+        return self.entropy.mean > math.log(self.grid.crops) - 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel(Accuracy):
+    """A run judged by accuracy whose encoder sees crops that a channel chooses."""
+
+    channel: ChannelBlock
+
+
+@dataclass(frozen=True)
+class ChannelPictures:
+    """Images and points of a run.
+
+    Attributes:
+        image: ``(n, H, H)`` in [0, 1].
+        image_label: ``(n,)``.
+        probability: ``(n, side, side)``, P of the crops row by row.
+        similarity: sorted, in [0, 1].
+        point: ``(m, 2)``.
+        point_label: ``(m,)``.
+    """
+
+    image: Floats
+    image_label: NDArray[np.int64]
+    probability: Floats
+    similarity: Floats
+    point: Floats
+    point_label: NDArray[np.int64]
+
+
+def read_pictures(run: Run) -> ChannelPictures | None:
+    """Read channel.npz; None where it is absent.
+
+    Raises:
+        InputError: a damaged archive, or arrays that do not fit together.
+    """
+    path = run.folder / PICTURES
+    if not path.exists() or not isinstance(run.result, Channel):
+        return None
+    crops = run.result.channel.grid.crops
+    arrays = read_arrays(path, AXES)
+    counts = {name: len(arrays[name]) for name in AXES}
+    require(
+        counts["image"] == counts["image_label"] == counts["probability"]
+        and counts["point"] == counts["point_label"]
+        and int(np.prod(arrays["probability"].shape[1:])) == crops,
+        f"{path}: must hold a label and {crops} crops for each image, and a label for each point, "
+        f"got {', '.join(f'{name} {arrays[name].shape}' for name in sorted(AXES))}. {CURE}",
+    )
+    return ChannelPictures(
+        image=arrays["image"].astype(np.float64) / 255,
+        image_label=arrays["image_label"].astype(np.int64),
+        probability=arrays["probability"].astype(np.float64),
+        similarity=arrays["similarity"].astype(np.float64),
+        point=arrays["point"].astype(np.float64),
+        point_label=arrays["point_label"].astype(np.int64),
+    )
 
 
 def representations(runs: Sequence[Run]) -> str:
@@ -32,17 +183,20 @@ def representations(runs: Sequence[Run]) -> str:
         (readout, average)
         for readout in READOUTS
         for average in AVERAGES
-        if any((readout, average) in channel.accuracy for channel in found)
+        if any(_share(channel, (readout, average), "accuracy") for channel in found)
     ]
     heads = [f"{READOUT_NAMES[readout]}: {names[average]}" for readout, average in columns]
     rows = []
     for group in groups:
         own = _channels(group)
-        for name, tables in (
-            (swatch(group.colour, group.name), [channel.accuracy for channel in own]),
-            (element("small", text("at C = 1")), [channel.accuracy_at_1 for channel in own]),
+        for name, figure in (
+            (swatch(group.colour, group.name), "accuracy"),
+            (element("small", text("at C = 1")), "accuracy_at_1"),
         ):
-            cells = [_written([t[key] for t in tables if key in t], 2) for key in columns]
+            cells = [
+                _written([share for c in own for share in _share(c, key, figure)], 2)
+                for key in columns
+            ]
             rows.append((name, cells))
     pixels = baseline_means(runs).get("pixels")
     told = "" if pixels is None else f" The pixels themselves: {pixels:.2f} %."
@@ -71,15 +225,16 @@ def maps(runs: Sequence[Run]) -> str:
         return ""
     blocks = []
     for group in groups:
-        channel = _first(group)
-        if channel is None or channel.pictures is None:
+        run = _first(group)
+        if run is None or not isinstance(run.result, Channel):
             continue
+        channel = run.result.channel
         head = element("h3", swatch(group.colour, group.name))
         if channel.uniform:
             words = "Every crop of every image is as likely as any other: nothing to show."
             blocks.append(element("div", head, paragraph(words), class_="block"))
             continue
-        cells = _cells(channel, channel.pictures)
+        cells = _cells(channel, run.arrays)
         rows = element("div", *cells, class_="pictures maps")
         blocks.append(element("div", head, rows, class_="block"))
     note = (
@@ -93,11 +248,7 @@ def maps(runs: Sequence[Run]) -> str:
 
 def spread(runs: Sequence[Run]) -> str:
     """How far apart the representations of different images are (the paper's Figs. 6 and 8)."""
-    shown = [
-        (group, channel.pictures)
-        for group in _groups(runs)
-        if (channel := _first(group)) is not None and channel.pictures is not None
-    ]
+    shown = [(group, run.arrays) for group in _groups(runs) if (run := _first(group)) is not None]
     if not shown:
         return ""
     legend = " ".join(swatch(group.colour, group.name) for group, _ in shown)
@@ -136,13 +287,19 @@ def _groups(runs: Sequence[Run]) -> list[Group]:
     return [group for group in group_runs(runs) if _channels(group)]
 
 
-def _channels(group: Group) -> list[Channel]:
-    return [run.channel for run in group.runs if run.channel is not None]
+def _channels(group: Group) -> list[ChannelBlock]:
+    return [result.channel for result in results(group.runs, Channel)]
 
 
-def _first(group: Group) -> Channel | None:
-    """The channel of the first seed that has pictures."""
-    return next((channel for channel in _channels(group) if channel.pictures is not None), None)
+def _share(channel: ChannelBlock, key: tuple[str, str], figure: str) -> list[float]:
+    """A figure of one representation in percent; none where the run has no such."""
+    rows = {(row.readout, row.average): row for row in channel.representations}
+    return [100 * getattr(rows[key], figure)] if key in rows else []
+
+
+def _first(group: Group) -> Run | None:
+    """The first seed that has pictures."""
+    return next((run for run in group.runs if isinstance(run.arrays, ChannelPictures)), None)
 
 
 def _written(values: Sequence[float], decimals: int) -> str:
@@ -155,23 +312,23 @@ def _written(values: Sequence[float], decimals: int) -> str:
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
-def _choices(groups: Sequence[Group], found: Sequence[Channel]) -> list[str]:
+def _choices(groups: Sequence[Group], found: Sequence[ChannelBlock]) -> list[str]:
     """The table of what the channel chose and how even the representations are."""
     heads = ["P on crops that touch something", "entropy of P (nats)", "Gaussian potential"]
     rows = [
         (
             swatch(group.colour, group.name),
             [
-                _written([channel.touching[0] for channel in _channels(group)], 3),
-                _written([channel.entropy[0] for channel in _channels(group)], 2),
-                _written([channel.potential for channel in _channels(group)], 4),
+                _written([channel.touching.mean for channel in _channels(group)], 3),
+                _written([channel.entropy.mean for channel in _channels(group)], 2),
+                _written([channel.gaussian_potential for channel in _channels(group)], 4),
             ],
         )
         for group in groups
     ]
     highest = ", ".join(
         f"{math.log(count):.2f} for {plural(count, 'crop')}"
-        for count in sorted({channel.crops for channel in found})
+        for count in sorted({channel.grid.crops for channel in found})
     )
     note = (
         f"Means over test images. A uniform choice has the highest entropy: {highest}. The "
@@ -185,7 +342,7 @@ def _choices(groups: Sequence[Group], found: Sequence[Channel]) -> list[str]:
     ]
 
 
-def _cells(channel: Channel, pictures: ChannelPictures) -> list[str]:
+def _cells(channel: ChannelBlock, pictures: ChannelPictures) -> list[str]:
     cells = []
     for image, label, p in zip(pictures.image, pictures.image_label, pictures.probability):
         positive = p[p > 0]
@@ -195,18 +352,18 @@ def _cells(channel: Channel, pictures: ChannelPictures) -> list[str]:
             element(
                 "figure",
                 framed(image, f"image of class {label}"),
-                framed(_tinted(image, p, channel), f"P(T | x) of an image of class {label}"),
+                framed(_tinted(image, p, channel.grid), f"P(T | x) of an image of class {label}"),
                 element("figcaption", element("b", text(f"class {label}")), text(words)),
             )
         )
     return cells
 
 
-def _tinted(image: Floats, p: Floats, channel: Channel) -> Floats:
+def _tinted(image: Floats, p: Floats, grid: Grid) -> Floats:
     """The image, faint, and P in colour, each crop at its centre; ``(H, W, 3)``."""
     weight = np.zeros(image.shape)
-    drawn = np.kron(p / max(p.max(), 1e-12), np.ones((channel.stride, channel.stride)))
-    start = max(0, (channel.crop_size - channel.stride) // 2)
+    drawn = np.kron(p / max(p.max(), 1e-12), np.ones((grid.stride, grid.stride)))
+    start = max(0, (grid.crop_size - grid.stride) // 2)
     height, width = (min(n, m - start) for n, m in zip(drawn.shape, image.shape))
     weight[start : start + height, start : start + width] = drawn[:height, :width]
     grey = FAINT * image[..., None]
@@ -237,3 +394,25 @@ def _cloud(group: Group, pictures: ChannelPictures, axes: Frame) -> str:
         cloud_chart(clouds, axes, f"{group.name}: projections of images"),
         class_="panel wide",
     )
+
+
+def how_to_read(runs: Sequence[Run]) -> Sequence[str]:
+    """What is said of accuracy, and what the crops mean."""
+    return [*accuracy.how_to_read(runs), CHANNEL_MEANS]
+
+
+KIND = Kind(
+    "channel",
+    Channel,
+    accuracy.MEASURE,
+    (
+        representations,
+        maps,
+        spread,
+        accuracy.distances,
+        outcome.by_epoch,
+        training.training_curves,
+    ),
+    how_to_read,
+    read_pictures,
+)

@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from common.report import results as outcome
+from common.report import training
 from common.report.charts import Axis, Frame, Line, line_chart, nice_axis
 from common.report.groups import Group, group_runs
+from common.report.kind import Epoch, Interval, Kind, Measure, Result
 from common.report.markup import element, figure_table, paragraph, section, swatch, text
-from common.report.runs import Classes, Distances, Run, finite_mean
+from common.report.run import Run, finite_mean, results
+from common.report.schema import Edges, Ends, Positive, Share, Text, Unknown, refuse
 
 PANEL_HEIGHT = 120
 IMAGES = {
@@ -17,26 +22,107 @@ IMAGES = {
 READOUTS = {"head": "trained head", "probe": "refitted probe"}
 PAIRS = {"positive": "same class", "negative": "different classes"}
 SIDES = {"aligned": "var(--aligned)", "conflicting": "var(--conflicting)"}
+GROUPS = tuple(f"{pairs}_{side}" for pairs in PAIRS for side in SIDES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """Share of right predictions: of all images, of the bias-aligned, of the others."""
+
+    accuracy: Share
+    accuracy_aligned: Share | None = None
+    accuracy_conflicting: Share | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharesEpoch(Shares, Epoch):
+    """Those of one epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyInterval(Interval):
+    """The two ends of the accuracy of all images."""
+
+    accuracy: Ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairDistances:
+    """Distances of the pairs of one group: their number, moments and a histogram."""
+
+    pairs: int
+    mean: Positive | None
+    std: Positive | None
+    counts: tuple[Unknown, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distances:
+    """Histograms of pair distances by group, before and after the training."""
+
+    edges: Edges
+    before: dict[str, PairDistances]
+    after: dict[str, PairDistances]
+
+    def __post_init__(self) -> None:
+        for moment in ("before", "after"):
+            found = getattr(self, moment)
+            for name in GROUPS:
+                if name not in found or len(found[name].counts) != len(self.edges) - 1:
+                    refuse(f"{moment}.{name}.counts", f"a list of {len(self.edges) - 1} numbers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy(Result, Shares):
+    """A run judged by accuracy.
+
+    Attributes:
+        readout: "head" (trained) or "probe" (refitted): what decided.
+        probe: shares of the probe, whoever decided.
+        part: the part that was scored, "test" or "validation".
+        distances: None without a bias.
+    """
+
+    readout: Text
+    interval: AccuracyInterval
+    probe: Shares
+    part: Text
+    epochs: tuple[SharesEpoch, ...]
+    baselines: dict[str, Shares] = field(default_factory=dict)
+    distances: Distances | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.counts.get("classes"), int):
+            refuse("counts.classes", "an integer")
+
+    @property
+    def chance(self) -> float:
+        """One in so many classes."""
+        return 1 / max(1, int(self.counts["classes"]))
+
+    def share(self, readout: str, images: str) -> float:
+        """Accuracy in percent by who decided and on which images; NaN where there are none."""
+        held = {"probe": self.probe, self.readout: self}.get(readout)
+        found = getattr(held, images, None)
+        return math.nan if found is None else 100 * float(found)
 
 
 def table(runs: Sequence[Run]) -> str:
     """Accuracy of each strategy: mean ± standard deviation over seeds, by readout and images."""
     groups = group_runs(runs)
-    found = [classes for run in runs if (classes := run.classes) is not None]
+    found = results(runs, Accuracy)
     columns = [
         (readout, images)
         for readout in READOUTS
         for images in IMAGES
-        if any(math.isfinite(c.shares.get(readout, {}).get(images, math.nan)) for c in found)
+        if any(math.isfinite(result.share(readout, images)) for result in found)
     ]
     heads = [f"{READOUTS[readout]}: {IMAGES[images]}" for readout, images in columns]
     rows = [
         (swatch(group.colour, group.name), [_cell(group, *column) for column in columns])
         for group in groups
     ]
-    if all(run.channel is not None for run in runs):
-        return ""  # their table has a column for each representation
-    parts = sorted({classes.part for classes in found})
+    parts = sorted({result.part for result in found})
     note = (
         f"Scored on the {' and '.join(parts)} part, after the last epoch; %, mean ± standard "
         "deviation over seeds. The trained head learned beside the encoder; the refitted probe is "
@@ -53,7 +139,7 @@ def table(runs: Sequence[Run]) -> str:
 
 def part_warning(runs: Sequence[Run]) -> str:
     """A warning where another part than the test part was scored, else nothing."""
-    if {run.classes.part for run in runs if run.classes is not None} == {"test"}:
+    if {result.part for result in results(runs, Accuracy)} == {"test"}:
         return ""
     words = "Figures of a validation part choose settings; they are not results."
     return paragraph(words, "warning")
@@ -89,9 +175,8 @@ def distances(runs: Sequence[Run]) -> str:
 def _cell(group: Group, readout: str, images: str) -> str:
     values = [
         share
-        for run in group.runs
-        if run.classes is not None
-        and math.isfinite(share := run.classes.shares.get(readout, {}).get(images, math.nan))
+        for result in results(group.runs, Accuracy)
+        if math.isfinite(share := result.share(readout, images))
     ]
     if not values:
         return "–"
@@ -103,8 +188,8 @@ def _cell(group: Group, readout: str, images: str) -> str:
 
 
 def _distances(group: Group) -> Distances | None:
-    found: list[Classes] = [run.classes for run in group.runs if run.classes is not None]
-    return next((classes.distances for classes in found if classes.distances is not None), None)
+    found = [result.distances for result in results(group.runs, Accuracy)]
+    return next((distances for distances in found if distances is not None), None)
 
 
 def _shares(counts: Sequence[float]) -> list[float]:
@@ -126,13 +211,13 @@ def _panels(group: Group, axis: Axis) -> list[str]:
 def _panel(group: Group, found: Distances, moment: str, pairs: str, axis: Axis) -> str:
     lines, means = [], []
     for side, colour in SIDES.items():
-        lines.append(_steps(found.edges, found.counts[moment][f"{pairs}_{side}"], colour))
-        means.append((colour, found.means[moment][f"{pairs}_{side}"]))
+        distances = getattr(found, moment)[f"{pairs}_{side}"]
+        lines.append(_steps(found.edges, distances.counts, colour))
+        means.append((colour, distances.mean))
     frame = Frame(axis, Axis(0.0, max(1e-9, *(max(line.y) for line in lines))), PANEL_HEIGHT)
     title = f"{PAIRS[pairs]}, {moment}"
     words = " ".join(
-        swatch(colour, f"{mean:.2f}" if math.isfinite(mean) else "no pair")
-        for colour, mean in means
+        swatch(colour, "no pair" if mean is None else f"{mean:.2f}") for colour, mean in means
     )
     return element(
         "div",
@@ -150,3 +235,38 @@ def _steps(edges: Sequence[float], counts: Sequence[float], colour: str) -> Line
     xs = (edges[0], *x, edges[-1])
     ys = (0.0, *y, 0.0)
     return Line(xs, ys, colour, low=tuple(0.0 for _ in ys), high=ys, style="mean")
+
+
+def how_to_read(runs: Sequence[Run]) -> Sequence[str]:
+    """A few paragraphs for a clinician."""
+    lines = (
+        "Accuracy is the share of images whose class was recognised, by the network as it was "
+        "after its last epoch, not at its best on these images.",
+        "Where a bias (a colour, a background, a site) usually goes with a class, bias-aligned "
+        "images have the usual one and bias-conflicting images another. A network that learned "
+        "the bias does well on the former only.",
+        "Distances between images should depend on their class alone: where aligned and "
+        "conflicting pairs have the same distribution, the representation ignores the bias.",
+    )
+    if any(result.distances is not None for result in results(runs, Accuracy)):
+        return lines
+    return lines[:1]  # nothing was said of a bias
+
+
+MEASURE = Measure(
+    "accuracy",
+    "accuracy",
+    "accuracy, % of the images scored",
+    drawn="images",
+    scale=100.0,
+    decimals=1,
+    unit=" %",
+    difference=" points",
+)
+KIND = Kind(
+    "accuracy",
+    Accuracy,
+    MEASURE,
+    (table, distances, outcome.by_epoch, training.training_curves),
+    how_to_read,
+)
