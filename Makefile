@@ -54,7 +54,7 @@ bundle-check: $(VENV)/.tested ## contract and smoke tests of one bundle: make bu
 	$(PYTEST) tests/bundles -k "$(NAME)"
 
 docs: $(VENV)/.documented     ## site/: docstrings, pages and pictures of every transformation
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 release: $(VENV)/.installed   ## dist/: wheel, a zip a bundle, checksums; docs/release.md
 	test -z "$$(git status --porcelain)" || { echo "release: commit or stash changes first"; exit 1; }
