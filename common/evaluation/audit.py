@@ -39,9 +39,10 @@ def audit_transforms(
         examples: how many images the gallery shows: those with a lesion, or the first if none has.
 
     Returns:
-        The summary: "names", "lam_mean", "lam_std_over_images" (over the images a transformation
-        was applied to), "histogram", "lesion_kept" (share of lesions of which at least half the
-        mass survives crop, flips and rotation; None without masks), "n_lesion_images".
+        The summary: "names", "units" (what 0 and 1 mean), "lam_mean", "lam_std_over_images" (over
+        the images a transformation was applied to), "histogram", "lesion_kept" (share of lesions
+        of which at least half the mass survives crop, flips and rotation; None without masks),
+        "n_lesion_images".
         The gallery: "image", "transformed" ``(n, H, W)``, "lam" ``(n, K)``, "name", and where
         there is a lesion "mask" and "transformed_mask". 3D images are shown by their middle slice.
     """
@@ -107,6 +108,7 @@ def _summary(
     columns = [column[~np.isnan(column)] for column in lam.T]
     summary: dict[str, Any] = {
         "names": list(transform.names),
+        "units": [list(ends) for ends in transform.units],
         "lam_mean": [float(c.mean()) if c.size else None for c in columns],
         "lam_std_over_images": [float(c.std()) if c.size else None for c in columns],
         "histogram": {

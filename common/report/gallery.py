@@ -85,8 +85,10 @@ def _row(key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[K
             picture = _picture(run.arrays.image[at], mask, f"{key[0]}, original")
             cells.append(_cell(picture, element("b", "Original"), ""))
         transform = transform_of(run)
-        names = transform.names if transform else ()
-        cells.append(_transformed(group, run.arrays, at, names))
+        lam = run.arrays.lam[at].tolist()
+        known = transform is not None and len(transform.names) == len(lam)
+        words = describe(transform.names, lam, transform.units) if transform and known else ""
+        cells.append(_transformed(group, run.arrays, at, words))
     name = key[0] or "unnamed image"
     return element(
         "div",
@@ -96,13 +98,11 @@ def _row(key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[K
     )
 
 
-def _transformed(group: Group, pictures: Gallery, at: int, names: Sequence[str]) -> str:
+def _transformed(group: Group, pictures: Gallery, at: int, words: str) -> str:
     mask = None if pictures.transformed_mask is None else pictures.transformed_mask[at]
     picture = _picture(
         pictures.transformed[at], mask, f"{pictures.names[at]}, transformed by {group.name}"
     )
-    lam = pictures.lam[at].tolist()
-    words = describe(names, lam) if len(names) == len(lam) else ""
     lost = ""
     if mask is not None and pictures.mask is not None:
         before = float(pictures.mask[at].sum())

@@ -40,6 +40,7 @@ class Transform:
         histogram: of each parameter over images.
         lesion_kept: share of transformed images that keep the lesion, in [0, 1], or None.
         n_lesion_images: images that share was counted on.
+        units: what 0 and 1 mean for each parameter; empty in files that do not say it.
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class Transform:
     histogram: Histogram
     lesion_kept: Share | None = None
     n_lesion_images: int | None = None
+    units: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("lam_mean", "lam_std_over_images"):
@@ -55,6 +57,8 @@ class Transform:
                 refuse(key, f"a list of {len(self.names)} numbers")
         if len(self.histogram.counts) != len(self.names):
             refuse("histogram.counts", "one list per parameter")
+        if self.units and len(self.units) != len(self.names):
+            refuse("units", f"a list of {len(self.names)} pairs")
 
 
 def transform_of(run: Run) -> Transform | None:
@@ -103,7 +107,7 @@ def _panels(group: Group) -> list[str]:
     transforms = _transforms(group)
     first = transforms[0][1]
     panels = []
-    for index, parameter in enumerate(parameters(first.names)):
+    for index, parameter in enumerate(parameters(first.names, first.units)):
         mean = finite_mean([transform.lam_mean[index] for _, transform in transforms])
         words = f"{mean:.2f} ± {_spread(group, index):.3f}" if math.isfinite(mean) else "never used"
         ends = element("span", text(parameter.zero)) + element("span", text(parameter.one))

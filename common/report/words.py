@@ -1,8 +1,7 @@
 """Numbers into language: strategy names, transformation parameters, intervals.
 
-The physical scales are those of Table 1 of the learned-transformations paper: blur has a standard
-deviation of ``2 lam`` pixels, noise of ``0.1 lam``, a rotation turns by ``360 lam`` degrees, the
-crop's centre lies at the fraction lam of the side, a flip blends in the share lam.
+What 0 and 1 mean for a parameter is told by the run, whose transformations declare it; here are
+titles, and the sides of an image.
 """
 
 import math
@@ -10,9 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-BLUR_PIXELS = 2.0
-NOISE_STD = 0.1
-TURN_DEGREES = 360.0
+Ends = tuple[str, str]
+UNKNOWN: Ends = ("0", "1")
 SIDES = ("up–down", "left–right")
 PLACES = ("down", "across")
 ENDS = (("top", "bottom"), ("left", "right"))
@@ -81,13 +79,6 @@ class Parameter:
     one: str = "1"
 
 
-SINGLE = {
-    "blur": Parameter("blur", "blur", "0 px", f"{BLUR_PIXELS:g} px"),
-    "noise": Parameter("noise", "noise", "0", f"{NOISE_STD:g}"),
-    "rotate": Parameter("rotate", "rotation", "0°", f"{TURN_DEGREES:g}°"),
-}
-
-
 def strategy_name(key: str) -> StrategyName:
     """Return the names of strategy `key`.
 
@@ -121,33 +112,35 @@ def _longest(key: str, names: Iterable[str]) -> str:
     return max((name for name in names if f"{key}_".startswith(f"{name}_")), key=len, default="")
 
 
-def parameters(names: Sequence[str]) -> list[Parameter]:
+def parameters(names: Sequence[str], units: Sequence[Ends] = ()) -> list[Parameter]:
     """Understand the parameter names of a `Composition`; unknown ones are shown as they are.
 
     Args:
         names: K names in the order of lambda. In 3D (one ends in ``_2``) axes are numbered.
+        units: what 0 and 1 mean for each, as the run says; empty where it does not.
 
     >>> [parameter.title for parameter in parameters(["blur", "crop_0", "flip_1", "my_filter"])]
     ['blur', 'crop centre, down', 'flip left–right', 'my_filter']
     """
     planar = not any(name.endswith("_2") for name in names)
-    return [_parameter(name, planar) for name in names]
+    ends = units or [UNKNOWN] * len(names)
+    return [_parameter(name, planar, *pair) for name, pair in zip(names, ends)]
 
 
-def _parameter(name: str, planar: bool) -> Parameter:
+def _parameter(name: str, planar: bool, zero: str, one: str) -> Parameter:
     match = re.fullmatch(r"(crop|flip|rotate)_([012])", name)
     if match is None:
-        return SINGLE.get(name, Parameter(name, name))
+        return Parameter(name, "rotation" if name == "rotate" else name, zero, one)
     kind, axis = match[1], int(match[2])
     if kind == "rotate":
-        return Parameter(kind, f"rotation, axis {axis}", "0°", f"{TURN_DEGREES:g}°")
+        return Parameter(kind, f"rotation, axis {axis}", zero, one)
     if kind == "flip":
-        return Parameter(name, f"flip {SIDES[axis] if planar else f'axis {axis}'}", "none", "full")
+        return Parameter(name, f"flip {SIDES[axis] if planar else f'axis {axis}'}", zero, one)
     zero, one = ENDS[axis] if planar else ("start", "end")
     return Parameter(kind, f"crop centre, {PLACES[axis] if planar else f'axis {axis}'}", zero, one)
 
 
-def describe(names: Sequence[str], lam: Sequence[float]) -> str:
+def describe(names: Sequence[str], lam: Sequence[float], units: Sequence[Ends] = ()) -> str:
     """Say in words what lambda does to one image.
 
     A transformation with a NaN among its entries was not applied and is left out.
@@ -155,34 +148,41 @@ def describe(names: Sequence[str], lam: Sequence[float]) -> str:
     Args:
         names: K parameter names.
         lam: K values in [0, 1] or NaN.
+        units: what 0 and 1 mean for each; a value between two numbers of one unit is told in it.
 
-    >>> describe(["blur", "crop_0", "crop_1", "rotate"], [0.4, 0.4, 0.6, 0.25])
-    'blur 0.8 px, crop centre (0.4, 0.6), rotate 90°'
+    >>> describe(["blur", "crop_0", "crop_1"], [0.4, 0.4, 0.6], [("0 px", "2 px"), *[("", "")] * 2])
+    'blur 0.8 px, crop centre (0.4, 0.6)'
     """
-    known = parameters(names)
-    values: dict[str, list[float]] = {}
-    for parameter, value in zip(known, lam):
-        values.setdefault(parameter.transformation, []).append(value)
-    phrases = [
-        _phrase(next(p for p in known if p.transformation == name), numbers)
-        for name, numbers in values.items()
-        if all(map(math.isfinite, numbers))
-    ]
-    return ", ".join(phrases) if phrases else "nothing applied"
+    values: dict[str, list[tuple[Parameter, float]]] = {}
+    for parameter, value in zip(parameters(names, units), lam):
+        values.setdefault(parameter.transformation, []).append((parameter, value))
+    applied = [pairs for pairs in values.values() if all(math.isfinite(v) for _, v in pairs)]
+    return ", ".join(map(_phrase, applied)) if applied else "nothing applied"
 
 
-def _phrase(parameter: Parameter, lam: Sequence[float]) -> str:
-    if parameter.transformation == "crop":
-        return f"crop centre ({', '.join(f'{value:.1f}' for value in lam)})"
-    if parameter.transformation == "rotate":
-        return f"rotate {', '.join(f'{TURN_DEGREES * value:.0f}°' for value in lam)}"
-    if parameter.transformation == "blur":
-        return f"blur {BLUR_PIXELS * lam[0]:.1f} px"
-    if parameter.transformation == "noise":
-        return f"noise {NOISE_STD * lam[0]:.2f}"
-    if parameter.transformation.startswith("flip_"):
-        return f"{parameter.title} {100 * lam[0]:.0f} %"
-    return f"{parameter.title} {lam[0]:.2f}"
+def _phrase(pairs: Sequence[tuple[Parameter, float]]) -> str:
+    """One transformation of one image in words."""
+    first, value = pairs[0]
+    if first.transformation == "crop":
+        return f"crop centre ({', '.join(f'{value:.1f}' for _, value in pairs)})"
+    if first.transformation.startswith("flip_"):
+        return f"{first.title} {100 * value:.0f} %"
+    name = "rotate" if first.transformation == "rotate" else first.title
+    return f"{name} {', '.join(_measured(parameter, value) for parameter, value in pairs)}"
+
+
+def _measured(parameter: Parameter, lam: float) -> str:
+    """A value of lambda in the unit of its ends, or as it is where they are no two numbers.
+
+    >>> _measured(Parameter("rotate", "rotation", "0°", "360°"), 0.25)
+    '90°'
+    """
+    ends = [re.fullmatch(r"([−+]?)([\d.]+)(.*)", end) for end in (parameter.zero, parameter.one)]
+    if not (ends[0] and ends[1] and ends[0][3] == ends[1][3]):
+        return f"{lam:.2f}"
+    low, high = (float(end[2]) * (-1 if end[1] == "−" else 1) for end in ends if end)
+    decimals = 2 if high - low <= 1 else 1 if high - low < 100 else 0
+    return f"{low + lam * (high - low):.{decimals}f}{ends[0][3]}".replace("-", "−")
 
 
 def percent(share: float) -> str:

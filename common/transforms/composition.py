@@ -51,6 +51,7 @@ class Composition(nn.Module):
         order: the names, in order of application.
         sizes: number of parameters of each transformation, in that order.
         names: one name per parameter, such as "crop_0": the columns of ``lam``.
+        units: what 0 and 1 mean for each of them with these settings, such as ("0 px", "2 px").
         n_parameters: K, their number.
 
     >>> Composition().names
@@ -92,6 +93,11 @@ class Composition(nn.Module):
             name if size == 1 else f"{name}_{index}"
             for name, size in zip(self.order, self.sizes)
             for index in range(size)
+        )
+        self.units = tuple(
+            _declared(name).units(self.settings.get(name, {}))
+            for name, size in zip(self.order, self.sizes)
+            for _ in range(size)
         )
 
     def forward(self, x: Tensor, lam: Tensor, generator: Generator | None = None) -> Tensor:

@@ -84,6 +84,7 @@ def evaluation(strategy: str, seed: int, lam: np.ndarray, rng: np.random.Generat
         },
         "transform": {
             "names": NAMES,
+            "units": Composition().units,
             "lam_mean": [float(c.mean()) for c in columns],
             "lam_std_over_images": [float(c.std()) for c in columns],
             "histogram": {

@@ -3,7 +3,6 @@ import json
 import math
 import re
 from html.parser import HTMLParser
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import torch
 from common.checks import InputError
 from common.report import build_report, report_folder
 from common.report.__main__ import main
-from common.report.words import BLUR_PIXELS, NOISE_STD, STRATEGIES, describe, parameters
-from common.transforms import Composition, blur, noise, rotate
+from common.report.words import STRATEGIES, describe, parameters
+from common.transforms import Composition, rotate
 from tests.common.report_runs import NAMES, write_run, write_study
 
 
@@ -148,13 +147,15 @@ def test_lambda_is_told_in_words_and_what_was_not_applied_is_left_out() -> None:
     nan = math.nan
     lam = [0.4, nan, 0.4, 0.6, 0.12, nan, 0.25]
     told = "blur 0.8 px, crop centre (0.4, 0.6), flip up–down 12 %, rotate 90°"
-    assert describe(NAMES, lam) == told
+    assert describe(NAMES, lam, Composition().units) == told
     assert describe(NAMES, [nan] * 7) == "nothing applied"
+    assert describe(["blur"], [0.4]) == "blur 0.40"  # a file that does not say the unit
 
 
 def test_words_use_the_scales_of_the_transformations() -> None:
-    assert signature(blur).parameters["max_sigma"].default == BLUR_PIXELS
-    assert signature(noise).parameters["max_std"].default == NOISE_STD
+    wide = Composition(["blur"], settings={"blur": {"min_sigma": 1.0, "max_sigma": 3.0}})
+    assert describe(wide.names, [0.5], wide.units) == "blur 2.0 px"
+    assert describe(["shift_0"], [0.0], [("−4 px", "4 px")]) == "shift_0 −4.0 px"
     x = torch.rand(1, 1, 4, 4, dtype=torch.float64)
     quarter = rotate(x, torch.full((1, 1), 0.25, dtype=torch.float64))
     torch.testing.assert_close(quarter, torch.rot90(x, dims=(2, 3)))
