@@ -27,7 +27,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
 - `common.report` → checks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
-  transforms
+  report, transforms
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``

@@ -6,21 +6,21 @@
 - `AccuracyEvaluation`: for classes, with or without a bias that speaks for them.
 - `ChannelEvaluation`: for classes, through a channel that chooses crops (CRL-TAC's tables).
 - `MultiLabelEvaluation`: for several findings that may occur together: AUC of each.
-- `SGDProbeEvaluation`, with `ProbeProtocol`, `ProbeSet` and `GroupFigure`: for grades or many
+- `MacroAUROCEvaluation`, with `ProbeProtocol`, `ProbeSet` and `GroupFigure`: for grades or many
   classes, a probe trained by SGD on random crops, on several data sets.
 - `audit_transforms`: spread of lambda over images, histogram, share of lesions kept, gallery.
 """
 
-from common.evaluation.accuracy_evaluation import AccuracyEvaluation
+from common.evaluation.accuracy import AccuracyEvaluation
 from common.evaluation.audit import audit_transforms
-from common.evaluation.case_control_evaluation import CaseControlEvaluation
-from common.evaluation.challenge_evaluation import ChallengeEvaluation
-from common.evaluation.channel_evaluation import ChannelEvaluation
+from common.evaluation.case_control import CaseControlEvaluation
+from common.evaluation.challenge import ChallengeEvaluation
+from common.evaluation.channel import ChannelEvaluation
 from common.evaluation.group_figure import GroupFigure
-from common.evaluation.linear_evaluation import LinearEvaluation
-from common.evaluation.multi_label_evaluation import MultiLabelEvaluation
+from common.evaluation.linear import LinearEvaluation
+from common.evaluation.macro_auroc import MacroAUROCEvaluation, ProbeProtocol
+from common.evaluation.multi_label import MultiLabelEvaluation
 from common.evaluation.probe_set import ProbeSet
-from common.evaluation.sgd_probe_evaluation import ProbeProtocol, SGDProbeEvaluation
 
 __all__ = [
     "AccuracyEvaluation",
@@ -29,9 +29,9 @@ __all__ = [
     "ChannelEvaluation",
     "GroupFigure",
     "LinearEvaluation",
+    "MacroAUROCEvaluation",
     "MultiLabelEvaluation",
     "ProbeProtocol",
     "ProbeSet",
-    "SGDProbeEvaluation",
     "audit_transforms",
 ]

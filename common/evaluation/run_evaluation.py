@@ -5,10 +5,11 @@ import logging
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -23,9 +24,11 @@ from common.deploy.embedding import Embedded, embed
 from common.deploy.provenance import versions
 from common.files import locked, read_json, replacing
 from common.methods import Method
-from common.networks import ImageClassifier
+from common.report.kind import Kind
+from common.report.load import EVALUATION
+from common.report.schema import from_json, to_json
 
-__all__ = ["HEADS", "Batches", "RunArguments", "RunEvaluation", "pixels", "raw_name"]
+__all__ = ["HEADS", "Batches", "Evaluated", "RunArguments", "RunEvaluation", "pixels", "raw_name"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,10 +54,30 @@ class RunArguments(TypedDict):
     data: str | Sequence[str]
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation found.
+
+    Attributes:
+        figures: what the kind's schema holds, as JSON objects.
+        arrays: the arrays of each archive, by its name in the run folder.
+        told: the figures in one line, for the log.
+        head: weight ``(outputs, F)`` and bias ``(outputs,)`` to deploy; None for the trained one.
+        classes: names of the outputs; those of the training data unless given.
+    """
+
+    figures: Mapping[str, Any]
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]]
+    told: str
+    head: tuple[Tensor, Tensor] | None = None
+    classes: Sequence[str] | None = None
+
+
 class RunEvaluation(ABC):
     """An evaluation that ``evaluate.json`` runs on the snapshots a training left in its folder.
 
-    What the run is called and how it was trained is read from its record.
+    What the run is called and how it was trained is read from its record. An evaluation has a
+    `kind`, whose schema ``evaluation.json`` follows, and computes what that holds.
 
     Args:
         run: see `RunArguments`.
@@ -62,6 +85,8 @@ class RunEvaluation(ABC):
     Raises:
         InputError: the folder holds no run, or a damaged record.
     """
+
+    kind: ClassVar[Kind]
 
     def __init__(self, **run: Unpack[RunArguments]) -> None:
         self.network = run["network"].to(run["device"])
@@ -81,13 +106,19 @@ class RunEvaluation(ABC):
         self.settings = {"data": run["data"], **dials}
 
     def run(self) -> dict[str, Any]:
-        """Evaluate, write the results, and return what ``evaluation.json`` holds."""
+        """Evaluate, write the results, deploy, and return what ``evaluation.json`` holds."""
         with locked(self.run_dir):
-            return self.evaluate()
+            self.snapshots()
+            found = self.evaluate()
+            whole = self._write(found)
+            self._deploy(found)
+            who = f"{self.about['strategy']}, seed {self.about['seed']}"
+            _LOG.info(f"{who}: {found.told}, written to {self.run_dir}")
+            return whole
 
     @abstractmethod
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate, write the results, and return what ``evaluation.json`` holds."""
+    def evaluate(self) -> "Evaluated":
+        """Evaluate the snapshots; the last one stays loaded, to be deployed."""
 
     def snapshots(self) -> list[tuple[int, Path]]:
         """Return (epoch, file) of the snapshots of the run, in the order of training."""
@@ -112,6 +143,12 @@ class RunEvaluation(ABC):
         """
         load_weights(path, self.network, self.fitting(read_weights(path)))
 
+    def course(self) -> Iterator[int]:
+        """Load one snapshot after the other, and say of which epoch it is."""
+        for epoch, path in self.snapshots():
+            self.load(path)
+            yield epoch
+
     def fitting(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what to load of a snapshot: all of it, unless an evaluation knows better."""
         return state
@@ -120,56 +157,47 @@ class RunEvaluation(ABC):
         """Return the features of all `batches` by the network as it is loaded."""
         return embed(self.classifier, batches, self.device)
 
-    def untrained(self, batches: Batches) -> ImageClassifier:
-        """Return a copy of the network as it is before `load`: the encoder without its training.
+    def untrained(self, *parts: Batches) -> list[Embedded]:
+        """Return the features of `parts` by the network as it is before `load`: not trained.
 
         Args:
-            batches: seen once in training mode, so that normalisation has their statistics; a batch
-                of one image, which has none, is passed over.
+            parts: the first is seen once in training mode, so that normalisation has its
+                statistics; a batch of one image, which has none, is passed over.
         """
         classifier = deepcopy(self.classifier).train()
         with torch.no_grad():
-            for batch in batches:
+            for batch in parts[0]:
                 if len(batch["image"]) > 1:
                     classifier.encode(batch["image"].to(self.device))
-        return classifier
+        return [embed(classifier, part, self.device) for part in parts]
 
-    def write(
-        self, result: Mapping[str, Any], arrays: Mapping[str, Mapping[str, NDArray[Any]]]
-    ) -> dict[str, Any]:
-        """Write ``evaluation.json`` and archives, each whole or not at all.
-
-        Args:
-            result: figures; bundle, strategy, seed, settings and versions are put before them.
-            arrays: the arrays of each archive, by its name in the run folder.
+    def _write(self, found: "Evaluated") -> dict[str, Any]:
+        """Write ``evaluation.json`` by the kind's schema, and archives, each whole or not at all.
 
         Returns:
-            What ``evaluation.json`` holds.
+            What ``evaluation.json`` holds: bundle, strategy, seed, settings, versions, figures.
         """
-        whole = {**self.about, "settings": self.settings, "versions": versions(), **result}
-        for name, content in arrays.items():
+        path = self.run_dir / EVALUATION
+        about = {**self.about, "settings": self.settings, "versions": versions()}
+        figures = to_json(from_json(self.kind.result, found.figures, path))
+        whole = {**about, "kind": self.kind.name, **figures}
+        for name, content in found.arrays.items():
             with replacing(self.run_dir / name) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **content)  # type: ignore[arg-type]
         text = json.dumps(whole, indent=1, allow_nan=False)
-        with replacing(self.run_dir / "evaluation.json") as partial:
+        with replacing(path) as partial:
             partial.write_text(text + "\n")
         return whole
 
-    def deploy(
-        self, head: tuple[Tensor, Tensor] | None = None, classes: Sequence[str] | None = None
-    ) -> None:
+    def _deploy(self, found: "Evaluated") -> None:
         """Write ``model.pt``: the classifier as it is loaded, with another head where one is given.
-
-        Args:
-            head: weight ``(outputs, F)`` and bias ``(outputs,)``.
-            classes: names of the outputs; those of the training data unless given.
 
         Raises:
             InputError: the network has another number of outputs.
         """
         linear = self.classifier.head
-        if head is not None:
-            weight, bias = head
+        if found.head is not None:
+            weight, bias = found.head
             require(
                 linear.weight.shape == weight.shape,
                 f"{type(self).__name__}: the network must have {len(weight)} output(s), got "
@@ -181,8 +209,9 @@ class RunEvaluation(ABC):
         about = {
             **self.record,
             **self.now,
-            "classes": classes or _outputs(self.record.get("classes") or [], linear.out_features),
-            "head_fitted": head is not None or digest(linear) != self.record.get("head"),
+            "classes": found.classes
+            or _outputs(self.record.get("classes") or [], linear.out_features),
+            "head_fitted": found.head is not None or digest(linear) != self.record.get("head"),
         }
         save_model(self.model_path, self.classifier, about)
         _LOG.info("%s: deployed", self.model_path)

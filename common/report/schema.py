@@ -35,7 +35,14 @@ __all__ = [
 ]  # fmt: skip
 
 CURE = "Run the bundle's evaluate.json again to rewrite it."
-_RULES = {"int_type": "an integer", "string_type": "a text", "literal_error": "one of {expected}"}
+_RULES = {
+    "int_type": "an integer",
+    "string_type": "a text",
+    "float_type": "a number",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "dataclass_type": "an object",
+}
 _SCHEMAS: dict[Any, TypeAdapter[Any]] = {}
 
 T = TypeVar("T")
@@ -61,6 +68,12 @@ def must_be(rule: str, low: float = -math.inf, high: float = math.inf) -> WrapVa
     return WrapValidator(check)
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return text
+
+
 def _increasing(edges: tuple[float, ...]) -> tuple[float, ...]:
     if len(edges) < 2 or not all(low < high for low, high in pairwise(edges)):
         raise ValueError
@@ -76,7 +89,7 @@ Number = Annotated[float, must_be("a number")]
 Positive = Annotated[float, number(0, math.inf)]
 Share = Annotated[float, number(0, 1)]
 Ends = Annotated[tuple[Unknown, Unknown], must_be("a list of 2 numbers")]
-Text = Annotated[str, BeforeValidator(lambda value: value if str(value).strip() else None)]
+Text = Annotated[str, AfterValidator(_not_blank), must_be("a text")]
 Edges = Annotated[
     tuple[float, ...],
     AfterValidator(_increasing),
@@ -175,8 +188,7 @@ def _told(of: type[Any], values: Mapping[str, Any], error: ValidationError) -> s
     if found["type"] == "field":
         place.append(found["ctx"]["key"])
         got = "something else"
-    rule = found["msg"] if found["type"] in ("rule", "field") else None
-    rule = rule or _RULES.get(found["type"], found["msg"]).format(**found.get("ctx", {}))
+    rule = _RULES.get(found["type"], found["msg"])
     key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return f"{key[1:]} must be {rule}, got {got}"
 

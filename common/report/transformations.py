@@ -47,8 +47,8 @@ class Transform:
     lam_mean: tuple[Unknown, ...]
     lam_std_over_images: tuple[Unknown, ...]
     histogram: Histogram
-    lesion_kept: Share | None = None
-    n_lesion_images: int | None = None
+    lesion_kept: Share | None
+    n_lesion_images: int
     units: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -217,7 +217,7 @@ def lesions_kept(runs: Sequence[Run]) -> str:
     rows = []
     for group in group_runs(runs):
         known = [
-            (seed, transform.lesion_kept, transform.n_lesion_images or 0)
+            (seed, transform.lesion_kept, transform.n_lesion_images)
             for seed, transform in _transforms(group)
             if transform.lesion_kept is not None
         ]

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from common.checks import InputError
 from common.data import write_manifest
 from common.data.healthy import healthy_class
-from common.evaluation import GroupFigure, ProbeProtocol, ProbeSet, SGDProbeEvaluation
+from common.evaluation import GroupFigure, MacroAUROCEvaluation, ProbeProtocol, ProbeSet
+from common.evaluation.macro_auroc import best
 from common.evaluation.probe_set import Centred
-from common.evaluation.sgd_probe_evaluation import best
 from common.metrics.augmentation_groups import augmentation_groups, group_map
 from common.metrics.class_scores import average_precision, class_scores, macro_auroc
 from common.metrics.sgd_probe import SGDProbe, fit_sgd_probe
@@ -152,7 +152,7 @@ SETS = [prepared("own", 1), prepared("other", 5), prepared("binary", 9, classes=
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     protocol = ProbeProtocol(side=6, epochs=3, batch_size=8, learning_rate=8.0, seeds=2)
     figure = GroupFigure(Shaken(), features=6, images=12, repeats=3)
-    return Study(tmp_path_factory.mktemp("probe"), SGDProbeEvaluation, outputs=3,
+    return Study(tmp_path_factory.mktemp("probe"), MacroAUROCEvaluation, outputs=3,
                  sets=SETS, protocol=protocol, figure=figure)  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def test_the_figure_counts_every_pair_and_places_every_view(study: Study) -> Non
 
 def test_a_fine_tuned_head_decides_itself(tmp_path: Path) -> None:
     protocol = ProbeProtocol(side=8, epochs=1, seeds=1)
-    study = Study(tmp_path, SGDProbeEvaluation, outputs=3, sets=SETS, protocol=protocol,
+    study = Study(tmp_path, MacroAUROCEvaluation, outputs=3, sets=SETS, protocol=protocol,
                   head="trained")  # fmt: skip
     seen = study.embedded(SETS[0].test)
     expected = softmax(seen.logits, axis=1)
@@ -211,7 +211,7 @@ def test_a_fine_tuned_head_decides_itself(tmp_path: Path) -> None:
 
 def test_more_classes_than_outputs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"each of the 3 classes of own, got 2. Set num_classes"):
-        Study(tmp_path, SGDProbeEvaluation, outputs=2, sets=SETS[:1], protocol=ProbeProtocol())
+        Study(tmp_path, MacroAUROCEvaluation, outputs=2, sets=SETS[:1], protocol=ProbeProtocol())
 
 
 def folder_of(path: Path, **changes: Any) -> Path:

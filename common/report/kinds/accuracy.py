@@ -102,7 +102,7 @@ class Accuracy(Result, Shares):
 
     def share(self, readout: str, images: str) -> float:
         """Accuracy in percent by who decided and on which images; NaN where there are none."""
-        held = {"probe": self.probe, self.readout: self}.get(readout)
+        held = {self.readout: self, "probe": self.probe}.get(readout)
         found = getattr(held, images, None)
         return math.nan if found is None else 100 * float(found)
 

@@ -80,7 +80,7 @@ class Representation:
     readout: Text
     average: Text
     accuracy: Share
-    strength: Positive
+    strength: Positive | None = None
     accuracy_at_1: Share
 
 

@@ -15,7 +15,6 @@ internal validation" and reports a deviation, which is read as the best epoch of
 intervals are over seeds alone, here over patients and seeds.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -27,19 +26,19 @@ from torch import Tensor
 
 from common.checks import require
 from common.data.healthy import healthy_class
-from common.deploy.embedding import Embedded, embed
+from common.deploy.embedding import Embedded
 from common.evaluation.group_figure import GroupFigure
 from common.evaluation.probe_set import Centred, ProbeSet
-from common.evaluation.run_evaluation import RunArguments, RunEvaluation, pixels
+from common.evaluation.run_evaluation import Evaluated, RunArguments, RunEvaluation, pixels
 from common.metrics.class_scores import FIGURES, class_scores
 from common.metrics.linear_probe import fit_probe
 from common.metrics.patient_bootstrap import LEVEL, patient_samples, percentiles
 from common.metrics.sgd_probe import SGDProbe, fit_sgd_probe
+from common.report.kinds.macro_auroc import KIND
 from common.transforms.photo import resized_crop
 
-__all__ = ["ProbeProtocol", "SGDProbeEvaluation"]
+__all__ = ["MacroAUROCEvaluation", "ProbeProtocol"]
 
-_LOG = logging.getLogger(__name__)
 _METHOD = "bootstrap of the mean over seeds, test patients and seeds drawn with replacement"
 
 Floats = NDArray[np.floating[Any]]
@@ -66,7 +65,7 @@ class ProbeProtocol:
     seeds: int = 5
 
 
-class SGDProbeEvaluation(RunEvaluation):
+class MacroAUROCEvaluation(RunEvaluation):
     """AUROC and the rest of the last snapshot of a run; see the module's docstring.
 
     Args:
@@ -77,6 +76,8 @@ class SGDProbeEvaluation(RunEvaluation):
         head: "refitted", the probe decides; or "trained", by fine-tuning: the head decides.
         run: see `common.evaluation.run_evaluation.RunArguments`.
     """
+
+    kind = KIND
 
     def __init__(
         self,
@@ -90,25 +91,25 @@ class SGDProbeEvaluation(RunEvaluation):
         names = [one.name for one in sets]
         require(
             len(names) > 0 and len(set(names)) == len(names),
-            f"SGDProbeEvaluation: sets must be folders of different names, got {names}.",
+            f"MacroAUROCEvaluation: sets must be folders of different names, got {names}.",
         )
         outputs = self.classifier.head.out_features
         require(
             outputs >= len(sets[0].classes),
-            f"SGDProbeEvaluation: the network must have an output for each of the "
+            f"MacroAUROCEvaluation: the network must have an output for each of the "
             f"{len(sets[0].classes)} classes of {names[0]}, got {outputs}. Set num_classes.",
         )
         require(
             protocol.seeds >= 1,
-            f"SGDProbeEvaluation: seeds must be at least 1, got {protocol.seeds}.",
+            f"MacroAUROCEvaluation: seeds must be at least 1, got {protocol.seeds}.",
         )
         self.sets = list(sets)
         self.protocol = protocol
         self.figure = figure
         self.head = self.trained(head)
 
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate the last snapshot, write the results, return what ``evaluation.json`` holds."""
+    def evaluate(self) -> Evaluated:
+        """Evaluate the last snapshot."""
         epoch, path = self.snapshots()[-1]
         baselines = self._baselines()
         self.load(path)
@@ -130,7 +131,6 @@ class SGDProbeEvaluation(RunEvaluation):
                         kept = {"label": test.label, "patient": test.patient, "probability": told}
         groups, views = self._groups()
         result = {
-            "kind": "macro_auroc",
             "readout": "head" if self.head else "probe",
             "classes": list(first.classes),
             "left_out": _named(first.classes, healthy_class(first.classes)),
@@ -144,10 +144,8 @@ class SGDProbeEvaluation(RunEvaluation):
             "groups": groups,
         }
         archives = {"scores.npz": kept, **({"groups.npz": views} if views else {})}
-        whole = self.write(result, archives)
-        self.deploy(None if deployed is None else (deployed.weight, deployed.bias))
-        self._say(whole)
-        return whole
+        head = None if deployed is None else (deployed.weight, deployed.bias)
+        return Evaluated(result, archives, _told(result), head)
 
     def _seen(self, batches: Any) -> Embedded:
         """Features and logits of the central crops of all batches."""
@@ -194,9 +192,8 @@ class SGDProbeEvaluation(RunEvaluation):
     def _baselines(self) -> dict[str, dict[str, float]]:
         """What a logistic regression makes of pixels and of the untrained encoder's features."""
         first = self.sets[0]
-        network = self.untrained(Centred(first.training, self.protocol.side))
         parts = [Centred(part, self.protocol.side) for part in (first.training, first.test)]
-        train, test = (embed(network, part, self.device) for part in parts)
+        train, test = self.untrained(*parts)
         return {
             "pixels": _regression(train, test, *(pixels(part) for part in parts)),
             "untrained": _regression(train, test, train.h, test.h),
@@ -212,16 +209,16 @@ class SGDProbeEvaluation(RunEvaluation):
             return None, {}
         return self.figure(self.classifier, self.sets[0].test, self.device)
 
-    def _say(self, result: Mapping[str, Any]) -> None:
-        low, high = result["interval"]["auroc"]
-        others = ", ".join(
-            f"{row['training']} to {row['test']} {row['auroc']:.3f}" for row in result["matrix"][1:]
-        )
-        _LOG.info(
-            f"{self.about['strategy']}, seed {self.about['seed']}: macro AUROC "
-            f"{result['auroc']:.3f} (95 % interval over patients and seeds {low:.3f} to "
-            f"{high:.3f}){'; ' * bool(others)}{others}, written to {self.run_dir}"
-        )
+
+def _told(result: Mapping[str, Any]) -> str:
+    low, high = result["interval"]["auroc"]
+    others = ", ".join(
+        f"{row['training']} to {row['test']} {row['auroc']:.3f}" for row in result["matrix"][1:]
+    )
+    return (
+        f"macro AUROC {result['auroc']:.3f} (95 % interval over patients and seeds {low:.3f} to "
+        f"{high:.3f}){'; ' * bool(others)}{others}"
+    )
 
 
 def best(probes: Sequence[SGDProbe]) -> SGDProbe:

@@ -4,9 +4,9 @@ Each representation of the paper's Tables 1 and 2, the projection h or the encod
 P(T | x), over the eight most probable crops or over the nine inside the digit's cell ("oracle"), is
 read by multinomial logistic regression that is fitted on frozen features of the training part and
 scored on the test part. The pixels themselves stand beside them, and what the paper says of P and
-of the spread of the representations (sections 3.2 and 5.5). Written are ``evaluation.json`` of the
-kind "accuracy" with a block "channel", ``channel.npz``, ``scores.npz`` and ``model.pt`` with the
-representation that the configuration chose.
+of the spread of the representations (sections 3.2 and 5.5). Written are ``evaluation.json``, with
+a block "channel" beside what an accuracy has, ``channel.npz``, ``scores.npz`` and ``model.pt`` with
+the representation that the configuration chose.
 
 The regression is scikit-learn's, on features as they are, which other evaluations here standardise:
 standardised, the little that a collapsed representation keeps would count in full. But features
@@ -18,7 +18,6 @@ Differs from the paper: Fig. 6 shows a network with two outputs; here the projec
 network are drawn by their two principal components.
 """
 
-import logging
 from typing import Any, Unpack, cast
 
 import numpy as np
@@ -28,17 +27,17 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.deploy.embedding import Embedded
-from common.evaluation.accuracy_evaluation import accuracy_result, accuracy_shares
+from common.evaluation.accuracy import accuracy_result, accuracy_shares
 from common.evaluation.channel_figures import channel_figures, channel_pictures
 from common.evaluation.channel_table import ChannelTable, Key, tabulate
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation
+from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation
 from common.metrics.linear_probe import as_layer, fit_probe, fit_tuned_probe
 from common.networks import ChannelEncoder
 from common.policies import CellCrops
+from common.report.kinds.channel import KIND
 
 __all__ = ["ChannelEvaluation"]
 
-_LOG = logging.getLogger(__name__)
 _PIXEL_STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of C; above, they are known by heart
 
 
@@ -54,6 +53,8 @@ class ChannelEvaluation(RunEvaluation):
         run: see `common.evaluation.run_evaluation.RunArguments`; the network's encoder is a
             `ChannelEncoder`, and it has one output for each class.
     """
+
+    kind = KIND
 
     def __init__(
         self,
@@ -86,8 +87,8 @@ class ChannelEvaluation(RunEvaluation):
         own = self.network.state_dict()
         return state | {name: own[name] for name in own if name.startswith("classifier.head.")}
 
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate the last snapshot, write the results, return what ``evaluation.json`` holds."""
+    def evaluate(self) -> Evaluated:
+        """Evaluate the last snapshot."""
         epoch, path = self.snapshots()[-1]
         self.load(path)
         tables = [
@@ -117,10 +118,8 @@ class ChannelEvaluation(RunEvaluation):
             },
         }
         arrays = {"channel.npz": pictures, "scores.npz": _scores(predicted, test)}
-        whole = self.write(result, arrays)
-        self.deploy(as_layer(probes[chosen], self.classifier.head.out_features))
-        self._say(whole)
-        return whole
+        head = as_layer(probes[chosen], self.classifier.head.out_features)
+        return Evaluated(result, arrays, _told(result["channel"]), head)
 
     def _deployed(self, table: ChannelTable) -> Key:
         """The representation that the network's own settings give."""
@@ -133,17 +132,16 @@ class ChannelEvaluation(RunEvaluation):
         )
         return key
 
-    def _say(self, result: dict[str, Any]) -> None:
-        channel = result["channel"]
-        accuracies = ", ".join(
-            f"{row['readout']} {row['average']} {row['accuracy']:.4f}"
-            for row in channel["representations"]
-        )
-        _LOG.info(
-            f"{self.about['strategy']}, seed {self.about['seed']}: {accuracies}; share of P on "
-            f"crops that touch something {channel['touching']['mean']:.4f}, potential "
-            f"{channel['gaussian_potential']:.4f}, written to {self.run_dir}"
-        )
+
+def _told(channel: dict[str, Any]) -> str:
+    accuracies = ", ".join(
+        f"{row['readout']} {row['average']} {row['accuracy']:.4f}"
+        for row in channel["representations"]
+    )
+    return (
+        f"{accuracies}; share of P on crops that touch something "
+        f"{channel['touching']['mean']:.4f}, potential {channel['gaussian_potential']:.4f}"
+    )
 
 
 def _embedded(table: ChannelTable, key: Key) -> Embedded:

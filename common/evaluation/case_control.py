@@ -10,7 +10,6 @@ the talk, slide 76). Repeats are seeds, each a run of its own.
 Written are ``evaluation.json``, ``scores.npz`` and ``model.pt``.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -18,14 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import require
-from common.deploy.embedding import Embedded, embed
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
+from common.deploy.embedding import Embedded
+from common.evaluation.run_evaluation import (
+    Batches,
+    Evaluated,
+    RunArguments,
+    RunEvaluation,
+    pixels,
+    raw_name,
+)
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.patient_bootstrap import LEVEL, auc, patient_interval
+from common.report.kinds.case_control import KIND
 
 __all__ = ["CaseControlEvaluation"]
 
-_LOG = logging.getLogger(__name__)
 _METHOD = "bootstrap of the AUC, test patients drawn with replacement, the network kept"
 
 Floats = NDArray[np.floating[Any]]
@@ -47,6 +53,8 @@ class CaseControlEvaluation(RunEvaluation):
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
     """
 
+    kind = KIND
+
     def __init__(
         self,
         training: Batches,
@@ -67,11 +75,9 @@ class CaseControlEvaluation(RunEvaluation):
         self.site_names = list(site_names)
         self.head = self.trained(head)
 
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
-        snapshots = self.snapshots()
-        network = self.untrained(self.training)
-        train, test = (embed(network, part, self.device) for part in (self.training, self.test))
+    def evaluate(self) -> Evaluated:
+        """Evaluate all snapshots."""
+        train, test = self.untrained(self.training, self.test)
         members = _members(train, test)
         baselines = {
             raw_name(self.training): _areas(
@@ -80,15 +86,13 @@ class CaseControlEvaluation(RunEvaluation):
             "untrained": _areas(_probed(train, train.h, test.h), test, members),
         }
         epochs = []
-        for epoch, path in snapshots:
-            self.load(path)
+        for epoch in self.course():
             train, test = self.embed(self.training), self.embed(self.test)
             probe = _probed(train, train.h, test.h)
             decided = test.logits[:, 0].astype(np.float64) if self.head else probe
             epochs.append({"epoch": epoch, **_areas(decided, test, members)})
         names, by_site = self._by_site(train, test)
         result = {
-            "kind": "case_control",
             "readout": "head" if self.head else "probe",
             "counts": _counts(train, test, members),
             **_areas(decided, test, members),
@@ -100,11 +104,13 @@ class CaseControlEvaluation(RunEvaluation):
             "baselines": baselines,
         }
         scores = {"label": test.label, "patient": test.patient, "internal": members["internal"]}
-        whole = self.write(result, {"scores.npz": {**scores, "score": decided, "probe": probe}})
         known = train.label >= 0
-        self.deploy(None if self.head else as_layer(fit_probe(train.h[known], train.label[known])))
-        self._say(whole)
-        return whole
+        return Evaluated(
+            result,
+            {"scores.npz": {**scores, "score": decided, "probe": probe}},
+            _told(result),
+            None if self.head else as_layer(fit_probe(train.h[known], train.label[known])),
+        )
 
     def _by_site(self, train: Embedded, test: Embedded) -> tuple[list[str], dict[str, Any] | None]:
         """Names of the sites, or of their folds, and the leave-site-out table over them."""
@@ -121,16 +127,14 @@ class CaseControlEvaluation(RunEvaluation):
         group = np.array([fold_of.get(int(number), -1) for number in site])
         return [", ".join(names) for names in folds], _leave_out(train, test, group)
 
-    def _say(self, result: dict[str, Any]) -> None:
-        told = [
-            f"{name} {result[f'auc_{name}']:.3f} ({low:.3f} to {high:.3f})"
-            for name in ("internal", "external")
-            for low, high in [result["interval"][f"auc_{name}"]]
-        ]
-        _LOG.info(
-            f"{self.about['strategy']}, seed {self.about['seed']}: AUC {', '.join(told)} (95 % "
-            f"intervals over patients), written to {self.run_dir}"
-        )
+
+def _told(result: dict[str, Any]) -> str:
+    figures = [
+        f"{name} {result[f'auc_{name}']:.3f} ({low:.3f} to {high:.3f})"
+        for name in ("internal", "external")
+        for low, high in [result["interval"][f"auc_{name}"]]
+    ]
+    return f"AUC {', '.join(figures)} (95 % intervals over patients)"
 
 
 def _members(train: Embedded, test: Embedded) -> dict[str, Flags]:

@@ -9,7 +9,6 @@ Differs from the paper: it releases no code for these figures; the probe here is
 convergence on features of untransformed images, C = 1.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -17,16 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from torch import Tensor
 
 from common.checks import require
-from common.deploy.embedding import Embedded, embed
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+from common.deploy.embedding import Embedded
+from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.patient_bootstrap import LEVEL, auc, patient_draws, percentiles
+from common.report.kinds.multi_label import KIND
 
 __all__ = ["MultiLabelEvaluation"]
 
-_LOG = logging.getLogger(__name__)
 _METHOD = "bootstrap of the AUC, test patients drawn with replacement, the probes kept"
 
 Floats = NDArray[np.floating[Any]]
@@ -47,6 +47,8 @@ class MultiLabelEvaluation(RunEvaluation):
             each finding.
     """
 
+    kind = KIND
+
     def __init__(
         self,
         training: Batches,
@@ -59,11 +61,9 @@ class MultiLabelEvaluation(RunEvaluation):
         self.batches = batches
         self.findings = list(findings)
 
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
-        snapshots = self.snapshots()
-        network = self.untrained(self.training)
-        train, test = (embed(network, part, self.device) for part in (self.training, self.batches))
+    def evaluate(self) -> Evaluated:
+        """Evaluate all snapshots."""
+        train, test = self.untrained(self.training, self.batches)
         self._check(train, test)
         baselines = {
             "pixels": self._areas(
@@ -72,13 +72,11 @@ class MultiLabelEvaluation(RunEvaluation):
             "untrained": self._areas(self._probed(train, train.h, test.h)[1], test),
         }
         epochs = []
-        for epoch, path in snapshots:
-            self.load(path)
+        for epoch in self.course():
             train, test = self.embed(self.training), self.embed(self.batches)
             probes, scores = self._probed(train, train.h, test.h)
             epochs.append({"epoch": epoch, **self._areas(scores, test)})
         result = {
-            "kind": "multi_label",
             "findings": self.findings,
             "counts": self._counts(train, test),
             **self._areas(scores, test),
@@ -88,10 +86,13 @@ class MultiLabelEvaluation(RunEvaluation):
         }
         columns = {name: _known(test, name)[1] for name in self.findings}
         kept = {f"score_{name}": values for name, values in scores.items()}
-        whole = self.write(result, {"scores.npz": {**columns, **kept, "patient": test.patient}})
-        self._deploy(probes, train.h.shape[1])
-        self._say(whole)
-        return whole
+        return Evaluated(
+            result,
+            {"scores.npz": {**columns, **kept, "patient": test.patient}},
+            _told(result),
+            self._layer(probes, train.h.shape[1]),
+            self.findings,
+        )
 
     def _check(self, train: Embedded, test: Embedded) -> None:
         for part in (train, test):
@@ -151,21 +152,20 @@ class MultiLabelEvaluation(RunEvaluation):
                 counts.setdefault(f"{part}_present", {})[name] = told
         return counts
 
-    def _deploy(self, probes: dict[str, Pipeline], features: int) -> None:
-        """Write the model; the output of a finding without a probe is 0 for every image."""
+    def _layer(self, probes: dict[str, Pipeline], features: int) -> tuple[Tensor, Tensor]:
+        """All probes as one; the output of a finding without a probe is 0 for every image."""
         nothing = torch.zeros(1, features), torch.zeros(1)
         layers = [as_layer(probes[name]) if name in probes else nothing for name in self.findings]
-        head = torch.cat([w for w, _ in layers]), torch.cat([b for _, b in layers])
-        self.deploy(head, classes=self.findings)
+        return torch.cat([w for w, _ in layers]), torch.cat([b for _, b in layers])
 
-    def _say(self, result: dict[str, Any]) -> None:
-        low, high = result["interval"]["auc_mean"]
-        each = ", ".join(f"{n} {v:.3f}" for n, v in result["auc"].items() if v is not None)
-        _LOG.info(
-            f"{self.about['strategy']}, seed {self.about['seed']}: mean AUC "
-            f"{result['auc_mean']:.3f} (95 % interval over patients {low:.3f} to {high:.3f}; "
-            f"{each}), written to {self.run_dir}"
-        )
+
+def _told(result: dict[str, Any]) -> str:
+    low, high = result["interval"]["auc_mean"]
+    each = ", ".join(f"{n} {v:.3f}" for n, v in result["auc"].items() if v is not None)
+    return (
+        f"mean AUC {result['auc_mean']:.3f} (95 % interval over patients {low:.3f} to {high:.3f}; "
+        f"{each})"
+    )
 
 
 class _Area:

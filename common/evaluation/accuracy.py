@@ -10,22 +10,28 @@ Pair distances before (the encoder without its training) and after show what Fai
 talk's slide 58. Written are ``evaluation.json``, ``scores.npz`` and ``model.pt``.
 """
 
-import logging
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from common.deploy.embedding import Embedded, embed
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
+from common.deploy.embedding import Embedded
+from common.evaluation.run_evaluation import (
+    Batches,
+    Evaluated,
+    RunArguments,
+    RunEvaluation,
+    pixels,
+    raw_name,
+)
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.pair_distances import pair_distances
 from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
+from common.report.kinds.accuracy import KIND
 
 __all__ = ["AccuracyEvaluation", "accuracy_result", "accuracy_shares"]
 
-_LOG = logging.getLogger(__name__)
 _METHOD = "bootstrap of the test images (of their patients, where known), the network kept"
 _EDGES = np.linspace(0.0, 2.0, 41)
 _SIDE = 8  # of an image averaged down for the baseline
@@ -45,6 +51,8 @@ class AccuracyEvaluation(RunEvaluation):
             each class, or one for two classes.
     """
 
+    kind = KIND
+
     def __init__(
         self,
         training: Batches,
@@ -59,20 +67,16 @@ class AccuracyEvaluation(RunEvaluation):
         self.part = part
         self.head = self.trained(head)
 
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
-        snapshots = self.snapshots()
-        network = self.untrained(self.training)
-        train, test = (embed(network, part, self.device) for part in (self.training, self.batches))
+    def evaluate(self) -> Evaluated:
+        """Evaluate all snapshots."""
+        train, test = self.untrained(self.training, self.batches)
         aligned = _aligned(train, test)
         distances = {} if aligned is None else {"before": _histograms(test)}
         baselines = self._baselines(train, test, aligned)
         epochs = []
-        for epoch, path in snapshots:
-            self.load(path)
+        for epoch in self.course():
             test = self.embed(self.batches)
-            if self.head or path == snapshots[-1][1]:
-                epochs.append({"epoch": epoch, **accuracy_shares(_decided(test), test, aligned)})
+            epochs.append({"epoch": epoch, **accuracy_shares(_decided(test), test, aligned)})
         train = self.embed(self.training)
         probe = fit_probe(train.h, train.label)
         readouts = {"probe": _predict(probe, test)}
@@ -80,7 +84,7 @@ class AccuracyEvaluation(RunEvaluation):
             readouts["head"] = _decided(test)
         else:
             figures = accuracy_shares(readouts["probe"], test, aligned)
-            epochs = [{"epoch": snapshots[-1][0], **figures}]
+            epochs = [{"epoch": epoch, **figures}]
         if aligned is not None:
             distances["after"] = _histograms(test)
         result = accuracy_result(readouts, train, test, aligned) | {
@@ -89,11 +93,13 @@ class AccuracyEvaluation(RunEvaluation):
             "baselines": baselines,
             "distances": {"edges": _EDGES.tolist(), **distances} if distances else None,
         }
-        whole = self.write(result, {"scores.npz": _scores(readouts, test)})
         outputs = self.classifier.head.out_features
-        self.deploy(None if self.head else as_layer(probe, outputs))
-        self._say(whole)
-        return whole
+        return Evaluated(
+            result,
+            {"scores.npz": _scores(readouts, test)},
+            _told(result),
+            None if self.head else as_layer(probe, outputs),
+        )
 
     def _baselines(
         self, train: Embedded, test: Embedded, aligned: NDArray[np.bool_] | None
@@ -106,18 +112,18 @@ class AccuracyEvaluation(RunEvaluation):
             for name, (seen, unseen) in pairs.items()
         }
 
-    def _say(self, result: dict[str, Any]) -> None:
-        low, high = result["interval"]["accuracy"]
-        parts = "".join(
-            f", {name} {result[f'accuracy_{name}']:.4f}"
-            for name in ("aligned", "conflicting")
-            if result.get(f"accuracy_{name}") is not None
-        )
-        _LOG.info(
-            f"{self.about['strategy']}, seed {self.about['seed']}: accuracy "
-            f"{result['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}){parts}, refitted "
-            f"probe {result['probe']['accuracy']:.4f}, written to {self.run_dir}"
-        )
+
+def _told(result: dict[str, Any]) -> str:
+    low, high = result["interval"]["accuracy"]
+    parts = "".join(
+        f", {name} {result[f'accuracy_{name}']:.4f}"
+        for name in ("aligned", "conflicting")
+        if result.get(f"accuracy_{name}") is not None
+    )
+    return (
+        f"accuracy {result['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}){parts}, "
+        f"refitted probe {result['probe']['accuracy']:.4f}"
+    )
 
 
 def _aligned(train: Embedded, test: Embedded) -> NDArray[np.bool_] | None:
@@ -180,7 +186,7 @@ def accuracy_result(
     test: Embedded,
     aligned: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
-    """Return what every evaluation of the kind "accuracy" has: figures, counts, interval.
+    """Return what every evaluation of an accuracy has: figures, counts, interval.
 
     Args:
         readouts: ``(N,)`` classes by who decided: "probe", and "head" where that one counts.
@@ -200,7 +206,6 @@ def accuracy_result(
         counts["test_aligned"] = int(aligned.sum())
         counts["test_conflicting"] = int((~aligned).sum())
     return {
-        "kind": "accuracy",
         "readout": readout,
         "counts": counts,
         **accuracy_shares(readouts[readout], test, aligned),

@@ -10,7 +10,6 @@ Written into the run folder are ``evaluation.json`` and ``scores.npz``; ``model.
 encoder with the ridge as its head, so that it predicts age in years.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -21,8 +20,15 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from common.checks import require
-from common.deploy.embedding import Embedded, embed
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels, raw_name
+from common.deploy.embedding import Embedded
+from common.evaluation.run_evaluation import (
+    Batches,
+    Evaluated,
+    RunArguments,
+    RunEvaluation,
+    pixels,
+    raw_name,
+)
 from common.metrics.openbhb import (
     age_floor,
     balanced_accuracy,
@@ -31,10 +37,10 @@ from common.metrics.openbhb import (
     openbhb_score,
 )
 from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
+from common.report.kinds.challenge import KIND
 
 __all__ = ["ChallengeEvaluation"]
 
-_LOG = logging.getLogger(__name__)
 _LABEL = "public-validation Lc"
 _METHOD = "bootstrap of the test subjects, the fitted heads kept"
 _SIDE = 8  # of a volume averaged down for the baseline: more makes saga take hours on 64 sites
@@ -99,6 +105,8 @@ class ChallengeEvaluation(RunEvaluation):
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
     """
 
+    kind = KIND
+
     def __init__(
         self,
         training: Batches,
@@ -115,12 +123,9 @@ class ChallengeEvaluation(RunEvaluation):
         self.head = self.trained(head)
         self.jobs = jobs
 
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
-        snapshots = self.snapshots()
-        network = self.untrained(self.training)
-        train = embed(network, self.training, self.device)
-        test = embed(network, self.test, self.device)
+    def evaluate(self) -> Evaluated:
+        """Evaluate all snapshots."""
+        train, test = self.untrained(self.training, self.test)
         subjects = self._subjects(train, test)
         features = {
             raw_name(self.training): (pixels(self.training, _SIDE), pixels(self.test, _SIDE)),
@@ -130,18 +135,20 @@ class ChallengeEvaluation(RunEvaluation):
             name: _figures(subjects, self._read(subjects, *pair)) for name, pair in features.items()
         }
         epochs = []
-        for epoch, path in snapshots:
-            self.load(path)
+        for epoch in self.course():
             train, test = self.embed(self.training), self.embed(self.test)
             reading = self._read(subjects, train.h, test.h)
             epochs.append({"epoch": epoch, **_figures(subjects, reading)})
         result = self._result(subjects, reading) | {"epochs": epochs, "baselines": baselines}
         if self.head:
             result["head"] = _errors(subjects, test.logits[:, 0])
-        whole = self.write(result, {"scores.npz": _scores(subjects, reading)})
-        self.deploy(None if self.head else _weights(reading.ridge), classes=["age"])
-        self._say(whole)
-        return whole
+        return Evaluated(
+            result,
+            {"scores.npz": _scores(subjects, reading)},
+            _told(result),
+            None if self.head else _weights(reading.ridge),
+            ["age"],
+        )
 
     def _subjects(self, train: Embedded, test: Embedded) -> _Subjects:
         internal = test.within(train)
@@ -171,7 +178,6 @@ class ChallengeEvaluation(RunEvaluation):
         )
         sites = np.unique(subjects.train_site[subjects.placed])
         return {
-            "kind": "challenge",
             "label": _LABEL,
             "counts": {
                 "training_subjects": len(subjects.train_age),
@@ -186,15 +192,15 @@ class ChallengeEvaluation(RunEvaluation):
             "site_names": self.site_names,
         }
 
-    def _say(self, result: dict[str, Any]) -> None:
-        low, high = result["interval"]["lc"]
-        _LOG.info(
-            f"{self.about['strategy']}, seed {self.about['seed']}: {_LABEL} {result['lc']:.2f} "
-            f"(95 % interval over subjects {low:.2f} to {high:.2f}), age error "
-            f"{result['mae_internal']:.2f} internal and {result['mae_external']:.2f} external "
-            f"years, site {result['bacc_internal']:.3f} (age alone {result['bacc_age_floor']:.3f}, "
-            f"chance {result['bacc_chance']:.3f}), written to {self.run_dir}"
-        )
+
+def _told(result: dict[str, Any]) -> str:
+    low, high = result["interval"]["lc"]
+    return (
+        f"{_LABEL} {result['lc']:.2f} (95 % interval over subjects {low:.2f} to {high:.2f}), age "
+        f"error {result['mae_internal']:.2f} internal and {result['mae_external']:.2f} external "
+        f"years, site {result['bacc_internal']:.3f} (age alone {result['bacc_age_floor']:.3f}, "
+        f"chance {result['bacc_chance']:.3f})"
+    )
 
 
 def _errors(subjects: _Subjects, predicted: Floats) -> dict[str, float]:

@@ -5,23 +5,22 @@ the same folder, ``evaluation.json``, ``scores.npz`` and ``gallery.npz`` (the re
 the deployable ``model.pt``: the last encoder with the linear head fitted on all hold-out sets.
 """
 
-import logging
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import InputError
-from common.deploy.embedding import Embedded, embed
+from common.deploy.embedding import Embedded
 from common.evaluation.audit import audit_transforms
-from common.evaluation.run_evaluation import Batches, RunArguments, RunEvaluation, pixels
+from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels
 from common.metrics.linear_probe import Probe, fit_head, linear_probe
 from common.metrics.patient_bootstrap import LEVEL, patient_interval
+from common.report.kinds.linear import KIND
 from common.transforms import Composition
 
 __all__ = ["LinearEvaluation"]
 
-_LOG = logging.getLogger(__name__)
 _METHOD = "bootstrap of the mean AUC over the three folds, patients drawn with replacement"
 
 
@@ -33,23 +32,23 @@ class LinearEvaluation(RunEvaluation):
         run: see `common.evaluation.run_evaluation.RunArguments`.
     """
 
+    kind = KIND
+
     def __init__(self, batches: Batches, **run: Unpack[RunArguments]) -> None:
         super().__init__(**run)
         self.batches = batches
 
-    def evaluate(self) -> dict[str, Any]:
-        """Evaluate all snapshots, write the results, and return what ``evaluation.json`` holds."""
+    def evaluate(self) -> Evaluated:
+        """Evaluate all snapshots."""
         transform = self.network.transform
         if not isinstance(transform, Composition):
             raise InputError(
                 "LinearEvaluation: the method must transform images by a Composition, got "
                 f"{type(transform).__name__}. Evaluate it with AccuracyEvaluation."
             )
-        snapshots = self.snapshots()
         baselines = self._baselines()
         epochs = []
-        for epoch, path in snapshots:
-            self.load(path)
+        for epoch in self.course():
             seen = self.embed(self.batches)
             probe = linear_probe(seen.h, seen.label, seen.fold)
             epochs.append({"epoch": epoch, **_figures(probe), "auc_folds": probe.auc})
@@ -57,20 +56,17 @@ class LinearEvaluation(RunEvaluation):
             self.network.policy, transform, self.batches, self.device
         )
         columns = {"label": seen.label, "fold": seen.fold, "patient": seen.patient}
-        result = self.write(
-            self._result(seen, probe, epochs) | {"baselines": baselines, "transform": summary},
+        figures = self._result(seen, probe, epochs)
+        low, high = figures["interval"]["low"], figures["interval"]["high"]
+        return Evaluated(
+            figures | {"baselines": baselines, "transform": summary},
             {"gallery.npz": gallery, "scores.npz": {**columns, "score": probe.scores}},
+            f"AUC {probe.mean:.3f} (95 % interval over patients {low:.3f} to {high:.3f})",
+            fit_head(seen.h, seen.label),
         )
-        self.deploy(fit_head(seen.h, seen.label))
-        low, high = result["interval"]["low"], result["interval"]["high"]
-        _LOG.info(
-            f"{self.about['strategy']}, seed {self.about['seed']}: AUC {probe.mean:.3f} "
-            f"(95 % interval over patients {low:.3f} to {high:.3f}), written to {self.run_dir}"
-        )
-        return result
 
     def _baselines(self) -> dict[str, dict[str, float]]:
-        seen = embed(self.untrained(self.batches), self.batches, self.device)
+        [seen] = self.untrained(self.batches)
         baselines: dict[str, NDArray[np.float32]] = {
             "pixels": pixels(self.batches),
             "untrained": seen.h,
