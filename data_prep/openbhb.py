@@ -130,7 +130,7 @@ def plan(options: argparse.Namespace) -> Plan:
         skipped=skipped,
         root=source,
         extra=extra,
-        notes=notes + _label_notes(classes["label"], subjects),
+        notes=notes + _age_notes(subjects) + _label_notes(classes["label"], subjects),
     )
 
 
@@ -207,6 +207,13 @@ def _classes(subjects: list[Subject]) -> dict[str, list[str]]:
         "site": [*sorted(training, key=order), *sorted(others, key=order)],
         "label": [CONTROL, *cases] if diagnoses else [],
     }
+
+
+def _age_notes(subjects: list[Subject]) -> list[str]:
+    missing = sum(subject.age is None for subject in subjects)
+    if not missing:
+        return []
+    return [f"{missing} of {len(subjects)} subjects have no age: a kernel on age needs every one"]
 
 
 def _label_notes(names: list[str], subjects: list[Subject]) -> list[str]:

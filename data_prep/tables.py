@@ -201,7 +201,12 @@ def _sheets(path: Path) -> dict[str, Rows]:
     """Sheet to its rows that are not blank, with the number of their line; a CSV is one sheet."""
     try:
         require(
-            path.is_file() or not path.exists(),
+            path.exists(),
+            f"{path.name}: must be a readable CSV or XLSX table, got no such file. Check the path, "
+            "which starts at the folder you are in.",
+        )
+        require(
+            path.is_file(),
             f"{path.name}: must be a readable CSV or XLSX table, got a folder or a pipe. Check the "
             "path.",
         )

@@ -14,7 +14,9 @@ __all__ = ["check_labels"]
 OLDEST = 120  # years; codes such as -9999 and 999 lie outside
 
 
-def check_labels(dataset: Any, needs: Sequence[str], outputs: int) -> None:
+def check_labels(
+    dataset: Any, needs: Sequence[str], outputs: int, complete: Sequence[str] = ()
+) -> None:
     """Check that the columns a method learns from say something, and that the head has the classes.
 
     Args:
@@ -22,10 +24,11 @@ def check_labels(dataset: Any, needs: Sequence[str], outputs: int) -> None:
             datasets) lists what the manifest says of each image; others are passed over.
         needs: columns that must be known for some images; those that no entry has are passed over.
         outputs: of the classifier; one output tells two classes.
+        complete: columns of numbers that must be known for every image.
 
     Raises:
-        InputError: a column of which nothing is known, a single class where classes are learned,
-            or a label beyond the head.
+        InputError: a column of which nothing, or not enough, is known, a single class where
+            classes are learned, or a label beyond the head.
     """
     entries = getattr(dataset, "entries", getattr(dataset, "data", None))
     if not isinstance(entries, Sequence) or not all(isinstance(e, Mapping) for e in entries):
@@ -33,6 +36,9 @@ def check_labels(dataset: Any, needs: Sequence[str], outputs: int) -> None:
     for column in needs:
         if any(column in entry for entry in entries):
             _check_known(column, [entry.get(column) for entry in entries])
+    for column in complete:
+        if any(column in entry for entry in entries):
+            _check_complete(column, [entry.get(column) for entry in entries])
     if "label" not in getattr(dataset, "columns", ("label",)):
         return
     classes = max(2, outputs)
@@ -67,6 +73,16 @@ def _check_known(column: str, values: Sequence[Any]) -> None:
     require(
         column != "label" or len(known) > 1,
         f"{column}: must be of two classes at least in the training images, got one. {cure}",
+    )
+
+
+def _check_complete(column: str, values: Sequence[Any]) -> None:
+    missing = sum(math.isnan(_number(value)) for value in values)
+    require(
+        not missing,
+        f"{column}: must be known of every one of the {len(values)} training images for this "
+        f"strategy, got {missing} without. Take those out of the table of the source and prepare "
+        "again.",
     )
 
 

@@ -103,6 +103,7 @@ class ContrastiveTrainer(Trainer):
             getattr(self.data_loader, "dataset", None),
             self.network.needs(),
             self.network.classifier.head.out_features,
+            self.network.needs_of_all(),
         )
         scaled = self.amp and torch.device(self.state.device).type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=scaled)

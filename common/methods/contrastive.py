@@ -95,6 +95,11 @@ class Contrastive(Method):
         targets = [target for loss in losses for target in getattr(loss, "targets", ())]
         return tuple(self.columns.get(target, target) for target in targets)
 
+    def needs_of_all(self) -> tuple[str, ...]:
+        """Return the column of "y": a kernel compares every image's with every other's."""
+        y = self.columns.get("y", "y")
+        return tuple(column for column in self.needs() if column == y)
+
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the head phase (where there is one), then the encoder phase.
 

@@ -86,6 +86,10 @@ class Method(nn.Module, ABC):
         """Return the columns it learns from, which must be known for some images; none here."""
         return ()
 
+    def needs_of_all(self) -> tuple[str, ...]:
+        """Return those of them that must be known for every image; none here."""
+        return ()
+
     def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters each phase updates; phases without parameters are left out."""
         policy = [p for p in self.policy.parameters() if p.requires_grad]

@@ -39,7 +39,7 @@ class Gallery:
 
 
 def gallery(runs: Sequence[Run]) -> str:
-    """A row an image, a column a strategy (its first seed that has pictures)."""
+    """A block an image, in it a column a strategy (its first seed that has pictures)."""
     chosen = [
         (group, run)
         for group in group_runs(runs)
@@ -51,6 +51,7 @@ def gallery(runs: Sequence[Run]) -> str:
     indices = [_keys(run.arrays) for _, run in chosen if run.arrays]
     keys = list(dict.fromkeys(key for index in indices for key in index))
     rows = [_row(key, chosen, indices) for key in keys[:MAX_IMAGES]]
+    together = element("div", *rows, class_="blocks")
     notes = []
     if any(run.arrays is not None and run.arrays.mask is not None for _, run in chosen):
         notes.append("Red: outline of the lesion; lost: less than half of it is left.")
@@ -61,7 +62,7 @@ def gallery(runs: Sequence[Run]) -> str:
     notes.append("The crop's centre counts from the top left corner: (down, across).")
     if len(keys) > MAX_IMAGES:
         notes.append(f"The first {MAX_IMAGES} of {len(keys)} images.")
-    return section("gallery", heading, paragraph(" ".join(notes), "note"), *rows)
+    return section("gallery", heading, paragraph(" ".join(notes), "note"), together)
 
 
 def _keys(pictures: Gallery | None) -> dict[Key, int]:
@@ -95,6 +96,7 @@ def _row(key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[K
         element("h3", text(name), class_="image-name"),
         element("div", *cells, class_="pictures"),
         class_="block",
+        style=f"--panels:{len(cells)}",
     )
 
 

@@ -11,7 +11,9 @@ from torch import nn
 from common.checks import InputError
 from common.data.label_check import check_labels
 from common.engines import ContrastiveTrainer, PhaseOptimizers
-from common.methods import Supervised
+from common.kernels import Gaussian
+from common.losses import KernelContrastive
+from common.methods import Contrastive, Supervised
 from common.networks import ImageClassifier
 
 
@@ -41,6 +43,17 @@ def test_labels_that_cannot_be_learned_are_refused(
     with pytest.raises(InputError, match=words) as error:
         check_labels(dataset, needs, outputs)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.bad_input("labels")
+def test_a_kernel_on_age_starts_only_when_every_age_is_known() -> None:
+    words = "^age: must be known of every one of the 3 .*got 1 without. Take those out"
+    with pytest.raises(InputError, match=words):
+        check_labels(Images(age=[30.0, None, 40.0]), ("age",), 1, ("age",))
+    check_labels(Images(age=[30.0, 40.0]), ("age",), 1, ("age",))
+    loss = KernelContrastive(Gaussian(2.0), 0.1)
+    method = Contrastive(ImageClassifier(nn.Flatten(), 4), loss=loss, columns={"y": "age"})
+    assert method.needs_of_all() == ("age",)
 
 
 @pytest.mark.parametrize(

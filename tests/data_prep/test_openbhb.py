@@ -307,7 +307,9 @@ def test_ages_that_are_codes_are_null_and_counted(
     table(source / "participants.tsv", lines)
     manifest = prepare(source, tmp_path / "out", "--modality", "vbm", "--validation", "0")
     assert [e["age"] for e in manifest["training"]][:5] == [None, None, None, 61.5, 90]
-    assert "2 ages are unknown" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 ages are unknown" in printed
+    assert "3 of 12 subjects have no age: a kernel on age needs every one" in printed
 
 
 @pytest.mark.bad_input("labels")

@@ -150,8 +150,10 @@ def test_two_sheets_that_fit_a_folder_and_no_file_are_one_line(tmp_path: Path) -
     with pytest.raises(InputError, match="one sheet must hold the table, got Sheet, other"):
         read_table(path, "id")
     os.mkfifo(tmp_path / "pipe.csv")
-    for missing in (tmp_path, tmp_path / "none.csv", tmp_path / "pipe.csv"):
-        with pytest.raises(InputError, match="must be a readable CSV or XLSX table"):
+    words = ("got a folder", "got no such file", "got a folder or a pipe")
+    files = (tmp_path, tmp_path / "none.csv", tmp_path / "pipe.csv")
+    for missing, got in zip(files, words, strict=True):
+        with pytest.raises(InputError, match=f"must be a readable CSV or XLSX table, {got}"):
             read_rows(missing)
 
 
