@@ -15,14 +15,6 @@ from data_prep.__main__ import main as data_prep
 from tests.commands import VOLUMES
 from tests.synthetic import write_picture
 
-PATIENTS, IMAGES, SIDE = 12, 4, 32
-PHANTOMS = {  # first word of a bundle -> kind of phantom
-    "biased": "digits",
-    "natural": "digits",
-    "digits": "digits --layout grid --size 16",
-    "fundus": "fundus --patients 36 --slices 2",  # both eyes
-}
-AGE = {"dims": "3", "task": "age", "patients": "80", "size": "16", "workers": "1"}
 SHORT: dict[str, Any] = {
     "batch_size": 8,
     "epochs": 1,
@@ -30,39 +22,22 @@ SHORT: dict[str, Any] = {
     "val_interval": 1,
     "label_fraction": 0.5,
 }
-SMALL_3D = {"_target_": "common.networks.ConvEncoder", "spatial_dims": 3, "channels": [4, 8]}
-SMALL_NET = {"_target_": "common.networks.SimpleConvNet", "channels": [4, 8], "kernel_size": 3}
-NARROW: dict[str, dict[str, Any]] = {
-    "brain": {"channels": [4, 8]},  # a DenseNet121 has one width only
-    "biased": {"channels": [4, 8], "strides": [1, 1], "kernel_size": 3},
-    "natural": {"encoder": SMALL_NET},
-    "digits": {
-        "image_size": 48,
-        "cell_size": 16,
-        "crop_size": 8,
-        "channels": [4, 4],
-        "features": 6,
-        "policy_channels": [4, 4],
-        "policy_features": 8,
-        "final_learning_rate": 0.001,  # as fundus
-        "final_beta": 5.0,
-        "final_entropy_weight": 2.0,
-    },
-    "fundus": {
-        "local_size": 16,
-        "patch_size": 8,
-        "embed_dim": 12,
-        "depth": 4,
-        "heads": 2,
-        "prototypes": 16,
-        "final_weight_decay": 0.04,  # schedules stay where they begin, so that a run of one
-        "final_momentum": 0.996,  # epoch is the beginning of a run of two
-        "probe_epochs": 2,
-        "probe_seeds": 2,
-        "figure_images": 4,
-        "figure_repeats": 2,
-    },
-}
+
+
+def facts(bundle: Path) -> dict[str, Any]:
+    """What the tests must know of a bundle: ``tests/bundles/settings/<bundle>.json``.
+
+    "phantom": words of ``data_prep phantom``; "prior": whether a training reads a table; "dials":
+    what makes the networks small, in training and inference, and keeps schedules where they begin,
+    so that a run of one epoch is the beginning of a run of two; "terms": what the history holds
+    beside "loss"; "rows": how the overlays begin that name a strategy. Of volumes also "kind", of
+    the evaluation. Of pictures also "raw", the
+    files of `test_preparation` that they are prepared from, and the "size" a network reads them in;
+    "slices": whether volumes are predicted slice by slice; "one_way": whether training and
+    inference read an image by the same steps.
+    """
+    path = Path(__file__).parent / "settings" / f"{bundle.name}.json"
+    return dict(json.loads(path.read_text()))
 
 
 def short(bundle: Path) -> dict[str, Any]:
@@ -78,12 +53,11 @@ def narrow(bundle: Path, *configs: str) -> dict[str, Any]:
         bundle: its folder.
         configs: names of configurations; given, settings that none of them has are left out.
     """
-    if bundle in VOLUMES:
-        return {"encoder": SMALL_3D}
-    settings = {"image_size": SIDE, **NARROW.get(bundle.name.split("_")[0], {})}
     known = [json.loads((bundle / "configs" / f"{name}.json").read_text()) for name in configs]
     return {
-        k: v for k, v in settings.items() if not known or any(k in content for content in known)
+        k: v
+        for k, v in facts(bundle)["dials"].items()
+        if not known or any(k in content for content in known)
     }
 
 
@@ -117,17 +91,15 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     made: dict[str, Path] = {}
 
     def make(bundle: Path) -> Path:
-        word = bundle.name.split("_")[0]
-        kind = "ageing" if bundle in VOLUMES else PHANTOMS.get(word, word)
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind.split()[0]) / "data"
-            flat = f"--patients {PATIENTS} --slices {IMAGES} --size {SIDE} --workers 1".split()
-            whole = ["--kind", "brain", *(w for key, v in AGE.items() for w in (f"--{key}", v))]
-            options = whole if kind == "ageing" else [*flat, "--kind", *kind.split()]
-            assert data_prep(["phantom", "--target", str(made[kind]), *options]) == 0
-            if kind == "chest":
-                add_prior(made[kind])
-        return made[kind]
+        known = facts(bundle)
+        words = known["phantom"]
+        if words not in made:
+            made[words] = tmp_path_factory.mktemp("phantom") / "data"
+            options = [*words.split(), "--workers", "1"]
+            assert data_prep(["phantom", "--target", str(made[words]), *options]) == 0
+        if known.get("prior") and not (made[words] / "prior.npz").is_file():
+            add_prior(made[words])
+        return made[words]
 
     return make
 
@@ -141,7 +113,7 @@ def workflow(phantom: Callable[[Path], Path]) -> Workflow:
         dials = {} if names == "inference" else short(bundle)
         dials |= narrow(bundle, *names.split("+"))
         read = effective(files, {**dials, **overrides})  # others are refused
-        settings: dict[str, Any] = {
+        chosen: dict[str, Any] = {
             "dataset_dir": str(phantom(bundle)),
             "output_dir": str(folder / "eval"),
             "ckpt_dir": str(folder / "models"),
@@ -152,7 +124,7 @@ def workflow(phantom: Callable[[Path], Path]) -> Workflow:
             config_file=[str(path) for path in files],
             workflow_type="inference" if names == "inference" else "train",
             logging_file=False,
-            **settings | overrides,
+            **chosen | overrides,
         )
 
     return make

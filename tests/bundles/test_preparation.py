@@ -13,11 +13,11 @@ from monai.bundle import ConfigParser
 
 from common.data import image_datalist, read_manifest
 from data_prep.__main__ import main as data_prep
+from tests.bundles.conftest import facts
 from tests.commands import PICTURES
 from tests.synthetic import ramp, write_brats, write_dicom, write_picture
 
 PATIENTS = 4
-SIZES = {"chest": 40, "brain": 16, "fundus": 28, "natural": 24, "biased": 24, "digits": 84}
 
 
 def noise(height: int, width: int, *channels: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def films(folder: Path) -> list[str]:
     return ["chest_xray", "--size", "57"]
 
 
-def brains(folder: Path) -> list[str]:
+def slices(folder: Path) -> list[str]:
     for number in range(PATIENTS):
         write_brats(folder, f"BraTS20_Training_{number:03d}")
     return ["brats", "--test-size", "1"]
@@ -67,12 +67,7 @@ def digits(folder: Path) -> list[str]:
 
 
 RAW: dict[str, Callable[[Path], list[str]]] = {
-    "chest": films,
-    "brain": brains,
-    "fundus": eyes,
-    "natural": photographs,
-    "biased": photographs,
-    "digits": digits,
+    each.__name__: each for each in (films, slices, eyes, photographs, digits)
 }
 
 
@@ -93,7 +88,7 @@ def images(transform: Any, entries: list[dict[str, Any]]) -> torch.Tensor:
 
 def prepared(bundle: Path, tmp_path: Path) -> tuple[Path, Path, int]:
     """A folder of raw files, what became of it (with a model's record beside), the size."""
-    kind = bundle.name.split("_")[0]
+    kind = facts(bundle)["raw"]
     raw, out = tmp_path / "raw", tmp_path / "out"
     arguments = RAW[kind](raw)
     arguments += [] if kind == "digits" else ["--source", str(raw)]
@@ -102,7 +97,7 @@ def prepared(bundle: Path, tmp_path: Path) -> tuple[Path, Path, int]:
         write_picture(raw / "digit.png", np.load(out / "test.npy")[0])
     record = {"preparation": read_manifest(out)["preparation"]}
     (out / "model.json").write_text(json.dumps(record))
-    return raw, out, SIZES[kind]
+    return raw, out, facts(bundle)["size"]
 
 
 @pytest.mark.parametrize("bundle", PICTURES, ids=lambda path: path.name)
@@ -117,7 +112,7 @@ def test_raw_and_prepared_images_are_the_same_to_the_network(bundle: Path, tmp_p
         assert any(torch.equal(image, other) for other in stored)
 
 
-SINGLE = [path for path in PICTURES if path.name.split("_")[0] in ("chest", "brain", "fundus")]
+SINGLE = [path for path in PICTURES if facts(path)["one_way"]]
 
 
 @pytest.mark.parametrize("bundle", SINGLE, ids=lambda path: path.name)
@@ -126,7 +121,7 @@ def test_training_and_inference_see_the_same_image(bundle: Path, tmp_path: Path)
     entries = image_datalist(out)
     train = chain(bundle, "train.json", "train#preprocessing", out, size)
     infer = chain(bundle, "inference.json", "preprocessing", out, size)
-    if bundle.name.startswith("fundus"):  # it trains on views of the whole, predicts from a crop
+    if facts(bundle)["raw"] == "eyes":  # it trains on views of the whole, predicts from a crop
         train.transforms, infer.transforms = train.transforms[:1], infer.transforms[:1]
         infer.transforms[0].size = size
     np.testing.assert_array_equal(images(train, entries), images(infer, entries))

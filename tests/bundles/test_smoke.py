@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,21 +14,9 @@ from monai.bundle import ConfigWorkflow
 
 from common.checks import InputError
 from common.data import read_manifest
-from tests.bundles.conftest import images_of, narrow
+from tests.bundles.conftest import facts, images_of, narrow
 from tests.commands import PICTURES
 from tests.synthetic import ramp, write_dicom, write_nifti
-
-TERMS = {  # what the history of a training holds beside "loss", by the end of the bundle's name
-    "learned_transforms": {"policy/contrastive", "encoder/untransformed_bce"},
-    "fairkl": {"encoder/contrastive", "encoder/regularizer", "head/loss"},
-    "image_contrastive": {"encoder/contrastive", "head/loss"},
-    "decoupled_uniformity": {"encoder/contrastive"},
-    "trainable_crop": {"encoder/bound", "policy/channel_bound", "policy/entropy"},
-    "dino": {"encoder/dino", "head/loss"},
-}
-
-ROW = re.compile(r"(strategy|loss)_")  # overlays that name a strategy
-FUNDUS_ROW = re.compile(r"augmentation_")  # the same in the bundle of photographs of the retina
 
 Workflow = Callable[..., ConfigWorkflow]
 Phantom = Callable[[Path], Path]
@@ -100,7 +87,7 @@ def test_training_changes_every_network(trained: Any) -> None:
 
 def test_training_keeps_a_history(bundle: Path, trained: Any) -> None:
     kept = history(trained[0])
-    (terms,) = (terms for end, terms in TERMS.items() if bundle.name.endswith(end))
+    terms = facts(bundle)["terms"]
     assert kept["epoch"] == [1]
     assert {"loss", *terms} <= set(kept["terms"])
     assert all(np.isfinite(values).all() for values in kept["terms"].values())
@@ -124,11 +111,6 @@ def test_evaluation_writes_the_result_the_report_and_the_model(
     assert 'http-equiv="refresh"' not in report
     about = json.loads((folder / "models" / "model.json").read_text())
     assert about["bundle"] == bundle.name
-
-
-def volumes(bundle: Path) -> bool:
-    """Whether the bundle predicts slices of volumes; no photograph of the retina is one."""
-    return not bundle.name.startswith("fundus")
 
 
 def mixed_folder(folder: Path, images: Path, volume: bool = True) -> Path:
@@ -155,13 +137,13 @@ def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
     bundle: Path, phantom: Phantom, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "images"
-    images = mixed_folder(folder, images_of(bundle, phantom(bundle)), volumes(bundle))
+    images = mixed_folder(folder, images_of(bundle, phantom(bundle)), facts(bundle)["slices"])
     settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
     parts = run(workflow(bundle, "inference", tmp_path, **settings))
     header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
     classes = parts.parser.get_parsed_content("classes")
     assert header == ["file", "slice", *(f"probability_{name}" for name in classes)]
-    slices = [("sub/c.nii.gz", "2"), ("sub/c.nii.gz", "3")] if volumes(bundle) else []
+    slices = [("sub/c.nii.gz", "2"), ("sub/c.nii.gz", "3")] if facts(bundle)["slices"] else []
     assert [(row[0], row[1]) for row in rows] == [("a.png", ""), ("b.dcm", ""), *slices]
     with np.load(tmp_path / "eval" / "embeddings.npz") as embeddings, torch.no_grad():
         assert embeddings["name"].tolist() == [row[0] for row in rows]
@@ -239,8 +221,8 @@ def test_all_strategies_train_and_evaluate(
     bundle: Path, workflow: Workflow, tmp_path: Path
 ) -> None:
     configs = bundle / "configs"
-    row = FUNDUS_ROW if bundle.name.startswith("fundus") else ROW
-    names = sorted(path.stem for path in configs.glob("*.json") if row.match(path.name))
+    rows = tuple(facts(bundle)["rows"])
+    names = sorted(path.stem for path in configs.glob("*.json") if path.name.startswith(rows))
     assert len(names) >= 3
     for name in names:
         run(workflow(bundle, f"train+{name}", tmp_path))

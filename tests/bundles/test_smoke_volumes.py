@@ -12,15 +12,18 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.data import read_manifest, read_prior, save_prior, write_manifest
 from data_prep.__main__ import main as data_prep
+from tests.bundles.conftest import facts
 from tests.bundles.test_smoke import assert_nearly_the_loss, history, read_csv, refused, run
-from tests.commands import VOLUMES
+from tests.commands import ROOT, VOLUMES
 from tests.synthetic import write_nifti
 
 Workflow = Callable[..., ConfigWorkflow]
 Phantom = Callable[[Path], Path]
 
-AGE, PRIOR, CASES = VOLUMES
-KIND = {AGE: "challenge", PRIOR: "case_control", CASES: "case_control"}
+AGE, PRIOR, CASES = (
+    ROOT / "bundles" / f"brain_mri_{name}"
+    for name in ("age_contrastive", "decoupled_uniformity", "y_aware")
+)
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +79,7 @@ def test_evaluation_writes_the_result_the_report_and_the_model(
     folder = trained[0]
     found = result(folder)
     test = read_manifest(phantom(bundle))["test"]
-    assert found["kind"] == KIND[bundle]
+    assert found["kind"] == facts(bundle)["kind"]
     assert sum(found["counts"][f"{p}_subjects"] for p in ("internal", "external")) == len(test)
     assert bundle.name in (folder / "eval" / "report.html").read_text()
     state = torch.load(folder / "models" / "model.pt", weights_only=True)
