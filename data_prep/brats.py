@@ -186,8 +186,18 @@ def convert(scan: Scan, output: Output) -> list[Entry]:
 
 
 def load_segmentation(path: Path) -> npt.NDArray[np.bool_]:
-    """Tumour voxels (any label above 0), (X, Y, Z); a scan without tumour is all False."""
-    return np.asarray(load_voxels(path, allow_black=True) > 0)
+    """Tumour voxels (any label above 0), (X, Y, Z); a scan without tumour is all False.
+
+    Raises:
+        InputError: as `load_voxels`, or voxels that are no labels.
+    """
+    labels = load_voxels(path, allow_black=True)
+    require(
+        bool((labels >= 0).all() and (labels == np.floor(labels)).all()),
+        f"{path.name}: a segmentation must hold whole numbers from 0, got others. Give the labels "
+        "themselves, not probabilities.",
+    )
+    return np.asarray(labels > 0)
 
 
 def _aligned(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:

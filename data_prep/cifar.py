@@ -105,7 +105,12 @@ def read_batch(batch: Batch) -> tuple[Bytes, npt.NDArray[np.int64]]:
             f"{batch.path}: must hold data and {key.decode()}, got {sorted(map(str, content))}. "
             "Unpack the archive again.",
         )
-        pixels, label = np.asarray(content[b"data"], np.uint8), np.asarray(content[key])
+        pixels, label = np.asarray(content[b"data"]), np.asarray(content[key])
+    require(
+        pixels.dtype == np.uint8 and label.dtype.kind in "ui" and pixels.size % PIXELS == 0,
+        f"{batch.path}: must hold {PIXELS} bytes for each image and whole numbers as labels, got "
+        f"{pixels.dtype} and {label.dtype}. Unpack the archive again.",
+    )
     images = pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     classes = int(batch.kind.removeprefix("cifar"))
     require(

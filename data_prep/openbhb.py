@@ -177,8 +177,15 @@ def _mask(options: argparse.Namespace, subjects: list[Subject]) -> Mask | None:
         )
         return None
     voxels = modality.size if subjects[0].row is not None else None
-    nifti = any(".nii" in subject.path.name for subject in subjects)
-    return find_mask(options.source, modality.mask, modality.threshold, voxels, options.mask, nifti)
+    nifti = {".nii" in subject.path.name for subject in subjects}
+    require(
+        len(nifti) == 1,
+        f"{options.source}: volumes must be all .npy, whose axes are kept, or all NIfTI, which are "
+        "turned into RAS order, got both. Convert the one into the other.",
+    )
+    return find_mask(
+        options.source, modality.mask, modality.threshold, voxels, options.mask, any(nifti)
+    )
 
 
 def _facts(subject: Subject, classes: dict[str, list[str]]) -> Entry:

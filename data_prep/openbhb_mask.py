@@ -1,7 +1,6 @@
 """The masks of OpenBHB: which voxels a row holds."""
 
 import hashlib
-import zlib
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import nibabel
 import numpy as np
 import numpy.typing as npt
-from nibabel.filebasedimages import ImageFileError
 
 from common.checks import InputError, require
 from common.data.nifti import load_voxels
@@ -96,7 +94,9 @@ def find_mask(
         axes = "" if stored else "".join(nibabel.aff2axcodes(_nifti(path).affine))  # type: ignore[no-untyped-call]
         mask = Mask(path, threshold, nifti and not stored, "RAS" if nifti else axes)
         inside = mask.read()
-    except (OSError, ValueError, EOFError, zlib.error, ImageFileError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # nibabel raises whatever a damaged file makes it meet
         raise InputError(
             f"{path}: mask must be a readable .npy or NIfTI file, got an error "
             f"({type(error).__name__}). Check --mask."

@@ -1,8 +1,9 @@
 """Where the published sets of photographs keep their images, labels and biases.
 
 ========================  ==========================================================================
-``image_folder``          ``train/<class>/…``, and ``test/`` or ``val/`` (if both, val validates),
-                          or ``--labels`` (`data_prep.labels`) and images anywhere
+``image_folder``          ``train/<class>/…``, and ``test/`` or ``val/`` (if both, val validates;
+                          capitals and names such as ``validation/`` too), or ``--labels``
+                          (`data_prep.labels`) and images anywhere
 ``imagenet9``             ImageNet's ``train/<wnid>/…`` and ``val/<wnid>/…``: 42 of the classes make
                           the nine of ReBias (Bahng et al. 2020)
 ``corrupted_cifar10``     ``<ratio>/align/<class>/…``, ``<ratio>/conflict/…``, ``<ratio>/valid/…``,
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from common.checks import InputError, require
 from common.data import seeded_order
-from data_prep.classes import name_classes, number_names
+from data_prep.classes import SPLITS, name_classes, number_names
 from data_prep.labels import Row, read_labels
 from data_prep.tables import canonical, check_once, read_table, says_nothing
 
@@ -97,29 +98,41 @@ def find_photos(
         return *_named_by_bias(source, paths, kind, ratio), []
     require(ratio is None, f"photos: --ratio must be left out for --kind {kind}, got {ratio}.")
     by_folder = _by_folder(paths)
-    folders = {name: source / name for name in ("train", "val", "test")}
-    present = {name: path for name, path in folders.items() if path.is_dir()}
-    require(
-        bool(present),
-        f"{source}: source must hold train/<class>, val/<class> or test/<class>, got none of them. "
-        "Check the folder.",
-    )
-    parts = {
-        "train": "training",
-        "test": "test",
-        "val": "validation" if "test" in present else "test",
-    }
+    present = _parts(source)
     folders_met = [path.name for top in present.values() for path in top.iterdir() if path.is_dir()]
     own = name_classes(folders_met, "folders", negative)
     numbers = CLASS_OF_SYNSET if kind == "imagenet9" else own.numbers
     photos = [
-        Photo(path, path.relative_to(source).as_posix(), parts[name], numbers[folder.name])
-        for name, top in present.items()
+        Photo(path, path.relative_to(source).as_posix(), part, numbers[folder.name])
+        for part, top in present.items()
         for folder in sorted(top.iterdir())
         if folder.is_dir() and folder.name in numbers
         for path in by_folder[folder]
     ]
     return (photos, NINE, []) if kind == "imagenet9" else (photos, own.names, own.notes)
+
+
+def _parts(source: Path) -> dict[str, Path]:
+    """The folder of each part that is there; without a test part, what validates is one."""
+    present: dict[str, Path] = {}
+    for top in sorted(path for path in source.iterdir() if path.is_dir()):
+        part = SPLITS.get(top.name.lower())
+        if part is None:
+            continue
+        other = present.setdefault(part, top)
+        require(
+            other == top,
+            f"{source}: source must hold one folder for {part}, got {other.name} and {top.name}. "
+            "Bring them together.",
+        )
+    require(
+        bool(present),
+        f"{source}: source must hold train/<class>, val/<class> or test/<class>, got none of them. "
+        "Check the folder.",
+    )
+    if "test" not in present and "validation" in present:
+        present["test"] = present.pop("validation")
+    return present
 
 
 def labelled_photos(

@@ -26,7 +26,10 @@ OTHER_IMAGES = (
 OTHER_VOLUMES = (
     *(".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mnc", ".npy", ".npz"),
 )
-ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+ARCHIVES = (
+    *(".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".tar.zst"),
+    *(".7z", ".rar"),
+)
 ARCHIVE = "an archive is not looked into; extract it first"
 MARKS = {
     b"\x89PNG": "PNG",

@@ -1,8 +1,8 @@
 """From stored DICOM values to what a viewer shows, PS3.3 C.11: in the standard's order.
 
 Modality LUT (0028,3000) or rescale (0028,1052/1053) → VOI LUT (0028,3010) or window
-(0028,1050/1051) with its function (0028,1056), else the range of the values → inversion of
-MONOCHROME1, once → orientation.
+(0028,1050/1051) with its function (0028,1056), else the range of the values without padding
+(0028,0120/0121) → inversion of MONOCHROME1, once → orientation.
 
 Field of View Horizontal Flip (0018,7034) is not undone: it tells how the pixels lie relative to the
 detector, and Patient Orientation (0020,0020) already describes the flipped image.
@@ -110,8 +110,10 @@ def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> Values:
     places = stored.view(f"u{stored.dtype.itemsize}")
     levels = np.arange(int(places.max()) + 1).astype(places.dtype)
     values, signed = _modality(levels.view(stored.dtype), data, name)
-    pixels = values.take(places) if data.get("ModalityLUTSequence") else None
-    ends = values[places.ravel()[[stored.argmin(), stored.argmax()]]] if pixels is None else pixels
+    inside = _without_padding(stored, data)
+    if not data.get("ModalityLUTSequence"):  # which need not rise or fall throughout
+        inside = np.array([inside.min(), inside.max()])
+    ends = values.take(inside.view(places.dtype))
     stretched = _stretched(values, float(ends.min()), float(ends.max()))
     table = first_table(data.get("VOILUTSequence"), data, signed, name)
     if table is not None:
@@ -127,6 +129,22 @@ def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> Values:
             "transformation. Leave it out.",
         )
     return image
+
+
+def _without_padding(stored: npt.NDArray[Any], data: pydicom.Dataset) -> npt.NDArray[Any]:
+    """Stored values that are no padding (PS3.3 C.7.5.1.1.2), as far as they show something."""
+    first = _first(data.get("PixelPaddingValue"))
+    if first is None:
+        return stored
+    last = _first(data.get("PixelPaddingRangeLimit"))
+    ends = sorted(_signed(value, stored) for value in (first, first if last is None else last))
+    inside: npt.NDArray[Any] = stored[(stored < ends[0]) | (stored > ends[1])]
+    return inside if inside.size and inside.min() < inside.max() else stored
+
+
+def _signed(value: float, stored: npt.NDArray[Any]) -> int:
+    """A value written as unsigned (US) beside signed pixels."""
+    return int(value) - 65536 if stored.dtype.kind == "i" and value >= 32768 else int(value)
 
 
 def _looked_up(shown: Values, places: npt.NDArray[Any], data: pydicom.Dataset) -> Values:

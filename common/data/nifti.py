@@ -5,6 +5,7 @@ Axes of a volume are (x, y, z) with x to the patient's right, y to the front and
 ``.npy`` file has no orientation: its axes are taken as they are.
 """
 
+import logging
 import math
 import warnings
 from io import BytesIO
@@ -21,6 +22,8 @@ from common.checks import require
 from common.data.reading import reading
 
 __all__ = ["axial_slice", "black_share", "load_voxels", "read_nifti", "scale_of"]
+
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it logs oddities of a header
 
 Array = npt.NDArray[np.float32]
 Voxels = npt.NDArray[Any]

@@ -63,10 +63,16 @@ def read_features(path: Path) -> Array:
         (F,), type as stored.
 
     Raises:
-        InputError: not a whole ``.npy`` file.
+        InputError: not a whole ``.npy`` file, or no real numbers.
     """
     with reading(path, ".npy file of numbers"):
-        return np.array(np.load(path, mmap_mode="r", allow_pickle=False)).ravel()
+        values = np.array(np.load(path, mmap_mode="r", allow_pickle=False)).ravel()
+    require(
+        values.dtype.kind in "uif" and values.size > 0,
+        f"{path.name}: must hold real numbers, got {values.size} of type {values.dtype}. Leave it "
+        "out.",
+    )
+    return values
 
 
 def write_stack(

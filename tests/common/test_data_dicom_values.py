@@ -245,3 +245,22 @@ def test_a_file_without_preamble_and_suffix_is_read(tmp_path: Path) -> None:
     bare = tmp_path / "film"
     bare.write_bytes(film.read_bytes()[132:])
     np.testing.assert_array_equal(read_image(bare), read_image(film))
+
+
+@pytest.mark.bad_input("pixels")
+@pytest.mark.parametrize(
+    ("padding", "limit", "signed"),
+    [(9000, None, False), (9000, 8000, False), (0, None, False), (63536, None, True)],
+    ids=["above", "a range", "below", "written unsigned"],
+)
+def test_padding_is_no_part_of_the_range_that_is_shown(
+    tmp_path: Path, padding: int, limit: int | None, signed: bool
+) -> None:
+    values = ramp(high=1000).astype(np.int16 if signed else np.uint16) + np.uint16(not signed)
+    values[:, 0] = np.uint16(padding).astype(values.dtype)
+    path = write_dicom(
+        tmp_path / "a.dcm", values, 16, PixelPaddingValue=padding, PixelPaddingRangeLimit=limit
+    )
+    inside = values[:, 1:].astype(np.float64)
+    expected = (inside - inside.min()) / (inside.max() - inside.min())
+    np.testing.assert_allclose(read_image(path)[0, :, 1:], expected, atol=1e-6)

@@ -122,6 +122,17 @@ def test_broken_scans_are_skipped_with_reasons_and_the_others_kept(
     assert len({entry["patient"] for entry in all_entries(tmp_path / "out")}) == 2
 
 
+@pytest.mark.bad_input("pixels")
+@pytest.mark.parametrize("value", [0.4, -1], ids=["probabilities", "negative"])
+def test_a_segmentation_of_no_labels_is_skipped(source: Path, tmp_path: Path, value: float) -> None:
+    case = sorted(source.iterdir())[0]
+    voxels = np.zeros((20, 18, 8), np.float32)
+    voxels[8:11] = value
+    write_nifti(case / f"{case.name}_seg.nii.gz", voxels)
+    assert prepare(source, tmp_path / "out") == 0
+    assert "must hold whole numbers from 0" in reasons(tmp_path / "out")[case.name]
+
+
 def test_nothing_is_left_of_a_scan_that_fails_late(source: Path, tmp_path: Path) -> None:
     case = sorted(source.iterdir())[0]
     write_nifti(case / f"{case.name}_t1.nii.gz", np.zeros((20, 18, 8), np.int16))

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from common.checks import InputError
 from common.data import StackDataset, read_image, read_manifest
+from common.data.stack_file import read_features
 from data_prep.__main__ import main
 from data_prep.openbhb_images import MODALITIES
 from data_prep.openbhb_tables import ROW
@@ -336,6 +338,21 @@ def test_a_split_that_is_no_split_is_refused_without_quoting_it(
     text = failure(capsys, *arguments)
     assert "split must be train, internal_test" in text
     assert split.lower() not in text.lower()
+
+
+@pytest.mark.bad_input("pixels")
+def test_volumes_of_both_kinds_are_refused_and_complex_tables_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, _, _ = per_subject(tmp_path / "source")
+    volume = next(source.rglob("sub-100_preproc-cat12vbm*T1w.npy"))
+    nibabel.save(nibabel.Nifti1Image(np.load(volume), np.eye(4)), volume.with_suffix(".nii.gz"))
+    volume.unlink()
+    arguments = ("--source", str(source), "--target", str(tmp_path / "out"), "--modality", "vbm")
+    assert "must be all .npy" in failure(capsys, *arguments)
+    np.save(tmp_path / "table.npy", np.full(284, 1j))
+    with pytest.raises(InputError, match="must hold real numbers, got 284 of type complex128"):
+        read_features(tmp_path / "table.npy")
 
 
 def test_rows_without_a_mask_say_what_to_pass(

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.checks import InputError
 from common.data import read_manifest
 from common.data.photo import read_photo, square
 from data_prep.__main__ import main
+from data_prep.cifar import Batch, read_batch
 from data_prep.photo_layouts import CLASS_OF_SYNSET, NINE
 from tests.keys import key_of, reasons
 from tests.synthetic import write_picture
@@ -86,6 +88,22 @@ def test_cifar_100_pickles_are_read_too(tmp_path: Path) -> None:
     assert np.array_equal(stack, data.reshape(2, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
+@pytest.mark.bad_input("pixels")
+@pytest.mark.parametrize(
+    ("pixels", "labels"),
+    [
+        (np.full((2, 3072), 0.5), [0, 1]),
+        (np.full((2, 3072), 300), [0, 1]),
+        (np.zeros((2, 3072), np.uint8), [0, 1.5]),
+    ],
+    ids=["floats", "more than a byte", "fractions"],
+)
+def test_a_pickle_of_other_numbers_is_refused(tmp_path: Path, pixels: Any, labels: Any) -> None:
+    (tmp_path / "train").write_bytes(pickle.dumps({b"data": pixels, b"fine_labels": labels}))
+    with pytest.raises(InputError, match="must hold 3072 bytes for each image and whole numbers"):
+        read_batch(Batch(tmp_path / "train", "training", "cifar100", 0))
+
+
 def test_a_pickle_that_would_run_code_is_skipped_unrun(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("train", "test"):
@@ -116,6 +134,18 @@ def test_given_test_and_val_folders_are_kept_apart(tmp_path: Path) -> None:
     source = folders(tmp_path / "in", ("ant", "bee"), ("train", "val", "test"), 3)
     content = manifest(source, tmp_path / "out", "--kind", "image_folder", "--size", "16")
     assert sizes(content) == (6, 6, 6)
+
+
+@pytest.mark.bad_input("preparation")
+def test_folders_of_parts_go_by_any_of_their_names(tmp_path: Path, capsys: Any) -> None:
+    for part in ("Train", "validation", "TEST"):
+        for number in range(2):
+            write_picture(tmp_path / "in" / part / "a" / f"{number}.png", pixels(number))
+    content = manifest(tmp_path / "in", tmp_path / "out", "--kind", "image_folder")
+    assert sizes(content) == (2, 2, 2)
+    (tmp_path / "in" / "val").mkdir()
+    assert prepare(tmp_path / "in", tmp_path / "b", "--kind", "image_folder") == 2
+    assert "one folder for validation, got val and validation" in capsys.readouterr().err
 
 
 def test_square_scales_the_shorter_side_and_cuts_the_middle() -> None:
