@@ -9,6 +9,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 .PHONY: setup demo test test-fast bad-inputs lint types format bundle-check docs release clean
 
 $(VENV)/.installed: requirements.lock pyproject.toml
+	@echo "installing PyTorch, MONAI and the rest into $(VENV): some minutes, without a word"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps -e .

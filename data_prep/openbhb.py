@@ -130,7 +130,7 @@ def plan(options: argparse.Namespace) -> Plan:
         skipped=skipped,
         root=source,
         extra=extra,
-        notes=notes + _age_notes(subjects) + _label_notes(classes["label"], subjects),
+        notes=notes + _challenge_notes(subjects) + _label_notes(classes["label"], subjects),
     )
 
 
@@ -216,11 +216,15 @@ def _classes(subjects: list[Subject]) -> dict[str, list[str]]:
     }
 
 
-def _age_notes(subjects: list[Subject]) -> list[str]:
+def _challenge_notes(subjects: list[Subject]) -> list[str]:
     missing = sum(subject.age is None for subject in subjects)
-    if not missing:
-        return []
-    return [f"{missing} of {len(subjects)} subjects have no age: a kernel on age needs every one"]
+    notes = []
+    if missing:
+        counts = f"{missing} of {len(subjects)} subjects have no age"
+        notes.append(f"{counts}: a kernel on age needs every one")
+    if len({subject.site for subject in subjects if subject.split == "train"} - {None}) < 2:
+        notes.append("the training subjects are of one site: the challenge's evaluation needs two")
+    return notes
 
 
 def _label_notes(names: list[str], subjects: list[Subject]) -> list[str]:

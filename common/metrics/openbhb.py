@@ -113,7 +113,8 @@ def fit_site(features: Floats, site: Integers, jobs: int = 1) -> LogisticRegress
     require(
         len(values) >= 2 and int(counts.max()) >= _SPLITS,
         f"fit_site: site must hold at least 2 sites, one of them {_SPLITS} times, got "
-        f"{len(values)} with at most {counts.max(initial=0)} subjects each.",
+        f"{len(values)} with at most {counts.max(initial=0)} subjects each. The challenge asks how "
+        "well the site can be told: prepare subjects of a second site too.",
     )
     model = LogisticRegression(solver="saga", max_iter=_ITERATIONS, random_state=0)
     search = GridSearchCV(

@@ -306,12 +306,14 @@ def test_ages_that_are_codes_are_null_and_counted(
     source, _, _ = per_subject(tmp_path / "source")
     ages = ["-9999", "999", "n/a", "61,5", "95"]
     lines = [{**line, "age": age} for line, age in zip(people(), ages)] + people()[5:]
+    lines = [{**line, "siteXacq": "1"} for line in lines]
     table(source / "participants.tsv", lines)
     manifest = prepare(source, tmp_path / "out", "--modality", "vbm", "--validation", "0")
     assert [e["age"] for e in manifest["training"]][:5] == [None, None, None, 61.5, 90]
     printed = capsys.readouterr().out
     assert "2 ages are unknown" in printed
     assert "3 of 12 subjects have no age: a kernel on age needs every one" in printed
+    assert "of one site: the challenge's evaluation needs two" in printed
 
 
 @pytest.mark.bad_input("labels")
