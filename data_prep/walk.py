@@ -14,31 +14,16 @@ from typing import Any
 
 from common.checks import require
 from common.data.dicom import dicom_facts, is_dicom
+from common.data.image import why_no_image
 from common.files import leads_below
 
 __all__ = ["ARCHIVE", "Walk", "header_facts", "walk"]
 
-OTHER_IMAGES = (
-    *(".bmp", ".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".tga"),
-    *(".ppm", ".pgm", ".pnm", ".pcx", ".psd", ".svs", ".ndpi", ".czi", ".dcm", ".dicom", ".ima"),
-    *(".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"),
-)
-OTHER_VOLUMES = (
-    *(".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mnc", ".npy", ".npz"),
-)
 ARCHIVES = (
     *(".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".tar.zst"),
     *(".7z", ".rar"),
 )
 ARCHIVE = "an archive is not looked into; extract it first"
-MARKS = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"GIF8": "GIF",
-    b"\0\0\0\x0cjP": "JPEG 2000",
-}
 
 
 @dataclass
@@ -149,14 +134,4 @@ def _judge_visible(path: Path, source: Path, wanted: Callable[[Path], bool]) -> 
         return False, "unreadable (Permission denied)"
     if wanted(path):
         return True, ""
-    name = path.name.lower()
-    if name.endswith(ARCHIVES):
-        return False, ARCHIVE
-    if name.endswith((*OTHER_IMAGES, *OTHER_VOLUMES)):
-        return False, "an image of a kind or name that this source does not read"
-    with path.open("rb") as file:
-        start = file.read(16)
-    kind = next((kind for mark, kind in MARKS.items() if start.startswith(mark)), "")
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        kind = "WebP"
-    return False, f"holds a {kind} picture, but its name does not say so" if kind else ""
+    return False, ARCHIVE if path.name.lower().endswith(ARCHIVES) else why_no_image(path)

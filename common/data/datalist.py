@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.checks import InputError, require
-from common.data.image import is_image, is_volume
+from common.data.image import OTHERS, is_image, is_volume, why_no_image
 from common.data.manifest import MANIFEST, PARTS
 from common.data.nifti import black_share, load_voxels
 from common.files import below
@@ -26,7 +26,8 @@ def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, 
     that whoever loads it meets the reason.
 
     Args:
-        source: a folder (searched with its subfolders; other file types are passed over), one
+        source: a folder (searched with its subfolders; what is no image is passed over, and an
+            image that is not read, such as GIF, meets its reason when it is loaded), one
             image, a JSON file (a manifest or a MONAI datalist), or the folder of a manifest.
         spatial_dims: 2 or 3.
 
@@ -74,9 +75,20 @@ def _files(source: Path) -> list[Path]:
 
     for folder, folders, names in os.walk(source, onerror=locked):
         found += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
-        paths = (Path(folder, name) for name in names)
-        found += [path for path in paths if path.is_file() and is_image(path)]
+        found += [path for path in (Path(folder, name) for name in names) if _is_meant(path)]
     return sorted(found)
+
+
+def _is_meant(path: Path) -> bool:
+    """Whether a file is an image, or looks like one and is to be told why it is not read."""
+    if path.name.startswith("."):
+        return False
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device is only named
+            return path.name.lower().endswith(OTHERS)
+        return is_image(path) or bool(why_no_image(path))
+    except OSError:
+        return path.name.lower().endswith(OTHERS)
 
 
 def _from_json(source: Path) -> list[dict[str, Any]]:

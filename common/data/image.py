@@ -10,10 +10,24 @@ from common.data.dicom import is_dicom, read_dicom
 from common.data.nifti import axial_slice, read_nifti
 from common.data.picture import read_picture
 
-__all__ = ["PICTURES", "is_image", "is_picture", "is_volume", "read_image"]
+__all__ = ["PICTURES", "is_image", "is_picture", "is_volume", "read_image", "why_no_image"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 VOLUMES = (".nii", ".nii.gz", ".npy")
+OTHERS = (
+    *(*PICTURES, *VOLUMES, ".dcm", ".dicom"),  # which not every source reads
+    *(".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".jpe", ".tga", ".ppm"),
+    *(".pgm", ".pnm", ".pcx", ".psd", ".svs", ".ndpi", ".czi", ".ima"),
+    *(".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mnc", ".npz"),
+)
+MARKS = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"GIF8": "GIF",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+}
 
 
 def is_volume(path: str | Path) -> bool:
@@ -35,6 +49,22 @@ def is_image(path: str | Path) -> bool:
     if name.startswith(".") or name == "dicomdir":
         return False
     return is_volume(path) or name.endswith(PICTURES) or is_dicom(path)
+
+
+def why_no_image(path: Path) -> str:
+    """Why a file that looks like an image, by its name or its content, is not read; else "".
+
+    Args:
+        path: a file that is not taken, for instance by `is_image`.
+    """
+    if path.name.lower().endswith(OTHERS):
+        return "an image of a kind or name that is not read here"
+    with path.open("rb") as file:
+        start = file.read(16)
+    kind = next((kind for mark, kind in MARKS.items() if start.startswith(mark)), "")
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        kind = "WebP"
+    return f"holds a {kind} picture, but its name does not say so" if kind else ""
 
 
 def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[np.float32]:
@@ -68,7 +98,9 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         return read_dicom(path)[None]
     if not Path(path).exists():
         raise InputError(f"{path}: must exist, got no such file. Check the path.")
+    told = why_no_image(Path(path))
+    reason = f" ({told})" if told else ""
     raise InputError(
         f"{Path(path).name}: must be PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or .npy, got another "
-        "type. Convert it or leave it out."
+        f"type{reason}. Convert it or leave it out."
     )

@@ -38,6 +38,10 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             a Rust library. Its text may quote a header, so only its kind is told.
     """
     try:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+            raise InputError(
+                f"{path.name}: must be a file, got a folder, a pipe or a device. Leave it out."
+            )
         yield
     except (InputError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

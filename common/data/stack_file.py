@@ -69,8 +69,8 @@ def read_features(path: Path) -> Array:
         values = np.array(np.load(path, mmap_mode="r", allow_pickle=False)).ravel()
     require(
         values.dtype.kind in "uif" and values.size > 0,
-        f"{path.name}: must hold real numbers, got {values.size} of type {values.dtype}. Leave it "
-        "out.",
+        f"{path.name}: must be a whole .npy file of real numbers, got {values.size} of type "
+        f"{values.dtype}. Leave it out.",
     )
     return values
 

@@ -265,6 +265,24 @@ def test_bad_files_are_listed_and_the_rest_is_predicted(tmp_path: Path) -> None:
 
 
 @pytest.mark.bad_input("files")
+@pytest.mark.parametrize("kind", ["grey", "photo", "fundus"])
+def test_what_looks_like_an_image_and_is_not_read_is_told(tmp_path: Path, kind: str) -> None:
+    picture = write_picture(tmp_path / "good.png", ramp(40, 40).astype(np.uint8)).read_bytes()
+    for name in ("a.jfif", "b.heic", "c", "d.txt"):
+        (tmp_path / name).write_bytes(picture)
+    (tmp_path / "e.txt").write_text("no image")
+    (tmp_path / "f.gif").write_bytes(b"GIF")
+    os.mkfifo(tmp_path / "g.png")
+    (tmp_path / "h.png").symlink_to(tmp_path / "nowhere")
+    prepare = PrepareImaged(size=8, preparation={"kind": kind, "size": 32})
+    data = SkipUnreadable(image_datalist(tmp_path), prepare)
+    read = {item["name"] for item in data}
+    assert "good.png" in read
+    assert read | set(dict(data.skipped)) == {path.name for path in tmp_path.iterdir()} - {"e.txt"}
+    assert {"f.gif", "g.png", "h.png"} <= set(dict(data.skipped))
+
+
+@pytest.mark.bad_input("files")
 def test_a_training_does_not_start_on_a_bad_file_and_names_it(tmp_path: Path) -> None:
     good = write_picture(tmp_path / "a.png", ramp())
     (tmp_path / "b.png").write_bytes(b"")
