@@ -5,12 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from filelock import FileLock, Timeout
 
 from common.checks import InputError, require
 
-__all__ = ["below", "is_file", "is_relative", "leads_below", "locked", "read_json", "replacing"]
+__all__ = [
+    "below",
+    "is_file",
+    "is_relative",
+    "leads_below",
+    "locked",
+    "read_json",
+    "replacing",
+    "zip_is_whole",
+]
 
 
 @contextmanager
@@ -107,6 +117,20 @@ def read_json(path: str | Path, cure: str) -> dict[str, Any]:
         f"{path}: must hold a JSON object, got {type(content).__name__}. {cure}",
     )
     return dict(content)
+
+
+def zip_is_whole(path: Path) -> bool:
+    """Whether no byte of a file that is a zip archive differs from what was written.
+
+    ``torch.load`` does not ask: a damaged byte of a weight is another weight to it.
+    """
+    try:
+        if not is_zipfile(path):
+            return True
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError):
+        return False
 
 
 @contextmanager

@@ -25,6 +25,10 @@ from common.checks import InputError
 __all__ = ["Terminated", "end_in_one_line"]
 
 _LOST_RANK = re.compile("Connection (closed|reset) by peer|remote process exited|Broken pipe")
+_NO_FIT = re.compile(
+    "expected input.* channels, but got|mat1 and mat2 shapes|Kernel size can't be greater"
+    "|Output size is too small|Expected more than 1 (spatial element|value per channel)"
+)
 _REPEATED = ("run is terminating due to exception", "resuming from iteration 0,")
 
 
@@ -91,8 +95,19 @@ class _Hook:
             return "error: the disk is full. Free some space and resume."
         if isinstance(error, torch.OutOfMemoryError):
             return "error: the GPU's memory is full. Lower batch_size, or free the GPU, and resume."
+        if isinstance(error, MemoryError) or "not enough memory" in str(error):
+            return (
+                "error: the memory is full. Lower batch_size, image_size or the width of the "
+                "network, and resume."
+            )
         if isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)):
             return f"error: another process of this training ended. {self._what_is_left()}"
+        if isinstance(error, RuntimeError | ValueError) and _NO_FIT.search(str(error)):
+            return (
+                f"error: image: must have the channels and the size that the network is made for, "
+                f"got others ({str(error).splitlines()[0]}). Give the data this bundle is made "
+                "for, or change image_size, in_channels, batch_size or what the network is made of."
+            )
         if isinstance(error, KeyboardInterrupt | Terminated):
             left = self._what_is_left()
             return f"interrupted: {left[0].lower()}{left[1:]}"

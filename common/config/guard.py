@@ -29,7 +29,7 @@ from common.config.keys import unknown_arguments, unknown_keys
 from common.config.limits import Limit, as_text
 from common.config.parser import current_files, current_parser
 
-__all__ = ["check", "guard"]
+__all__ = ["check", "check_limits", "guard"]
 
 
 def guard() -> None:
@@ -73,7 +73,7 @@ def check(config: Mapping[str, Any], files: Sequence[Path]) -> None:
     _check_keys(config, layers)
     for line in undone(layers):
         raise InputError(line)
-    _check_limits(config, layers[0][1] if layers else config)
+    check_limits(config, layers[0][1] if layers else config)
     for _, line in unread(config, layers):
         raise InputError(line)
 
@@ -89,6 +89,12 @@ def check_first(layers: Layers) -> None:
 
 
 def _check_places(config: Mapping[str, Any]) -> None:
+    for place in ("dataset_dir", "output_dir", "ckpt_dir", "run_dir"):
+        path = config.get(place, ".")
+        require(
+            isinstance(path, str | Path) and str(path) != "",
+            f"{place}: must be the path of a folder, got {as_text(path)}. Write it as ./NAME.",
+        )
     if any("init_process_group" in str(step) for step in config.get("initialize", [])):
         require(
             "RANK" in os.environ,
@@ -120,7 +126,13 @@ def _check_keys(config: Mapping[str, Any], layers: Layers) -> None:
         raise InputError(f"{name}: {key!r} is not a key of this configuration. {cure}")
 
 
-def _check_limits(config: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+def check_limits(config: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    """Refuse a dial that breaks its rule of ``limits``.
+
+    Args:
+        config: overlays and overrides applied.
+        base: the first file, which has the defaults.
+    """
     for dial, rule in config.get("limits", {}).items():
         limit = Limit.parse(rule)
         value = config.get(dial)
@@ -131,7 +143,8 @@ def _check_limits(config: Mapping[str, Any], base: Mapping[str, Any]) -> None:
             value = _evaluated(dial, config)
         require(
             limit.allows(value),
-            f"{dial}: must be {limit.rule}, got {as_text(value)}.{_default(dial, base)}",
+            f"{dial}: must be {limit.words_for_rule}, got {as_text(value)}.{_typed(value)}"
+            f"{_default(dial, base)}",
         )
 
 
@@ -143,6 +156,13 @@ def _evaluated(dial: str, config: Mapping[str, Any]) -> Any:
             f"{dial}: must be a value or an expression that can be evaluated, got "
             f"{as_text(config[dial])}: {str(error).splitlines()[0]}."
         ) from error
+
+
+def _typed(value: Any) -> str:
+    """What to type where somebody typed JSON's words, which MONAI's command line takes for text."""
+    words = {"true": "True", "false": "False", "null": "None", "none": "None"}
+    word = words.get(value.lower()) if isinstance(value, str) else None
+    return f" On a command line write {word}." if word else ""
 
 
 def _default(dial: str, base: Mapping[str, Any]) -> str:

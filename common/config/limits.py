@@ -120,6 +120,16 @@ class Limit:
         return (_as_condition(value) in values) == wanted
 
     @property
+    def words_for_rule(self) -> str:
+        """The rule as an error says it."""
+        plain = {
+            "bool": "True or False",
+            "name": "letters, digits and _ . + = -, as text",
+            "device": "a device of this machine, such as cpu or cuda:0",
+        }
+        return plain.get(self.rule, self.rule)
+
+    @property
     def condition(self) -> str:
         """The condition in words; "" where there is none."""
         if self.reader is None:

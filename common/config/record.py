@@ -22,6 +22,7 @@ from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 
 from common.checks import InputError, require
+from common.config.guard import check_limits
 from common.config.parser import config_folder, current_parser
 from common.files import read_json
 
@@ -52,6 +53,10 @@ STRUCTURE = frozenset(
     )
 )
 EPOCHS = "epochs"
+_KINDS = {
+    **{"bundle": str, "strategy": str, "seed": int},
+    **{"config": dict, "dials": dict, "changed": list},
+}
 
 
 def run_record() -> dict[str, Any]:
@@ -144,12 +149,16 @@ def read_record(path: str | Path, parser: ConfigParser | None = None) -> dict[st
         InputError: it cannot be read, lacks what it must hold, or is of another bundle.
     """
     record = read_json(path, "Train or evaluate again, or copy the whole folder again.")
-    kinds = {"bundle": str, "config": dict, "dials": dict, "changed": list}
-    wrong = [key for key, kind in kinds.items() if not isinstance(record.get(key), kind)]
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(record.get(key), kind)]
+    classes, preparation = record.get("classes") or [], record.get("preparation") or {}
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        wrong.append("classes")
+    if not isinstance(preparation, dict):
+        wrong.append("preparation")
     require(
         not wrong,
-        f"{path}: must hold bundle, config, dials and changed, got none or another kind of "
-        f"{', '.join(wrong)}. Train or evaluate again, or copy the whole folder again.",
+        f"{path}: must hold {', '.join(_KINDS)}, got none or another kind of {', '.join(wrong)}. "
+        "Train or evaluate again, or copy the whole folder again.",
     )
     bundle = record["bundle"] if parser is None else _config(parser).get("bundle", record["bundle"])
     require(
@@ -221,7 +230,9 @@ def _given(parser: ConfigParser, own: Mapping[str, Any], name: str) -> bool:
 
 def _gives_more(parser: ConfigParser, record: Mapping[str, Any], path: Path) -> bool:
     now, before = _config(parser).get(EPOCHS), record["config"].get(EPOCHS)
-    if not isinstance(now, int) or not _given(parser, _own_file(parser), EPOCHS):
+    if not (isinstance(now, int) and isinstance(before, int)) or not _given(
+        parser, _own_file(parser), EPOCHS
+    ):
         return False
     require(
         now >= before,
@@ -236,6 +247,7 @@ def _settle(
 ) -> None:
     """Take over what was not given; refuse what was and differs."""
     own, taken = _own_file(parser), {}
+    _check_told(parser, {name: told[name] for name in names}, path)
     for name in names:
         now = _config(parser).get(name)
         if name not in _config(parser) or now == told[name]:
@@ -250,6 +262,15 @@ def _settle(
     if taken:
         _replace(parser, taken)
         _LOG.info("%s: as trained: %s", path, ", ".join(sorted(taken)))
+
+
+def _check_told(parser: ConfigParser, told: Mapping[str, Any], path: Path) -> None:
+    """Refuse a record whose dials no run can have had."""
+    known = {name: value for name, value in told.items() if name in _config(parser)}
+    try:
+        check_limits({**_config(parser), **known}, {})
+    except InputError as error:
+        raise InputError(f"{path}: {error} Train again, or copy the folder again.") from None
 
 
 def _difference(name: str, trained: Any, given: Any) -> tuple[str, Any, Any]:

@@ -80,12 +80,12 @@ def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
     path = Path(dataset_dir) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"{path}: dataset_dir must hold {MANIFEST}, got none. "
+            f"{path}: dataset_dir must be a folder that holds {MANIFEST}, got none. "
             "Make one with python -m data_prep <source> --target DIR."
         ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: must be JSON, got an error ({error}). {CURE}") from None
     require(isinstance(manifest, dict), f"{path}: must be a JSON object, got a list. {CURE}")
     missing = [key for key in REQUIRED if key not in manifest]
@@ -141,6 +141,11 @@ def check_entries(manifest: dict[str, Any], name: str) -> None:
     seen_images: set[tuple[str, Any]] = set()
     part_of_patient: dict[str, str] = {}
     for part in PARTS:
+        require(
+            isinstance(manifest[part], list) and all(map(_is_entry, manifest[part])),
+            f"{name}: {part} must be a list of entries, each with the path of an image or a list "
+            f"of such and a label that is not null, got something else. {CURE}",
+        )
         for entry in manifest[part]:
             for key in ("image", "label", "patient"):
                 require(
@@ -227,6 +232,18 @@ def write_manifest(dataset_dir: str | Path, manifest: dict[str, Any]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether paths and label of an entry are of the right kind, where it has them."""
+    if not isinstance(entry, dict) or entry.get("label", 0) is None:
+        return False
+    values = [entry[key] for key in ("image", "mask") if key in entry]
+    return all(
+        isinstance(value, str)
+        or (isinstance(value, list) and value != [] and all(isinstance(v, str) for v in value))
+        for value in values
+    )
 
 
 def _paths(entry: dict[str, Any], keys: Iterable[str] = ("image", "mask")) -> list[str]:

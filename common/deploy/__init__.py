@@ -2,6 +2,7 @@
 
 - `save_model`, `load_weights`, `read_weights`: ``model.pt`` and ``model.json`` beside it, strictly;
 - `digest`: whether a head is still as it was before a training;
+- `output_names`: which class each output of a network is of;
 - `LoadModel`: the handler that loads them before the first image.
 - `embed`, `Embedded`: features, logits and labels of a data loader.
 - `SavePredictions`, `SaveAges`: the inference handlers that write ``predictions.csv`` (of classes,
@@ -16,7 +17,14 @@ from common.deploy.age_predictions import SaveAges
 from common.deploy.attention import SaveAttention
 from common.deploy.crop_maps import SaveCropMaps
 from common.deploy.embedding import Embedded, embed
-from common.deploy.model_file import LoadModel, digest, load_weights, read_weights, save_model
+from common.deploy.model_file import (
+    LoadModel,
+    digest,
+    load_weights,
+    output_names,
+    read_weights,
+    save_model,
+)
 from common.deploy.predictions import SavePredictions
 from common.deploy.prior import write_prior
 from common.deploy.provenance import versions
@@ -33,6 +41,7 @@ __all__ = [
     "embed",
     "export_ramp",
     "load_weights",
+    "output_names",
     "read_weights",
     "save_model",
     "versions",

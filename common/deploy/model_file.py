@@ -1,14 +1,14 @@
 """A network as others get it: ``model.pt`` and, beside it, what a state dict cannot hold.
 
 ``model.json`` says what was trained and how ("bundle", "strategy", "seed", "config", "dials",
-"changed", as `common.config.run_record` has them), on which "data", for which "classes", and
-whether the head was fitted ("head_fitted"): without that the network gives embeddings, and nothing
-its head says means anything.
+"changed", as `common.config.run_record` has them), on which "data", for which "classes", of which
+weights it speaks ("weights", their `digest`), and whether the head was fitted ("head_fitted"):
+without that the network gives embeddings, and nothing its head says means anything.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from common.checks import InputError, require
 from common.config import read_record
-from common.files import replacing
+from common.files import replacing, zip_is_whole
 
-__all__ = ["LoadModel", "digest", "load_weights", "read_weights", "save_model"]
+__all__ = ["LoadModel", "digest", "load_weights", "output_names", "read_weights", "save_model"]
 
 CURE = "Copy it again, or train and evaluate again."
 
@@ -34,15 +34,26 @@ def save_model(path: Path, network: nn.Module, about: Mapping[str, Any]) -> None
         about: the record of its run, "classes" and "head_fitted".
     """
     with replacing(path.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(dict(about), indent=1) + "\n")
+        partial.write_text(json.dumps({**about, "weights": digest(network)}, indent=1) + "\n")
     with replacing(path) as partial:
         torch.save(network.state_dict(), partial)
 
 
-def digest(head: nn.Module) -> str:
-    """Return 16 hexadecimal digits of a head's weights: whether they changed says it was fitted."""
+def output_names(classes: Sequence[str], count: int) -> list[str]:
+    """Name `count` outputs by the classes of their data: one output is of the second class.
+
+    >>> output_names(["normal", "covid"], 1)
+    ['covid']
+    """
+    if count == 1 and len(classes) == 2:
+        return [classes[1]]
+    return list(classes) if len(classes) == count else []
+
+
+def digest(module: nn.Module) -> str:
+    """Return 16 hexadecimal digits of weights: of a head they say whether it was fitted."""
     total = hashlib.sha256()
-    for value in head.state_dict().values():
+    for value in module.state_dict().values():
         total.update(value.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:16]
 
@@ -99,6 +110,7 @@ def read_weights(path: Path) -> Any:
         InputError: no such file, damaged, or holding more than tensors.
     """
     require(path.is_file(), f"{path}: must exist, got no such file. {CURE}")
+    require(zip_is_whole(path), f"{path}: must be a whole file of tensors, got damage. {CURE}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive raises anything
@@ -154,6 +166,12 @@ class LoadModel:
             f"{self.about['bundle']!r}. Give its own ckpt_dir.",
         )
         load_weights(self.path, self.network)
+        found = digest(self.network)
+        require(
+            self.about.get("weights", found) == found,
+            f"{self.path}: must hold the weights that {beside.name} speaks of, got others. Copy "
+            "both files from the same folder, or evaluate again.",
+        )
 
 
 def _first(names: list[str]) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from common.checks import InputError, require
-from common.deploy import read_weights
+from common.deploy import load_weights, read_weights
 from common.engines.trainer import ContrastiveTrainer
 from common.files import replacing
 
@@ -51,11 +52,21 @@ def load_checkpoint(path: Path, engine: ContrastiveTrainer, objects: Mapping[str
     try:
         for name, thing in objects.items():
             thing.load_state_dict(state[name])
+            if isinstance(thing, nn.Module):  # which takes whole numbers and NaN without a word
+                load_weights(path, thing, state[name])
         engine.scaler.load_state_dict(state["scaler"])
         engine.state.epoch = int(state["engine"]["epoch"])
         engine.state.iteration = int(state["engine"]["iteration"])
+    except InputError:
+        raise
     except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: the checkpoint must fit this configuration, got another ({name}, "
             f"{type(error).__name__}). Resume with the configuration that wrote it."
         ) from None
+    epoch, iteration = engine.state.epoch, engine.state.iteration
+    require(
+        1 <= epoch <= iteration and iteration % epoch == 0,
+        f"{path}: a checkpoint must be of the end of an epoch, got epoch {epoch} and iteration "
+        f"{iteration}. {CURE}",
+    )

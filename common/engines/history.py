@@ -33,11 +33,12 @@ class History:
         cure = "Delete the folder of the run and train anew."
         kept = read_json(self.path, cure)
         terms = kept.get("terms")
-        whole = isinstance(kept.get("epoch"), list) and isinstance(terms, dict)
-        lengths = [len(values) for values in terms.values()] if whole else []  # type: ignore[union-attr]
+        lists = [kept.get("epoch"), *(terms.values() if isinstance(terms, dict) else [None])]
         require(
-            whole and all(length >= epochs for length in (len(kept["epoch"]), *lengths)),
-            f"{self.path}: must hold epoch and terms of {epochs} epochs, got fewer. {cure}",
+            all(_holds_numbers(values, epochs) for values in lists)
+            and kept["epoch"][:epochs] == [*range(1, epochs + 1)],
+            f"{self.path}: must hold epoch and terms of {epochs} epochs, a finite number each, got "
+            f"something else. {cure}",
         )
         self.epochs = kept["epoch"][:epochs]
         self.terms = {name: values[:epochs] for name, values in kept["terms"].items()}
@@ -57,3 +58,12 @@ class History:
             text = json.dumps({"epoch": self.epochs, "terms": self.terms}, indent=1)
             with replacing(self.path) as partial:
                 partial.write_text(text + "\n")
+
+
+def _holds_numbers(values: object, count: int) -> bool:
+    """Whether it is a list of at least `count` finite numbers."""
+    return (
+        isinstance(values, list)
+        and len(values) >= count
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )

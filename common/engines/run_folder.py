@@ -27,7 +27,7 @@ from torch import nn
 from common.checks import require, require_name
 from common.config import RECORD, begin_run, read_record, run_record
 from common.data import class_names, fingerprint, read_manifest
-from common.deploy import digest, save_model
+from common.deploy import digest, output_names, save_model
 from common.distributed import rank
 from common.engines.checkpoint import load_checkpoint, save_checkpoint
 from common.engines.history import History
@@ -159,7 +159,9 @@ class RunFolder:
     def _end(self, _: ContrastiveTrainer) -> None:
         if self._writes:
             fitted = digest(_head(self.model)) != self.record["head"]
-            save_model(self.path / "model.pt", self.model, {**self.record, "head_fitted": fitted})
+            names = output_names(self.record["classes"], _head(self.model).out_features)
+            about = {**self.record, "classes": names, "head_fitted": fitted}
+            save_model(self.path / "model.pt", self.model, about)
             self._open.close()
             _LOG.info("%s: trained; evaluate it with configs/evaluate.json", self.path)
 
@@ -168,10 +170,10 @@ class RunFolder:
         raise error
 
 
-def _head(model: nn.Module) -> nn.Module:
+def _head(model: nn.Module) -> nn.Linear:
     """Return the linear layer behind the encoder of `model`."""
     found = model.head
-    assert isinstance(found, nn.Module)
+    assert isinstance(found, nn.Linear)
     return found
 
 

@@ -88,6 +88,7 @@ class MacroAUROCEvaluation(RunEvaluation):
         **run: Unpack[RunArguments],
     ) -> None:
         super().__init__(**run)
+        self.classes = list(sets[0].classes) if sets else []
         names = [one.name for one in sets]
         require(
             len(names) > 0 and len(set(names)) == len(names),

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.checks import require
-from common.config import RECORD, read_record, run_record
-from common.deploy import digest, load_weights, read_weights, save_model
+from common.config import RECORD, current_parser, read_record, run_record
+from common.data import class_names, read_manifest
+from common.deploy import digest, load_weights, output_names, read_weights, save_model
 from common.deploy.embedding import Embedded, embed
 from common.deploy.provenance import versions
 from common.files import locked, read_json, replacing
@@ -104,11 +105,12 @@ class RunEvaluation(ABC):
         self.now = {key: value for key, value in run_record().items() if value}
         dials = {**self.record["dials"], **self.now.get("dials", {})}
         self.settings = {"data": run["data"], **dials}
+        self.classes = _class_names(run["data"], self.record)
 
     def run(self) -> dict[str, Any]:
         """Evaluate, write the results, deploy, and return what ``evaluation.json`` holds."""
         with locked(self.run_dir):
-            self.snapshots()
+            self._tell_of_how_many_epochs(self.snapshots()[-1][0])
             found = self.evaluate()
             whole = self._write(found)
             self._deploy(found)
@@ -127,13 +129,14 @@ class RunEvaluation(ABC):
             match = re.fullmatch(r"network_epoch=(\d+)\.pt", path.name)
             if match:
                 found[int(match[1])] = path
+        last = self._last_epoch()
+        kept = sorted((epoch, path) for epoch, path in found.items() if epoch <= last)
         require(
-            bool(found),
+            bool(kept),
             f"{self.run_dir}: holds no snapshot network_epoch=<n>.pt. Run train.json with the same "
             "strategy, seed and output_dir first.",
         )
-        last = self._last_epoch()
-        return sorted((epoch, path) for epoch, path in found.items() if epoch <= last)
+        return kept
 
     def load(self, path: Path) -> None:
         """Load a snapshot into the network.
@@ -210,7 +213,10 @@ class RunEvaluation(ABC):
             **self.record,
             **self.now,
             "classes": found.classes
-            or _outputs(self.record.get("classes") or [], linear.out_features),
+            or output_names(
+                self.classes if found.head is not None else self.record.get("classes") or [],
+                linear.out_features,
+            ),
             "head_fitted": found.head is not None or digest(linear) != self.record.get("head"),
         }
         save_model(self.model_path, self.classifier, about)
@@ -223,6 +229,16 @@ class RunEvaluation(ABC):
             f"{type(self).__name__}: head must be {' or '.join(map(repr, HEADS))}, got {head!r}.",
         )
         return head == "trained"
+
+    def _tell_of_how_many_epochs(self, last: int) -> None:
+        """Record, and say, of which epoch this is where the training did not end."""
+        planned = self.record["config"].get("epochs")
+        if isinstance(planned, int) and last < planned:
+            self.settings["epochs"] = last
+            _LOG.warning(
+                f"{self.run_dir}: evaluated after epoch {last} of {planned}, the last that is "
+                "saved. To go on, run train.json with --resume True and evaluate again."
+            )
 
     def _last_epoch(self) -> float:
         """Epoch the training ended at; later snapshots are left over from a longer one."""
@@ -237,11 +253,12 @@ class RunEvaluation(ABC):
         return float(last or 0)
 
 
-def _outputs(names: list[str], count: int) -> list[str]:
-    """Name the outputs of a network by the classes of its data; one output is of the second."""
-    if count == 1 and len(names) == 2:
-        return [names[1]]
-    return names if len(names) == count else []
+def _class_names(data: str | Sequence[str], record: Mapping[str, Any]) -> list[str]:
+    """Name the classes of what is evaluated on: those of the training where the data are its."""
+    parser = current_parser()
+    if data == record.get("data") or parser is None or "dataset_dir" not in parser:
+        return record.get("classes") or []
+    return class_names(read_manifest(str(parser.get_parsed_content("dataset_dir"))))
 
 
 def raw_name(batches: Batches) -> str:

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import InputError, require
+from common.files import zip_is_whole
+from common.networks.finite import require_finite
 from common.networks.vision_transformer import VisionTransformer
 
 __all__ = ["load_vit_weights"]
@@ -71,6 +73,7 @@ def load_vit_weights(encoder: VisionTransformer, path: str | Path = "") -> Visio
     if "pos_embed" in found and found["pos_embed"].dim() == 3:
         found["pos_embed"] = _resized(found["pos_embed"], encoder.side)
     _check(found, wanted, path)
+    require_finite(found, str(path), "Download it again.")
     encoder.load_state_dict(found, strict=True)
     logger.info("%s: %d of %d tensors loaded", path, len(found), len(wanted))
     return encoder
@@ -79,6 +82,7 @@ def load_vit_weights(encoder: VisionTransformer, path: str | Path = "") -> Visio
 def _read(path: Path) -> Mapping[str, Any]:
     """Return the mapping of names to tensors in a file."""
     require(path.is_file(), f"{path}: pretrained must be a file, got none. Check the path.")
+    require(zip_is_whole(path), f"{path}: must be whole, got damage. Download it again.")
     try:
         with torch.serialization.safe_globals(TRUSTED):
             state = torch.load(path, map_location="cpu", weights_only=True)

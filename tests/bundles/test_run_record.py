@@ -1,6 +1,7 @@
 """A run writes down what it was started with; evaluation, resume and inference read it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_a_resumed_run_takes_only_more_epochs(make: Callable[..., Any], trained:
     assert "learning_rate must be as trained, 0.0001, got 0.5" in refused(
         lambda: make("train", resume=True, learning_rate=0.5)
     )
-    assert "epochs must be at least the run's 1, got 0" in refused(
+    assert "epochs: must be int >= 1, got 0" in refused(
         lambda: make("train", resume=True, epochs=0)
     )
 
@@ -140,6 +141,36 @@ def test_evaluation_and_inference_read_what_was_trained(
     assert "image_size must be as trained, 32, got 64" in refused(
         lambda: make("inference", image_size=64, **images)
     )
+
+
+@pytest.mark.bad_input("run")
+def test_a_record_that_no_run_can_have_left_is_refused(
+    make: Callable[..., Any], trained: Path
+) -> None:
+    (path,) = (trained / "eval").glob("*/run.json")
+    kept = path.read_text()
+    record = json.loads(kept)
+    try:
+        path.write_text(json.dumps({**record, "config": {**record["config"], "batch_size": 0}}))
+        assert "run.json: batch_size: must be int >= 1, got 0" in refused(
+            lambda: make("train+evaluate")
+        )
+        path.write_text(json.dumps({**record, "classes": 7}))
+        assert "another kind of classes" in refused(lambda: make("train", resume=True))
+    finally:
+        path.write_text(kept)
+
+
+def test_the_classes_of_a_head_are_those_of_the_data_it_was_fitted_on(
+    make: Callable[..., Any], trained: Path, phantom: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    other = shutil.copytree(phantom(BUNDLE), tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["classes"] = {"label": ["well", "ill"]}
+    manifest["sha256"] = {**manifest["sha256"], "more.png": "0"}
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    make("train+evaluate", dataset_dir=str(other), ckpt_dir=str(tmp_path / "models"))
+    assert json.loads((tmp_path / "models" / "model.json").read_text())["classes"] == ["ill"]
 
 
 def test_more_epochs_continue_the_run_as_it_was_started(

@@ -55,6 +55,8 @@ ENDS = {
     "full disk": (OSError(28, "No space left on device"), None, "error: the disk is full."),
     "GPU": (torch.OutOfMemoryError("CUDA"), None, "error: the GPU's memory is full."),
     "a lost rank": (RuntimeError("gloo: Connection closed by peer [::1]"), None, "error: another"),
+    "memory": (RuntimeError("DefaultCPUAllocator: not enough memory"), None, "error: the memory"),
+    "a size": (RuntimeError("mat1 and mat2 shapes cannot be"), None, "error: image: must have"),
     "Ctrl-C": (KeyboardInterrupt(), None, "interrupted: no epoch was saved. The same command"),
     "SIGTERM": (endings.Terminated(), None, "interrupted: no epoch was saved. The same command"),
 }

@@ -83,6 +83,7 @@ def test_the_fingerprint_is_of_the_data_and_of_nothing_else(tmp_path: Path) -> N
     assert len(others - {first}) == 3
 
 
+@pytest.mark.bad_input("files")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -92,9 +93,17 @@ def test_the_fingerprint_is_of_the_data_and_of_nothing_else(tmp_path: Path) -> N
         ),
         ({"test": [{"image": "a.png", "label": 0, "patient": "p3"}]}, "a.png twice"),
         ({"test": [{"image": "c.png", "label": 0}]}, "must hold patient"),
+        ({"test": None}, "test must be a list of entries"),
+        ({"test": [3]}, "test must be a list of entries"),
+        ({"test": [{"image": None, "label": 0, "patient": "p3"}]}, "test must be a list of entr"),
+        ({"test": [{"image": [], "label": 0, "patient": "p3"}]}, "test must be a list of entries"),
+        ({"test": [{"image": "c.png", "label": None, "patient": "p3"}]}, "label that is not null"),
         ({"test": [{"image": "gone.png", "label": 0, "patient": "p3"}]}, "no gone.png"),
     ],
-    ids=["patient in two splits", "duplicate image", "missing key", "absent file"],
+    ids=[
+        *("patient in two splits", "duplicate image", "missing key"),
+        *("null", "numbers", "image null", "image empty", "label null", "absent file"),
+    ],
 )
 def test_bad_manifest_is_one_line_that_names_the_fault(
     tmp_path: Path, changes: dict[str, Any], words: str

@@ -135,6 +135,19 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
 
+def in_checkpoint(change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        change(state)
+        torch.save(state, path)
+
+    return spoil
+
+
+def whole_numbers(state: Any) -> None:
+    state["network"] = {name: value.long() for name, value in state["network"].items()}
+
+
 def fill_with_text(path: Path) -> None:
     path.write_text("not a checkpoint")
 
@@ -148,8 +161,14 @@ def fill_with_text(path: Path) -> None:
         (truncate, {}, "must be a whole file of tensors, got an error"),
         (fill_with_text, {}, "must be a whole file of tensors, got an error"),
         (lambda path: torch.save([1], path), {}, "must hold network, optimizers, schedule, engine"),
+        (in_checkpoint(whole_numbers), {}, "must be of type torch.float32, got torch.int64"),
+        (in_checkpoint(lambda s: s["engine"].update(epoch=-1)), {}, "of the end of an epoch"),
+        (in_checkpoint(lambda s: s["engine"].update(epoch=2)), {}, "of the end of an epoch"),
     ],
-    ids=["another width", "another method", "truncated", "text", "a list"],
+    ids=[
+        *("another width", "another method", "truncated", "text", "a list", "whole numbers"),
+        *("epoch -1", "within an epoch"),
+    ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_and_kept(
     spoil: Callable[[Path], None] | None, settings: dict[str, Any], message: str, tmp_path: Path
@@ -166,6 +185,16 @@ def test_a_checkpoint_that_does_not_fit_is_refused_and_kept(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
+
+
+@pytest.mark.bad_input("run")
+@pytest.mark.parametrize("values", ["ab", [None], ["a"], [float("nan")], []], ids=str)
+def test_a_damaged_history_is_refused(values: Any, tmp_path: Path) -> None:
+    train(tmp_path, max_epochs=1)
+    path = tmp_path / "history.json"
+    path.write_text(json.dumps({"epoch": [1], "terms": {"loss": values}}))
+    with pytest.raises(InputError, match=r"history\.json: must hold epoch and terms of 1 epochs"):
+        train(tmp_path, resume=True)
 
 
 def test_an_interrupted_save_leaves_the_previous_checkpoint(

@@ -198,6 +198,16 @@ def test_a_run_without_snapshots_is_refused_with_the_cure(tmp_path: Path) -> Non
         evaluation(tmp_path).run()
 
 
+@pytest.mark.bad_input("run")
+def test_a_training_that_did_not_end_is_evaluated_as_what_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    snapshots(tmp_path / "run", 1, 2)
+    write_record(tmp_path / "run", {"epochs": 5})
+    assert evaluation(tmp_path).run()["settings"]["epochs"] == 2
+    assert "evaluated after epoch 2 of 5, the last that is saved. To go on" in caplog.text
+
+
 def classifier(in_channels: int = 1, channels: tuple[int, ...] = (4, 6)) -> ImageClassifier:
     return ImageClassifier(ConvEncoder(in_channels=in_channels, channels=channels), channels[-1])
 
@@ -229,6 +239,18 @@ def rewritten(change: Callable[[Any], Any]) -> Callable[[Path], None]:
     return spoil
 
 
+def another_seed(path: Path) -> None:
+    torch.manual_seed(9)
+    torch.save(classifier().state_dict(), path)
+
+
+def damaged(path: Path) -> None:
+    """Change one byte of a weight."""
+    content, weight = bytearray(path.read_bytes()), torch.load(path)["head.weight"]
+    content[content.index(weight.numpy().tobytes())] ^= 255
+    path.write_bytes(content)
+
+
 def facts(text: str) -> Callable[[Path], None]:
     return lambda path: path.with_suffix(".json").write_text(text) and None
 
@@ -244,6 +266,8 @@ def facts(text: str) -> Callable[[Path], None]:
         (rewritten(lambda w: w * torch.nan), {}, r"head\.weight must be finite, got NaN"),
         (rewritten(lambda w: w.long()), {}, r"type torch\.float32, got torch\.int64"),
         (rewritten(lambda w: w.cfloat()), {}, r"type torch\.float32, got torch\.complex64"),
+        (another_seed, {}, r"must hold the weights that model\.json speaks of, got others"),
+        (damaged, {}, r"a whole file of tensors, got damage"),
         (rewritten(lambda _: 3), {}, r"a tensor for each name, got something else"),
         (lambda path: path.write_bytes(path.read_bytes()[:300]), {}, r"a whole file of tensors"),
         (lambda path: path.write_bytes(b""), {}, r"a whole file of tensors"),
@@ -251,7 +275,7 @@ def facts(text: str) -> Callable[[Path], None]:
         (lambda path: path.with_suffix(".json").unlink(), {}, r"json: must lie beside model\.pt"),
         (facts("{"), {}, r"model\.json: must be readable JSON"),
         (facts("[]"), {}, r"model\.json: must hold a JSON object, got list"),
-        (facts('{"bundle": "tiny"}'), {}, r"model\.json: must hold bundle, config, dials"),
+        (facts('{"bundle": "tiny"}'), {}, r"model\.json: must hold bundle, strategy"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_in_one_line(
