@@ -12,7 +12,7 @@ from scipy import stats
 from common.checks import InputError
 from common.report import build_report
 from common.report.repeated_measures import repeated_measures_anova
-from tests.common.report_probe import AUROC, write_probe_run
+from tests.common.real_runs import AUROC, write_probe_run
 from tests.common.test_report import Words
 from tests.oracles import sgd_probe as oracle
 
@@ -70,17 +70,18 @@ def test_too_few_or_unknown_scores_are_refused(scores: Any) -> None:
 
 def test_the_figures_stand_by_strategy_with_their_intervals(report: Path) -> None:
     table = part(report, "Figures on the test part", "Train set by test set")
-    mean = values(report, "weak")["auroc"]
-    assert f"{mean:.3f} ({mean - 0.04:.3f}–{mean + 0.03:.3f})" in table
+    weak = values(report, "weak")
+    low, high = weak["interval"]["auroc"]
+    assert f"{weak['auroc']:.3f} ({low:.3f}–{high:.3f})" in table
     assert "Weak augmentation and artefacts" in table
-    assert "0.810" in table  # the logistic regression on weak
-    assert "averaged over all classes but no." in table
+    assert f"{weak['logistic']['auroc']:.3f}" in table
+    assert "averaged over all classes but normal." in table
     assert "a logistic regression on the pixels themselves" in Words(report).text.lower()
 
 
 def test_every_pair_of_data_sets_has_a_column(report: Path) -> None:
     table = part(report, "Train set by test set", "Do the strategies differ?")
-    heads = ["aptos (internal)", "aptos → idrid", "idrid → aptos", "idrid (internal)"]
+    heads = ["own (internal)", "own → other", "other → own", "other (internal)"]
     assert [table.index(head) for head in heads] == sorted(table.index(head) for head in heads)
     outside = values(report, "strong")["matrix"][1]["auroc"]
     assert f"{outside:.3f}" in table
@@ -100,8 +101,7 @@ def test_strategies_are_compared_over_the_seeds_they_share(report: Path) -> None
     columns = [[s["auroc"] for s in values(report, name)["matrix"][0]["seeds"]] for name in AUROC]
     scores = np.array(columns).T
     every = repeated_measures_anova(scores)
-    assert every.p < 0.001
-    assert f"F = {every.f:.2f} (2, 8), p < 0.001." in table
+    assert f"F = {every.f:.2f} (2, 4), p " in table
     gap = (scores[:, 0] - scores[:, 1]).mean()
     assert gap < 0
     assert f"−{-gap:.3f}" in table
@@ -109,9 +109,9 @@ def test_strategies_are_compared_over_the_seeds_they_share(report: Path) -> None
 
 def test_the_groups_of_views_are_drawn_and_their_silhouette_told(report: Path) -> None:
     words = part(report, "Do the views of an image", "Training")
-    for name, (_, silhouette) in AUROC.items():
+    for name in AUROC:
         groups = values(report, name)["groups"]
-        assert f"silhouette {silhouette:.3f}" in words
+        assert f"silhouette {groups['silhouette']:.3f}".replace("-", "−") in words
         assert f"mean distance {groups['positive']['mean']:.2f} of positive" in words
     page = report.read_text()
     for name in ("Strong augmentation", "Weak augmentation"):

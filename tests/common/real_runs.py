@@ -1,0 +1,112 @@
+"""Run folders for the report: results of tiny evaluations, their figures moved by strategy."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+
+from common.evaluation import (
+    AccuracyEvaluation,
+    CaseControlEvaluation,
+    ChallengeEvaluation,
+    GroupFigure,
+    MacroAUROCEvaluation,
+    ProbeProtocol,
+)
+from common.policies import UniformCrops
+from tests.common import test_evaluation_channel as channels
+from tests.common import test_evaluation_kinds as tiny
+from tests.common import test_evaluation_sgd_probe as probes
+
+#        strategy: what its figures are multiplied by
+AGES = {"l1": 1.3, "y_aware": 1.1, "exponential": 1.0, "threshold": 1.2}
+CLASSES = {"ce": 0.4, "sup_info_nce": 0.5, "sup_info_nce_fairkl": 0.95}
+CASES = {"scratch": 0.9, "y_aware": 1.0}
+AUROC = {"strong": 0.8, "weak": 0.95, "weak_med": 0.78}
+ERRORS = {"mae_internal", "mae_external", "lc"}
+SHARES = {"bacc_internal", "accuracy", "accuracy_aligned", "accuracy_conflicting"} | {
+    "auc_internal", "auc_external", "auc", "auroc", "aupr", "sensitivity", "specificity", "exact",
+}  # fmt: skip
+
+
+def _challenge() -> tuple[Any, dict[str, Any]]:
+    test = tiny.INTERNAL + tiny.EXTERNAL
+    return ChallengeEvaluation, {"training": tiny.TRAIN, "test": test, "site_names": list("abcde")}
+
+
+def _accuracy() -> tuple[Any, dict[str, Any]]:
+    return AccuracyEvaluation, {"training": tiny.BIASED, "batches": tiny.FAIR, "outputs": 3}
+
+
+def _case_control() -> tuple[Any, dict[str, Any]]:
+    return CaseControlEvaluation, {"training": tiny.TRAIN, "test": tiny.INTERNAL + tiny.EXTERNAL}
+
+
+def _macro_auroc() -> tuple[Any, dict[str, Any]]:
+    protocol = ProbeProtocol(side=6, epochs=3, batch_size=8, learning_rate=8.0, seeds=3)
+    figure = GroupFigure(probes.Shaken(), features=6, images=12, repeats=3)
+    given = {"sets": probes.SETS[:2], "protocol": protocol, "figure": figure, "outputs": 3}
+    return MacroAUROCEvaluation, given
+
+
+@cache
+def _evaluated(make: Callable[[], tuple[Any, dict[str, Any]]]) -> Path:
+    """The run folder of a tiny evaluation, made once."""
+    kind, arguments = make()
+    return tiny.Study(Path(tempfile.mkdtemp()), kind, **arguments).folder / "run"
+
+
+@cache
+def _channel(uniform: bool) -> Path:
+    """The run folder of an encoder of crops whose channel is as drawn, or chooses evenly."""
+    channel = UniformCrops(channels.GRID) if uniform else None
+    return channels.Study(Path(tempfile.mkdtemp()), channel).folder / "run"
+
+
+def write_channel_run(folder: Path, strategy: str, seed: int = 0, **changes: Any) -> Path:
+    """Copy the result as that of a strategy; `changes` replace keys of the block "channel"."""
+    copytree(_channel(strategy.startswith("simclr")), folder)
+    path = folder / "evaluation.json"
+    values = _moved(json.loads(path.read_text()), 1 - 0.1 * seed)
+    values |= {"strategy": strategy, "seed": seed, "channel": values["channel"] | changes}
+    path.write_text(json.dumps(values))
+    return folder
+
+
+def _moved(value: Any, factor: float, key: str = "") -> Any:
+    """A result with its figures, and the ends of their intervals, multiplied."""
+    if isinstance(value, dict):
+        return {k: v if k == "baselines" else _moved(v, factor, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_moved(each, factor, key) for each in value]
+    if key in ERRORS and value is not None:
+        return factor * value
+    return min(1.0, factor * value) if key in SHARES and value is not None else value
+
+
+def _writer(make: Callable[[], Any], factors: dict[str, float]) -> Callable[..., Path]:
+    def write(folder: Path, strategy: str, seed: int = 0, **changes: Any) -> Path:
+        """Copy the result as that of a strategy; `changes` replace keys of evaluation.json."""
+        copytree(_evaluated(make), folder)
+        path = folder / "evaluation.json"
+        values = json.loads(path.read_text())
+        values = _moved(values, factors.get(strategy, 1.0) * (1 - 0.01 * seed))
+        values |= {"strategy": strategy, "seed": seed, "settings": {"epochs": 12}} | changes
+        path.write_text(json.dumps(values))
+        epoch = np.arange(1, 51)
+        terms = {"encoder/loss": (2 + np.exp(-epoch / 9)).round(4).tolist()}
+        (folder / "history.json").write_text(json.dumps({"epoch": epoch.tolist(), "terms": terms}))
+        return folder
+
+    return write
+
+
+write_age_run = _writer(_challenge, AGES)
+write_classes_run = _writer(_accuracy, CLASSES)
+write_cases_run = _writer(_case_control, CASES)
+write_probe_run = _writer(_macro_auroc, AUROC)
