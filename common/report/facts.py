@@ -84,7 +84,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _written(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value or "none"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _table(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> str:

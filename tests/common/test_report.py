@@ -229,12 +229,23 @@ def test_history_gallery_and_transform_may_be_absent(tmp_path: Path) -> None:
 
 def test_a_dial_that_differs_is_listed_by_who_has_it(tmp_path: Path) -> None:
     runs = [
-        write_run(tmp_path / f"{seed}{key}", key, seed, settings={"rate": rate, "size": 32})
+        write_run(
+            tmp_path / f"{seed}{key}", key, seed, settings={"rate": rate, "size": 32, "variant": ""}
+        )
         for key, seed, rate in (("random", 0, 1), ("random", 1, 1), ("base_simclr", 0, 2))
     ]
     text = report(tmp_path, *runs)
     assert "size 32" in text
+    assert "variant none" in text
     assert "rate 2Base SimCLR 1Random" in text
+
+
+def test_a_training_of_one_epoch_is_drawn_as_a_dot(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", "random")
+    history = {"epoch": [1], "terms": {"encoder/loss": [2.5], "loss": [2.5]}}
+    (run / "history.json").write_text(json.dumps(history))
+    page = build_report([run], tmp_path / "report.html", "T").read_text()
+    assert page.split('id="training"')[1].split("</section>")[0].count("<circle") == 1
 
 
 ERRORS = {

@@ -53,7 +53,7 @@ def line_chart(lines: Sequence[Line], frame: Frame, title: str, *, named: bool =
     """Return a line chart.
 
     Args:
-        lines: drawn in this order.
+        lines: drawn in this order; main lines and those of a single point with dots.
         frame: axes and height.
         title: what the chart shows, for screen readers.
         named: write the label of each main line at its end, moved apart where they would collide.
@@ -76,7 +76,7 @@ def line_chart(lines: Sequence[Line], frame: Frame, title: str, *, named: bool =
         preserveAspectRatio="none",
         class_="lines",
     )
-    dots = [_dots(line, frame) for line in lines if line.style == "main"]
+    dots = [_dots(line, frame) for line in lines if line.style == "main" or len(line.x) == 1]
     plot = [*grid, drawn, *dots, frame.x.labels(height - 6)]
     return element(
         "div",
