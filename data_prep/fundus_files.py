@@ -14,12 +14,15 @@ import numpy.typing as npt
 from common.checks import InputError, require
 from common.data.dicom import is_dicom
 from common.data.fundus import read_fundus
+from common.data.image import OTHERS
 from data_prep.files import attempt
-from data_prep.walk import ARCHIVE, walk
+from data_prep.walk import ARCHIVE, ARCHIVES, walk
 
 __all__ = ["Eye", "Pictures", "Place"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm")
+
+OTHER = "an image or archive that is not read inside an archive; extract it first"
 
 
 @dataclass(frozen=True)
@@ -134,10 +137,16 @@ class Pictures:
             archive = line["reason"] == ARCHIVE and path.suffix.lower() == ".zip"
             if archive and path.parent == self.source:
                 try:
-                    places += attempt(_members, path)
-                    self.walked.skipped.remove(line)
+                    pictures, others = attempt(_members, path)
                 except InputError as error:
                     line["reason"] = str(error)
+                    continue
+                places += pictures
+                if pictures:
+                    self.walked.skipped.remove(line)
+                self.walked.skipped += [
+                    {"file": f"{line['file']}: {name}", "reason": OTHER} for name in others
+                ]
         return places
 
 
@@ -145,13 +154,24 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES or is_dicom(path)
 
 
-def _members(path: Path) -> list[Place]:
+def _members(path: Path) -> tuple[list[Place], list[str]]:
+    """The pictures of an archive, and its other images and archives, which are not read in it."""
     with zipfile.ZipFile(path) as archive:
-        infos = archive.infolist()
-    return [
+        infos = [
+            info
+            for info in archive.infolist()
+            if not PurePosixPath(info.filename).name.startswith(".")
+            and "__macosx" not in info.filename.lower()
+        ]
+    pictures = [
         Place(path, info.filename, f"{info.file_size} {info.CRC}", info.filename)
         for info in infos
         if info.filename.lower().endswith(SUFFIXES)
-        and not PurePosixPath(info.filename).name.startswith(".")
-        and "__macosx" not in info.filename.lower()
     ]
+    named = {place.name for place in pictures}
+    others = [
+        info.filename
+        for info in infos
+        if info.filename not in named and info.filename.lower().endswith((*OTHERS, *ARCHIVES))
+    ]
+    return pictures, others

@@ -292,7 +292,8 @@ def _whole(text: str, where: str, most: int) -> int:
     value = number(text)
     require(
         value is not None and value.is_integer() and 0 <= value <= most,
-        f"{where}: the grade must be a whole number from 0 to {most}, got {text!a}.",
+        f"{where}: the grade must be a whole number from 0 to {most}, got "
+        f"{'something else' if value is None else text}. Correct the row.",
     )
     return int(value or 0)
 

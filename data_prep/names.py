@@ -92,7 +92,9 @@ def check_key(key: Path, source: Path, target: Path) -> None:
             f"{key}: --key must lie outside {name}, got a file inside it. It names patients: keep "
             "it apart, on the machine that holds the source.",
         )
-    usable = os.path.isdir(key.parent) and not os.path.isdir(key)  # noqa: PTH112  # never raises
+    # these never raise; to read a pipe would wait for ever
+    new = os.path.isfile(key) or not os.path.lexists(key)  # noqa: PTH113
+    usable = os.path.isdir(key.parent) and new  # noqa: PTH112
     require(
         usable and len(os.fsencode(key.name)) < 200,
         f"{key}: --key must be a file in a folder that exists, with a name of at most 200 bytes, "

@@ -17,7 +17,7 @@ from common.data.dicom import dicom_facts, is_dicom
 from common.data.image import why_no_image
 from common.files import leads_below
 
-__all__ = ["ARCHIVE", "Walk", "header_facts", "walk"]
+__all__ = ["ARCHIVE", "ARCHIVES", "Walk", "header_facts", "walk"]
 
 ARCHIVES = (
     *(".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".tar.zst"),

@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 
 from common.data import class_names, load_datalist, read_manifest
 from data_prep.__main__ import main
+from data_prep.fundus_files import Pictures
 from data_prep.fundus_quality import quality
 from data_prep.phantom.fundus import draw_eye
 from tests.keys import key_of, reasons
@@ -361,3 +362,35 @@ def test_labels_of_ones_own_photographs_come_from_a_table(
     assert made["classes"] == {"label": ["healthy", "glaucoma"], "site": ["A", "B"]}
     assert sorted(entry["label"] for entry in entries(tmp_path / "out")) == [-1, 0, 1]
     assert "1 images are not in own.csv" in capsys.readouterr().out
+
+
+@pytest.mark.bad_input("preparation")
+def test_what_is_not_read_inside_an_archive_is_listed(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    for number in range(4):
+        eye(source / f"{number}.png", number)
+    with zipfile.ZipFile(source / "a.zip", "w") as archive:
+        for name in ("film.dcm", "inner.zip", "x/b.GIF", "notes.txt", "__MACOSX/._c.heic"):
+            archive.writestr(name, b"no")
+    with zipfile.ZipFile(source / "b.zip", "w") as archive:
+        archive.write(source / "3.png", "5.png")
+        archive.writestr("d.nii.gz", b"no")
+    walked = Pictures(source).walked
+    assert {line["file"] for line in walked.skipped} == {
+        *("a.zip", "a.zip: film.dcm", "a.zip: inner.zip", "a.zip: x/b.GIF", "b.zip: d.nii.gz")
+    }
+    assert main(["fundus", "--source", str(source), "--target", str(tmp_path / "out")]) == 0
+    assert len(read_manifest(tmp_path / "out")["skipped"]) == 5
+
+
+@pytest.mark.bad_input("privacy")
+def test_a_grade_that_is_no_number_is_refused_without_quoting_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eye(tmp_path / "in" / "train_images" / "a.png", 0)
+    table(tmp_path / "in" / "train.csv", [["id_code", "diagnosis"], ["a", "Doe Jane"]])
+    words = ["--source", str(tmp_path / "in"), "--target", str(tmp_path / "out")]
+    assert main(["fundus", "--layout", "aptos2019", *words]) == 2
+    told = capsys.readouterr().err
+    assert "the grade must be a whole number from 0 to 5" in told
+    assert "Doe" not in told

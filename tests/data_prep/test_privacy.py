@@ -139,11 +139,14 @@ def test_the_key_leads_from_every_prepared_and_every_skipped_file_back(
 
 
 @pytest.mark.bad_input("privacy")
-@pytest.mark.parametrize("place", ["out/key.csv", "in/key.csv", "none/key.csv", "other.csv"])
+@pytest.mark.parametrize(
+    "place", ["out/key.csv", "in/key.csv", "none/key.csv", "other.csv", "pipe"]
+)
 def test_a_key_that_would_travel_or_replace_another_file_is_refused(
     source: Path, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "other.csv").write_text("thesis")
+    os.mkfifo(tmp_path / "pipe")
     assert prepare(source, tmp_path / "out", "--key", str(tmp_path / place)) == 2
     assert "--key must" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
