@@ -45,6 +45,11 @@ class Figure:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, result: Any, name: str) -> "Figure":
+        """Return the figure called `name` of a result, with its interval."""
+        return cls(getattr(result, name), *getattr(result.interval, name))
+
 
 @dataclass(frozen=True)
 class Run:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from common.report import results as outcome
 from common.report import training
@@ -85,12 +84,12 @@ class CaseControl(Result, Areas):
 def table(runs: Sequence[Run]) -> str:
     """AUC inside and outside the training sites, on one axis."""
     groups = group_runs(runs)
-    figures = [_figure(found, name) for found in results(runs, CaseControl) for name in TITLES]
+    figures = [Figure.of(found, name) for found in results(runs, CaseControl) for name in TITLES]
     axis = auc_axis([value for figure in figures for value in (figure.value, figure.low)])
     charts = []
     for name, title in TITLES.items():
         rows = [
-            group_row(group, [(run.seed, _figure(run.result, name)) for run in group.runs], 2)
+            group_row(group, [(run.seed, Figure.of(run.result, name)) for run in group.runs], 2)
             for group in groups
         ]
         charts += [element("h3", text(title)), dot_chart(rows, axis, [CHANCE], "AUC")]
@@ -129,10 +128,6 @@ def leave_site_out(runs: Sequence[Run]) -> str:
     return section(
         "leave-site-out", heading, figure_table("site", heads, rows), paragraph(note, "note")
     )
-
-
-def _figure(found: Any, name: str) -> Figure:
-    return Figure(getattr(found, name), *getattr(found.interval, name))
 
 
 def _sites(group: Group) -> list[SiteRow]:

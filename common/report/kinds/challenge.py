@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +120,7 @@ def read_scores(run: Run) -> AgeScores | None:
 def errors(runs: Sequence[Run]) -> str:
     """Mean absolute error inside and outside the training sites, on one scale."""
     groups, baselines = group_runs(runs), _baselines(runs)
-    figures = [_figure(age, name) for age in results(runs, Challenge) for name in TITLES]
+    figures = [Figure.of(age, name) for age in results(runs, Challenge) for name in TITLES]
     values = [value for each in figures for value in (each.low, each.value, each.high)]
     values += [baseline[name] for baseline in baselines.values() for name in TITLES]
     axis = nice_axis(0.9 * min(values), 1.05 * max(values))
@@ -206,12 +205,8 @@ def predicted_ages(runs: Sequence[Run]) -> str:
     return section("ages", heading, *blocks, paragraph(note, "note"))
 
 
-def _figure(found: Any, name: str) -> Figure:
-    return Figure(getattr(found, name), *getattr(found.interval, name))
-
-
 def _by_seed(group: Group, name: str) -> list[tuple[int, Figure]]:
-    return [(run.seed, _figure(run.result, name)) for run in group.runs]
+    return [(run.seed, Figure.of(run.result, name)) for run in group.runs]
 
 
 def _baselines(runs: Sequence[Run]) -> dict[str, dict[str, float]]:

@@ -51,15 +51,8 @@ class FigureEnds:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MacroInterval(Interval):
-    """The two ends of the figure that counts, and of the others."""
-
-    auroc: Ends
-    aupr: Ends | None = None
-    sensitivity: Ends | None = None
-    specificity: Ends | None = None
-    accuracy: Ends | None = None
-    exact: Ends | None = None
+class MacroInterval(FigureEnds, Interval):
+    """Those of the run's own figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +91,7 @@ class Regression:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MacroAUROC(Result):
+class MacroAUROC(Result, Figures):
     """A run judged by the macro AUROC of a probe trained by SGD, or of its own head.
 
     Attributes:
@@ -114,11 +107,6 @@ class MacroAUROC(Result):
     classes: tuple[str, ...]
     left_out: Text | None
     auroc: Share
-    aupr: Share | None = None
-    sensitivity: Share | None = None
-    specificity: Share | None = None
-    accuracy: Share | None = None
-    exact: Share | None = None
     interval: MacroInterval
     matrix: tuple[Row, ...]
     epochs: tuple[MacroEpoch, ...]
