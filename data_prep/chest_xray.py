@@ -165,6 +165,7 @@ def _films(
     found: dict[str, list[tuple[Row, Entry]]] = defaultdict(list)
     skipped = []
     sure: set[str] = set()
+    nameless = 0
     for row in sorted(table.rows, key=lambda row: row.path.as_posix()):
         path = options.source / row.path
         try:
@@ -180,10 +181,16 @@ def _films(
         known = row.patient or facts.get("patient")
         patient = known or _patient_of(row.path)
         sure |= {patient} if known else set()
+        nameless += "patient" in facts and not known
         found[patient].append((row, {**allowed, **row.entry}))
     if table.folders:
         _check_folders(found, sure)
     found, notes = _kept_apart(found, sure)
+    if nameless:
+        notes.append(
+            f"{nameless} DICOM files name no patient (none, Anonymous, 0 or the like): each counts "
+            "as its own, or by its file name. Give --labels CSV with a column patient if you know"
+        )
     films = []
     for number, patient in enumerate(seeded_order(found, seed=0), start=1):
         for index, (row, entry) in enumerate(found[patient]):

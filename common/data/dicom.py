@@ -24,6 +24,10 @@ T = TypeVar("T")
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs header values
 
+NOBODY = re.compile(
+    r"anon|anonym|anonymous|anonymi[sz]ed?|deidentified|unknown|unnamed|noname|none|null|nan?|"
+    r"notavailable|missing|removed|x{3,}|0*"
+)
 MOST_AGE = 120
 OLDEST_AGE = 90
 MARK = slice(128, 132)
@@ -110,9 +114,11 @@ def dicom_facts(path: str | Path) -> dict[str, Any]:
     """The few header fields that data preparation uses.
 
     Returns:
-        ``patient`` (identifying: for grouping only, never written), ``burned_in`` (bool), and the
-        allow-list ``modality``, ``view``, ``eye`` ("L" or "R"), ``sex`` and ``age`` (whole years,
-        90 stands for 90 and above, as HIPAA's safe harbour asks), each only where it is there.
+        ``patient`` (identifying: for grouping only, never written; "" for codes such as
+        ``Anonymous``, ``0`` or ``N/A``, which would make all films those of one), ``burned_in``
+        (bool), and the allow-list ``modality``, ``view``, ``eye`` ("L" or "R"), ``sex`` and ``age``
+        (whole years, 90 stands for 90 and above, as HIPAA's safe harbour asks),
+        each only where it is there.
     """
     with reading(Path(path), "DICOM file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -121,7 +127,7 @@ def dicom_facts(path: str | Path) -> dict[str, Any]:
 
 def _facts(data: pydicom.Dataset) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "patient": str(data.get("PatientID") or data.get("PatientName") or ""),
+        "patient": _identity(data),
         "burned_in": str(data.get("BurnedInAnnotation") or "").strip().upper() == "YES",
     }
     for key, name, allowed in (
@@ -141,6 +147,16 @@ def _facts(data: pydicom.Dataset) -> dict[str, Any]:
     if age is not None:
         facts["age"] = min(age, OLDEST_AGE)
     return facts
+
+
+def _identity(data: pydicom.Dataset) -> str:
+    """Patient ID, else Patient's Name; "" where both are what anonymisers write for everybody."""
+    for name in ("PatientID", "PatientName"):
+        text = str(data.get(name) or "").strip()
+        letters = re.sub(r"[\W_]+", "", text).casefold()
+        if not NOBODY.fullmatch(letters) and not re.fullmatch(r"-\d+", text):
+            return text
+    return ""
 
 
 def _name_syntax(data: pydicom.Dataset) -> None:

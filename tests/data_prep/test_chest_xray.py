@@ -157,6 +157,25 @@ def test_a_given_split_is_kept_and_guessed_patients_that_cross_it_are_counted(
     assert "1 patients, guessed from file names, have images in two" in capsys.readouterr().out
 
 
+@pytest.mark.bad_input("tables")
+@pytest.mark.parametrize(
+    ("code", "patients"),
+    [(code, 6) for code in ("ANONYMOUS", "Anon^^^^", "0", "0000", "N/A", "-1", "de-identified", "")]
+    + [(code, 1) for code in ("ANON0001", "7", "Nan Li", "A-1")],
+)
+def test_codes_for_nobody_in_dicom_are_no_patient(
+    tmp_path: Path, code: str, patients: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        film = ramp(high=1000 + number)
+        write_dicom(tmp_path / "in" / f"f{number}.dcm", film, PatientID=code, PatientName=code)
+    words = ["--source", str(tmp_path / "in"), "--target", str(tmp_path / "out"), "--workers", "1"]
+    assert main(["chest_xray", *words]) == 0
+    counts = read_manifest(tmp_path / "out")["counts"].values()
+    assert sum(count["patients"] for count in counts) == patients
+    assert ("6 DICOM files name no patient" in capsys.readouterr().out) == (patients == 6)
+
+
 @pytest.mark.bad_input("labels")
 def test_a_dicom_patient_in_two_given_parts_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
