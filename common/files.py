@@ -19,13 +19,32 @@ __all__ = [
     "locked",
     "read_json",
     "replacing",
+    "whole",
     "zip_is_whole",
 ]
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
     """Give a path to write to, and put what was written in place of `path` at the end.
+
+    Errors come out as they are; `path` is then as it was before. The other path has always the same
+    name, so that a later run writes over what a killed one left.
+
+    Args:
+        path: the file, in a folder that exists.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Do as `whole` does, and tell in a line what could not be written.
 
     Args:
         path: the file; its folder is made when needed.
@@ -35,11 +54,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
             and nothing half-written is left.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
+        with whole(path) as partial:
+            yield partial
     except (OSError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "write" not in str(error).lower():
             raise
@@ -48,8 +66,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
             f"{path}: could not be written ({reason}). Free some space or name another folder; "
             "what was there before is untouched."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def below(folder: Path, name: str, where: str) -> Path:

@@ -57,7 +57,7 @@ def remove(target: Path, files: Iterable[str]) -> None:
 def remove_torn(target: Path) -> None:
     """Remove what a killed process was writing."""
     for path in target.rglob(".*"):
-        if path.name.endswith((".tmp", ".partial")):
+        if path.name.endswith(".partial"):
             path.unlink(missing_ok=True)
 
 

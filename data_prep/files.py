@@ -19,6 +19,7 @@ from isal import igzip, isal_zlib
 from common.checks import InputError, require
 from common.data import write_stack
 from common.data.reading import has_room
+from common.files import whole
 from data_prep.faults import MachineFault, file_fault, machine_fault, out_of_memory
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "encode_png",
     "to_integers",
     "why",
-    "write_atomically",
 ]
 
 CRASHED = "its decoder ended the process (a crash, or more memory than there is)"
@@ -90,7 +90,8 @@ class Output:
         path = self.target / relative
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data)
+            with whole(path) as partial:
+                partial.write_bytes(data)
         except OSError as error:
             raise MachineFault.of(error) from None
         self.digests[relative] = hashlib.sha256(data).hexdigest()
@@ -166,16 +167,6 @@ def why(error: BaseException, alone: bool) -> str:
     if not has_room():
         raise MachineFault(0, "no memory") from None
     return TOO_LARGE
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a temporary file beside `path` and rename it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def to_integers(image: npt.NDArray[np.float32], bits: int) -> npt.NDArray[Any]:

@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from common.checks import InputError, require
 from common.data import read_manifest, write_manifest
+from common.files import whole
 from common.text import plain
 from data_prep.collect import collect, damaged, read_json, remove, remove_torn, unfinished
 from data_prep.faults import MachineFault, describe
-from data_prep.files import write_atomically
 from data_prep.names import Names, digest
 from data_prep.plan import Item, Plan
 from data_prep.pool import convert_all, cores
@@ -84,7 +84,8 @@ def _prepare(plan: Plan, target: Path, processes: int, names: Names) -> None:
     """Convert what is not yet converted, and write the manifest."""
     identity = _identity(plan, names)
     earlier = _read(target / "manifest.json")
-    write_atomically(target / PROGRESS / "run.json", _json(identity))
+    with whole(target / PROGRESS / "run.json") as partial:
+        partial.write_bytes(_json(identity))
     (target / "manifest.json").unlink(missing_ok=True)
     _convert(plan, plan.items, target, processes, names)
     manifest = collect(plan, target, identity, names)

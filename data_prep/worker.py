@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.files import whole
 from data_prep.faults import MachineFault
-from data_prep.files import CRASHED, Output, why, write_atomically
+from data_prep.files import CRASHED, Output, why
 from data_prep.names import hide
 from data_prep.plan import Item, Origin
 from data_prep.split import Entry
@@ -94,7 +95,8 @@ def _output(job: Job, target: Path, alone: bool, avoid: Collection[int]) -> Outp
     """Where the item's files go; alone, the number of each of several origins is noted first."""
 
     def note(name: str) -> None:
-        write_atomically(note_path(target, job.item), str(job.numbers[name]).encode())
+        with whole(note_path(target, job.item)) as partial:
+            partial.write_text(str(job.numbers[name]))
 
     names = [name for name, number in job.numbers.items() if number in avoid]
     return Output(target, alone, names, note if alone and len(job.item.origins) > 1 else None)
@@ -143,6 +145,7 @@ def _undo(output: Output) -> None:
 
 def _write(path: Path, record: dict[str, Any]) -> None:
     try:
-        write_atomically(path, json.dumps(record, sort_keys=True, ensure_ascii=False).encode())
+        with whole(path) as partial:
+            partial.write_bytes(json.dumps(record, sort_keys=True, ensure_ascii=False).encode())
     except OSError as error:
         raise MachineFault.of(error) from None

@@ -23,7 +23,7 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data.stack_file import check_stacks
-from common.files import is_relative, leads_below
+from common.files import is_relative, leads_below, whole
 
 __all__ = [
     "PARTS",
@@ -225,12 +225,8 @@ def write_manifest(dataset_dir: str | Path, manifest: dict[str, Any]) -> Path:
     path = Path(dataset_dir) / MANIFEST
     check_entries(manifest, str(path))
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path
 
 

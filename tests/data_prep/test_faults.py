@@ -133,7 +133,7 @@ def test_a_target_that_cannot_be_written_stops_the_run_in_one_line(
     real = Path.write_bytes
 
     def write_bytes(self: Path, data: bytes) -> int:
-        if self.name.endswith("2.bin.tmp"):
+        if self.name.endswith("2.bin.partial"):
             raise OSError(code, os.strerror(code))
         return real(self, data)
 
@@ -253,7 +253,7 @@ def test_a_rerun_leaves_nothing_of_items_that_are_no_more_and_removes_nothing_ou
     target = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         run(plan_of([1, 2, KeyboardInterrupt()]), target, workers=1)
-    (target / "images" / ".3.bin.tmp").write_bytes(b"torn")
+    (target / "images" / ".3.bin.partial").write_bytes(b"torn")
     (tmp_path / "mine").touch()
     record = json.loads((target / ".progress" / "k1.json").read_text())
     record["sha256"] |= {"../mine": "x"}

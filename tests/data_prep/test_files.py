@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from common.checks import InputError
-from data_prep.files import Output, encode_nifti, encode_png, to_integers, write_atomically
+from data_prep.faults import MachineFault
+from data_prep.files import Output, encode_nifti, encode_png, to_integers
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -56,8 +57,8 @@ def test_integers_are_rounded_over_the_whole_range(bits: int) -> None:
 def test_failed_write_keeps_the_old_file_and_leaves_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a.png"
-    write_atomically(path, b"old")
+    output, path = Output(tmp_path), tmp_path / "a.png"
+    output.write("a.png", b"old")
 
     def half(self: Path, data: bytes) -> int:
         with self.open("wb") as file:
@@ -65,8 +66,8 @@ def test_failed_write_keeps_the_old_file_and_leaves_no_other(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new content")
+    with pytest.raises(MachineFault, match="No space"):
+        output.write("a.png", b"new content")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -124,7 +124,7 @@ def fill_disk_after(monkeypatch: pytest.MonkeyPatch, images: int) -> None:
     real, count = Path.write_bytes, [0]
 
     def write_bytes(self: Path, data: bytes) -> int:
-        count[0] += self.name.endswith(".bin.tmp")
+        count[0] += self.name.endswith(".bin.partial")
         if count[0] > images:
             real(self, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -144,7 +144,7 @@ def test_full_disk_is_one_line_and_the_next_run_goes_on(
         run(plan_of(*range(8)), target, workers=1)
     assert "\n" not in str(error.value)
     assert not (target / "manifest.json").exists()
-    assert not list(target.rglob("*.tmp"))
+    assert not list(target.rglob("*.partial"))
     assert len(list(target.rglob("*.bin"))) == 3
     monkeypatch.undo()
     run(plan_of(*range(8)), target, workers=1)
@@ -284,7 +284,7 @@ def test_ctrl_c_then_the_same_command_gives_the_same_bytes(tmp_path: Path, worke
         "Interrupted: run the same command again and it goes on where it stopped."
     ]
     assert not (tmp_path / "stopped" / "manifest.json").exists()
-    assert not list((tmp_path / "stopped").rglob("*.tmp"))
+    assert not list((tmp_path / "stopped").rglob("*.partial"))
     subprocess.run(command, check=True, capture_output=True)
     subprocess.run(phantom(tmp_path / "whole", *options), check=True, capture_output=True)
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
