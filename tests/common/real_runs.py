@@ -9,6 +9,7 @@ from shutil import copytree
 from typing import Any
 
 import numpy as np
+import torch
 
 from common.evaluation import (
     AccuracyEvaluation,
@@ -18,16 +19,30 @@ from common.evaluation import (
     MacroAUROCEvaluation,
     ProbeProtocol,
 )
-from common.policies import UniformCrops
+from common.policies import EachWithProbability, UniformCrops
+from common.transforms import Composition
 from tests.common import test_evaluation_channel as channels
 from tests.common import test_evaluation_kinds as tiny
+from tests.common import test_evaluation_run as linear
 from tests.common import test_evaluation_sgd_probe as probes
+from tests.tiny import conv_method
 
 #        strategy: what its figures are multiplied by
 AGES = {"l1": 1.3, "y_aware": 1.1, "exponential": 1.0, "threshold": 1.2}
 CLASSES = {"ce": 0.4, "sup_info_nce": 0.5, "sup_info_nce_fairkl": 0.95}
 CASES = {"scratch": 0.9, "y_aware": 1.0}
 AUROC = {"strong": 0.8, "weak": 0.95, "weak_med": 0.78}
+AUCS = {
+    "supervised_100": 0.93,
+    "supervised_10": 0.78,
+    "base_simclr": 0.73,
+    "random": 0.83,
+    "random_supervised": 0.86,
+    "self_supervised": 0.81,
+    "self_supervised_supervised": 0.91,
+}
+NAMES = list(Composition().names)
+BASELINES = {"pixels": {"auc_mean": 0.687}, "untrained": {"auc_mean": 0.662}}
 ERRORS = {"mae_internal", "mae_external", "lc"}
 SHARES = {"bacc_internal", "accuracy", "accuracy_aligned", "accuracy_conflicting"} | {
     "auc_internal", "auc_external", "auc", "auroc", "aupr", "sensitivity", "specificity", "exact",
@@ -98,9 +113,7 @@ def _writer(make: Callable[[], Any], factors: dict[str, float]) -> Callable[...,
         values = _moved(values, factors.get(strategy, 1.0) * (1 - 0.01 * seed))
         values |= {"strategy": strategy, "seed": seed, "settings": {"epochs": 12}} | changes
         path.write_text(json.dumps(values))
-        epoch = np.arange(1, 51)
-        terms = {"encoder/loss": (2 + np.exp(-epoch / 9)).round(4).tolist()}
-        (folder / "history.json").write_text(json.dumps({"epoch": epoch.tolist(), "terms": terms}))
+        _write_history(folder, ["encoder/loss"])
         return folder
 
     return write
@@ -110,3 +123,56 @@ write_age_run = _writer(_challenge, AGES)
 write_classes_run = _writer(_accuracy, CLASSES)
 write_cases_run = _writer(_case_control, CASES)
 write_probe_run = _writer(_macro_auroc, AUROC)
+
+
+@cache
+def _linear(policy: str) -> Path:
+    """The run folder of a linear evaluation of a network with some policy."""
+    folder = Path(tempfile.mkdtemp())
+    torch.manual_seed(1)
+    network = conv_method("learned" if policy == "learned" else "simclr")
+    if policy == "each":
+        network.policy = EachWithProbability(0.5)
+    with torch.no_grad():  # M as a training leaves it that ignores the image
+        for parameter in network.policy.parameters():
+            parameter.mul_(0.1)
+    linear.write_record(folder / "run", linear.SETTINGS)
+    for epoch in (1, 10, 25):
+        torch.save(network.state_dict(), folder / "run" / f"network_epoch={epoch}.pt")
+    linear.evaluation(folder, network).run()
+    return folder / "run"
+
+
+def write_run(folder: Path, strategy: str, seed: int = 0, **changes: Any) -> Path:
+    """Copy the result of a linear evaluation; `changes` replace keys of evaluation.json."""
+    each = strategy.startswith(("base", "supervised"))
+    learned = "learned" if strategy.startswith("self_supervised") else "random"
+    copytree(_linear("each" if each else learned), folder)
+    path = folder / "evaluation.json"
+    values = json.loads(path.read_text())
+    auc = AUCS.get(strategy, 0.8) + 0.012 * (seed - 1)
+    for epoch in values["epochs"]:
+        epoch["auc_mean"] = 0.6 + (auc - 0.6) * epoch["epoch"] / 25
+    values["interval"] |= {"low": auc - 0.03, "high": auc + 0.02}
+    values |= {"strategy": strategy, "seed": seed, "auc_mean": auc, "baselines": BASELINES}
+    values["settings"] |= {"strategy": strategy, "seed": seed}
+    path.write_text(json.dumps(values | changes))
+    names = ["encoder/loss", "encoder/contrastive", "encoder/transformed_bce"]
+    names += ["policy/loss", "policy/contrastive"] if learned == "learned" else []
+    _write_history(folder, [*names, "loss"])
+    return folder
+
+
+def write_study(folder: Path, seeds: int = 3) -> list[Path]:
+    """Seven strategies, some seeds each."""
+    return [
+        write_run(folder / f"{strategy}_seed{seed}", strategy, seed)
+        for strategy in AUCS
+        for seed in range(seeds)
+    ]
+
+
+def _write_history(folder: Path, names: list[str]) -> None:
+    epoch = np.arange(1, 51)
+    terms = {name: (2 + np.exp(-epoch / 9)).round(4).tolist() for name in names}
+    (folder / "history.json").write_text(json.dumps({"epoch": epoch.tolist(), "terms": terms}))

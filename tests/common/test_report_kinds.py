@@ -16,8 +16,7 @@ from common.report.kinds.accuracy import GROUPS as TOLD_GROUPS
 from common.report.kinds.accuracy import _steps
 from common.report.words import strategy_name
 from tests.common import real_runs
-from tests.common.real_runs import write_age_run, write_cases_run, write_classes_run
-from tests.common.report_runs import write_run
+from tests.common.real_runs import write_age_run, write_cases_run, write_classes_run, write_run
 from tests.common.test_report import Words
 
 

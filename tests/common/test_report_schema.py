@@ -14,7 +14,7 @@ from common.report.kinds import KINDS, kind_of
 from common.report.load import load_run
 from common.report.schema import from_json, to_json
 from tests.common import real_runs
-from tests.common.report_runs import write_run
+from tests.common.real_runs import write_run
 
 WRITERS = {
     "linear": (write_run, "random"),
