@@ -150,8 +150,8 @@ class LoadModel:
     def _load(self, _: Engine) -> None:
         require(
             self.path.is_file(),
-            f"{self.path}: must be a model, got no such file. Train and evaluate first, or put the "
-            "released model.pt there.",
+            f"{self.path}: must be a model, got no such file. Train, then evaluate, which writes "
+            "it, or name its folder with --ckpt_dir.",
         )
         beside = self.path.with_suffix(".json")
         require(

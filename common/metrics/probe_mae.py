@@ -1,5 +1,7 @@
 """The age that a representation tells, watched while training."""
 
+import logging
+
 import numpy as np
 
 from common.metrics.openbhb import fit_age
@@ -8,6 +10,7 @@ from common.metrics.probe_metric import ProbeMetric
 __all__ = ["ProbeMAE"]
 
 FOLDS = 3
+FEWEST = 15  # the ridge needs ten in two thirds of them
 
 
 class ProbeMAE(ProbeMetric):
@@ -22,11 +25,13 @@ class ProbeMAE(ProbeMetric):
     """
 
     def compute(self) -> float:
-        """Return the error; NaN where there are fewer than 15 subjects with an age."""
+        """Return the error; NaN where there are fewer than `FEWEST` subjects with an age."""
         h, age = self.kept()
         known = np.isfinite(age)
         h, age = h[known], age[known].astype(np.float64)
-        if len(age) < 15:  # the ridge needs ten in two thirds of them
+        if len(age) < FEWEST:
+            words = "no age error (nan): the part must hold %d subjects with an age, got %d"
+            logging.getLogger(__name__).info(words, FEWEST, len(age))
             return float("nan")
         fold = np.arange(len(age)) % FOLDS
         errors = np.zeros_like(age)

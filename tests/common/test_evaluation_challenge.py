@@ -188,13 +188,17 @@ def test_arrays_that_do_not_fit_are_refused(change: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(("count", "finite"), [(14, False), (15, True), (40, True)])
-def test_the_watched_age_error_is_a_ridge_on_thirds(count: int, finite: bool) -> None:
+def test_the_watched_age_error_is_a_ridge_on_thirds(
+    count: int, finite: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     features, age, _ = subjects(count)
     metric = ProbeMAE()
     metric.update((torch.tensor(features[:9]), torch.tensor(age[:9])))
     metric.update((torch.tensor(features[9:]), torch.tensor(age[9:])))
     found = metric.compute()
     assert np.isfinite(found) == finite
+    assert finite or "must hold 15 subjects with an age, got 14" in caplog.text
     third, h = np.arange(count) % 3, features.astype(np.float32)
     if finite:
         errors = [

@@ -271,7 +271,11 @@ def facts(text: str) -> Callable[[Path], None]:
         (rewritten(lambda _: 3), {}, r"a tensor for each name, got something else"),
         (lambda path: path.write_bytes(path.read_bytes()[:300]), {}, r"a whole file of tensors"),
         (lambda path: path.write_bytes(b""), {}, r"a whole file of tensors"),
-        (lambda path: path.unlink(), {}, r"must be a model, got no such file\. Train and evaluate"),
+        (
+            lambda path: path.unlink(),
+            {},
+            r"must be a model, got no such file\. Train, then evaluate",
+        ),
         (lambda path: path.with_suffix(".json").unlink(), {}, r"json: must lie beside model\.pt"),
         (facts("{"), {}, r"model\.json: must be readable JSON"),
         (facts("[]"), {}, r"model\.json: must hold a JSON object, got list"),
