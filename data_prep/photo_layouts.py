@@ -29,7 +29,7 @@ from data_prep.tables import canonical, check_once, read_table, says_nothing
 __all__ = ["Photo", "find_photos", "labelled_photos", "with_biases"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
-NAMED = re.compile(r".*_(?P<label>\d+)_(?P<bias>\d+)")
+NAMED = re.compile(r".*_(?P<label>\d{1,3})_(?P<bias>\d{1,3})", re.ASCII)
 NINE = ["dog", "cat", "frog", "turtle", "bird", "monkey", "fish", "crab", "insect"]
 SYNSETS = {
     "dog": "n02085620 n02099601 n02106550 n02106662 n02110958",
@@ -177,12 +177,15 @@ def _owner(row: Row) -> str:
     return row.patient or row.path.as_posix()
 
 
-def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str]]:
+def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str], list[str]]:
     """Add the bias attribute of each photograph from a CSV with the columns file and bias.
 
     Args:
         photos: as `find_photos` lists them; those the table does not name keep none.
         table: ``file`` relative to the source, ``bias`` any text; numbered in sorted order.
+
+    Returns:
+        The photographs, the names of the biases, and lines for the user: how many have none.
 
     Raises:
         InputError: no such file or columns, or no row that fits.
@@ -198,7 +201,12 @@ def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str
         f"{table}: file must name images below the source, got none that exist. Write the names "
         "relative to --source.",
     )
-    return found, names
+    known_names = {photo.name for photo in photos}
+    lacking = sum(photo.bias is None for photo in found)
+    strange = len(number.keys() - known_names)
+    notes = [f"{table.name}: {lacking} images have no bias"] if lacking else []
+    notes += [f"{table.name}: {strange} rows name no image of this layout"] if strange else []
+    return found, names, notes
 
 
 def _named_by_bias(
@@ -227,8 +235,8 @@ def _named_by_bias(
             name = path.relative_to(source).as_posix()
             if match is None:
                 raise InputError(
-                    f"{folder}: every file must be named <number>_<label>_<bias>, got another "
-                    "name. Unpack the archive again."
+                    f"{folder}: every file must be named <number>_<label>_<bias>, label and bias "
+                    "below 1000, got another name. Unpack the archive again."
                 )
             photos.append(Photo(path, name, part, int(match["label"]), int(match["bias"])))
     classes = 1 + max((photo.label for photo in photos), default=-1)

@@ -176,15 +176,28 @@ def test_nine_imagenet_classes_are_made_of_42_synsets(tmp_path: Path) -> None:
     assert [entry["label"] for entry in content["training"]] == [0, 0, 1, 1]
 
 
-def test_a_table_gives_the_bias(tmp_path: Path) -> None:
+@pytest.mark.bad_input("labels")
+def test_a_number_in_a_name_that_is_no_class_is_refused(tmp_path: Path, capsys: Any) -> None:
+    for folder in ("1pct/align", "1pct/conflict", "1pct/valid", "test"):
+        write_picture(tmp_path / "in" / folder / "0" / "1_0_0.png", pixels(0, 32))
+    write_picture(tmp_path / "in" / "test" / "0" / "2_0_99999999999.png", pixels(0, 32))
+    options = ("--kind", "corrupted_cifar10", "--ratio", "1pct")
+    assert prepare(tmp_path / "in", tmp_path / "out", *options) == 2
+    assert "label and bias below 1000, got another name" in capsys.readouterr().err
+
+
+def test_a_table_gives_the_bias(tmp_path: Path, capsys: Any) -> None:
     source = folders(tmp_path / "in", ("ant", "bee"), ("train", "test"), 1)
     table = tmp_path / "bias.csv"
-    table.write_text("file,bias\ntest/ant/0.png,wood\ntest/bee/0.png,grass\n")
+    table.write_text("file,bias\ntest/ant/0.png,wood\ntest/bee/0.png,grass\nx.png,wood\n")
     options = ("--kind", "image_folder", "--size", "16", "--validation", "0", "--bias", str(table))
     content = manifest(source, tmp_path / "out", *options)
     assert [entry["bias"] for entry in content["test"]] == [1, 0]
     assert "bias" not in content["training"][0]
     assert content["classes"]["bias"] == ["grass", "wood"]
+    told = capsys.readouterr().out
+    assert "bias.csv: 2 images have no bias" in told
+    assert "bias.csv: 1 rows name no image of this layout" in told
 
 
 @pytest.mark.parametrize("kind", ["corrupted_cifar10", "bffhq"])
