@@ -21,6 +21,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from common.checks import InputError
+from common.text import plain
 
 __all__ = ["Terminated", "end_in_one_line"]
 
@@ -93,6 +94,11 @@ class _Hook:
             return f"error: the command line: {key!r} is not a key of this configuration."
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return "error: the disk is full. Free some space and resume."
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            return (
+                f"error: {plain(str(error.filename))}: must be a path to read and write, got an "
+                f"error ({error.strerror}). Check it, and give the same command again."
+            )
         if isinstance(error, torch.OutOfMemoryError):
             return "error: the GPU's memory is full. Lower batch_size, or free the GPU, and resume."
         if isinstance(error, MemoryError) or "not enough memory" in str(error):

@@ -7,6 +7,7 @@ bundle's ``initialize`` section therefore starts with `guard`.
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -27,7 +28,7 @@ from common.config.effects import (
 from common.config.endings import end_in_one_line
 from common.config.keys import unknown_arguments, unknown_keys
 from common.config.limits import Limit, as_text
-from common.config.parser import current_files, current_parser
+from common.config.parser import current_files, current_parser, dropped
 
 __all__ = ["check", "check_limits", "guard"]
 
@@ -41,6 +42,7 @@ def guard() -> None:
     - no key is misspelt: each is one of the first file or something refers to it, and in a block
       each is an argument of what the block builds;
     - each dial keeps its rule of ``limits`` (`common.config.limits`);
+    - no override is None, which MONAI leaves out without a word;
     - what an overlay or override sets is read by something that runs, and no later file undoes it,
       unless the overlay lists it under ``optional``.
 
@@ -54,6 +56,17 @@ def guard() -> None:
         config: dict[str, Any] = parser.get()
         end_in_one_line(config)
         check(config, current_files())
+        for key in dropped():
+            _check_dropped(key, parser)
+
+
+def _check_dropped(key: str, parser: ConfigParser) -> None:
+    """Refuse a None that MONAI's command line leaves out, where the value is another."""
+    if re.split("#|::", key)[0] in parser:
+        require(
+            parser.get(key, ...) is None,
+            f"{key}: None does not get through MONAI's command line. Write --{key} '$None'.",
+        )
 
 
 def check(config: Mapping[str, Any], files: Sequence[Path]) -> None:
@@ -115,6 +128,11 @@ def _check_places(config: Mapping[str, Any]) -> None:
 
 def _check_keys(config: Mapping[str, Any], layers: Layers) -> None:
     base = layers[0][1] if layers else config
+    require(
+        config.get("bundle") == base.get("bundle"),
+        f"bundle: must be {as_text(base.get('bundle'))}, as in the first file, got "
+        f"{as_text(config.get('bundle'))}. Leave it out, or give that bundle's files alone.",
+    )
     overlays = overlays_beside(Path(layers[0][0])) if layers else []
     unknown = [
         (key, cure)
@@ -160,7 +178,7 @@ def _evaluated(dial: str, config: Mapping[str, Any]) -> Any:
 
 def _typed(value: Any) -> str:
     """What to type where somebody typed JSON's words, which MONAI's command line takes for text."""
-    words = {"true": "True", "false": "False", "null": "None", "none": "None"}
+    words = {"true": "True", "false": "False", "null": "'$None'", "none": "'$None'"}
     word = words.get(value.lower()) if isinstance(value, str) else None
     return f" On a command line write {word}." if word else ""
 

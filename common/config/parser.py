@@ -19,7 +19,7 @@ from monai.utils import ensure_tuple
 
 from common.config.keys import applied
 
-__all__ = ["config_folder", "current_files", "current_parser"]
+__all__ = ["config_folder", "current_files", "current_parser", "dropped"]
 
 T = TypeVar("T")
 
@@ -52,6 +52,15 @@ def current_files() -> list[Path]:
         return []
     first = "train.json" if "train" in workflow.parser else "inference.json"
     return _files_of(Path(workflow.config_root_path) / first, workflow.parser.get())
+
+
+def dropped() -> list[str]:
+    """Return the overrides that ``monai.bundle run`` was given as None, and does not pass on."""
+    for frame in _frames():
+        if frame.f_code.co_name == "create_workflow":
+            given = frame.f_locals.get("kwargs") or {}
+            return [key for key, value in given.items() if value is None]
+    return []
 
 
 def _files_of(first: Path, config: dict[str, Any]) -> list[Path]:

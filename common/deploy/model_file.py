@@ -145,7 +145,7 @@ class LoadModel:
     @property
     def head_fitted(self) -> bool:
         """Whether what the head says means anything."""
-        return bool(self.about.get("head_fitted"))
+        return self.about.get("head_fitted") is True
 
     def _load(self, _: Engine) -> None:
         require(

@@ -127,6 +127,9 @@ WRONG = {  # command -> how its one line begins
         f"{ONE} --amp true",
         'amp: must be True or False, got "true". On a command line write True. The default is f',
     ),
+    "another bundle": (f"{ONE} --bundle x", 'bundle: must be null, as in the first file, got "x"'),
+    "None": (f"{ONE} --epochs None", "epochs: None does not get through MONAI's command line. W"),
+    "a nested None": (f"{ONE} --loss#temperature None", "loss#temperature: None does not get th"),
     "a number for a folder": (f"{ONE} --output_dir 7", "output_dir: must be the path of a folder"),
     "no folder": (f"{ONE} --output_dir ''", 'output_dir: must be the path of a folder, got ""'),
     "unread": (

@@ -57,6 +57,7 @@ ENDS = {
     "a lost rank": (RuntimeError("gloo: Connection closed by peer [::1]"), None, "error: another"),
     "memory": (RuntimeError("DefaultCPUAllocator: not enough memory"), None, "error: the memory"),
     "a size": (RuntimeError("mat1 and mat2 shapes cannot be"), None, "error: image: must have"),
+    "a path": (PermissionError(13, "Permission denied", "/x"), None, "error: /x: must be a path"),
     "Ctrl-C": (KeyboardInterrupt(), None, "interrupted: no epoch was saved. The same command"),
     "SIGTERM": (endings.Terminated(), None, "interrupted: no epoch was saved. The same command"),
 }
