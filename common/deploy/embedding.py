@@ -1,5 +1,6 @@
 """Features of whole data sets, and what is known of their images."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from common.checks import require
 from common.methods import Method
 from common.networks import ImageClassifier
 
 __all__ = ["Embedded", "embed"]
+
+
+SILENT = 10.0  # seconds without a bar
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ def embed(
 ) -> Embedded:
     """Run a classifier in evaluation mode over all batches.
 
+    What takes longer than ten seconds shows how far it is, on standard error.
+
     Args:
         network: the classifier, or the method around it; left in evaluation mode.
         batches: dicts with "image" ``(B, C, *spatial)`` and columns of ``(B,)`` numbers or texts,
@@ -108,7 +115,8 @@ def embed(
     classifier = network.classifier if isinstance(network, Method) else network
     h, logits = [], []
     columns: dict[str, list[NDArray[Any]]] = {}
-    for batch in batches:
+    interval = 0.1 if sys.stderr.isatty() else 30.0
+    for batch in tqdm(batches, "encoding", unit="batch", mininterval=interval, delay=SILENT):
         features = classifier.encode(batch["image"].to(device))
         h.append(features.float().cpu().numpy())
         logits.append(classifier.head(features).float().cpu().numpy())

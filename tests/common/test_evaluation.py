@@ -1,5 +1,6 @@
 """Linear evaluation, intervals and the audit of transformations."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -245,6 +246,18 @@ def test_embedding_keeps_the_order_of_the_batches_and_the_mode_of_evaluation() -
     assert seen.label.tolist() == label
     assert seen.patient.tolist() == patient
     assert seen.fold.tolist() == [0] * 5
+
+
+def test_what_takes_long_to_encode_says_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = ImageClassifier(ConvEncoder(channels=(3, 4)), 4)
+    batches = [{"image": torch.rand(2, 1, 8, 8)}] * 3
+    embed(network, batches, "cpu")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("common.deploy.embedding.SILENT", 0.0)
+    embed(network, batches, "cpu")
+    assert re.search(r"encoding: 100%.* 3/3", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("standardized", [True, False])
