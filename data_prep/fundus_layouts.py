@@ -20,6 +20,7 @@ DICOM files tell them.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -235,17 +236,23 @@ def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
         labels: ``--labels``.
         negative: ``--negative``.
     """
-    place_of = {place.name: place for place in pictures.places}
+    keys = _keys(pictures.places)
+    files_last = sorted(pictures.places, key=lambda place: place.member is None)
+    found_last = {keys[place.whole_name]: place for place in files_last}
+    place_of = dict(sorted(found_last.items()))
 
     def find(name: str) -> Path | None:
-        candidates = [place_of[name]] if name in place_of else []
+        candidates = {name} if name in place_of else set()
         if not candidates and "/" not in name:
-            candidates = pictures.named(name)
-        return Path(candidates[0].name) if len(candidates) == 1 else None
+            candidates = {keys[place.whole_name] for place in pictures.named(name)}
+        return Path(candidates.pop()) if len(candidates) == 1 else None
 
     images = [PurePosixPath(name) for name in place_of]
     table = find_labels(pictures.source, images, labels, negative, find=find, keep_parts=True)
     found = Found(table.classes, table.notes, table.sites)
+    if len(place_of) < len(pictures.places):
+        twice = len(pictures.places) - len(place_of)
+        found.notes.append(f"{twice} pictures of archives lie beside them too: they are read once")
     for row in table.rows:
         place = place_of[row.path.as_posix()]
         try:
@@ -253,11 +260,23 @@ def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
         except InputError as error:
             found.skipped.append({"file": place.name, "reason": str(error)})
             continue
-        patient, eye = _named(place.name)
+        patient, eye = _named(row.path.as_posix())
         facts = {key: header[key] for key in DICOM_FACTS if key in header} | row.entry
         patient = row.patient or header.get("patient") or patient
         found.eyes.append(Eye(place, patient, header.get("eye", eye), row.part, facts))
     return found
+
+
+def _keys(places: list[Place]) -> dict[str, str]:
+    """What each picture goes by: its name, below that of its archive where two share names."""
+    members = Counter(place.name for place in places if place.member is not None)
+    shared = max(members.values(), default=0) > 1
+    return {
+        place.whole_name: f"{place.path.stem}/{place.name}"
+        if shared and place.member is not None
+        else place.name
+        for place in places
+    }
 
 
 def _header(place: Place) -> dict[str, Any]:

@@ -394,3 +394,31 @@ def test_a_grade_that_is_no_number_is_refused_without_quoting_it(
     told = capsys.readouterr().err
     assert "the grade must be a whole number from 0 to 5" in told
     assert "Doe" not in told
+
+
+@pytest.mark.bad_input("preparation")
+def test_pictures_of_one_name_in_two_archives_are_all_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    for name, first in (("train", 0), ("test", 4)):
+        with zipfile.ZipFile(source.parent / f"{name}.zip", "w") as archive:
+            for number in range(4):
+                folder = ("normal", "sick")[number % 2]
+                archive.write(eye(tmp_path / "e.png", first + number), f"{folder}/{number}.png")
+    source.mkdir()
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.zip").rename(source / f"{name}.zip")
+    words = ["fundus", "--source", str(source), "--target", str(tmp_path / "out")]
+    assert main([*words, "--workers", "1"]) == 0
+    parts = read_manifest(tmp_path / "out")["counts"]
+    assert sum(part["images"] for part in parts.values()) == 8
+    with zipfile.ZipFile(source / "test.zip") as archive:
+        archive.extractall(source / "test")
+    (source / "train.zip").unlink()
+    (source / "test.zip").rename(source / "a.zip")
+    for path in (source / "test").iterdir():
+        path.rename(source / path.name)
+    words[-1] = str(tmp_path / "b")
+    assert main([*words, "--workers", "1"]) == 0
+    assert "4 pictures of archives lie beside them too" in capsys.readouterr().out
