@@ -42,6 +42,7 @@ _RULES = {
     "tuple_type": "a list",
     "dict_type": "an object",
     "dataclass_type": "an object",
+    "missing": "there, or null",
 }
 _SCHEMAS: dict[Any, TypeAdapter[Any]] = {}
 

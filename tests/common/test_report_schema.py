@@ -75,6 +75,15 @@ def test_a_broken_result_is_one_line_with_file_and_key(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.bad_input("run")
+def test_a_key_that_may_be_null_must_still_be_there(tmp_path: Path) -> None:
+    path = real_runs.write_cases_run(tmp_path / "a", "y_aware") / "evaluation.json"
+    values = json.loads(path.read_text())
+    del values["leave_site_out"]
+    with pytest.raises(InputError, match="leave_site_out must be there, or null, got no such key"):
+        from_json(KINDS["case_control"].result, values, path)
+
+
 def test_the_report_needs_no_torch() -> None:
     code = "import sys, common.report.__main__; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
