@@ -22,7 +22,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.methods` → checks, distributed, losses, networks, policies, transforms
 - `common.data` → checks, files
 - `common.metrics` → checks
-- `common.config` → checks, files
+- `common.config` → checks, files, text
 - `common.deploy` → checks, config, data, files, methods, networks, text, transforms
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
 - `common.report` → checks
