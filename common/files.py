@@ -1,6 +1,7 @@
 """Files that are whole, JSON that is read or refused, one writer a folder, names below a folder."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
@@ -42,6 +43,9 @@ def whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+_CANNOT_WRITE = re.compile("write|inline_container|unexpected pos", re.IGNORECASE)  # torch.save's
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Do as `whole` does, and tell in a line what could not be written.
@@ -59,7 +63,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with whole(path) as partial:
             yield partial
     except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "write" not in str(error).lower():
+        if isinstance(error, RuntimeError) and not _CANNOT_WRITE.search(str(error)):
             raise
         reason = getattr(error, "strerror", None) or "the disk may be full"
         raise InputError(

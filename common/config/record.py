@@ -94,8 +94,9 @@ def begin_run(run_dir: str | Path, resume: bool = False) -> None:
     require(
         not weights,
         f"{folder}: a new run must have a folder of its own, got one that holds a run "
-        f"({weights[0].name if weights else ''}). Continue it with --resume True, name this one "
-        "with --variant or --output_dir, or delete the folder.",
+        f"({weights[0].name if weights else ''}). Continue it with --resume True, which "
+        "needs its checkpoint.pt, name this one with --variant or --output_dir, or delete the "
+        "folder.",
     )
 
 

@@ -104,6 +104,8 @@ class RunFolder:
         self.record["head"] = digest(_head(self.model))
         if self.resume and (self.path / "checkpoint.pt").is_file():
             self._continue(engine)
+        elif self.resume and self._ended_in_the_first_save():
+            _LOG.info("%s: the first epoch was not saved whole; beginning again", self.path)
         else:
             begin_run(self.path)
         if not engine.has_event_handler(self._end_epoch):
@@ -113,6 +115,10 @@ class RunFolder:
             with replacing(self.path / RECORD) as partial:
                 partial.write_text(json.dumps(self.record, indent=1) + "\n")
             self._show(engine)
+
+    def _ended_in_the_first_save(self) -> bool:
+        """Whether all that is left is the snapshot before the first checkpoint."""
+        return [path.name for path in self.path.glob("*.pt")] == ["network_epoch=1.pt"]
 
     def _continue(self, engine: ContrastiveTrainer) -> None:
         before = read_record(self.path / RECORD)

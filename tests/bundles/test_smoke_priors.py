@@ -65,6 +65,15 @@ def test_films_train_without_a_table_and_with_that_of_a_trained_encoder(
     assert np.isfinite(history(tmp_path / "second")["terms"]["loss"]).all()
 
 
+@pytest.mark.bad_input("weights")
+def test_a_table_of_an_encoder_that_is_not_trained_is_not_written(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    parts = workflow(CHEST, "train+prior_model", tmp_path, prior_file=str(tmp_path / "t.npz"))
+    assert "prior_weights: must be the model.pt of a trained encoder" in refused(parts)
+    assert not (tmp_path / "t.npz").exists()
+
+
 def test_films_of_another_data_set_are_named(workflow: Workflow, tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", image=np.array(["a.png"]), embedding=np.ones((1, 2)))
     parts = workflow(CHEST, "train", tmp_path, prior_file=str(tmp_path / "t.npz"))

@@ -197,6 +197,16 @@ def test_a_damaged_history_is_refused(values: Any, tmp_path: Path) -> None:
         train(tmp_path, resume=True)
 
 
+def test_a_training_killed_in_its_first_save_begins_again(tmp_path: Path) -> None:
+    train(tmp_path / "whole", max_epochs=1)
+    train(tmp_path / "killed", max_epochs=1)
+    for name in ("checkpoint.pt", "model.pt", "model.json"):
+        (tmp_path / "killed" / name).unlink()
+    train(tmp_path / "killed", max_epochs=1, resume=True)
+    one, two = (torch.load(tmp_path / name / "model.pt") for name in ("whole", "killed"))
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
 def test_an_interrupted_save_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,13 +22,15 @@ def _fail_halfway(path: Path, error: Exception) -> None:
         raise error
 
 
+@pytest.mark.bad_input("run")
 @pytest.mark.parametrize(
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
         RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
     ],
-    ids=["disk full", "torch.save on a full disk"],
+    ids=["disk full", "torch.save on a full disk", "torch.save at its end"],
 )
 def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path: Path, error: Exception) -> None:
     path = tmp_path / "checkpoint.pt"
