@@ -128,7 +128,8 @@ def as_deployed(model: str | Path) -> None:
             loads the model says so.
 
     Raises:
-        InputError: a given value contradicts the record, which is damaged or another bundle's.
+        InputError: a given value contradicts the record, which is damaged or another bundle's, or
+            would run code that is neither ours nor MONAI's.
     """
     path, parser = Path(model).with_suffix(".json"), current_parser()
     if parser is None or not path.is_file():
@@ -140,6 +141,12 @@ def as_deployed(model: str | Path) -> None:
     if record.get("classes"):
         told["classes"] = record["classes"]
         names.append("classes")
+    for name in names:
+        require(
+            _runs_nothing(told[name]),
+            f"{path}: {name} must be built of this project's and MONAI's own parts, got other code "
+            "to run. Use a model you trust.",
+        )
     _settle(parser, told, sorted(names), path)
 
 
@@ -168,6 +175,18 @@ def read_record(path: str | Path, parser: ConfigParser | None = None) -> dict[st
         "of this bundle.",
     )
     return record
+
+
+def _runs_nothing(value: Any) -> bool:
+    """Whether a configuration builds parts of this project or MONAI's only, and calls nothing."""
+    if isinstance(value, dict):
+        target = str(value.get("_target_", "common"))
+        ours = target.startswith("common") or "." not in target
+        return ours and all(map(_runs_nothing, value.values()))
+    if isinstance(value, list):
+        return all(map(_runs_nothing, value))
+    called = isinstance(value, str) and value.startswith("$") and ("(" in value or "__" in value)
+    return not called
 
 
 def _config(parser: ConfigParser) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def test_inference_builds_the_network_of_the_data_set(overlay: Path, tmp_path: P
     configs, root = overlay.parent, str(overlay.parents[1])
     training = parsed(configs, "train", overlay.stem, bundle_root=root, ckpt_dir=str(tmp_path))
     training["record"] = {"_target_": "common.config.run_record"}
-    record = {"bundle": training["bundle"], **training.get_parsed_content("record")}
+    named = {"bundle": training["bundle"], "strategy": "any", "seed": 0}
+    record = {**named, **training.get_parsed_content("record")}
     (tmp_path / "model.json").write_text(json.dumps(record))
     inference = parsed(configs, "inference", bundle_root=root, ckpt_dir=str(tmp_path))
     inference.get_parsed_content("initialize#1")

@@ -79,6 +79,27 @@ def refused(run: Callable[[], Any]) -> str:
     return str(error)
 
 
+@pytest.mark.bad_input("weights")
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "$__import__('os').system('true')",
+        "$print('x')",
+        {"_target_": "os.system", "command": "true"},
+        {"_target_": "common.networks.ConvEncoder", "channels": "$list(range(3))"},
+    ],
+    ids=["import", "call", "another module", "inside"],
+)
+def test_a_model_from_elsewhere_runs_no_code(encoder: Any, tmp_path: Path) -> None:
+    named = {"bundle": BUNDLE.name, "strategy": "any", "seed": 0}
+    record = {**named, "dials": {}, "changed": ["encoder"], "head_fitted": True}
+    (tmp_path / "model.json").write_text(json.dumps({**record, "config": {"encoder": encoder}}))
+    parser = ConfigParser(ConfigParser.load_config_file(BUNDLE / "configs" / "inference.json"))
+    parser.update({"bundle_root": str(BUNDLE), "ckpt_dir": str(tmp_path)})
+    told = refused(lambda: parser.get_parsed_content("initialize#1"))
+    assert "model.json: encoder must be built of this project's and MONAI's own parts" in told
+
+
 pytestmark = pytest.mark.slow
 
 
