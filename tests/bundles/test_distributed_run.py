@@ -39,12 +39,11 @@ class Recorded(nn.Module):
         self.method = method
         self.losses: list[Tensor] = []
 
-    @property
-    def classifier(self) -> Any:
-        return self.method.classifier
-
-    def needs(self) -> tuple[str, ...]:
-        return tuple(self.method.needs())
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # all else is the method's
+            return getattr(super().__getattr__("method"), name)
 
     def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
         return dict(self.method.phase_parameters())
