@@ -6,10 +6,10 @@ The question the seven strategies of the learned-transformations paper are compa
 
 `source` holds ``ixi_hh_t1_3mm_uint8.npz``: ``t1 (185, 56, 68, 56)`` uint8, skull-stripped, 3 mm,
 axes right, anterior, superior, and ``id (185,)``. From each brain come the same axial slices, 6 mm
-apart; a seeded half of them gets one lesion of `data_prep.lesion.insert_lesion` well inside the
-brain, and the next brain of the same part gets them in its other half. So both classes hold every
-brain and every slice position alike, and the lesion is the only cue: all slices are stored with the
-8 bits of the source, and the mask of an untouched one is empty.
+apart; a seeded half of them gets one lesion of `data_prep.phantom.lesion.insert_lesion` well inside
+the brain, and the next brain of the same part gets them in its other half. So both classes hold
+every brain and every slice position alike, and the lesion is the only cue: all slices are stored
+with the 8 bits of the source, and the mask of an untouched one is empty.
 
 Patients: 60 % training, 10 % validation, 30 % test in three folds.
 
@@ -33,7 +33,7 @@ from scipy import ndimage
 import common
 from common.checks import InputError, require
 from common.data import seeded_order, write_manifest
-from data_prep.lesion import insert_lesion
+from data_prep.phantom.lesion import insert_lesion
 
 VOLUMES = "ixi_hh_t1_3mm_uint8.npz"
 POSITIONS = range(18, 42, 2)  # 12 slices from the temporal lobes up, each < 80 % black

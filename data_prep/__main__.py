@@ -5,46 +5,34 @@ each prepared image is of. ``python -m data_prep trace`` puts that beside predic
 """
 
 import argparse
+import pkgutil
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+import data_prep
 from common.checks import InputError, require
 from common.data.manifest import PARTS, class_names
 from common.files import leads_below
 from common.text import plain
-from data_prep import (
-    biased_mnist,
-    brats,
-    chest_xray,
-    chexpert,
-    digits,
-    fundus,
-    openbhb,
-    phantom,
-    photos,
-    trace,
-)
-from data_prep.faults import MachineFault, describe
-from data_prep.names import Names, check_key, write_key
-from data_prep.plan import Plan
-from data_prep.runner import run
+from data_prep.machinery import MachineFault, Names, Plan, check_key, describe, run, write_key
+from data_prep.machinery.trace import SUMMARY, trace
+from data_prep.machinery.trace import add_arguments as add_trace_arguments
 
-SOURCES: dict[str, Any] = {
-    "biased_mnist": biased_mnist,
-    "brats": brats,
-    "chest_xray": chest_xray,
-    "chexpert": chexpert,
-    "digits": digits,
-    "fundus": fundus,
-    "openbhb": openbhb,
-    "phantom": phantom,
-    "photos": photos,
-}
-NEEDS_NO_SOURCE = ("phantom",)
+
+def _sources() -> dict[str, Any]:
+    """Every folder beside this file, but for the machinery, is a source of that name."""
+    folders = [module.name for module in pkgutil.iter_modules(data_prep.__path__) if module.ispkg]
+    names = sorted(set(folders) - {"machinery"})
+    return {name: import_module(f"data_prep.{name}") for name in names}
+
+
+SOURCES = _sources()
+NEEDS_NO_SOURCE = tuple(n for n, door in SOURCES.items() if not getattr(door, "NEEDS_SOURCE", True))
 MOST_WORKERS = 512
 MOST_PIXELS = 2**14  # of a side
 
@@ -72,7 +60,7 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "trace":
-            print(trace.trace(options))
+            print(trace(options))
         else:
             _prepare(options, isolate)
     except KeyboardInterrupt:
@@ -154,8 +142,8 @@ def _run(plan: Plan, options: argparse.Namespace, isolate: bool) -> dict[str, An
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="data_prep", description="Turn scans into a manifest.")
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("trace", help=trace.SUMMARY, description=trace.SUMMARY)
-    trace.add_arguments(command)
+    command = commands.add_parser("trace", help=SUMMARY, description=SUMMARY)
+    add_trace_arguments(command)
     for name, module in SOURCES.items():
         lines = (module.__doc__ or "").strip().splitlines()
         command = commands.add_parser(name, help=lines[0], description=lines[0])

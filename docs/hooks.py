@@ -101,7 +101,7 @@ def sources_page() -> str:
     """Return the page of `data_prep`: what each source reads, writes and should count."""
     pages = [p for p in ROOT.glob("data_prep/**/*.py") if "\ndef plan(options" in p.read_text()]
     names = {".".join(p.relative_to(ROOT).with_suffix("").parts) for p in pages}
-    names = {name.removesuffix(".__init__") for name in names}
+    names = {name.removesuffix(".source") for name in names} | {"data_prep.machinery"}
     return "# data_prep\n" + "".join(section(name, []) for name in sorted(names))
 
 

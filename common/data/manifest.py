@@ -6,7 +6,7 @@ path or list of them (channels), "label": int, "patient": str, ...}`` with ``age
 ``licence``, ``arguments``, ``versions``, ``counts``, ``sha256`` (file to digest), ``skipped``
 (``{"file", "reason"}``) and, of 2D images, ``preparation`` (`common.data.prepare`). Files of the
 source are called by number; ``origins`` has the number of each image, and only a key file
-(`data_prep.names`) leads from numbers to names.
+(`data_prep.machinery.names`) leads from numbers to names.
 `monai.data.load_decathlon_datalist` reads it too.
 
 Images in a stack (a ``.npy`` file of rows) have the row's ``index``; the manifest's own ``mask``

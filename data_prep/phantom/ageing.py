@@ -20,10 +20,8 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from common.checks import require
-from data_prep.files import Output
+from data_prep.machinery import Entry, Item, Output, Plan, split_as_told
 from data_prep.phantom.brain import Brain, frame_points
-from data_prep.plan import Item, Plan
-from data_prep.split import Entry, split_as_told
 
 __all__ = ["AgeingSubject", "plan"]
 

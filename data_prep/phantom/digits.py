@@ -24,10 +24,8 @@ from common.data.manifest import PARTS
 from common.data.prepare import Preparation
 from data_prep.biased_mnist import COLOURS, assign_colours
 from data_prep.digits import CELLS, in_cells
-from data_prep.files import Output, to_integers
+from data_prep.machinery import Entry, Item, Output, Plan, split_as_told, to_integers
 from data_prep.phantom.texture import soft_step
-from data_prep.plan import Item, Plan
-from data_prep.split import Entry, split_as_told
 
 __all__ = ["plan"]
 

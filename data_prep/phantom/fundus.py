@@ -19,10 +19,8 @@ import numpy.typing as npt
 from common.checks import require
 from common.data.fundus import MARK
 from common.data.prepare import Preparation
-from data_prep.files import Output, encode_png
+from data_prep.machinery import Entry, Item, Output, Plan, encode_png, split_by_share
 from data_prep.phantom.texture import Field, soft_step
-from data_prep.plan import Item, Plan
-from data_prep.split import Entry, split_by_share
 
 __all__ = ["draw_eye", "plan"]
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from common.checks import InputError
 from common.data import PrepareImaged
 from common.data.fundus import MARK, find_field, read_fundus
-from data_prep.files import encode_png
+from data_prep.machinery.files import encode_png
 from tests.synthetic import write_dicom
 
 Pixels = npt.NDArray[np.uint8]

@@ -17,7 +17,7 @@ from common.networks import ChannelEncoder, CropEncoder, ImageClassifier, Projec
 from common.policies import CellCrops, CropChannel, UniformCrops
 from common.transforms import CropGrid
 from data_prep.digits import CELLS, in_cells
-from data_prep.mnist import read_digits
+from data_prep.digits.mnist import read_digits
 
 GRID = CropGrid(84, 20, 4)
 IMAGES, TESTED, EPOCHS, BATCH = 8000, 1000, 3, 128

@@ -1,0 +1,100 @@
+"""What every source shares: a source says what to do, as a `Plan`, and this does it.
+
+- the work: `Plan`, `Item`, `Origin`, `Entry` (plan, split), `run` (runner, pool, worker, collect);
+- finding files: `walk`, `Walk`, `header_facts`, `ARCHIVE`, `ARCHIVES` (walk);
+- tables: `read_table`, `read_rows`, `Line`, `number`, `canonical`, `check_once`, `is_missing`,
+  `says_nothing` (tables);
+- labels: `add_label_arguments`, `label_arguments`, `find_labels`, `read_labels`, `LabelTable`,
+  `Row`, `read_age`, `age_note`, `BESIDE`, `FOLDERS` (labels); which class is which number:
+  `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
+- splits by patient: `split_by_share`, `split_by_test_size`, `split_as_told`, `FOLDS` (split);
+- writing: `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt` (files);
+- what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
+  `describe` (faults); ``python -m data_prep trace`` is in `trace`.
+"""
+
+from data_prep.machinery.classes import SPLITS, is_unlabelled, name_classes, number_names
+from data_prep.machinery.faults import MachineFault, describe
+from data_prep.machinery.files import Output, attempt, encode_nifti, encode_png, to_integers
+from data_prep.machinery.labels import (
+    BESIDE,
+    FOLDERS,
+    LabelTable,
+    Row,
+    add_label_arguments,
+    age_note,
+    find_labels,
+    label_arguments,
+    read_age,
+    read_labels,
+)
+from data_prep.machinery.names import Names, check_key, write_key
+from data_prep.machinery.plan import Item, Origin, Plan
+from data_prep.machinery.runner import run
+from data_prep.machinery.split import (
+    FOLDS,
+    Entry,
+    split_as_told,
+    split_by_share,
+    split_by_test_size,
+)
+from data_prep.machinery.tables import (
+    Line,
+    canonical,
+    check_once,
+    is_missing,
+    number,
+    read_rows,
+    read_table,
+    says_nothing,
+)
+from data_prep.machinery.walk import ARCHIVE, ARCHIVES, Walk, header_facts, walk
+
+__all__ = [
+    "ARCHIVE",
+    "ARCHIVES",
+    "BESIDE",
+    "FOLDERS",
+    "FOLDS",
+    "SPLITS",
+    "Entry",
+    "Item",
+    "LabelTable",
+    "Line",
+    "MachineFault",
+    "Names",
+    "Origin",
+    "Output",
+    "Plan",
+    "Row",
+    "Walk",
+    "add_label_arguments",
+    "age_note",
+    "attempt",
+    "canonical",
+    "check_key",
+    "check_once",
+    "describe",
+    "encode_nifti",
+    "encode_png",
+    "find_labels",
+    "header_facts",
+    "is_missing",
+    "is_unlabelled",
+    "label_arguments",
+    "name_classes",
+    "number",
+    "number_names",
+    "read_age",
+    "read_labels",
+    "read_rows",
+    "read_table",
+    "run",
+    "says_nothing",
+    "split_as_told",
+    "split_by_share",
+    "split_by_test_size",
+    "to_integers",
+    "walk",
+    "write_key",
+]

@@ -1,0 +1,351 @@
+"""Labels of images: from a table (CSV or XLSX), each row checked, or from folders.
+
+Columns: ``image`` (or ``file``) and ``label``; optional ``patient``, ``split`` (train, validation
+or test), ``fold`` (0, 1 or 2, of test images), ``age`` (years) and ``site``. Others are passed
+over. `data_prep.machinery.classes` numbers the classes; ages below 0 or above 120 are unknown.
+"""
+
+import argparse
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Any
+
+from common.checks import InputError, require
+from data_prep.machinery.classes import SPLITS, folder_names, name_classes, number_names
+from data_prep.machinery.tables import (
+    Line,
+    canonical,
+    is_missing,
+    number,
+    read_rows,
+    read_table,
+    says_nothing,
+)
+
+__all__ = [
+    "BESIDE",
+    "FOLDERS",
+    "OLDEST_AGE",
+    "LabelTable",
+    "Row",
+    "add_label_arguments",
+    "age_note",
+    "find_labels",
+    "label_arguments",
+    "read_age",
+    "read_labels",
+]
+
+OLDEST_AGE = 90  # stands for 90 and above, as HIPAA's safe harbour asks
+MOST_AGE = 120  # years; beyond, and below 0, are codes for "unknown"
+LONGEST_CODE = 9999  # of what is printed
+FOLDERS = "folders"  # word for --labels
+BESIDE = "labels.csv"
+
+Find = Callable[[str], Path | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of the table: its file below the source, and what the row says of it."""
+
+    path: Path
+    patient: str | None
+    entry: dict[str, Any]
+    part: str | None
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """All rows, the names behind the numbers of ``label`` and ``site``, and lines for the user.
+
+    `folders` says that the labels are names of folders.
+    """
+
+    rows: list[Row]
+    classes: list[str]
+    sites: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    folders: bool = False
+
+
+def add_label_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--labels`` and ``--negative``."""
+    parser.add_argument(
+        "--labels", type=Path, help="CSV or XLSX with image, label, ...; or the word folders"
+    )
+    parser.add_argument("--negative", metavar="NAME", help="the class that is to be number 0")
+
+
+def label_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the manifest records of them."""
+    given = {"negative": options.negative} if options.negative is not None else {}
+    return {"labels": options.labels.name if options.labels else None, **given}
+
+
+def find_labels(
+    source: Path,
+    images: Sequence[PurePath],
+    given: Path | None,
+    negative: str | None = None,
+    *,
+    find: Find | None = None,
+    keep_parts: bool = False,
+) -> LabelTable:
+    """Label the images of a folder: by ``--labels``, a ``labels.csv`` in it, or its folders.
+
+    Args:
+        source: the folder.
+        images: names of all images, relative to it.
+        given: ``--labels``: a table, or the word "folders".
+        negative: see `data_prep.machinery.classes.name_classes`.
+        find: see `read_labels`.
+        keep_parts: whether folders train and test are the split; else it is said that they are not.
+
+    Raises:
+        InputError: as `read_labels` and `data_prep.machinery.classes.folder_names`.
+    """
+    if given is not None and str(given) != FOLDERS:
+        return read_labels(given, source, negative, images, find)
+    notes = []
+    beside, others = _tables_beside(source)
+    if given is None and others:
+        notes.append(f"{others} tables in the source are not read: name one with --labels")
+    if given is None and beside is not None:
+        header = {cell.lower() for cell in read_rows(beside)[0]}
+        if "label" in header and header & {"image", "file"}:
+            table = read_labels(beside, source, negative, images, find)
+            notes += [f"labels are read from {BESIDE} in the source; --labels names another table"]
+            return replace(table, notes=[*notes, *table.notes])
+        notes += [
+            f"{BESIDE} in the source is not read: it has no columns image (or file) and label"
+        ]
+    table = _from_folders(images, given is not None, negative)
+    table = table if keep_parts else _without_parts(table)
+    return replace(table, notes=[*notes, *table.notes])
+
+
+def _without_parts(table: LabelTable) -> LabelTable:
+    if not any(row.part for row in table.rows):
+        return table
+    note = (
+        "the split is drawn by patient: the folders train and test are not kept. To keep them, "
+        "give --labels CSV with a column split"
+    )
+    rows = [replace(row, part=None) for row in table.rows]
+    return replace(table, rows=rows, notes=[note, *table.notes])
+
+
+def _tables_beside(source: Path) -> tuple[Path | None, int]:
+    """The ``labels.csv`` of a source, and how many other tables lie beside it."""
+    tables = [
+        path
+        for path in sorted(source.iterdir())
+        if path.suffix.lower() in (".csv", ".tsv", ".xlsx") and path.is_file()
+    ]
+    named = [path for path in tables if path.name.lower() == BESIDE]
+    return (named[0] if named else None), len(tables) - len(named)
+
+
+def _from_folders(images: Sequence[PurePath], asked: bool, negative: str | None) -> LabelTable:
+    """Folders as classes, and train and test among them as the split."""
+    names, parts, reason = folder_names(images, asked)
+    notes = []
+    if reason:
+        notes = [
+            f"no image is labelled: the folders are no classes ({reason}). Give --labels CSV with "
+            f"image and label, or --labels {FOLDERS}",
+        ]
+    if not {"training", "test"} <= set(parts):
+        parts = [None] * len(parts)
+    classes = name_classes(names, "folders", None if reason else negative)
+    rows = [
+        Row(Path(path), None, {"label": classes.numbers[name]}, part)
+        for path, name, part in zip(images, names, parts)
+    ]
+    return LabelTable(rows, classes.names, [], notes if reason else classes.notes, not reason)
+
+
+def read_labels(
+    table: Path,
+    source: Path,
+    negative: str | None = None,
+    images: Sequence[PurePath] = (),
+    find: Find | None = None,
+) -> LabelTable:
+    """Read `table` and check every row.
+
+    Args:
+        table: CSV or XLSX.
+        source: folder the image names are relative to.
+        negative: see `data_prep.machinery.classes.name_classes`.
+        images: names of all images, to count those that the table does not name.
+        find: from a name in the table to the image's own, or None where there is none; by default
+            a file below `source`.
+
+    Raises:
+        InputError: unreadable, a missing column, a missing or repeated file, a patient in two
+            splits, or a value out of range; one line that names the row.
+    """
+    lines = read_table(table, ("image", "file"), "label")
+    for line in lines:
+        name_classes([line["label"]], f"{line.where}: label")
+    classes = name_classes([line["label"] for line in lines], f"{table.name}: label", negative)
+    sites = number_names(canonical(line["site"]) for line in lines if not _no_site(line))
+    unknown: list[str] = []
+    rows = [
+        _row(line, _image(line, source, find), classes.numbers, sites, unknown) for line in lines
+    ]
+    _check_together(rows, lines, table.name)
+    notes = [*classes.notes, *age_note(unknown, table.name)]
+    left_out = len(set(map(PurePath, images)) - {row.path for row in rows})
+    if left_out:
+        notes.append(f"{left_out} images are not in {table.name} and are left out")
+    return LabelTable(rows, classes.names, list(sites), notes)
+
+
+def read_age(text: str, where: str, unknown: list[str] | None = None) -> float | None:
+    """Read years, at most 90; None where they are not known.
+
+    Args:
+        text: a number, DICOM's ``045Y``, or ``>89`` and ``90+``.
+        where: what an error calls the row.
+        unknown: gets the text of numbers below 0 or above 120, which are codes such as -9999.
+
+    Raises:
+        InputError: neither a number nor a word for "no value".
+
+    >>> read_age("61,5", "row"), read_age("95", "row"), read_age("-9999", "row")
+    (61.5, 90, None)
+    """
+    if is_missing(text):
+        return None
+    coded = re.fullmatch(r"(?:>=?\s*)?(\d{1,3}) ?(?:\+|y|Y)?", text.strip(), re.ASCII)
+    value = float(coded[1]) if coded else number(text)
+    require(
+        value is not None,
+        f"{where}: age must be a number of years, got something else. Correct it, or leave it "
+        "empty.",
+    )
+    if value is None or not 0 <= value <= MOST_AGE:
+        if unknown is not None:
+            unknown.append(text)
+        return None
+    return min(value, OLDEST_AGE)
+
+
+def age_note(unknown: list[str], where: str) -> list[str]:
+    """Return a line that counts the ages that are codes, or nothing."""
+    if not unknown:
+        return []
+    # a date of birth, written as a number, is no code to print
+    words = (text if abs(number(text) or 0) <= LONGEST_CODE else "larger" for text in unknown)
+    codes = ", ".join(f"{count} {text}" for text, count in Counter(words).most_common(5))
+    return [f"{where}: {len(unknown)} ages are unknown, not in 0..{MOST_AGE} years ({codes})"]
+
+
+def _no_site(line: Line) -> bool:
+    return says_nothing(line.get("site", ""))
+
+
+def _row(
+    line: Line, path: Path, classes: dict[str, int], sites: dict[str, int], unknown: list[str]
+) -> Row:
+    entry: dict[str, Any] = {"label": classes[line["label"]]}
+    if not _no_site(line):
+        entry["site"] = sites[canonical(line["site"])]
+    age = read_age(line.get("age", ""), line.where, unknown)
+    if age is not None:
+        entry["age"] = int(age)
+    if not is_missing(line.get("fold", "")):
+        fold = number(line["fold"])
+        require(
+            fold in (0, 1, 2),
+            f"{line.where}: fold must be a number in 0..2, got something else. Correct it.",
+        )
+        entry["fold"] = int(fold or 0)
+    part = None
+    if not is_missing(line.get("split", "")):
+        part = SPLITS.get(line["split"].lower())
+        require(
+            part is not None,
+            f"{line.where}: split must be train, validation or test, got something else. Correct "
+            "it, or rename the column.",
+        )
+    patient = line.get("patient", "")
+    return Row(path, None if says_nothing(patient) else patient, entry, part)
+
+
+def _image(line: Line, source: Path, find: Find | None) -> Path:
+    """The image of a row relative to the source; it must lie in it, also when it is a link."""
+    name = line.get("image") or line.get("file") or ""
+    spellings = [name, unicodedata.normalize("NFD", name)]
+    spellings += [spelling.replace("\\", "/") for spelling in spellings]
+    usable = [s for s in spellings if s and len(s) < 1000 and s.isprintable()]
+    found = next((path for path in map(find or partial(_file, source), usable) if path), None)
+    if found is None:
+        raise InputError(
+            f"{line.where}: image must be a file below the source folder, got a name of none. "
+            "Correct the name or remove the row."
+        )
+    return found
+
+
+def _file(source: Path, name: str) -> Path | None:
+    """The path of a file relative to the source, which must hold it."""
+    if not _is_file(source / name):
+        return None
+    path, root = (source / name).resolve(), source.resolve()
+    require(
+        path.is_relative_to(root),
+        f"{source.name}: an image of the table must lie below the source folder, got one outside "
+        "it. Copy the file into the source and correct the name.",
+    )
+    plain = not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
+    return Path(name) if plain else path.relative_to(root)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long for the file system
+        return False
+
+
+def _check_together(rows: list[Row], lines: list[Line], name: str) -> None:
+    """No file twice, a split for all rows or none, no patient in two splits or folds."""
+    parts = [row.part for row in rows]
+    require(
+        all(parts) or not any(parts),
+        f"{name}: split must be filled in every row or in none, got {parts.count(None)} empty.",
+    )
+    first: dict[Path, Line] = {}
+    places: dict[str, tuple[tuple[str | None, int | None], Line]] = {}
+    for row, line in zip(rows, lines):
+        other = first.setdefault(row.path, line)
+        labels = f"label {line['label'] or 'empty'} here and {other['label'] or 'empty'} there"
+        require(
+            other is line,
+            f"{line.where}: every image must be listed once, got the one of {other.where}, with "
+            f"{labels}. Remove one of the rows.",
+        )
+        if row.patient is None:
+            continue
+        place = (row.part, row.entry.get("fold"))
+        earlier, where = places.setdefault(row.patient, (place, line))
+        require(
+            earlier == place,
+            f"{line.where}: every patient must be in one split and fold, got the one of "
+            f"{where.where} in {_words(earlier)} and {_words(place)}. Correct the rows or remove "
+            "the split column.",
+        )
+
+
+def _words(place: tuple[str | None, int | None]) -> str:
+    part, fold = place
+    return (part or "no split") + ("" if fold is None else f" fold {fold}")

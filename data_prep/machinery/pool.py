@@ -1,0 +1,193 @@
+"""Converting items in processes of their own, one of which a damaged file may end.
+
+A decoder written in C can end its process. The items that were being done are then done again one
+at a time, which finds the file at fault; it is left out, and the others go on in new processes. So
+are those for which memory did not suffice beside others.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from common.checks import InputError
+from data_prep.machinery.worker import Job, convert, crashed, note_path, record_path
+
+__all__ = ["convert_all", "cores"]
+
+Function = Callable[[Any, Any], list[dict[str, Any]]]
+
+
+def cores() -> int:
+    """Cores this process may use; fewer than the machine's in a container or a batch job."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def convert_all(function: Function, jobs: list[Job], target: Path, workers: int, bar: Any) -> None:
+    """Convert every job; see `data_prep.machinery.worker.convert`.
+
+    Args:
+        function: the plan's `convert`, of module level.
+        jobs: without a record.
+        target: the folder.
+        workers: processes; 0 for this one, which a decoder may then end.
+        bar: told of each item that is done.
+
+    Raises:
+        MachineFault: as `convert`; the items being done are done first.
+        InputError: no process can be started.
+    """
+    if workers == 0 or not _has_processes():
+        for job in jobs:
+            convert(function, job, target, alone=True)
+            bar.update()
+        return
+    waiting = deque(jobs)
+    later: list[Job] = []
+    while waiting:
+        suspects = _in_parallel(function, waiting, later, target, workers, bar)
+        _one_at_a_time(function, suspects, target, bar)
+    _one_at_a_time(function, later, target, bar)
+
+
+def _in_parallel(
+    function: Function,
+    waiting: deque[Job],
+    later: list[Job],
+    target: Path,
+    workers: int,
+    bar: Any,
+) -> list[Job]:
+    """Convert until none waits or a process ends; return the jobs that were then being done."""
+    flight: dict[Future[bool], Job] = {}
+    task = partial(convert, function, target=target, alone=False)
+    pool = _pool(min(workers, len(waiting)))
+    try:
+        with _interrupts_ignored():  # inherited by the workers: Ctrl-C is ours to handle
+            while waiting and len(flight) < 2 * workers:
+                flight[pool.submit(task, waiting[0])] = waiting[0]
+                waiting.popleft()
+        while flight:
+            for future in wait(flight, return_when=FIRST_COMPLETED).done:
+                if not future.result():
+                    later.append(flight[future])
+                else:
+                    bar.update()
+                del flight[future]
+                if waiting:
+                    flight[pool.submit(task, waiting[0])] = waiting[0]
+                    waiting.popleft()
+    except BrokenProcessPool:
+        done = [job for job in flight.values() if record_path(target, job.item).is_file()]
+        bar.update(len(done))
+        return [job for job in flight.values() if job not in done and job not in later]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return []
+
+
+def _one_at_a_time(function: Function, jobs: list[Job], target: Path, bar: Any) -> None:
+    """Convert each job with nothing beside it; leave out what ends its process again."""
+    pool = None
+    for job in jobs:
+        avoid: set[int] = set()
+        done = False
+        while not done:
+            pool = pool or _started()
+            try:
+                with _interrupts_ignored():
+                    future = pool.submit(convert, function, job, target, True, avoid)
+                done = future.result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                pool = None
+                done = not _blame(job, target, avoid)
+            finally:
+                note_path(target, job.item).unlink(missing_ok=True)
+        bar.update()
+    if pool is not None:
+        pool.shutdown()
+
+
+def _blame(job: Job, target: Path, avoid: set[int]) -> bool:
+    """Note which origin ended the process; without one leave out the item and return False."""
+    note = note_path(target, job.item)
+    number = int(note.read_text()) if note.is_file() else 0
+    if number and number not in avoid:
+        avoid.add(number)
+        return True
+    crashed(job, target)
+    return False
+
+
+def _started() -> ProcessPoolExecutor:
+    """One process that has been seen to work, so that no file is blamed for one that never did."""
+    pool = _pool(1)
+    try:
+        with _interrupts_ignored():
+            future = pool.submit(os.getpid)
+        future.result()
+    except BrokenProcessPool:
+        pool.shutdown()
+        raise InputError(
+            "data_prep: every worker must live, got one that was killed as it started (out of "
+            "memory?). Run the same command again with fewer --workers; it goes on where it "
+            "stopped."
+        ) from None
+    return pool
+
+
+def _has_processes() -> bool:
+    """Whether this system lets processes share a queue; some sandboxes do not."""
+    try:
+        _pool(1).shutdown()
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
+
+
+def _settle() -> None:
+    """In a worker: say nothing and end with the parent.
+
+    C libraries write names and header values to standard error. A worker whose parent was killed
+    would go on writing where a second run may be at work.
+    """
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    os.close(sink)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread: Ctrl-C does not come here
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
