@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from common import distributed
 from common.checks import InputError
 from common.losses import repulsion
-from tests.common import loss_cases
+from tests.common.losses import loss_cases
 from tests.ranks import on_two_ranks
 
 SUBJECTS = 8

@@ -13,8 +13,8 @@ from common.metrics import ProbeAUC
 from common.metrics.linear_probe import fit_probe
 from common.metrics.patient_bootstrap import auc
 from common.report import build_report
-from tests.common.test_evaluation_kinds import Batches, Study, batches
-from tests.common.test_report import Words
+from tests.common.evaluation.test_kinds import Batches, Study, batches
+from tests.common.report.test_report import Words
 
 FINDINGS = ["cardiomegaly", "edema", "rare"]
 

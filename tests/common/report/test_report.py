@@ -15,7 +15,7 @@ from common.report import build_report, report_folder
 from common.report.__main__ import main
 from common.report.words import STRATEGIES, describe, parameters
 from common.transforms import Composition, rotate
-from tests.common.real_runs import NAMES, write_run, write_study
+from tests.common.report.real_runs import NAMES, write_run, write_study
 
 
 class Words(HTMLParser):

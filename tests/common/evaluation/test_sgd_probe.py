@@ -20,7 +20,7 @@ from common.evaluation.probe_set import Centred
 from common.metrics.augmentation_groups import augmentation_groups, group_map
 from common.metrics.class_scores import average_precision, class_scores, macro_auroc
 from common.metrics.sgd_probe import SGDProbe, fit_sgd_probe
-from tests.common.test_evaluation_kinds import Study, batches
+from tests.common.evaluation.test_kinds import Study, batches
 from tests.oracles import sgd_probe as oracle
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from common.checks import InputError
 from common.losses import InfoMaxBound, InfoNCE, SupCon
-from tests.common.loss_cases import views
+from tests.common.losses.loss_cases import views
 from tests.oracles.info_max_bound import info_max_bound as oracle
 
 

@@ -13,8 +13,8 @@ from common.checks import InputError
 from common.report.kinds import KINDS, kind_of
 from common.report.load import load_run
 from common.report.schema import from_json, to_json
-from tests.common import real_runs
-from tests.common.real_runs import write_run
+from tests.common.report import real_runs
+from tests.common.report.real_runs import write_run
 
 WRITERS = {
     "linear": (write_run, "random"),

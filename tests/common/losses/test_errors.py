@@ -18,8 +18,8 @@ from common.losses import (
     SupCon,
     SupInfoNCE,
 )
-from tests.common import loss_cases
-from tests.common.loss_cases import targets, views
+from tests.common.losses import loss_cases
+from tests.common.losses.loss_cases import targets, views
 
 EVERY = pytest.mark.parametrize("loss", loss_cases.EVERY.values(), ids=loss_cases.EVERY)
 

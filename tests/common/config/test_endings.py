@@ -16,7 +16,7 @@ from common import __main__ as front
 from common.checks import InputError
 from common.config import endings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WAITING = {
     "imports": ["$import time"],
     "limits": {},

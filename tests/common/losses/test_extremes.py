@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from common.checks import InputError
 from common.kernels import Cauchy, Cosine, Gaussian, Kernel, log_kernel, unit_rows
 from common.losses import DINO, KernelContrastive, MoCo, NegativeCosine, repulsion
-from tests.common import loss_cases
-from tests.common.loss_cases import targets, value, views
+from tests.common.losses import loss_cases
+from tests.common.losses.loss_cases import targets, value, views
 from tests.oracles import kernel_losses as oracle
 
 KINDS = [

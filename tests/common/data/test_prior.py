@@ -18,7 +18,7 @@ from common.data import (
     with_prior,
 )
 from common.data.prior import image_key
-from tests.common.test_data_stack import prepared
+from tests.common.data.test_stack import prepared
 
 KEYS = ["a.png", "sub/b.png", "c.png"]
 ROWS = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])

@@ -274,7 +274,7 @@ def test_a_condition_says_whether_a_dial_is_read(condition: str, value: Any, rea
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",

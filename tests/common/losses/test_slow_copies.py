@@ -10,7 +10,7 @@ from torch import Tensor
 from common import distributed
 from common.checks import InputError
 from common.losses import MoCo, NegativeCosine
-from tests.common.loss_cases import views
+from tests.common.losses.loss_cases import views
 from tests.oracles import slow_copies as oracle
 from tests.ranks import on_two_ranks
 

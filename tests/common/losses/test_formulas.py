@@ -17,7 +17,7 @@ from common.losses import (
     SupInfoNCE,
     repulsion,
 )
-from tests.common.loss_cases import views
+from tests.common.losses.loss_cases import views
 from tests.oracles import kernel_losses, labelled_losses
 from tests.oracles import losses as oracle
 

@@ -12,8 +12,8 @@ from scipy import stats
 from common.checks import InputError
 from common.report import build_report
 from common.report.repeated_measures import repeated_measures_anova
-from tests.common.real_runs import AUROC, write_probe_run
-from tests.common.test_report import Words
+from tests.common.report.real_runs import AUROC, write_probe_run
+from tests.common.report.test_report import Words
 from tests.oracles import sgd_probe as oracle
 
 

@@ -13,8 +13,8 @@ from common.losses import (
     SupInfoNCE,
     repulsion,
 )
-from tests.common import loss_cases
-from tests.common.loss_cases import gradient, targets, value, views
+from tests.common.losses import loss_cases
+from tests.common.losses.loss_cases import gradient, targets, value, views
 
 EVERY = pytest.mark.parametrize("loss", loss_cases.EVERY.values(), ids=loss_cases.EVERY)
 LOW_CASES = loss_cases.contrastive(0.01, 0.3) | loss_cases.REGULARIZERS

@@ -10,8 +10,8 @@ from torch import Tensor
 from common.checks import InputError
 from common.kernels import Cauchy, Cosine, Delta, Gaussian, Kernel, gram
 from common.losses import DecoupledUniformity, repulsion
-from tests.common.loss_cases import views
-from tests.common.test_losses import LargestTensor
+from tests.common.losses.loss_cases import views
+from tests.common.losses.test_losses import LargestTensor
 from tests.oracles import decoupled_uniformity as oracle
 from tests.oracles import kernel_losses
 

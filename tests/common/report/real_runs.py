@@ -21,10 +21,10 @@ from common.evaluation import (
 )
 from common.policies import EachWithProbability, UniformCrops
 from common.transforms import Composition
-from tests.common import test_evaluation_channel as channels
-from tests.common import test_evaluation_kinds as tiny
-from tests.common import test_evaluation_run as linear
-from tests.common import test_evaluation_sgd_probe as probes
+from tests.common.evaluation import test_channel as channels
+from tests.common.evaluation import test_kinds as tiny
+from tests.common.evaluation import test_run as linear
+from tests.common.evaluation import test_sgd_probe as probes
 from tests.tiny import conv_method
 
 #        strategy: what its figures are multiplied by

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {"image": 24, "global": 16, "local": 8, "patch": 8, "width": 8, "prototypes": 8} | {
     "hidden": 8,
     "bottleneck": 4,

@@ -15,9 +15,14 @@ from common.report.__main__ import main
 from common.report.kinds.accuracy import GROUPS as TOLD_GROUPS
 from common.report.kinds.accuracy import _steps
 from common.report.words import strategy_name
-from tests.common import real_runs
-from tests.common.real_runs import write_age_run, write_cases_run, write_classes_run, write_run
-from tests.common.test_report import Words
+from tests.common.report import real_runs
+from tests.common.report.real_runs import (
+    write_age_run,
+    write_cases_run,
+    write_classes_run,
+    write_run,
+)
+from tests.common.report.test_report import Words
 
 
 def page(folder: Path, write: Any, strategies: Any, seeds: int = 2) -> Path:
