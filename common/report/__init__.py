@@ -3,7 +3,7 @@
 ::
 
     run folders ──load──▶ Run ──results, training, facts + those of its kind──▶ sections
-    sections + style.css ──page──▶ report.html       (*_chart: figures; words: language)
+    sections + style.css ──page──▶ report.html       (charts: figures; templates: markup)
 
 A run folder holds ``evaluation.json`` (required), ``history.json`` and archives of arrays
 (``gallery.npz``, ``scores.npz``, ``channel.npz``, ``groups.npz``; all may be absent). All runs of a

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.report.groups import group_runs
-from common.report.markup import element, paragraph, section, text
+from common.report.markup import Markup, bullets, facts, heading, paragraph, section
 from common.report.run import Run
 from common.report.words import listed
 
@@ -18,7 +18,7 @@ LIMITS = (
 )
 
 
-def settings(runs: Sequence[Run]) -> str:
+def settings(runs: Sequence[Run]) -> Markup:
     """The dials; one that differs between runs is listed value by value."""
     dials = [
         {
@@ -37,7 +37,7 @@ def _is_identity(run: Run, key: str) -> bool:
     return key in identity and run.about.settings.get(key) == identity[key]
 
 
-def origin(runs: Sequence[Run]) -> str:
+def origin(runs: Sequence[Run]) -> Markup:
     """Versions, counts, seeds and, where recorded, the commit."""
     versions = [_flat(run.about.versions) for run in runs]
     recorded = any("commit" in version for version in versions)
@@ -51,26 +51,26 @@ def origin(runs: Sequence[Run]) -> str:
     return section(
         "origin",
         "Data and software",
-        element("h3", text(f"Runs of {bundles}")),
-        element("ul", *(element("li", text(line)) for line in trained)),
-        element("h3", "Counts"),
+        heading(f"Runs of {bundles}"),
+        bullets(trained),
+        heading("Counts"),
         _table(runs, counts),
-        element("h3", "Versions"),
+        heading("Versions"),
         _table(runs, versions),
         "" if recorded else paragraph("The commit of the code was not recorded.", "note"),
     )
 
 
-def how_to_read(runs: Sequence[Run]) -> str:
+def how_to_read(runs: Sequence[Run]) -> Markup:
     """A few paragraphs for a clinician, by the kind of the runs."""
     kinds = {run.kind.name: run.kind for run in runs}.values()
     lines = dict.fromkeys(line for kind in kinds for line in kind.how_to_read(runs))
     return section("reading", "How to read this page", *(paragraph(line) for line in lines))
 
 
-def limits(runs: Sequence[Run]) -> str:
+def limits(runs: Sequence[Run]) -> Markup:
     """What the page must not be used for; the same for any runs."""
-    return section("limits", "Limits", element("ul", *(element("li", text(s)) for s in LIMITS)))
+    return section("limits", "Limits", bullets(LIMITS))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -89,22 +89,16 @@ def _written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _table(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> str:
+def _table(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> Markup:
     keys = dict.fromkeys(key for table in tables for key in table)
     if not keys:
         return paragraph("None recorded.")
     rows = []
     for key in keys:
         values = [_written(table[key]) if key in table else "not set" for table in tables]
-        if len(set(values)) == 1:
-            cell = text(values[0])
-        else:
-            cell = "".join(
-                element("div", text(value), element("span", text(who), class_="who"))
-                for value, who in _by_value(runs, values)
-            )
-        rows.append(element("tr", element("th", text(key), scope="row"), element("td", cell)))
-    return element("table", element("tbody", *rows))
+        alike = len(set(values)) == 1
+        rows.append((key, [(values[0], "")] if alike else _by_value(runs, values)))
+    return facts(rows)
 
 
 def _by_value(runs: Sequence[Run], values: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from common.checks import require
 from common.report.charts import framed
 from common.report.groups import Group, group_runs
-from common.report.markup import element, paragraph, section, swatch, text
+from common.report.markup import Markup, block, blocks, figure, paragraph, section, swatch
+from common.report.markup import pictures as in_rows
 from common.report.run import Run
 from common.report.schema import CURE, read_arrays
 from common.report.transformations import transform_of
@@ -38,7 +39,7 @@ class Gallery:
     transformed_mask: Images | None
 
 
-def gallery(runs: Sequence[Run]) -> str:
+def gallery(runs: Sequence[Run]) -> Markup:
     """A block an image, in it a column a strategy (its first seed that has pictures)."""
     chosen = [
         (group, run)
@@ -51,7 +52,6 @@ def gallery(runs: Sequence[Run]) -> str:
     indices = [_keys(run.arrays) for _, run in chosen if run.arrays]
     keys = list(dict.fromkeys(key for index in indices for key in index))
     rows = [_row(key, chosen, indices) for key in keys[:MAX_IMAGES]]
-    together = element("div", *rows, class_="blocks")
     notes = []
     if any(run.arrays is not None and run.arrays.mask is not None for _, run in chosen):
         notes.append("Red: outline of the lesion; lost: less than half of it is left.")
@@ -62,7 +62,7 @@ def gallery(runs: Sequence[Run]) -> str:
     notes.append("The crop's centre counts from the top left corner: (down, across).")
     if len(keys) > MAX_IMAGES:
         notes.append(f"The first {MAX_IMAGES} of {len(keys)} images.")
-    return section("gallery", heading, paragraph(" ".join(notes), "note"), together)
+    return section("gallery", heading, paragraph(" ".join(notes), "note"), blocks(*rows))
 
 
 def _keys(pictures: Gallery | None) -> dict[Key, int]:
@@ -75,7 +75,9 @@ def _keys(pictures: Gallery | None) -> dict[Key, int]:
     return found
 
 
-def _row(key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[Key, int]]) -> str:
+def _row(
+    key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[Key, int]]
+) -> Markup:
     cells: list[str] = []
     for (group, run), index in zip(chosen, indices):
         if run.arrays is None or key not in index:
@@ -84,23 +86,17 @@ def _row(key: Key, chosen: Sequence[tuple[Group, Run]], indices: Sequence[dict[K
         if not cells:
             mask = None if run.arrays.mask is None else run.arrays.mask[at]
             picture = _picture(run.arrays.image[at], mask, f"{key[0]}, original")
-            cells.append(_cell(picture, element("b", "Original"), ""))
+            cells.append(figure(picture, name="Original"))
         transform = transform_of(run)
         lam = run.arrays.lam[at].tolist()
         known = transform is not None and len(transform.names) == len(lam)
         words = describe(transform.names, lam, transform.units) if transform and known else ""
         cells.append(_transformed(group, run.arrays, at, words))
     name = key[0] or "unnamed image"
-    return element(
-        "div",
-        element("h3", text(name), class_="image-name"),
-        element("div", *cells, class_="pictures"),
-        class_="block",
-        style=f"--panels:{len(cells)}",
-    )
+    return block(name, in_rows(*cells), wide=len(cells))
 
 
-def _transformed(group: Group, pictures: Gallery, at: int, words: str) -> str:
+def _transformed(group: Group, pictures: Gallery, at: int, words: str) -> Markup:
     mask = None if pictures.transformed_mask is None else pictures.transformed_mask[at]
     picture = _picture(
         pictures.transformed[at], mask, f"{pictures.names[at]}, transformed by {group.name}"
@@ -109,18 +105,12 @@ def _transformed(group: Group, pictures: Gallery, at: int, words: str) -> str:
     if mask is not None and pictures.mask is not None:
         before = float(pictures.mask[at].sum())
         if before > 0 and float(mask.sum()) < KEPT * before:
-            lost = element("strong", "lesion lost", class_="lost")
-    return _cell(picture, element("b", swatch(group.colour, group.name)), text(words), lost)
+            lost = "lesion lost"
+    return figure(picture, name=swatch(group.colour, group.name), words=words, warning=lost)
 
 
-def _cell(picture: str, head: str, words: str, lost: str = "") -> str:
-    caption = head + element("span", words) if words else head
-    return element("figure", picture, element("figcaption", caption, lost))
-
-
-def _picture(image: Images, mask: Images | None, title: str) -> str:
-    outline = "" if mask is None else _outline(mask > VISIBLE)
-    return framed(image, title, *([element("path", d=outline, class_="lesion")] if outline else []))
+def _picture(image: Images, mask: Images | None, title: str) -> Markup:
+    return framed(image, title, "" if mask is None else _outline(mask > VISIBLE))
 
 
 def _outline(inside: NDArray[np.bool_]) -> str:

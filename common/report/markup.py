@@ -1,60 +1,140 @@
-"""Markup without a library: elements, escaped text, sections."""
+"""Markup by Jinja2: every value is escaped, unless it is `Markup` already.
+
+Templates lie in ``templates``. In them a line break, with the spaces after it, is nothing.
+"""
 
 import re
 from collections.abc import Sequence
-from html import escape
+from typing import Any
 
-_INTERVAL = re.compile(r"\d+\.\d+(–\d+\.\d+)? %|\d+\.\d+–\d+\.\d+")
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.ext import Extension
+from markupsafe import Markup, escape
 
+__all__ = [
+    "Markup", "block", "blocks", "bullets", "ends", "facts", "figure", "figure_table", "folded",
+    "heading", "legend", "panel", "panels", "paragraph", "pictures", "render", "row_head",
+    "section", "swatch",
+]  # fmt: skip
 
-def text(value: object) -> str:
-    """Escape `value` for use as text or inside a quoted attribute."""
-    return escape(str(value), quote=True)
-
-
-def element(name: str, *children: str, **attributes: object) -> str:
-    """Return an element; attribute values are escaped, children are markup already.
-
-    >>> element("p", "a &lt; b", class_="note")
-    '<p class="note">a &lt; b</p>'
-    """
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{text(value)}"' for key, value in attributes.items()
-    )
-    return f"<{name}{written}>{''.join(children)}</{name}>"
+_UNBROKEN = re.compile(r"\d+\.\d+(–\d+\.\d+)? %|\d+\.\d+–\d+\.\d+")
 
 
-def paragraph(words: str, kind: str = "text") -> str:
-    """Return a paragraph of plain `words`; `kind` is its class: text, verdict, note or warning."""
-    unbroken = _INTERVAL.sub(r'<span class="unbroken">\g<0></span>', text(words))
-    return element("p", unbroken, class_=kind)
+class _Tight(Extension):
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return re.sub(r"\n\s*", "", source)
 
 
-def section(identifier: str, heading: str, *children: str) -> str:
-    """Return a titled section of markup."""
-    return element("section", element("h2", text(heading)), *children, id=identifier)
+def _unbroken(words: str) -> Markup:
+    """Keep intervals and percentages on one line."""
+    return Markup(_UNBROKEN.sub(r'<span class="unbroken">\g<0></span>', str(escape(words))))
 
 
-def swatch(colour: str, name: str) -> str:
+_TEMPLATES = Environment(
+    loader=PackageLoader("common.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    extensions=[_Tight],
+)
+_TEMPLATES.filters |= {"unbroken": _unbroken, "px": "{:.1f}".format}
+_PIECES: Any = _TEMPLATES.get_template("pieces.html").module
+
+
+def render(template: str, **values: Any) -> Markup:
+    """Fill in a template, named without its ending."""
+    return Markup(_TEMPLATES.get_template(f"{template}.html").render(**values))
+
+
+def heading(words: str) -> Markup:
+    """Return a heading inside a section."""
+    return Markup(_PIECES.heading(words))
+
+
+def paragraph(words: str, kind: str = "text") -> Markup:
+    """Return a paragraph; `kind` is its class: text, verdict, note or warning."""
+    return Markup(_PIECES.paragraph(words, kind))
+
+
+def bullets(lines: Sequence[str]) -> Markup:
+    """Return a list."""
+    return Markup(_PIECES.bullets(lines))
+
+
+def section(identifier: str, title: str, *children: str) -> Markup:
+    """Return a titled section."""
+    return Markup(_PIECES.section(identifier, title, children))
+
+
+def folded(title: str, *children: str) -> Markup:
+    """Return what opens when its title is pressed; print shows it closed."""
+    return Markup(_PIECES.folded(title, children))
+
+
+def swatch(colour: str, name: str) -> Markup:
     """Return `name` after a dot of its colour."""
-    dot = element("span", "", class_="dot", style=f"background:{colour}")
-    return element("span", dot, text(name), class_="swatch")
+    return Markup(_PIECES.swatch(colour, name))
 
 
-def figure_table(corner: str, heads: Sequence[str], rows: Sequence[tuple[str, list[str]]]) -> str:
+def legend(*swatches: str) -> Markup:
+    """Return swatches in a line."""
+    return Markup(_PIECES.legend(swatches))
+
+
+def block(title: str, *children: str, wide: int = 0) -> Markup:
+    """Return what belongs under one small title; `wide` panels long, where several share a row."""
+    return Markup(_PIECES.block(title, children, wide))
+
+
+def blocks(*children: str) -> Markup:
+    """Return blocks in rows."""
+    return Markup(_PIECES.several("blocks", children))
+
+
+def panels(*children: str, kind: str = "") -> Markup:
+    """Return panels in rows; `kind` "halves" puts two in one."""
+    return Markup(_PIECES.several(f"panels {kind}".strip(), children))
+
+
+def pictures(*children: str, kind: str = "") -> Markup:
+    """Return figures in rows; `kind` "maps" makes them larger."""
+    return Markup(_PIECES.several(f"pictures {kind}".strip(), children))
+
+
+def panel(
+    chart: str, title: str = "", *, value: str = "", words: str = "", kind: str = "wide"
+) -> Markup:
+    """Return a chart with a title and a figure above it and words below."""
+    return Markup(_PIECES.panel(chart, title, value, words, kind))
+
+
+def figure(*shown: str, name: str, words: str = "", warning: str = "") -> Markup:
+    """Return pictures, one below the other, with a caption."""
+    return Markup(_PIECES.figure(shown, name, words, warning))
+
+
+def ends(low: str, high: str) -> Markup:
+    """Return what the two ends of a chart mean."""
+    return Markup(_PIECES.ends(low, high))
+
+
+def row_head(name: str, words: str = "") -> Markup:
+    """Return the first cell of a row, with small words behind the name."""
+    return Markup(_PIECES.row_head(name, words))
+
+
+def figure_table(
+    corner: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]
+) -> Markup:
     """Return a table of figures.
 
     Args:
-        corner: heading of the first column, plain text.
-        heads: of the other columns, plain text.
-        rows: the first cell, as markup, and the others, as plain text.
+        corner: heading of the first column.
+        heads: of the other columns.
+        rows: the first cell and the others.
     """
-    first = element("tr", *(element("th", text(head), scope="col") for head in (corner, *heads)))
-    body = [
-        element(
-            "tr", element("th", name, scope="row"), *(element("td", text(cell)) for cell in cells)
-        )
-        for name, cells in rows
-    ]
-    table = element("table", element("thead", first), element("tbody", *body), class_="figures")
-    return element("div", table, class_="scroll")
+    return Markup(_PIECES.figures(corner, list(heads), rows))
+
+
+def facts(rows: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> Markup:
+    """Return a table of names and, for each, values and who has them ("" for all)."""
+    return Markup(_PIECES.facts(rows))

@@ -9,13 +9,12 @@ from pathlib import Path
 from common.checks import InputError, require
 from common.report import facts, results
 from common.report.load import EVALUATION, load_runs
-from common.report.markup import element, text
+from common.report.markup import Markup, render
 from common.report.run import Run
 
 Section = Callable[[Sequence[Run]], str]
 OUTCOME: list[Section] = [results.verdict, results.by_strategy]
 CONTEXT: list[Section] = [facts.settings, facts.origin, facts.how_to_read, facts.limits]
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def build_report(runs: Sequence[Path], output: Path, title: str) -> Path:
@@ -83,18 +82,9 @@ def find_runs(folder: Path) -> list[Path]:
 
 def _page(runs: Sequence[Run], title: str) -> str:
     style = files("common.report").joinpath("style.css").read_text(encoding="utf-8")
-    head = (
-        '<meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{text(POLICY)}">'
-        '<meta name="color-scheme" content="light dark">'
-    )
-    head += element("title", text(title)) + f"<style>{style}</style>"
     of_kind = dict.fromkeys(make for run in runs for make in run.kind.sections)
-    sections = [*OUTCOME, *of_kind, *CONTEXT]
-    body = element("h1", text(title)) + "\n".join(make(runs) for make in sections)
-    main = element("main", body)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{main}</body></html>\n'
+    sections = [make(runs) for make in (*OUTCOME, *of_kind, *CONTEXT)]
+    return render("page", title=title, style=Markup(style), sections=sections)
 
 
 def _write(output: Path, page: str) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from common.report.charts import DotRow, Frame, Line, dot_chart, line_chart, measure_axis, nice_axis
 from common.report.groups import Group, baseline_means, group_row, group_runs
 from common.report.kind import Measure
-from common.report.markup import element, paragraph, section, swatch
+from common.report.markup import Markup, panel, panels, paragraph, section, swatch
 from common.report.run import Run, finite_mean
 from common.report.words import STRATEGIES, listed, plural, sentence, signed
 
@@ -31,7 +31,7 @@ BASELINE_SENTENCES = {
 }
 
 
-def verdict(runs: Sequence[Run]) -> str:
+def verdict(runs: Sequence[Run]) -> Markup:
     """The one-sentence verdict, then what it does and does not show."""
     groups = group_runs(runs)
     lead, other = compared(groups)
@@ -124,7 +124,7 @@ def _against_baselines(group: Group, baselines: dict[str, float]) -> str:
     return f"{sentence(worse)}: the training adds to it."
 
 
-def by_strategy(runs: Sequence[Run]) -> str:
+def by_strategy(runs: Sequence[Run]) -> Markup:
     """Dot and interval for each strategy, seeds as small dots, baselines as reference lines."""
     groups, measure = group_runs(runs), runs[0].measure
     baselines = {BASELINE_NAMES.get(name, name): v for name, v in baseline_means(runs).items()}
@@ -175,7 +175,7 @@ def _paper_order(groups: Sequence[Group]) -> str:
     return f"The order the paper reports ({expected}) does not hold here: {found}."
 
 
-def by_epoch(runs: Sequence[Run]) -> str:
+def by_epoch(runs: Sequence[Run]) -> Markup:
     """The paper's Fig. 2: means over seeds in one chart, then each strategy with its spread."""
     groups, measure = group_runs(runs), runs[0].measure
     lines = [line for group in groups if (line := _epoch_line(group)) is not None]
@@ -195,11 +195,9 @@ def by_epoch(runs: Sequence[Run]) -> str:
     plain = [Line(line.x, line.y, line.colour, line.label) for line in lines]
     overview = line_chart(plain, tall, f"{heading}, all strategies", named=True)
     small = [
-        element(
-            "div",
-            element("h3", swatch(line.colour, line.label)),
+        panel(
             line_chart([*_others(lines, line), line], Frame(coarse, y_axis, 150), line.label),
-            class_="panel wide",
+            swatch(line.colour, line.label),
         )
         for line in lines
     ]
@@ -207,13 +205,12 @@ def by_epoch(runs: Sequence[Run]) -> str:
     if any(epoch.spread for run in runs for epoch in run.epochs):
         note += " or, where there is one seed, the standard deviation over hold-out sets"
     note += "."
-    panels = element("div", *small, class_="panels") if len(lines) > 1 else ""
     single = line_chart(lines, tall, heading, named=True)
     return section(
         "by-epoch",
         heading,
         overview if len(lines) > 1 else single,
-        panels,
+        panels(*small) if len(lines) > 1 else "",
         paragraph(note + (" Grey: the other strategies." if len(lines) > 1 else ""), "note"),
     )
 

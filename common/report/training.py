@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from common.report.charts import Axis, Frame, Line, line_chart, nice_axis
 from common.report.groups import Group, group_runs
-from common.report.markup import element, paragraph, section, swatch, text
+from common.report.markup import Markup, block, blocks, panel, panels, paragraph, section, swatch
 from common.report.run import Run, finite_mean
 
 PANEL_HEIGHT = 110
 
 
-def training_curves(runs: Sequence[Run]) -> str:
+def training_curves(runs: Sequence[Run]) -> Markup:
     """Terms by epoch and strategy; one vertical scale a term, shared by all strategies."""
     groups = [group for group in group_runs(runs) if _terms(group)]
     if not groups:
@@ -21,26 +21,19 @@ def training_curves(runs: Sequence[Run]) -> str:
     ends = ((1.0, "1"), (last, f"{last:g}")) if last > 1 else ((1.0, "1"),)
     x_axis = Axis(min(1.0, *epochs), max(last, 2.0), ends)
     scales = _scales(groups)
-    blocks = [
-        element(
-            "div",
-            element("h3", swatch(group.colour, group.name)),
-            element(
-                "div",
-                *(_panel(group, term, x_axis, scales[term]) for term in _terms(group)),
-                class_="panels",
-            ),
-            class_="block",
-            style=f"--panels:{len(_terms(group))}",
+    each = [
+        block(
+            swatch(group.colour, group.name),
+            panels(*(_panel(group, term, x_axis, scales[term]) for term in _terms(group))),
+            wide=len(_terms(group)),
         )
         for group in groups
     ]
-    together = element("div", *blocks, class_="blocks")
     note = (
         "Across: epoch. A term has the same vertical scale for every strategy. Thick: mean over "
         "seeds; thin: seeds. The figure beside the name is the last epoch's mean."
     )
-    return section("training", "Training curves", together, paragraph(note, "note"))
+    return section("training", "Training curves", blocks(*each), paragraph(note, "note"))
 
 
 def _terms(group: Group) -> list[str]:
@@ -70,7 +63,7 @@ def _scales(groups: Sequence[Group]) -> dict[str, Axis]:
     }
 
 
-def _panel(group: Group, term: str, x_axis: Axis, y_axis: Axis) -> str:
+def _panel(group: Group, term: str, x_axis: Axis, y_axis: Axis) -> Markup:
     title = term.replace("/", ": ").replace("_", " ")
     seeds = _seed_lines(group, term)
     by_epoch: dict[float, list[float]] = {}
@@ -82,15 +75,9 @@ def _panel(group: Group, term: str, x_axis: Axis, y_axis: Axis) -> str:
     mean = Line(epochs, means, group.colour, style="mean")
     known = [y for y in means if math.isfinite(y)]
     last = f"{known[-1]:#.3g}".rstrip(".") if known else "none"
-    return element(
-        "div",
-        element(
-            "div", element("span", text(title)), element("b", text(last)), class_="panel-title"
-        ),
-        line_chart(
-            [*(seeds if len(seeds) > 1 else []), mean],
-            Frame(x_axis, y_axis, PANEL_HEIGHT),
-            f"{group.name}, {title} by epoch, last {last}",
-        ),
-        class_="panel",
+    chart = line_chart(
+        [*(seeds if len(seeds) > 1 else []), mean],
+        Frame(x_axis, y_axis, PANEL_HEIGHT),
+        f"{group.name}, {title} by epoch, last {last}",
     )
+    return panel(chart, title, value=last, kind="")

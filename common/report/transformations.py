@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from common.report.charts import DotRow, dot_chart, nice_axis
 from common.report.groups import Group, group_runs
-from common.report.markup import element, paragraph, section, swatch, text
+from common.report.markup import (
+    Markup,
+    block,
+    ends,
+    panel,
+    panels,
+    paragraph,
+    render,
+    section,
+    swatch,
+)
 from common.report.run import Run, finite_mean
 from common.report.schema import Edges, Share, Unknown, refuse
 from common.report.words import listed, parameters, plural
@@ -79,21 +89,13 @@ def _learned_first(runs: Sequence[Run]) -> list[Group]:
     return groups
 
 
-def histograms(runs: Sequence[Run]) -> str:
+def histograms(runs: Sequence[Run]) -> Markup:
     """Histogram of each parameter for each strategy, with mean and spread over images."""
     groups = _learned_first(runs)
     heading = "Which transformations were applied (λ)"
     if not groups:
         return section("lambda", heading, paragraph("No run recorded its transformations."))
-    blocks = [
-        element(
-            "div",
-            element("h3", swatch(group.colour, group.name)),
-            element("div", *_panels(group), class_="panels"),
-            class_="block",
-        )
-        for group in groups
-    ]
+    blocks = [block(swatch(group.colour, group.name), panels(*_panels(group))) for group in groups]
     several = any(len(group.runs) > 1 for group in groups)
     note = (
         "Each bar counts images; λ runs from 0 to 1, and the ends say what that means. Below: "
@@ -103,28 +105,20 @@ def histograms(runs: Sequence[Run]) -> str:
     return section("lambda", heading, *blocks, paragraph(note, "note"))
 
 
-def _panels(group: Group) -> list[str]:
+def _panels(group: Group) -> list[Markup]:
     transforms = _transforms(group)
     first = transforms[0][1]
-    panels = []
+    found = []
     for index, parameter in enumerate(parameters(first.names, first.units)):
         mean = finite_mean([transform.lam_mean[index] for _, transform in transforms])
         words = f"{mean:.2f} ± {_spread(group, index):.3f}" if math.isfinite(mean) else "never used"
-        ends = element("span", text(parameter.zero)) + element("span", text(parameter.one))
-        panels.append(
-            element(
-                "div",
-                element("div", text(parameter.title), class_="panel-title"),
-                _bars(group, index, f"{group.name}, {parameter.title}: {words}"),
-                element("div", ends, class_="ends"),
-                element("div", text(words), class_="panel-words"),
-                class_="panel small",
-            )
-        )
-    return panels
+        bars = _bars(group, index, f"{group.name}, {parameter.title}: {words}")
+        chart = bars + ends(parameter.zero, parameter.one)
+        found.append(panel(chart, parameter.title, words=words, kind="small"))
+    return found
 
 
-def _bars(group: Group, index: int, title: str) -> str:
+def _bars(group: Group, index: int, title: str) -> Markup:
     transforms = [transform for _, transform in _transforms(group)]
     edges = transforms[0].histogram.edges
     alike = [transform for transform in transforms if transform.histogram.edges == edges]
@@ -137,13 +131,10 @@ def _bars(group: Group, index: int, title: str) -> str:
             height = count / tallest * (HISTOGRAM_HEIGHT - 4)
             base -= height
             if count:
-                bar = {"x": f"{100 * low:.2f}%", "width": f"{100 * (high - low):.2f}%"}
-                shade = f"{1 - 0.5 * order / max(1, len(stack) - 1):.2f}"
-                place = {"y": f"{base:.2f}", "height": f"{height:.2f}"}
-                bars.append(element("rect", **bar, **place, fill=group.colour, opacity=shade))
-    floor = HISTOGRAM_HEIGHT - 0.5
-    bars.append(element("line", x1=0, x2="100%", y1=floor, y2=floor, class_="axis"))
-    return element("svg", *bars, height=HISTOGRAM_HEIGHT, role="img", aria_label=title)
+                shade = 1 - 0.5 * order / max(1, len(stack) - 1)
+                bars.append((100 * low, 100 * (high - low), base, height, shade))
+    given = {"height": HISTOGRAM_HEIGHT, "colour": group.colour, "title": title}
+    return render("histogram", bars=bars, **given)
 
 
 def _spread(group: Group, index: int) -> float:
@@ -153,11 +144,11 @@ def _spread(group: Group, index: int) -> float:
     )
 
 
-def spread_over_images(runs: Sequence[Run]) -> str:
+def spread_over_images(runs: Sequence[Run]) -> Markup:
     """Does the policy look at the image? The standard deviation of lambda over images."""
     groups = _learned_first(runs)
     if not groups:
-        return ""
+        return Markup()
     rows, sentences = [], []
     for group in groups:
         titles = [parameter.title for parameter in parameters(_transforms(group)[0][1].names)]
@@ -212,7 +203,7 @@ def _spread_sentence(group: Group, spreads: dict[str, float]) -> str:
     return f"{group.name}: practically the same transformation for every image in {listed(quoted)}."
 
 
-def lesions_kept(runs: Sequence[Run]) -> str:
+def lesions_kept(runs: Sequence[Run]) -> Markup:
     """Share of transformed images that keep the lesion, for each strategy."""
     rows = []
     for group in group_runs(runs):

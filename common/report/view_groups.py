@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from common.checks import require
 from common.report.charts import Axis, Frame, Line, cloud_chart, line_chart, nice_axis
 from common.report.groups import Group, group_runs
-from common.report.markup import element, paragraph, section, swatch, text
+from common.report.markup import Markup, block, legend, panel, panels, paragraph, section, swatch
 from common.report.run import Run
 from common.report.schema import CURE, Edges, Positive, Unknown, number, read_arrays, refuse
 
@@ -74,7 +74,7 @@ def read_places(run: Run) -> NDArray[np.float64] | None:
     return arrays["place"].astype(np.float64)
 
 
-def view_groups(runs: Sequence[Run]) -> str:
+def view_groups(runs: Sequence[Run]) -> Markup:
     """Densities and map of every strategy that has them, first seed."""
     shown = [
         (group, run, found)
@@ -83,8 +83,7 @@ def view_groups(runs: Sequence[Run]) -> str:
         if (found := _of_run(run)) is not None
     ]
     if not shown:
-        return ""
-    legend = " ".join(swatch(COLOURS[pair], NAMES[pair]) for pair in COLOURS)
+        return Markup()
     note = (
         "Distances: Euclidean, of the last class token; up, the share of the pairs. Silhouette: of "
         "images as clusters of their views, from −1 to 1, higher where images stand apart. Map: "
@@ -96,11 +95,8 @@ def view_groups(runs: Sequence[Run]) -> str:
     return section(
         "view-groups",
         "Do the views of an image belong together?",
-        element("p", legend),
-        *(
-            element("div", *_block(group, run, found), class_="block")
-            for group, run, found in shown
-        ),
+        legend(*(swatch(COLOURS[pair], NAMES[pair]) for pair in COLOURS)),
+        *(_block(group, run, found) for group, run, found in shown),
         paragraph(note, "note"),
     )
 
@@ -109,7 +105,7 @@ def _of_run(run: Run) -> Groups | None:
     return getattr(run.result, "groups", None)
 
 
-def _block(group: Group, run: Run, found: Groups) -> list[str]:
+def _block(group: Group, run: Run, found: Groups) -> Markup:
     words = (
         f"mean distance {found.positive.mean:.2f} of positive and "
         f"{found.negative.mean:.2f} of negative pairs, silhouette {found.silhouette:.3f}"
@@ -117,31 +113,20 @@ def _block(group: Group, run: Run, found: Groups) -> list[str]:
     lines = [_outline(found.edges, getattr(found, pair).counts, COLOURS[pair]) for pair in COLOURS]
     top = max(EMPTY, *(max(line.y) for line in lines))
     frame = Frame(nice_axis(found.edges[0], found.edges[-1], 5), Axis(0.0, top), 300)
-    panels = [
-        element(
-            "div",
-            line_chart(lines, frame, f"{group.name}: distances of pairs of views"),
-            class_="panel wide",
-        )
-    ]
+    shown = [panel(line_chart(lines, frame, f"{group.name}: distances of pairs of views"))]
     if run.arrays is not None:
-        panels.append(_map(group, run.arrays))
-    return [
-        element("h3", swatch(group.colour, group.name), text(": " + words)),
-        element("div", *panels, class_="panels halves"),
-    ]
+        shown.append(_map(group, run.arrays))
+    return block(swatch(group.colour, group.name) + ": " + words, panels(*shown, kind="halves"))
 
 
-def _map(group: Group, place: NDArray[np.float64]) -> str:
+def _map(group: Group, place: NDArray[np.float64]) -> Markup:
     clouds = [(FAINT, _points(place[IN_COLOUR:]))]
     clouds += [
         (f"var(--class-{number})", _points(views)) for number, views in enumerate(place[:IN_COLOUR])
     ]
     low, high = place.reshape(-1, 2).min(axis=0), place.reshape(-1, 2).max(axis=0)
     axes = Frame(nice_axis(low[0], high[0], 3), nice_axis(low[1], high[1], 4), 300)
-    return element(
-        "div", cloud_chart(clouds, axes, f"{group.name}: map of views"), class_="panel wide"
-    )
+    return panel(cloud_chart(clouds, axes, f"{group.name}: map of views"))
 
 
 def _points(place: NDArray[np.float64]) -> list[tuple[float, float]]:

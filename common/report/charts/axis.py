@@ -1,19 +1,23 @@
 """Straight axes: from values to percentages of the width, and round ticks."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.report.kind import Measure
-from common.report.markup import element, text
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A straight axis from `low` to `high` with labelled `ticks`."""
+    """A straight axis from `low` to `high` with labelled `ticks`; `title` says of what."""
 
     low: float
     high: float
     ticks: tuple[tuple[float, str], ...] = ()
+    title: str = ""
+
+    def titled(self, title: str) -> "Axis":
+        """Return the axis with a title."""
+        return replace(self, title=title)
 
     def share(self, value: float) -> float:
         """Return the place of `value` on the axis: 0 at `low`, 1 at `high`, not beyond."""
@@ -22,13 +26,6 @@ class Axis:
     def percent(self, value: float) -> str:
         """Return the place of `value` as a CSS percentage."""
         return f"{100 * self.share(value):.2f}%"
-
-    def labels(self, y: float) -> str:
-        """Return the tick labels as SVG text at height `y`."""
-        return "".join(
-            element("text", text(label), x=self.percent(value), y=f"{y:g}", text_anchor="middle")
-            for value, label in self.ticks
-        )
 
 
 def nice_axis(low: float, high: float, count: int = 5, *, whole: bool = False) -> Axis:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.report.charts.axis import Axis
-from common.report.markup import element, text
+from common.report.markup import Markup, render
 
 TOP, BOTTOM = 10, 24
 LABEL_GAP = 17
@@ -30,6 +30,38 @@ class Line:
     high: tuple[float, ...] = ()
     style: str = "main"
 
+    @property
+    def dotted(self) -> bool:
+        """Whether its points are drawn."""
+        return self.style == "main" or len(self.x) == 1
+
+    @property
+    def named(self) -> bool:
+        """Whether its label can stand at its end."""
+        return self.style == "main" and bool(self.known)
+
+    @property
+    def known(self) -> list[tuple[float, float]]:
+        """The points that are there."""
+        return [(x, y) for x, y in zip(self.x, self.y) if math.isfinite(y)]
+
+    @property
+    def short(self) -> str:
+        """The label, cut where it would not fit its column."""
+        return shortened(self.label)
+
+    def points(self, frame: "Frame", ys: Sequence[float]) -> list[str]:
+        """Return places of points, in percent of the drawing area."""
+        return [
+            f"{100 * frame.x.share(x):.2f},{100 - 100 * frame.y.share(y):.2f}"
+            for x, y in zip(self.x, ys)
+            if math.isfinite(y)
+        ]
+
+    def band(self, frame: "Frame") -> str:
+        """Return the outline of the band."""
+        return " ".join(self.points(frame, self.low) + self.points(frame, self.high)[::-1])
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -49,7 +81,7 @@ class Frame:
         return TOP + (1 - self.y.share(value)) * self.inner
 
 
-def line_chart(lines: Sequence[Line], frame: Frame, title: str, *, named: bool = False) -> str:
+def line_chart(lines: Sequence[Line], frame: Frame, title: str, *, named: bool = False) -> Markup:
     """Return a line chart.
 
     Args:
@@ -58,76 +90,16 @@ def line_chart(lines: Sequence[Line], frame: Frame, title: str, *, named: bool =
         title: what the chart shows, for screen readers.
         named: write the label of each main line at its end, moved apart where they would collide.
     """
-    height = frame.height
-    grid = []
-    scale = []
-    for value, label in frame.y.ticks:
-        y = frame.place(value)
-        grid.append(element("line", x1=0, x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid"))
-        scale.append(element("text", text(label), x="100%", y=f"{y + 4:.1f}", text_anchor="end"))
-    drawn = element(
-        "svg",
-        *(_line(line, frame) for line in lines),
-        x=0,
-        y=TOP,
-        width="100%",
-        height=frame.inner,
-        viewBox="0 0 100 100",
-        preserveAspectRatio="none",
-        class_="lines",
-    )
-    dots = [_dots(line, frame) for line in lines if line.style == "main" or len(line.x) == 1]
-    plot = [*grid, drawn, *dots, frame.x.labels(height - 6)]
-    return element(
-        "div",
-        element("svg", *scale, height=height, aria_hidden="true"),
-        element("svg", *plot, height=height, role="img", aria_label=title),
-        _end_labels([line for line in lines if line.style == "main"], frame) if named else "",
-        class_="plot named" if named else "plot",
-    )
+    given = {"top": TOP, "ends": _ends(lines, frame) if named else None}
+    return render("line_chart", lines=lines, frame=frame, title=title, **given)
 
 
-def _line(line: Line, frame: Frame) -> str:
-    def points(ys: Sequence[float]) -> list[str]:
-        return [
-            f"{100 * frame.x.share(x):.2f},{100 - 100 * frame.y.share(y):.2f}"
-            for x, y in zip(line.x, ys)
-            if math.isfinite(y)
-        ]
-
-    band = ""
-    if line.low and line.high:
-        outline = " ".join(points(line.low) + points(line.high)[::-1])
-        band = element("polygon", points=outline, fill=line.colour, class_="band")
-    path = " ".join(points(line.y))
-    return band + element("polyline", points=path, stroke=line.colour, class_=line.style)
-
-
-def _dots(line: Line, frame: Frame) -> str:
-    return "".join(
-        element(
-            "circle", cx=frame.x.percent(x), cy=f"{frame.place(y):.1f}", r=2.5, fill=line.colour
-        )
-        for x, y in zip(line.x, line.y)
-        if math.isfinite(y)
-    )
-
-
-def _end_labels(lines: Sequence[Line], frame: Frame) -> str:
-    ends = [
-        (frame.place(next(y for y in reversed(line.y) if math.isfinite(y))), line)
-        for line in lines
-        if any(math.isfinite(y) for y in line.y)
-    ]
-    ends.sort(key=lambda end: end[0])
-    moved = spread_apart([y for y, _ in ends], LABEL_GAP, 8, frame.height - 8)
-    parts = []
-    for (y, line), at in zip(ends, moved):
-        parts.append(element("line", x1=3, y1=f"{y:.1f}", x2=15, y2=f"{at:.1f}", class_="leader"))
-        parts.append(element("circle", cx=20, cy=f"{at:.1f}", r=4, fill=line.colour))
-        words = element("title", text(line.label)) + text(shortened(line.label))
-        parts.append(element("text", words, x=28, y=f"{at + 4:.1f}"))
-    return element("svg", *parts, height=frame.height, aria_hidden="true")
+def _ends(lines: Sequence[Line], frame: Frame) -> list[tuple[Line, float, float]]:
+    """Each main line, the height it ends at, and where its label goes."""
+    found = [(frame.place(line.known[-1][1]), line) for line in lines if line.named]
+    found.sort(key=lambda end: end[0])
+    moved = spread_apart([y for y, _ in found], LABEL_GAP, 8, frame.height - 8)
+    return [(line, y, at) for (y, line), at in zip(found, moved)]
 
 
 def shortened(label: str) -> str:

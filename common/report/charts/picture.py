@@ -7,23 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from common.report.markup import element
+from common.report.markup import Markup, render
 
 __all__ = ["framed"]
 
 
-def framed(image: NDArray[np.float64], title: str, *over: str) -> str:
+def framed(image: NDArray[np.float64], title: str, outline: str = "") -> Markup:
     """Return an image as SVG, one unit a pixel, that fills the width it is given.
 
     Args:
         image: ``(H, W)`` grey or ``(H, W, 3)``, [0, 1] from black to white.
         title: what it shows, for screen readers.
-        over: SVG elements drawn over it, in pixels.
+        outline: an SVG path drawn over it, in pixels.
     """
     height, width = image.shape[:2]
-    shown = element("image", href=_png(image), width=width, height=height)
-    view = f"0 0 {width} {height}"
-    return element("svg", shown, *over, viewBox=view, role="img", aria_label=title)
+    return render(
+        "picture", href=_png(image), width=width, height=height, title=title, outline=outline
+    )
 
 
 def _png(image: NDArray[np.float64]) -> str:

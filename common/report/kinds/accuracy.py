@@ -9,7 +9,17 @@ from common.report import training
 from common.report.charts import Axis, Frame, Line, line_chart, nice_axis
 from common.report.groups import Group, group_runs
 from common.report.kind import Epoch, Interval, Kind, Measure, Result
-from common.report.markup import element, figure_table, paragraph, section, swatch, text
+from common.report.markup import (
+    Markup,
+    block,
+    figure_table,
+    legend,
+    panel,
+    panels,
+    paragraph,
+    section,
+    swatch,
+)
 from common.report.run import Run, finite_mean, results
 from common.report.schema import Edges, Ends, Positive, Share, Text, Unknown, refuse
 
@@ -107,7 +117,7 @@ class Accuracy(Result, Shares):
         return math.nan if found is None else 100 * float(found)
 
 
-def table(runs: Sequence[Run]) -> str:
+def table(runs: Sequence[Run]) -> Markup:
     """Accuracy of each strategy: mean ± standard deviation over seeds, by readout and images."""
     groups = group_runs(runs)
     found = results(runs, Accuracy)
@@ -137,39 +147,33 @@ def table(runs: Sequence[Run]) -> str:
     )
 
 
-def part_warning(runs: Sequence[Run]) -> str:
+def part_warning(runs: Sequence[Run]) -> Markup:
     """A warning where another part than the test part was scored, else nothing."""
     if {result.part for result in results(runs, Accuracy)} == {"test"}:
-        return ""
+        return Markup()
     words = "Figures of a validation part choose settings; they are not results."
     return paragraph(words, "warning")
 
 
-def distances(runs: Sequence[Run]) -> str:
+def distances(runs: Sequence[Run]) -> Markup:
     """Distances of bias-aligned and bias-conflicting pairs; nothing where there is no bias."""
     groups = [group for group in group_runs(runs) if _distances(group) is not None]
     if not groups:
-        return ""
+        return Markup()
     heading = "Distances of pairs before and after training"
     edges = [edge for group in groups if (d := _distances(group)) is not None for edge in d.edges]
     axis = nice_axis(min(edges), max(edges), 4)
     blocks = [
-        element(
-            "div",
-            element("h3", swatch(group.colour, group.name)),
-            element("div", *_panels(group, axis), class_="panels"),
-            class_="block",
-        )
-        for group in groups
+        block(swatch(group.colour, group.name), panels(*_panels(group, axis))) for group in groups
     ]
-    legend = " ".join(swatch(colour, f"bias-{side} pairs") for side, colour in SIDES.items())
+    sides = legend(*(swatch(colour, f"bias-{side} pairs") for side, colour in SIDES.items()))
     note = (
         "Across: Euclidean distance between the encoder's features scaled to length 1, from 0 to "
         "2; up: share of pairs, each panel to its own height. Before: the same encoder without its "
         "training. Where the bias is ignored, the two histograms of a panel coincide; figures are "
         "their means. First seed of each strategy."
     )
-    return section("distances", heading, element("p", legend), *blocks, paragraph(note, "note"))
+    return section("distances", heading, sides, *blocks, paragraph(note, "note"))
 
 
 def _cell(group: Group, readout: str, images: str) -> str:
@@ -197,7 +201,7 @@ def _shares(counts: Sequence[float]) -> list[float]:
     return [count / total for count in counts] if total else [0.0 for _ in counts]
 
 
-def _panels(group: Group, axis: Axis) -> list[str]:
+def _panels(group: Group, axis: Axis) -> list[Markup]:
     found = _distances(group)
     if found is None:
         return []
@@ -208,7 +212,7 @@ def _panels(group: Group, axis: Axis) -> list[str]:
     ]
 
 
-def _panel(group: Group, found: Distances, moment: str, pairs: str, axis: Axis) -> str:
+def _panel(group: Group, found: Distances, moment: str, pairs: str, axis: Axis) -> Markup:
     lines, means = [], []
     for side, colour in SIDES.items():
         distances = getattr(found, moment)[f"{pairs}_{side}"]
@@ -216,16 +220,11 @@ def _panel(group: Group, found: Distances, moment: str, pairs: str, axis: Axis) 
         means.append((colour, distances.mean))
     frame = Frame(axis, Axis(0.0, max(1e-9, *(max(line.y) for line in lines))), PANEL_HEIGHT)
     title = f"{PAIRS[pairs]}, {moment}"
-    words = " ".join(
+    words = Markup(" ").join(
         swatch(colour, "no pair" if mean is None else f"{mean:.2f}") for colour, mean in means
     )
-    return element(
-        "div",
-        element("div", element("span", text(title)), class_="panel-title"),
-        line_chart(lines, frame, f"{group.name}, {title}: distances of pairs"),
-        element("div", words, class_="panel-words"),
-        class_="panel wide",
-    )
+    chart = line_chart(lines, frame, f"{group.name}, {title}: distances of pairs")
+    return panel(chart, title, words=words)
 
 
 def _steps(edges: Sequence[float], counts: Sequence[float], colour: str) -> Line:

@@ -9,7 +9,7 @@ from common.report import training
 from common.report.charts import auc_axis, dot_chart
 from common.report.groups import Group, group_row, group_runs
 from common.report.kind import AUC_MEANS, Epoch, Interval, Kind, Measure, Result
-from common.report.markup import element, figure_table, paragraph, section, text
+from common.report.markup import Markup, figure_table, heading, paragraph, row_head, section
 from common.report.run import Figure, Run, finite_mean, results
 from common.report.schema import Ends, Positive, Share, Text
 from common.report.words import plural
@@ -81,7 +81,7 @@ class CaseControl(Result, Areas):
     site_names: tuple[str, ...]
 
 
-def table(runs: Sequence[Run]) -> str:
+def table(runs: Sequence[Run]) -> Markup:
     """AUC inside and outside the training sites, on one axis."""
     groups = group_runs(runs)
     figures = [Figure.of(found, name) for found in results(runs, CaseControl) for name in TITLES]
@@ -92,7 +92,7 @@ def table(runs: Sequence[Run]) -> str:
             group_row(group, [(run.seed, Figure.of(run.result, name)) for run in group.runs], 2)
             for group in groups
         ]
-        charts += [element("h3", text(title)), dot_chart(rows, axis, [CHANCE], "AUC")]
+        charts += [heading(title), dot_chart(rows, axis, [CHANCE], "AUC")]
     probes = [
         f"{group.name} {finite_mean([found.probe.auc_external for found in tuned]):.2f}"
         for group in groups
@@ -103,30 +103,30 @@ def table(runs: Sequence[Run]) -> str:
     return section("case-control", "Inside and outside the sites", *charts, paragraph(note, "note"))
 
 
-def leave_site_out(runs: Sequence[Run]) -> str:
+def leave_site_out(runs: Sequence[Run]) -> Markup:
     """A row a site, a column a strategy: AUC of a probe fitted on all other sites."""
     groups = [group for group in group_runs(runs) if _sites(group)]
-    heading = "Leave-site-out"
+    title = "Leave-site-out"
     if not groups:
         words = "Not made: the encoders were fine-tuned on these sites, or sites are not known."
-        return section("leave-site-out", heading, paragraph(words))
+        return section("leave-site-out", title, paragraph(words))
     every = {row.site: row for group in groups for row in _sites(group)}
     names = next((r.site_names for r in results(runs, CaseControl) if r.site_names), ())
-    rows = []
+    rows: list[tuple[str, list[str]]] = []
     for site in sorted(every):
         name = names[site] if site < len(names) else f"site {site}"
         who = f" ({plural(every[site].subjects, 'subject')}, {plural(every[site].cases, 'case')})"
         cells = [_site(group, site) for group in groups]
-        rows.append((text(name) + element("small", text(who)), cells))
+        rows.append((row_head(name, who), cells))
     means = [_site(group, None) for group in groups]
-    rows.append((element("b", "mean over sites"), means))
+    rows.append(("mean over sites", means))
     heads = [group.name for group in groups]
     note = (
         "AUC on each site by a logistic regression on the frozen features of all other sites, mean "
         "over seeds. Sites with only cases or only controls are left out."
     )
     return section(
-        "leave-site-out", heading, figure_table("site", heads, rows), paragraph(note, "note")
+        "leave-site-out", title, figure_table("site", heads, rows), paragraph(note, "note")
     )
 
 

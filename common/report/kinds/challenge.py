@@ -13,7 +13,7 @@ from common.report import training
 from common.report.charts import Axis, DotRow, Frame, dot_chart, nice_axis, scatter_chart
 from common.report.groups import Group, group_row, group_runs
 from common.report.kind import Epoch, Interval, Kind, Measure, Result
-from common.report.markup import element, paragraph, section, swatch, text
+from common.report.markup import Markup, block, heading, panel, panels, paragraph, section, swatch
 from common.report.results import BASELINE_NAMES
 from common.report.run import Figure, Run, finite_mean, results
 from common.report.schema import CURE, Ends, Positive, Share, Text, read_arrays
@@ -117,7 +117,7 @@ def read_scores(run: Run) -> AgeScores | None:
     )
 
 
-def errors(runs: Sequence[Run]) -> str:
+def errors(runs: Sequence[Run]) -> Markup:
     """Mean absolute error inside and outside the training sites, on one scale."""
     groups, baselines = group_runs(runs), _baselines(runs)
     figures = [Figure.of(age, name) for age in results(runs, Challenge) for name in TITLES]
@@ -133,7 +133,7 @@ def errors(runs: Sequence[Run]) -> str:
         rows = [
             group_row(group, _by_seed(group, name), 2, "{:.2f} years".format) for group in groups
         ]
-        charts.append(element("h3", text(title)))
+        charts.append(heading(title))
         charts.append(dot_chart(rows, axis, references, "mean absolute error of age, years"))
     head = [
         f"{group.name} {finite_mean(trained):.2f} years"
@@ -149,7 +149,7 @@ def errors(runs: Sequence[Run]) -> str:
     )
 
 
-def site_leakage(runs: Sequence[Run]) -> str:
+def site_leakage(runs: Sequence[Run]) -> Markup:
     """Site balanced accuracy as bars, beside chance and the floor set by age itself."""
     ages, baselines = results(runs, Challenge), _baselines(runs)
     chance = finite_mean([age.bacc_chance for age in ages])
@@ -177,24 +177,19 @@ def site_leakage(runs: Sequence[Run]) -> str:
     )
 
 
-def predicted_ages(runs: Sequence[Run]) -> str:
+def predicted_ages(runs: Sequence[Run]) -> Markup:
     """Predicted against true age by site, a block a strategy (its first seed with scores)."""
     chosen = [
         (group, run)
         for group in group_runs(runs)
         if (run := next((run for run in group.runs if run.arrays), None)) is not None
     ]
-    heading = "Predicted against true age by site"
+    title = "Predicted against true age by site"
     if not chosen:
-        return section("ages", heading, paragraph("No predicted ages were kept."))
+        return section("ages", title, paragraph("No predicted ages were kept."))
     axis = _age_axis([run.arrays for _, run in chosen])
     blocks = [
-        element(
-            "div",
-            element("h3", swatch(group.colour, group.name)),
-            element("div", *_panels(group, run, axis), class_="panels"),
-            class_="block",
-        )
+        block(swatch(group.colour, group.name), panels(*_panels(group, run, axis)))
         for group, run in chosen
     ]
     note = (
@@ -202,7 +197,7 @@ def predicted_ages(runs: Sequence[Run]) -> str:
         "absolute error and mean difference (predicted − true). First all subjects, then up to "
         f"{MAX_SITES} sites, the largest; first seed of each strategy."
     )
-    return section("ages", heading, *blocks, paragraph(note, "note"))
+    return section("ages", title, *blocks, paragraph(note, "note"))
 
 
 def _by_seed(group: Group, name: str) -> list[tuple[int, Figure]]:
@@ -231,7 +226,7 @@ def _age_axis(scores: Sequence[AgeScores]) -> Axis:
     return nice_axis(float(np.floor(low / 5) * 5), float(np.ceil(high / 5) * 5), 5)
 
 
-def _panels(group: Group, run: Run, axis: Axis) -> list[str]:
+def _panels(group: Group, run: Run, axis: Axis) -> list[Markup]:
     scores, names = run.arrays, getattr(run.result, "site_names", ())
     shown = {
         "All internal": scores.internal,
@@ -247,25 +242,20 @@ def _panels(group: Group, run: Run, axis: Axis) -> list[str]:
     return [_panel(title, scores, here, group, axis) for title, here in shown.items() if here.any()]
 
 
-def _panel(title: str, scores: AgeScores, here: NDArray[np.bool_], group: Group, axis: Axis) -> str:
+def _panel(
+    title: str, scores: AgeScores, here: NDArray[np.bool_], group: Group, axis: Axis
+) -> Markup:
     true, predicted = scores.age[here], scores.predicted[here]
     points = [(float(x), float(y)) for x, y in zip(true, predicted)]
     difference = float((predicted - true).mean())
     words = f"{np.abs(predicted - true).mean():.2f} y, {signed(difference, 1)} y"
-    head = element("span", text(title)) + element("b", text(f"n = {len(points)}"))
     chart = scatter_chart(
         points,
         Frame(axis, axis, PANEL_HEIGHT),
         group.colour,
         f"{group.name}, {title}: predicted against true age, {words}",
     )
-    return element(
-        "div",
-        element("div", head, class_="panel-title"),
-        chart,
-        element("div", text(words), class_="panel-words"),
-        class_="panel wide",
-    )
+    return panel(chart, title, value=f"n = {len(points)}", words=words)
 
 
 def how_to_read(_: Sequence[Run]) -> Sequence[str]:

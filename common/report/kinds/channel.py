@@ -16,7 +16,21 @@ from common.report.groups import Group, baseline_means, group_runs
 from common.report.kind import Kind
 from common.report.kinds import accuracy
 from common.report.kinds.accuracy import Accuracy, part_warning
-from common.report.markup import element, figure_table, paragraph, section, swatch, text
+from common.report.markup import (
+    Markup,
+    block,
+    figure,
+    figure_table,
+    heading,
+    legend,
+    panel,
+    panels,
+    paragraph,
+    pictures,
+    row_head,
+    section,
+    swatch,
+)
 from common.report.run import Run, results
 from common.report.schema import CURE, Number, Positive, Share, Text, number, read_arrays
 from common.report.words import plural
@@ -171,11 +185,11 @@ def read_pictures(run: Run) -> ChannelPictures | None:
     )
 
 
-def representations(runs: Sequence[Run]) -> str:
+def representations(runs: Sequence[Run]) -> Markup:
     """A row a strategy, a column a representation; then what the channel chose."""
     groups = _groups(runs)
     if not groups:
-        return ""
+        return Markup()
     found = [channel for group in groups for channel in _channels(group)]
     top = max(channel.top for channel in found)
     names = {"mean": "mean over P", "top": f"top {top}", "oracle": "oracle"}
@@ -189,12 +203,12 @@ def representations(runs: Sequence[Run]) -> str:
     rows = []
     for group in groups:
         own = _channels(group)
-        for name, figure in (
+        for name, share_of in (
             (swatch(group.colour, group.name), "accuracy"),
-            (element("small", text("at C = 1")), "accuracy_at_1"),
+            (row_head("", "at C = 1"), "accuracy_at_1"),
         ):
             cells = [
-                _written([share for c in own for share in _share(c, key, figure)], 2)
+                _written([share for c in own for share in _share(c, key, share_of)], 2)
                 for key in columns
             ]
             rows.append((name, cells))
@@ -218,25 +232,23 @@ def representations(runs: Sequence[Run]) -> str:
     )
 
 
-def maps(runs: Sequence[Run]) -> str:
+def maps(runs: Sequence[Run]) -> Markup:
     """Images and, below each, where its crops come from (the paper's Fig. 3)."""
     groups = _groups(runs)
     if not any(_first(group) for group in groups):
-        return ""
+        return Markup()
     blocks = []
     for group in groups:
         run = _first(group)
         if run is None or not isinstance(run.result, Channel):
             continue
         channel = run.result.channel
-        head = element("h3", swatch(group.colour, group.name))
+        name = swatch(group.colour, group.name)
         if channel.uniform:
             words = "Every crop of every image is as likely as any other: nothing to show."
-            blocks.append(element("div", head, paragraph(words), class_="block"))
+            blocks.append(block(name, paragraph(words)))
             continue
-        cells = _cells(channel, run.arrays)
-        rows = element("div", *cells, class_="pictures maps")
-        blocks.append(element("div", head, rows, class_="block"))
+        blocks.append(block(name, pictures(*_cells(channel, run.arrays), kind="maps")))
     note = (
         "Above: the image; below: P(T | x) in orange over it, each crop drawn at its centre, up to "
         "the highest P of the image, and how many crops an even choice of the same entropy would "
@@ -246,35 +258,34 @@ def maps(runs: Sequence[Run]) -> str:
     return section("crop-maps", "Where the crops come from", *blocks, paragraph(note, "note"))
 
 
-def spread(runs: Sequence[Run]) -> str:
+def spread(runs: Sequence[Run]) -> Markup:
     """How far apart the representations of different images are (the paper's Figs. 6 and 8)."""
     shown = [(group, run.arrays) for group in _groups(runs) if (run := _first(group)) is not None]
     if not shown:
-        return ""
-    legend = " ".join(swatch(group.colour, group.name) for group, _ in shown)
-    lines = [_curve(group, pictures) for group, pictures in shown]
+        return Markup()
+    lines = [_curve(group, arrays) for group, arrays in shown]
     percents = Axis(0.0, 100.0, tuple((v, f"{v:.0f} %") for v in (0, 25, 50, 75, 100)))
     frame = Frame(percents, nice_axis(0.0, 1.0), 260)
-    points = np.concatenate([pictures.point for _, pictures in shown])
+    points = np.concatenate([arrays.point for _, arrays in shown])
     low, high = points.min(axis=0), points.max(axis=0)
     axes = Frame(nice_axis(low[0], high[0], 3), nice_axis(low[1], high[1], 4), 300)
-    panels = [_cloud(group, pictures, axes) for group, pictures in shown]
-    classes = np.unique(np.concatenate([pictures.point_label for _, pictures in shown]))
-    named = " ".join(swatch(_class_colour(number), str(number)) for number in classes)
+    clouds = [_cloud(group, arrays, axes) for group, arrays in shown]
+    classes = np.unique(np.concatenate([arrays.point_label for _, arrays in shown]))
+    named = legend(*(swatch(_class_colour(number), str(number)) for number in classes))
     return section(
         "spread-of-images",
         "How far apart images lie",
-        element("h3", text("Similarity of two images")),
-        element("p", legend),
+        heading("Similarity of two images"),
+        legend(*(swatch(group.colour, group.name) for group, _ in shown)),
         line_chart(lines, frame, "Sorted similarity of random pairs of images"),
         paragraph(
             "Up: |⟨z, z′⟩| of the projections of two random test images, sorted; across: share of "
             "the pairs. Near 0 images are told apart; near 1 all images are one.",
             "note",
         ),
-        element("h3", text("The projections in two dimensions")),
-        element("p", named),
-        element("div", *panels, class_="panels halves"),
+        heading("The projections in two dimensions"),
+        named,
+        panels(*clouds, kind="halves"),
         paragraph(
             "The two principal components of each strategy's own projections, the same axes for "
             "all; the colour is the class. First seed of each strategy.",
@@ -312,7 +323,7 @@ def _written(values: Sequence[float], decimals: int) -> str:
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
-def _choices(groups: Sequence[Group], found: Sequence[ChannelBlock]) -> list[str]:
+def _choices(groups: Sequence[Group], found: Sequence[ChannelBlock]) -> list[Markup]:
     """The table of what the channel chose and how even the representations are."""
     heads = ["P on crops that touch something", "entropy of P (nats)", "Gaussian potential"]
     rows = [
@@ -336,24 +347,24 @@ def _choices(groups: Sequence[Group], found: Sequence[ChannelBlock]) -> list[str
         "projections: 1 where all are one, 0.02 where 50 dimensions are evenly filled."
     )
     return [
-        element("h3", text("What the channel chose")),
+        heading("What the channel chose"),
         figure_table("strategy", heads, rows),
         paragraph(note, "note"),
     ]
 
 
-def _cells(channel: ChannelBlock, pictures: ChannelPictures) -> list[str]:
+def _cells(channel: ChannelBlock, shown: ChannelPictures) -> list[Markup]:
     cells = []
-    for image, label, p in zip(pictures.image, pictures.image_label, pictures.probability):
+    for image, label, p in zip(shown.image, shown.image_label, shown.probability):
         positive = p[p > 0]
         crops = math.exp(-float((positive * np.log(positive)).sum()))
         words = f"as {plural(max(1, round(crops)), 'crop')}"
         cells.append(
-            element(
-                "figure",
+            figure(
                 framed(image, f"image of class {label}"),
                 framed(_tinted(image, p, channel.grid), f"P(T | x) of an image of class {label}"),
-                element("figcaption", element("b", text(f"class {label}")), text(words)),
+                name=f"class {label}",
+                words=words,
             )
         )
     return cells
@@ -383,17 +394,13 @@ def _class_colour(number: int) -> str:
     return CLASS_COLOURS[number % len(CLASS_COLOURS)]
 
 
-def _cloud(group: Group, pictures: ChannelPictures, axes: Frame) -> str:
+def _cloud(group: Group, shown: ChannelPictures, axes: Frame) -> Markup:
     clouds = [
-        (_class_colour(number), pictures.point[pictures.point_label == number].tolist())
-        for number in np.unique(pictures.point_label).tolist()
+        (_class_colour(number), shown.point[shown.point_label == number].tolist())
+        for number in np.unique(shown.point_label).tolist()
     ]
-    return element(
-        "div",
-        element("div", element("span", swatch(group.colour, group.name)), class_="panel-title"),
-        cloud_chart(clouds, axes, f"{group.name}: projections of images"),
-        class_="panel wide",
-    )
+    chart = cloud_chart(clouds, axes, f"{group.name}: projections of images")
+    return panel(chart, swatch(group.colour, group.name))
 
 
 def how_to_read(runs: Sequence[Run]) -> Sequence[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from common.report import training, view_groups
 from common.report.groups import Group, group_runs
 from common.report.kind import Epoch, Interval, Kind, Measure, Result
-from common.report.markup import figure_table, paragraph, section, swatch
+from common.report.markup import Markup, figure_table, paragraph, section, swatch
 from common.report.repeated_measures import Anova, repeated_measures_anova
 from common.report.run import Run, finite_mean, results
 from common.report.schema import Ends, Share, Text, refuse
@@ -119,7 +119,7 @@ class MacroAUROC(Result, Figures):
             refuse("matrix", "one row or more")
 
 
-def table(runs: Sequence[Run]) -> str:
+def table(runs: Sequence[Run]) -> Markup:
     """A row a strategy, a column a figure, with intervals; beside them the other reading."""
     rows = []
     for group in group_runs(runs):
@@ -146,7 +146,7 @@ def table(runs: Sequence[Run]) -> str:
     )
 
 
-def matrix(runs: Sequence[Run]) -> str:
+def matrix(runs: Sequence[Run]) -> Markup:
     """AUROC by train set and test set; nothing where there is one data set only."""
     groups = group_runs(runs)
     cells: dict[tuple[str, str], dict[str, list[Row]]] = {}
@@ -155,7 +155,7 @@ def matrix(runs: Sequence[Run]) -> str:
             of_pair = cells.setdefault((row.training, row.test), {})
             of_pair.setdefault(group.key, []).append(row)
     if len(cells) < 2:
-        return ""
+        return Markup()
     rows = [
         (
             swatch(group.colour, group.name),
@@ -179,11 +179,11 @@ def matrix(runs: Sequence[Run]) -> str:
     )
 
 
-def differences(runs: Sequence[Run]) -> str:
+def differences(runs: Sequence[Run]) -> Markup:
     """Repeated-measures analysis of variance over the seeds, of all strategies and in pairs."""
     shared = _shared(group_runs(runs))
     if shared is None:
-        return ""
+        return Markup()
     groups, scores = shared
     every = repeated_measures_anova(scores)
     rows = []
@@ -191,7 +191,7 @@ def differences(runs: Sequence[Run]) -> str:
         found = repeated_measures_anova(scores[:, [i, j]])
         gap = float((scores[:, i] - scores[:, j]).mean())
         cells = [f"{gap:+.3f}".replace("-", "−"), *_told(found)]
-        rows.append((f"{_name(groups[i])} − {_name(groups[j])}", cells))
+        rows.append((_name(groups[i]) + " − " + _name(groups[j]), cells))
     words = ""
     if len(groups) > 2:
         f, p = _told(every)
@@ -212,7 +212,7 @@ def differences(runs: Sequence[Run]) -> str:
     )
 
 
-def _name(group: Group) -> str:
+def _name(group: Group) -> Markup:
     return swatch(group.colour, group.name)
 
 

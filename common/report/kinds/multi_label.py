@@ -8,7 +8,7 @@ from common.report import training
 from common.report.charts import auc_axis, dot_chart
 from common.report.groups import group_row, group_runs
 from common.report.kind import AUC_MEANS, Epoch, Interval, Kind, Measure, Result
-from common.report.markup import element, paragraph, section, text
+from common.report.markup import Markup, heading, paragraph, section
 from common.report.run import Figure, Run, finite_mean, results
 from common.report.schema import Ends, Share, refuse
 
@@ -61,7 +61,7 @@ class MultiLabel(Result, FindingAreas):
         }
 
 
-def findings(runs: Sequence[Run]) -> str:
+def findings(runs: Sequence[Run]) -> Markup:
     """A chart for each finding, all on one axis; the baselines as words."""
     groups = group_runs(runs)
     found = results(runs, MultiLabel)
@@ -75,7 +75,7 @@ def findings(runs: Sequence[Run]) -> str:
             for group in groups
         ]
         rows = [group_row(group, each, 3) for group, each in by_group if each]
-        charts += [element("h3", text(finding_name(name))), dot_chart(rows, axis, [CHANCE], "AUC")]
+        charts += [heading(finding_name(name)), dot_chart(rows, axis, [CHANCE], "AUC")]
         if told := _baselines(runs, name):
             charts.append(paragraph(f"Without training: {told}.", "note"))
     note = (
