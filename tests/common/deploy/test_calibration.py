@@ -1,0 +1,132 @@
+"""Reference scans of one's own scanner: offset, slope, intervals, and what is no reference."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from common.checks import InputError
+from common.deploy.calibration import (
+    AgeCalibration,
+    ScoreCalibration,
+    TemperatureCalibration,
+    read_reference,
+)
+
+AGES = np.arange(20.0, 80.0, 5.0)  # 12
+
+
+def healthy(
+    seed: int, count: int = 12, offset: float = 0.0, slope: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    age = generator.uniform(20, 80, count)
+    return 50 + offset + slope * (age - 50) + generator.normal(0, 5, count), age
+
+
+def test_an_offset_is_the_mean_gap_with_its_t_interval() -> None:
+    gaps = np.tile([7.0, 9.0], 6)  # mean 8, standard deviation sqrt(12 / 11), t(11) = 2.20099
+    found = AgeCalibration.fit(AGES + gaps, AGES)
+    assert (found.offset, found.slope) == (pytest.approx(8), 1)
+    half = 2.20099 * np.sqrt(12 / 11) / np.sqrt(12)
+    assert found.offset_interval == pytest.approx((8 - half, 8 + half), abs=1e-4)
+    assert found.age(AGES + 8) == pytest.approx(AGES)
+    assert found.expected(AGES) == pytest.approx(AGES + 8)
+
+
+def test_a_slope_is_taken_only_where_its_interval_excludes_one() -> None:
+    assert AgeCalibration.fit(*healthy(0)).slope == 1
+    flat = AgeCalibration.fit(*healthy(0, 200, 6, 0.5))
+    assert flat.slope == pytest.approx(0.5, abs=0.1)
+    assert flat.age(np.array([50 + 6 + 0.5 * 20])) == pytest.approx(70, abs=4)
+
+
+def test_the_interval_of_the_offset_covers_it_in_nineteen_of_twenty() -> None:
+    found = [AgeCalibration.fit(*healthy(seed, 12, 8)).offset_interval for seed in range(400)]
+    assert np.mean([low <= 8 <= high for low, high in found]) == pytest.approx(0.95, abs=0.04)
+
+
+def test_ten_scans_take_away_most_of_an_offset_of_fifteen_years() -> None:
+    errors = []
+    for seed in range(50):
+        calibration = AgeCalibration.fit(*healthy(seed, 10, 15))
+        predicted, age = healthy(1000 + seed, 50, 15)
+        errors.append(
+            [np.abs(predicted - age).mean(), np.abs(calibration.age(predicted) - age).mean()]
+        )
+    before, after = np.mean(errors, axis=0)
+    assert before > 14
+    assert after < 4.6  # noise alone: 5 sqrt(2 / pi) = 4.0
+
+
+def test_probabilities_that_are_two_too_high_in_log_odds_are_shifted_back() -> None:
+    generator = np.random.default_rng(0)
+    z = generator.normal(0, 2, 1500)
+    label = (generator.uniform(size=1500) < expit(z)).astype(int)
+    found = ScoreCalibration.fit(expit(z + 2), label)
+    assert (found.offset, found.slope) == (pytest.approx(-2, abs=0.25), 1)
+    assert found.offset_interval[0] < -2 < found.offset_interval[1]
+    assert found.probability(expit(np.array([2.0]))) == pytest.approx([0.5], abs=0.06)
+
+
+def test_separable_scans_have_an_answer_and_keep_their_order() -> None:
+    found = ScoreCalibration.fit([0.01] * 6 + [0.2, 0.9, 0.99, 0.999], [0] * 6 + [1] * 4)
+    calibrated = found.probability(np.array([0.01, 0.2, 0.9]))
+    assert np.all(np.diff(calibrated) > 0)
+    assert 0 < calibrated[0] < 0.5 < calibrated[2] < 1
+
+
+def test_the_temperature_of_logits_that_were_tripled_is_three() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 1.5, (1000, 3))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    label = [int(generator.choice(3, p=row)) for row in p]
+    sure = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
+    found = TemperatureCalibration.fit(sure, label)
+    assert found.temperature == pytest.approx(3, abs=0.3)
+    assert found.probability(sure) == pytest.approx(p, abs=0.05)
+
+
+def test_a_table_of_ages_and_one_of_classes_are_read(tmp_path: Path) -> None:
+    rows = "".join(f"scan{i}.nii.gz;{20 + i}\n" for i in range(10))
+    (tmp_path / "a.csv").write_text("File; Age\n" + rows)
+    found = read_reference(tmp_path / "a.csv")
+    assert (found[3].path, found[3].known) == (tmp_path / "scan3.nii.gz", 23)
+    rows = "".join(f"{i}.png,{'ill' if i % 2 else 0}\n" for i in range(10))
+    (tmp_path / "b.csv").write_text("file,label\n" + rows)
+    known = [reference.known for reference in read_reference(tmp_path / "b.csv", ["well", "ill"])]
+    assert known == [0, 1] * 5
+
+
+BAD = {
+    "no file": (None, "CSV in UTF-8"),
+    "no column": ("file,years\n", "columns file and age"),
+    "few": ("file,age\n" + "".join(f"{i}.png,30\n" for i in range(9)), "at least 10"),
+    "age": ("file,age\na.png,old\n", "row 2: age must be years"),
+    "no name": ("file,age\n,30\n", "row 2: file must be filled"),
+    "twice": ("file,age\na.png,30\na.png,30\n", "listed once"),
+    "out": ("file,age\n../a.png,30\n", "below the folder"),
+}
+
+
+@pytest.mark.bad_input("reference")
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_table_of_reference_scans_is_refused(tmp_path: Path, case: str) -> None:
+    text, reason = BAD[case]
+    if text is not None:
+        (tmp_path / "r.csv").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        read_reference(tmp_path / "r.csv")
+
+
+@pytest.mark.bad_input("reference")
+def test_reference_scans_that_say_nothing_are_refused() -> None:
+    with pytest.raises(InputError, match="rise with the known ages"):
+        AgeCalibration.fit(100 - AGES, AGES)
+    with pytest.raises(InputError, match="different ages"):
+        AgeCalibration.fit(AGES, [40.0] * 12)
+    with pytest.raises(InputError, match="of each class, got 2"):
+        ScoreCalibration.fit([0.5] * 12, [0] * 10 + [1] * 2)
+    with pytest.raises(InputError, match="more than one class"):
+        TemperatureCalibration.fit(np.full((12, 3), 1 / 3), [1] * 12)
