@@ -78,18 +78,18 @@ def workflow(names: Sequence[str], **settings: Any) -> ConfigWorkflow:
 
 def settings_of(method: str, weight: float | None, ratio: str, seed: int, out: Path) -> Any:
     """(run folder, settings) of one training."""
-    variant = "" if weight is None else f"_weight{weight:g}"
-    folder = out / ratio / f"{method}{variant}_seed{seed}"
+    run_suffix = "" if weight is None else f"_weight{weight:g}"
+    folder = out / ratio / f"{method}{run_suffix}_seed{seed}"
     settings = {
         **SHORT,
-        "variant": variant,
+        "run_suffix": run_suffix,
         "seed": seed,
         "dataset_dir": str(out / f"data_{ratio}"),
         "output_dir": str(folder.parent),
         "ckpt_dir": str(folder / "models"),
         "device": "$torch.device('cpu')",
     }
-    return folder, settings if weight is None else {**settings, "fairkl_weight": weight}
+    return folder, settings if weight is None else {**settings, "regularizer_weight": weight}
 
 
 def train(method: str, weight: float | None, ratio: str, seed: int, out: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ repeat, the latter with its quartiles. On a GPU a step ends when its results are
 
 - random: uniform transformations, no M (strategy_random_supervised.json);
 - M alternate: the paper's order, M steps and then f sees the images of the updated M;
-- M shared: one forward pass for both phases (--policy_update shared);
+- M shared: one forward pass for both phases (--update shared);
 - M alternate / shared, every 2nd step: M steps in every second step only (--policy_every 2);
 - M alternate / shared, no labels: the strategy of configs/strategy_self_supervised.json, whose
   shared step needs one backward pass.

@@ -59,7 +59,7 @@ def train_and_evaluate(
     files = [str(configs / "train.json"), str(overlay)]
     common = {
         "strategy": strategy,
-        "variant": "",
+        "run_suffix": "",
         "dataset_dir": str(data),
         "output_dir": str(out),
         "ckpt_dir": str(run_dir / "models"),

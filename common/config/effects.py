@@ -13,8 +13,10 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from common.checks import require
 from common.config.keys import read_keys, same
 from common.config.limits import Limit, as_text
+from common.config.renamed import OVERLAYS
 
 __all__ = [
     "Layers",
@@ -34,7 +36,17 @@ _REPLACEABLE = {"_desc_", "initialize", "run", "finalize", "optional", "limits"}
 
 
 def layered(files: Sequence[Path]) -> Layers:
-    """Return (name, content) of each file, in order."""
+    """Return (name, content) of each file, in order.
+
+    Raises:
+        InputError: an overlay is called by its old name.
+    """
+    for path in files:
+        require(
+            path.is_file() or path.stem not in OVERLAYS,
+            f"{path}: must be an overlay of the bundle, got an old name. It is "
+            f"{OVERLAYS.get(path.stem)}.json now.",
+        )
     return [(str(path), ConfigParser.load_config_file(path)) for path in files]
 
 

@@ -29,6 +29,7 @@ from common.config.endings import end_in_one_line
 from common.config.keys import unknown_arguments, unknown_keys
 from common.config.limits import Limit, as_text
 from common.config.parser import current_files, current_parser, dropped
+from common.config.renamed import DIALS
 
 __all__ = ["check", "check_limits", "guard"]
 
@@ -162,7 +163,7 @@ def check_limits(config: Mapping[str, Any], base: Mapping[str, Any]) -> None:
         require(
             limit.allows(value),
             f"{dial}: must be {limit.words_for_rule}, got {as_text(value)}.{_typed(value)}"
-            f"{_default(dial, base)}",
+            f"{_default(dial, base)}{_renamed(dial, config)}",
         )
 
 
@@ -181,6 +182,12 @@ def _typed(value: Any) -> str:
     words = {"true": "True", "false": "False", "null": "'$None'", "none": "'$None'"}
     word = words.get(value.lower()) if isinstance(value, str) else None
     return f" On a command line write {word}." if word else ""
+
+
+def _renamed(dial: str, config: Mapping[str, Any]) -> str:
+    """Where to put what this name meant before."""
+    new = DIALS.get(dial)
+    return f" What was called {dial} before is {new} now." if new in config else ""
 
 
 def _default(dial: str, base: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 from monai.bundle import ComponentLocator, ReferenceResolver
 
+from common.config.renamed import DIALS
+
 __all__ = ["applied", "read_keys", "same", "unknown_arguments", "unknown_keys"]
 
 _ROOTS = ("initialize", "run", "finalize", "train", "validate")
@@ -36,7 +38,9 @@ _OF_A_BLOCK = {"_target_", "_mode_", "_desc_", "_disabled_", "_requires_"}
 
 
 def _close_to(key: str, known: Any) -> str:
-    """Return the cure of a misspelt key: the nearest of `known`."""
+    """Return the cure of a key that is none: its new name, or the nearest of `known`."""
+    if DIALS.get(key) in known:
+        return f"It is {DIALS[key]!r} now."
     close = get_close_matches(key, sorted(known))
     return f"Did you mean {close[0]!r}?" if close else "See the keys of the first file."
 

@@ -24,6 +24,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 from common.checks import InputError, require
 from common.config.guard import check_limits
 from common.config.parser import config_folder, current_parser
+from common.config.renamed import check_record
 from common.files import read_json
 
 __all__ = [
@@ -95,7 +96,7 @@ def begin_run(run_dir: str | Path, resume: bool = False) -> None:
         not weights,
         f"{folder}: a new run must have a folder of its own, got one that holds a run "
         f"({weights[0].name if weights else ''}). Continue it with --resume True, which "
-        "needs its checkpoint.pt, name this one with --variant or --output_dir, or delete the "
+        "needs its checkpoint.pt, name this one with --run_suffix or --output_dir, or delete the "
         "folder.",
     )
 
@@ -154,7 +155,8 @@ def read_record(path: str | Path, parser: ConfigParser | None = None) -> dict[st
     """Read ``run.json`` or ``model.json``.
 
     Raises:
-        InputError: it cannot be read, lacks what it must hold, or is of another bundle.
+        InputError: it cannot be read, lacks what it must hold, is of another bundle, or was
+            written before a dial was renamed.
     """
     record = read_json(path, "Train or evaluate again, or copy the whole folder again.")
     wrong = [key for key, kind in _KINDS.items() if not isinstance(record.get(key), kind)]
@@ -168,6 +170,7 @@ def read_record(path: str | Path, parser: ConfigParser | None = None) -> dict[st
         f"{path}: must hold {', '.join(_KINDS)}, got none or another kind of {', '.join(wrong)}. "
         "Train or evaluate again, or copy the whole folder again.",
     )
+    check_record(record["config"], path)
     bundle = record["bundle"] if parser is None else _config(parser).get("bundle", record["bundle"])
     require(
         record["bundle"] == bundle,

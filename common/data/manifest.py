@@ -184,27 +184,32 @@ def load_datalist(dataset_dir: str | Path, part: str) -> list[dict[str, Any]]:
     return [_absolute(entry, root) for entry in manifest[part]]
 
 
-def keep_labels(data: Sequence[dict[str, Any]], fraction: float, seed: int) -> list[dict[str, Any]]:
+def keep_labels(
+    data: Sequence[dict[str, Any]], label_fraction: float, seed: int
+) -> list[dict[str, Any]]:
     """Keep ``label`` for a fraction of the patients and set it to -1 for all others.
 
     Patients are drawn in the order of `seeded_order`: at least one, and as many more as it takes
-    until every class is seen. A larger fraction with the same seed keeps the earlier patients.
+    until every class is seen. A larger one with the same seed keeps the earlier patients.
 
     Args:
         data: entries with ``label`` (int, -1 for none) and ``patient``; left unchanged.
-        fraction: share of the patients that have a label, in (0, 1]; 1 keeps all.
+        label_fraction: share of the patients that have a label, in (0, 1]; 1 keeps all.
         seed: chooses the patients.
 
     Returns:
         New entries in the same order.
     """
-    require(0 < fraction <= 1, f"keep_labels: fraction must lie in (0, 1], got {fraction}.")
+    require(
+        0 < label_fraction <= 1,
+        f"keep_labels: label_fraction must lie in (0, 1], got {label_fraction}.",
+    )
     classes: dict[str, set[int]] = {}
     for entry in data:
         if int(entry["label"]) >= 0:
             classes.setdefault(str(entry["patient"]), set()).add(int(entry["label"]))
     order = seeded_order(classes, seed)
-    count = max(1, round(fraction * len(order)))
+    count = max(1, round(label_fraction * len(order)))
     kept = set(order[:count])
     seen = set().union(*(classes[patient] for patient in kept))
     for patient in order[count:]:

@@ -46,7 +46,7 @@ class RunFolder:
     On several ranks only the first writes; all of them resume.
 
     Args:
-        path: the folder. A new run needs one without another run's weights.
+        run_dir: the folder. A new run needs one without another run's weights.
         bundle: name of the bundle.
         strategy: name of the run, as reports show it: letters, digits and ``. _ + -``.
         seed: of the run.
@@ -60,7 +60,7 @@ class RunFolder:
 
     def __init__(
         self,
-        path: str | Path,
+        run_dir: str | Path,
         bundle: str,
         strategy: str,
         seed: int,
@@ -75,7 +75,7 @@ class RunFolder:
             f"RunFolder: objects must hold the network, got {', '.join(objects) or 'none'}.",
         )
         require_name(strategy, "strategy")
-        self.path = Path(path)
+        self.run_dir = Path(run_dir)
         self.objects = dict(objects)
         self.model = model
         self.resume = resume
@@ -85,7 +85,7 @@ class RunFolder:
             **_data(Path(dataset_dir)),
             **run_record(),
         }
-        self.history = History(self.path / "history.json")
+        self.history = History(self.run_dir / "history.json")
         self._open = ExitStack()
 
     def attach(self, engine: ContrastiveTrainer) -> None:
@@ -100,38 +100,39 @@ class RunFolder:
 
     def _start(self, engine: ContrastiveTrainer) -> None:
         if self._writes:
-            self._open.enter_context(locked(self.path))
+            self._open.enter_context(locked(self.run_dir))
         self.record["head"] = digest(_head(self.model))
-        if self.resume and (self.path / "checkpoint.pt").is_file():
+        if self.resume and (self.run_dir / "checkpoint.pt").is_file():
             self._continue(engine)
         elif self.resume and self._ended_in_the_first_save():
-            _LOG.info("%s: the first epoch was not saved whole; beginning again", self.path)
+            _LOG.info("%s: the first epoch was not saved whole; beginning again", self.run_dir)
         else:
-            begin_run(self.path)
+            begin_run(self.run_dir)
         if not engine.has_event_handler(self._end_epoch):
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
         if self._writes:
-            with replacing(self.path / RECORD) as partial:
+            with replacing(self.run_dir / RECORD) as partial:
                 partial.write_text(json.dumps(self.record, indent=1) + "\n")
             self._show(engine)
 
     def _ended_in_the_first_save(self) -> bool:
         """Whether all that is left is the snapshot before the first checkpoint."""
-        return [path.name for path in self.path.glob("*.pt")] == ["network_epoch=1.pt"]
+        return [path.name for path in self.run_dir.glob("*.pt")] == ["network_epoch=1.pt"]
 
     def _continue(self, engine: ContrastiveTrainer) -> None:
-        before = read_record(self.path / RECORD)
+        before = read_record(self.run_dir / RECORD)
         for name, what in (("bundle", "bundle"), ("data", "data")):
             require(
                 before.get(name) == self.record[name],
-                f"{self.path}: a resumed run must have the same {what}, got {self.record[name]!r} "
-                f"after {before.get(name)!r}. Resume with what it was started with.",
+                f"{self.run_dir}: a resumed run must have the same {what}, got "
+                f"{self.record[name]!r} after {before.get(name)!r}. Resume with what it was "
+                "started with.",
             )
-        load_checkpoint(self.path / "checkpoint.pt", engine, self.objects)
+        load_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
         self.record["head"] = before.get("head")
         self.history.resume(engine.state.epoch)
-        _LOG.info("%s: resumed after epoch %d", self.path, engine.state.epoch)
+        _LOG.info("%s: resumed after epoch %d", self.run_dir, engine.state.epoch)
 
     def _show(self, engine: ContrastiveTrainer) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -139,7 +140,7 @@ class RunFolder:
         state: Any = engine.state
         self._progress = Progress(state.max_epochs * state.epoch_length, state.iteration)
         self._open.callback(self._progress.close)
-        self._board = SummaryWriter(self.path / "tensorboard", purge_step=state.iteration + 1)
+        self._board = SummaryWriter(self.run_dir / "tensorboard", purge_step=state.iteration + 1)
         self._open.callback(self._board.close)
 
     def _add(self, engine: ContrastiveTrainer) -> None:
@@ -158,18 +159,18 @@ class RunFolder:
             return
         self._board.flush()
         if epoch % self.snapshot_interval == 0 or epoch == last:
-            with replacing(self.path / f"network_epoch={epoch}.pt") as partial:
+            with replacing(self.run_dir / f"network_epoch={epoch}.pt") as partial:
                 torch.save(self.objects["network"].state_dict(), partial)
-        save_checkpoint(self.path / "checkpoint.pt", engine, self.objects)
+        save_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
 
     def _end(self, _: ContrastiveTrainer) -> None:
         if self._writes:
             fitted = digest(_head(self.model)) != self.record["head"]
             names = output_names(self.record["classes"], _head(self.model).out_features)
             about = {**self.record, "classes": names, "head_fitted": fitted}
-            save_model(self.path / "model.pt", self.model, about)
+            save_model(self.run_dir / "model.pt", self.model, about)
             self._open.close()
-            _LOG.info("%s: trained; evaluate it with configs/evaluate.json", self.path)
+            _LOG.info("%s: trained; evaluate it with configs/evaluate.json", self.run_dir)
 
     def _fail(self, _: ContrastiveTrainer, error: BaseException) -> None:
         self._open.close()

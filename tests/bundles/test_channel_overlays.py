@@ -35,7 +35,7 @@ def parsed(*names: str, **settings: Any) -> ConfigParser:
 
 @pytest.mark.parametrize("strategy", CHANNELS)
 def test_the_paper_counts_289_crops_of_the_grid_and_9_of_a_digit(strategy: str) -> None:
-    for data, count in (([], 289), (["dataset_original"], 9)):
+    for data, count in (([], 289), (["data_original"], 9)):
         network = parsed("train", *data, strategy).get_parsed_content("network")
         assert len(network.representation.grid) == count
         assert isinstance(network.representation.channel, CHANNELS[strategy])
@@ -45,9 +45,9 @@ def test_the_paper_counts_289_crops_of_the_grid_and_9_of_a_digit(strategy: str) 
     ("overlays", "beta"),
     [
         (["strategy_printed"], 0.5),
-        (["dataset_original", "strategy_printed"], 1.0),
-        (["strategy_printed", "dataset_original"], 1.0),
-        (["dataset_original"], 5.0),
+        (["data_original", "strategy_printed"], 1.0),
+        (["strategy_printed", "data_original"], 1.0),
+        (["data_original"], 5.0),
         ([], 5.0),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
@@ -73,7 +73,7 @@ def test_only_a_channel_that_learns_has_a_phase() -> None:
         (["representation_projection", "representation_top"], {}),
         (["channel_uniform"], {}),
         (["representation_oracle"], {}),
-        (["dataset_original"], {"image_size": 28, "channel_reduction": 1}),
+        (["data_original"], {"image_size": 28, "channel_reduction": 1}),
     ],
     ids=lambda value: "+".join(value) or "as they are",
 )
@@ -81,7 +81,7 @@ def test_inference_builds_what_the_overlays_deploy(
     overlays: list[str], settings: dict[str, Any]
 ) -> None:
     trained = parsed("train", *overlays).get_parsed_content("network_def")
-    known = [] if "dataset_original" in overlays else overlays
+    known = [] if "data_original" in overlays else overlays
     deployed = parsed("inference", *known, **settings).get_parsed_content("network_def")
     deployed.load_state_dict(trained.state_dict(), strict=True)
     for name in ("readout", "average", "top"):
@@ -149,7 +149,7 @@ def test_digits_as_they_are_train_and_evaluate_without_an_oracle(
     words = "phantom --kind digits --layout original --patients 12 --slices 4 --workers 1"
     assert data_prep([*words.split(), "--target", str(tmp_path / "data")]) == 0
     settings = {"dataset_dir": str(tmp_path / "data"), "image_size": 28, "crop_size": 20}
-    for names in ("train+dataset_original", "train+dataset_original+evaluate"):
+    for names in ("train+data_original", "train+data_original+evaluate"):
         run(workflow(BUNDLE, names, tmp_path, **settings))
     path = tmp_path / "eval" / "ours_original_seed0" / "evaluation.json"
     result = json.loads(path.read_text())["channel"]

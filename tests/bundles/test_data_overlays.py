@@ -1,4 +1,4 @@
-"""Overlays of a data set: they build with every loss, and inference builds the same network."""
+"""Overlays of a set of photographs: they build with every loss, and inference builds the same."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,11 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from tests.bundles.conftest import facts
 from tests.commands import BUNDLES
 
-OVERLAYS = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("data_*.json"))]
+PHOTOGRAPHS = [bundle for bundle in BUNDLES if facts(bundle).get("raw") == "photographs"]
+OVERLAYS = [path for bundle in PHOTOGRAPHS for path in sorted(bundle.glob("configs/data_*.json"))]
 pytestmark = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
 
 

@@ -32,9 +32,7 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
         "method",
         "encoder student loss projector epochs views optimizers policy transform",
     ),
-    "data": ("folder", "encoder head policy transform epochs schedule optimizers"),
-    "dataset": ("folder", "encoder method"),
-    "input": ("folder", "encoder method"),
+    "data": ("folder", "encoder head method policy transform epochs schedule optimizers"),
 }
 BESIDE = {  # what single rows change besides, as their _desc_ says
     "loss_ce": "encoder",  # ReLU, features of any length
@@ -44,7 +42,7 @@ BESIDE = {  # what single rows change besides, as their _desc_ says
     "strategy_simclr": "encoder",  # of digits: its channel does not learn
 }
 DEFAULT = {  # rows that train.json is already
-    *("loss_fairkl_released", "loss_exponential", "input_vbm", "prior_age", "strategy_ours"),
+    *("loss_fairkl_released", "loss_exponential", "data_vbm", "prior_age", "strategy_ours"),
     *("strategy_self_supervised_supervised", "strategy_y_aware", "augmentation_weak"),
     *("alpha_1_10_1_1_1", "natural_image_contrastive/loss_sup_info_nce"),
     "brain_mri_age_contrastive/encoder_resnet18",
@@ -150,7 +148,7 @@ def test_an_overlay_changes_what_it_names_and_nothing_else(bundle: Path, tmp_pat
 TOGETHER = {  # bundle -> overlays that go together
     "biased_image_fairkl": ["data_bffhq+loss_ce", "data_corrupted_cifar10+loss_end"],
     "brain_mri_age_contrastive": [
-        *("loss_l1+encoder_densenet121", "input_roi+loss_l1", "fairkl_site+loss_threshold_paper"),
+        *("loss_l1+encoder_densenet121", "data_roi+loss_l1", "fairkl_site+loss_threshold_paper"),
         "augmentation_cutout+encoder_alexnet",
     ],
     "brain_mri_decoupled_uniformity": ["prior_vae+encoder_resnet18", "prior"],
@@ -159,8 +157,8 @@ TOGETHER = {  # bundle -> overlays that go together
         "strategy_from_scratch+diagnosis_bipolar",
     ],
     "digits_trainable_crop": [
-        *("dataset_original+strategy_simclr", "strategy_simclr+representation_oracle+evaluate"),
-        "dataset_original+strategy_printed",
+        *("data_original+strategy_simclr", "strategy_simclr+representation_oracle+evaluate"),
+        "data_original+strategy_printed",
     ],
     "fundus_photo_dino": [
         *("augmentation_strong+finetune", "encoder_vit_tiny+augmentation_weak_med+finetune"),
@@ -175,11 +173,21 @@ APART_FROM = [  # bundle, overlays or a dial that do not go together, what the l
     ("biased_image_fairkl", "loss_ce", {"temperature": 0.3}, "'temperature'"),
     ("biased_image_fairkl", "loss_fairkl_released", {"fairkl_variance_floor": 0.1}, "fairkl_v"),
     ("biased_image_fairkl", "data_bffhq", {"channels": [8, 8]}, "'channels'"),
-    ("brain_mri_age_contrastive", "loss_l1+fairkl_site", {}, "fairkl_site.json: 'fairkl_weight'"),
-    ("brain_mri_age_contrastive", "loss_y_aware", {"fairkl_weight": 3.0}, "fairkl_weight: has no"),
+    (
+        "brain_mri_age_contrastive",
+        "loss_l1+fairkl_site",
+        {},
+        "fairkl_site.json: 'regularizer_weight'",
+    ),
+    (
+        "brain_mri_age_contrastive",
+        "loss_y_aware",
+        {"regularizer_weight": 3.0},
+        "regularizer_weight: has no",
+    ),
     ("brain_mri_age_contrastive", "loss_threshold+loss_l1", {}, "loss_threshold.json: "),
-    ("brain_mri_age_contrastive", "loss_y_aware", {"formula": "paper"}, "formula: has no effect"),
-    ("brain_mri_age_contrastive", "input_vbm", {"in_features": 9}, "in_features: has no effect"),
+    ("brain_mri_age_contrastive", "loss_y_aware", {"variant": "paper"}, "variant: has no effect"),
+    ("brain_mri_age_contrastive", "data_vbm", {"in_features": 9}, "in_features: has no effect"),
     ("brain_mri_decoupled_uniformity", "strategy_simclr+prior_vae", {}, "'prior_suffix'"),
     ("brain_mri_decoupled_uniformity", "prior_none", {"sigma": 3.0}, "'sigma'"),
     ("brain_mri_learned_transforms", "strategy_random", {"alpha_1": 2.0}, "alpha_1: has no effect"),

@@ -1,0 +1,48 @@
+"""An old name is refused with the new one, wherever it stands."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.checks import InputError
+from common.config import check
+from common.config.renamed import DIALS, OVERLAYS, check_record
+from tests.commands import ROOT
+
+CONFIGS = sorted((ROOT / "bundles").glob("*/configs/train.json"))
+
+
+def train_json_with(dial: str) -> tuple[Path, dict[str, Any]]:
+    """The first train.json that has a rule for `dial`."""
+    contents = ((path, json.loads(path.read_text())) for path in CONFIGS)
+    return next((path, content) for path, content in contents if dial in content["limits"])
+
+
+@pytest.mark.bad_input("configuration")
+@pytest.mark.parametrize("old", DIALS)
+def test_an_old_dial_is_refused_with_its_new_name(old: str) -> None:
+    path, content = train_json_with(DIALS[old])
+    with pytest.raises(InputError) as refusal:
+        check({**content, "bundle_root": str(path.parents[1]), old: "_2"}, [path])
+    words = str(refusal.value).replace("'", "")
+    assert old in words
+    assert f"is {DIALS[old]} now." in words
+
+
+@pytest.mark.bad_input("configuration")
+@pytest.mark.parametrize("old", OVERLAYS)
+def test_an_old_overlay_is_refused_with_its_new_name(old: str) -> None:
+    (path,) = (ROOT / "bundles").glob(f"*/configs/{OVERLAYS[old]}.json")
+    with pytest.raises(InputError, match=f"It is {OVERLAYS[old]}.json now"):
+        check({}, [path.with_name("train.json"), path.with_name(f"{old}.json")])
+
+
+@pytest.mark.bad_input("run")
+def test_a_record_with_old_names_is_refused_and_one_with_new_names_is_not() -> None:
+    with pytest.raises(
+        InputError, match=r"run.json: .* got the dial 'formula', which is 'variant'"
+    ):
+        check_record({"run_suffix": "", "formula": "paper"}, "run.json")
+    check_record({"run_suffix": "", "variant": "paper"}, "run.json")
