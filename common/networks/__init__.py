@@ -28,8 +28,7 @@ from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.finite import require_finite
 from common.networks.projector import Projector
-from common.networks.resnet18_encoder import ResNet18Encoder
-from common.networks.resnet50_encoder import ResNet50Encoder
+from common.networks.resnet_encoder import ResNet18Encoder, ResNet50Encoder
 from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
 from common.networks.variational_encoder import VariationalEncoder

@@ -9,7 +9,7 @@ from common.checks import require
 from common.networks.alexnet3d import AlexNet3D
 from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.projector import Projector
-from common.networks.resnet18_encoder import ResNet18Encoder
+from common.networks.resnet_encoder import ResNet18Encoder
 
 __all__ = ["ENCODERS", "TableEncoder", "brain_encoder"]
 
