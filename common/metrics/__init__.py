@@ -9,13 +9,17 @@
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
 - `augmentation_groups`: how the views of an image lie together, and apart from those of others.
 - `gaussian_potential`: how evenly unit vectors are spread over the sphere.
+- `clustering_scores`: how well k-means finds the classes, and how far its clusters lie apart.
+- `opposite_classes`: which classes lose accuracy where others gain it, over a sweep.
 """
 
 from common.metrics.augmentation_groups import augmentation_groups
 from common.metrics.class_scores import class_scores
+from common.metrics.clustering_scores import clustering_scores
 from common.metrics.gaussian_potential import gaussian_potential
 from common.metrics.linear_probe import ProbeAccuracy, ProbeAUC, linear_probe
 from common.metrics.openbhb import age_mae, openbhb_score, site_balanced_accuracy
+from common.metrics.opposite_classes import opposite_classes
 from common.metrics.pair_distances import pair_distances
 from common.metrics.patient_bootstrap import patient_interval
 from common.metrics.probe_mae import ProbeMAE
@@ -28,10 +32,12 @@ __all__ = [
     "age_mae",
     "augmentation_groups",
     "class_scores",
+    "clustering_scores",
     "fit_sgd_probe",
     "gaussian_potential",
     "linear_probe",
     "openbhb_score",
+    "opposite_classes",
     "pair_distances",
     "patient_interval",
     "site_balanced_accuracy",
