@@ -28,6 +28,14 @@ NOBODY = re.compile(
     r"anon|anonym|anonymous|anonymi[sz]ed?|deidentified|unknown|unnamed|noname|none|null|nan?|"
     r"notavailable|missing|removed|x{3,}|0*"
 )
+BODY_PARTS = (  # defined terms of PS3.16, annex L, that say what an image shows
+    *("CHEST", "THORAX", "LUNG", "HEART", "BREAST", "RIB", "RIBS", "STERNUM", "CLAVICLE"),
+    *("ABDOMEN", "PELVIS", "LIVER", "KIDNEY", "BLADDER", "UTERUS", "PROSTATE", "WHOLEBODY"),
+    *("HEAD", "BRAIN", "SKULL", "FACE", "ORBIT", "EYE", "RETINA", "JAW", "TEETH", "NECK"),
+    *("SPINE", "CSPINE", "TSPINE", "LSPINE", "SSPINE", "SHOULDER", "ARM", "ELBOW", "FOREARM"),
+    *("WRIST", "HAND", "FINGER", "HIP", "LEG", "THIGH", "KNEE", "CALF", "ANKLE", "FOOT", "TOE"),
+    "EXTREMITY",
+)
 MOST_AGE = 120
 OLDEST_AGE = 90
 MARK = slice(128, 132)
@@ -134,9 +142,13 @@ def _facts(data: pydicom.Dataset) -> dict[str, Any]:
         (
             "modality",
             "Modality",
-            ("CR", "DX", "RG", "RF", "XA", "CT", "MR", "US", "NM", "OP", "OT"),
+            (
+                *("CR", "DX", "RG", "RF", "XA", "MG", "IO", "PX", "CT", "MR", "US", "NM", "PT"),
+                *("OP", "OPT", "XC", "ES", "SM", "SEG", "OT"),
+            ),
         ),
         ("view", "ViewPosition", ("PA", "AP", "LL", "RL", "LLO", "RLO", "LAO", "RAO")),
+        ("body_part", "BodyPartExamined", BODY_PARTS),
         ("eye", "ImageLaterality", ("L", "R")),
         ("sex", "PatientSex", ("M", "F", "O")),
     ):
