@@ -162,3 +162,59 @@ def write_record(folder: Path, dials: Mapping[str, Any] | None = None, **facts: 
     named = {"bundle": "tiny", "strategy": "learned", "seed": 0, "data": None, "classes": None}
     told = {"config": dict(dials or {}), "dials": dict(dials or {}), "changed": []}
     (folder / "run.json").write_text(json.dumps({**named, **told, "head": "", **facts}))
+
+
+def written(
+    folder: Path,
+    epochs: int,
+    resume: bool,
+    seed: int,
+    optimizer: Mapping[str, Any],
+    handlers: Sequence[Mapping[str, Any]],
+    **objects: Any,
+) -> dict[str, Any]:
+    """A training as a bundle's train.json writes it: optimisers, handlers, the run's folder.
+
+    Args:
+        folder: of the run.
+        epochs: see `ContrastiveTrainer`.
+        resume: see `RunFolder`.
+        seed: of the weights.
+        optimizer: of the phases "encoder" and "head".
+        handlers: that come before the run's folder.
+        objects: more of the configuration, and of what the run's folder keeps.
+    """
+    torch.manual_seed(seed)
+    kept = {name: f"@{name}" for name in ("network", "optimizers", *objects)}
+    return {
+        "network": conv_method("contrastive"),
+        "data": entries(8),
+        "optimizers": {
+            "_target_": "common.engines.PhaseOptimizers",
+            "network": "@network",
+            "learning_rates": {"encoder": 0.3, "head": 0.1},
+            "optimizer": optimizer,
+        },
+        "run_folder": {
+            "_target_": "common.engines.RunFolder",
+            "run_dir": str(folder),
+            "objects": kept,
+            "bundle": "tiny",
+            "strategy": "tiny",
+            "seed": 0,
+            "dataset_dir": "",
+            "model": "$@network.classifier",
+            "resume": resume,
+        },
+        "handlers": [*handlers, "@run_folder"],
+        "trainer": {
+            "_target_": "common.engines.ContrastiveTrainer",
+            "device": "cpu",
+            "max_epochs": epochs,
+            "train_data_loader": {"_target_": "DataLoader", "dataset": "@data", "batch_size": 4},
+            "network": "@network",
+            "optimizers": "@optimizers",
+            "train_handlers": "@handlers",
+        },
+        **objects,
+    }

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from common.checks import require
 from common.data.manifest import PARTS
 from common.data.prepare import Preparation
-from data_prep.digits.mnist import SIDE, MnistPart, list_rows, part_names, read_part
-from data_prep.machinery import Entry, Item, Output, Plan, split_as_told
+from data_prep.digits import SIDE, MnistPart, list_rows, part_names, plan_of, read_part
+from data_prep.machinery import Entry, Output, Plan
 
 __all__ = ["COLOURS", "add_arguments", "assign_colours", "colour_digits", "plan"]
 
@@ -71,21 +71,13 @@ def plan(options: argparse.Namespace) -> Plan:
         BiasedPart(name, options.source, options.validation, options.seed, options.ratio)
         for name in part_names(options.source, options.validation)
     ]
-    return Plan(
-        source="Biased-MNIST from MNIST's idx files (data_prep biased_mnist)",
-        licence="that of MNIST (LeCun, Cortes, Burges), commonly stated as CC BY-SA 3.0",
-        arguments={
-            "ratio": options.ratio,
-            "seed": options.seed,
-            "validation": options.validation,
-        },
-        items=[Item(part.name, part) for part in parts],
-        convert=convert,
-        split=split_as_told,
-        extra={
-            "classes": {"label": [str(digit) for digit in range(10)], "bias": list(COLOURS)},
-            **Preparation("photo", SIDE, 8).record(),
-        },
+    return plan_of(
+        parts,
+        convert,
+        "Biased-MNIST from MNIST's idx files (data_prep biased_mnist)",
+        {"ratio": options.ratio},
+        Preparation("photo", SIDE, 8),
+        {"bias": list(COLOURS)},
     )
 
 

@@ -11,7 +11,7 @@ Counts to expect (ours, 2026-11): 55 000 training, 5 000 validation and 10 000 t
 training stack has 388 MB in the grid, 43 MB as MNIST is.
 """
 
-from data_prep.digits.mnist import SIDE, MnistPart, list_rows, part_names, read_part
+from data_prep.digits.mnist import SIDE, MnistPart, list_rows, part_names, plan_of, read_part
 from data_prep.digits.source import CELLS, LAYOUTS, add_arguments, in_cells, plan
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "list_rows",
     "part_names",
     "plan",
+    "plan_of",
     "read_part",
 ]

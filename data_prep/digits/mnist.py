@@ -11,15 +11,17 @@ digits, by the seed, the same for every source that uses this module.
 import gzip
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.checks import InputError, require
-from data_prep.machinery import Entry
+from common.data.prepare import Preparation
+from data_prep.machinery import Entry, Item, Output, Plan, split_as_told
 
 __all__ = [
     "DIGESTS",
@@ -28,6 +30,7 @@ __all__ = [
     "MnistPart",
     "list_rows",
     "part_names",
+    "plan_of",
     "read_digits",
     "read_part",
 ]
@@ -78,6 +81,39 @@ def part_names(source: Path, validation: int) -> list[str]:
         f"{source}: --validation must lie in 0..{TRAINING_DIGITS // 2}, got {validation}.",
     )
     return ["training", *(["validation"] if validation else []), "test"]
+
+
+def plan_of(
+    parts: Sequence[MnistPart],
+    convert: Callable[[Any, Output], list[Entry]],
+    source: str,
+    arguments: dict[str, Any],
+    preparation: Preparation,
+    classes: Mapping[str, list[str]] | None = None,
+) -> Plan:
+    """Lay out the parts of a data set made of MNIST's digits.
+
+    Args:
+        parts: to write.
+        convert: writes one of them.
+        source: for the manifest.
+        arguments: of the command beside ``--validation`` and ``--seed``.
+        preparation: of the images that are written.
+        classes: names of the classes of columns beside ``label``.
+    """
+    first = parts[0]
+    return Plan(
+        source=source,
+        licence="that of MNIST (LeCun, Cortes, Burges), commonly stated as CC BY-SA 3.0",
+        arguments={**arguments, "seed": first.seed, "validation": first.validation},
+        items=[Item(part.name, part) for part in parts],
+        convert=convert,
+        split=split_as_told,
+        extra={
+            "classes": {"label": [str(digit) for digit in range(10)], **(classes or {})},
+            **preparation.record(),
+        },
+    )
 
 
 def read_part(part: MnistPart) -> tuple[Bytes, Numbers, Numbers]:

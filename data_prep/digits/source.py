@@ -14,9 +14,10 @@ from data_prep.digits.mnist import (
     MnistPart,
     list_rows,
     part_names,
+    plan_of,
     read_part,
 )
-from data_prep.machinery import Entry, Item, Output, Plan, split_as_told
+from data_prep.machinery import Entry, Output, Plan
 
 __all__ = ["CELLS", "LAYOUTS", "add_arguments", "in_cells", "plan"]
 
@@ -58,22 +59,9 @@ def plan(options: argparse.Namespace) -> Plan:
         DigitPart(name, options.source, options.validation, options.seed, options.layout)
         for name in part_names(options.source, options.validation)
     ]
-    return Plan(
-        source="grey digits from MNIST's idx files (data_prep digits)",
-        licence="that of MNIST (LeCun, Cortes, Burges), commonly stated as CC BY-SA 3.0",
-        arguments={
-            "layout": options.layout,
-            "seed": options.seed,
-            "validation": options.validation,
-        },
-        items=[Item(part.name, part) for part in parts],
-        convert=convert,
-        split=split_as_told,
-        extra={
-            "classes": {"label": [str(digit) for digit in range(10)]},
-            **Preparation("grey", 0, 8).record(),
-        },
-    )
+    source = "grey digits from MNIST's idx files (data_prep digits)"
+    stored = Preparation("grey", 0, 8)
+    return plan_of(parts, convert, source, {"layout": options.layout}, stored)
 
 
 def convert(part: DigitPart, output: Output) -> list[Entry]:

@@ -128,3 +128,26 @@ def workflow(phantom: Callable[[Path], Path]) -> Workflow:
         )
 
     return make
+
+
+def run(parts: ConfigWorkflow) -> ConfigWorkflow:
+    parts.initialize()
+    parts.run()
+    parts.finalize()
+    return parts
+
+
+@pytest.fixture(scope="module")
+def trained(
+    bundle: Path, workflow: Workflow, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of one epoch and its evaluation, and the weights before it."""
+    folder = tmp_path_factory.mktemp("run")
+    parts = workflow(bundle, "train", folder)
+    parts.initialize()
+    network = parts.parser.get_parsed_content("network")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    parts.run()
+    parts.finalize()
+    run(workflow(bundle, "train+evaluate", folder))
+    return folder, before

@@ -10,7 +10,8 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.networks import VisionTransformer
-from tests.bundles.test_smoke import refused, run
+from tests.bundles.conftest import run
+from tests.bundles.test_smoke import refused
 from tests.commands import ROOT
 
 BUNDLE = ROOT / "bundles" / "fundus_photo_dino"

@@ -14,7 +14,7 @@ from monai.bundle import ConfigWorkflow
 
 from common.checks import InputError
 from common.data import read_manifest
-from tests.bundles.conftest import facts, images_of, narrow
+from tests.bundles.conftest import facts, images_of, narrow, run
 from tests.commands import PICTURES
 from tests.synthetic import ramp, write_dicom, write_nifti
 
@@ -22,13 +22,6 @@ Workflow = Callable[..., ConfigWorkflow]
 Phantom = Callable[[Path], Path]
 
 pytestmark = pytest.mark.slow
-
-
-def run(parts: ConfigWorkflow) -> ConfigWorkflow:
-    parts.initialize()
-    parts.run()
-    parts.finalize()
-    return parts
 
 
 def refused(parts: ConfigWorkflow) -> str:
@@ -56,22 +49,6 @@ def assert_nearly_the_loss(half: Path, single: Path) -> None:
 @pytest.fixture(scope="module", params=PICTURES, ids=lambda path: path.name)
 def bundle(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
-
-
-@pytest.fixture(scope="module")
-def trained(
-    bundle: Path, workflow: Workflow, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, Any]]:
-    """The folder of one epoch and its evaluation, and the weights before it."""
-    folder = tmp_path_factory.mktemp("run")
-    parts = workflow(bundle, "train", folder)
-    parts.initialize()
-    network = parts.parser.get_parsed_content("network")
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    parts.run()
-    parts.finalize()
-    run(workflow(bundle, "train+evaluate", folder))
-    return folder, before
 
 
 def test_training_changes_every_network(trained: Any) -> None:

@@ -12,8 +12,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.data import read_manifest, read_prior, save_prior, write_manifest
 from data_prep.__main__ import main as data_prep
-from tests.bundles.conftest import facts
-from tests.bundles.test_smoke import assert_nearly_the_loss, history, read_csv, refused, run
+from tests.bundles.conftest import facts, run
+from tests.bundles.test_smoke import assert_nearly_the_loss, history, read_csv, refused
 from tests.commands import ROOT, VOLUMES
 from tests.synthetic import write_nifti
 
@@ -42,22 +42,6 @@ def overlays(bundle: Path) -> list[str]:
 @pytest.fixture(scope="module", params=VOLUMES, ids=lambda path: path.name)
 def bundle(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
-
-
-@pytest.fixture(scope="module")
-def trained(
-    bundle: Path, workflow: Workflow, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, Any]]:
-    """The folder of one epoch and its evaluation, and the weights before it."""
-    folder = tmp_path_factory.mktemp("run")
-    parts = workflow(bundle, "train", folder)
-    parts.initialize()
-    network = parts.parser.get_parsed_content("network")
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    parts.run()
-    parts.finalize()
-    run(workflow(bundle, "train+evaluate", folder))
-    return folder, before
 
 
 def test_training_changes_the_encoder_and_keeps_a_history(trained: Any) -> None:

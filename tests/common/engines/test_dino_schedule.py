@@ -21,7 +21,7 @@ from common.engines import (
     StepSchedule,
 )
 from tests.oracles import dino as oracle
-from tests.tiny import conv_method, entries
+from tests.tiny import conv_method, written
 
 EPOCHS, LENGTH = 5, 4
 
@@ -107,46 +107,16 @@ def test_a_wrong_setting_is_told_in_one_line(make: Any, message: str) -> None:
 
 def config(folder: Path, epochs: int, resume: bool, seed: int) -> dict[str, Any]:
     """What a bundle's train.json says of optimisers, schedules and checkpoint."""
-    torch.manual_seed(seed)
     cosine = {"_target_": "common.engines.CosineSchedule", "target": "$@optimizers['encoder']"}
-    adamw = {"_target_": "common.engines.ClippedAdamW", "_mode_": "callable", "clip": 0.1}
-    return {
-        "network": conv_method("contrastive"),
-        "data": entries(8),
-        "optimizers": {
-            "_target_": "common.engines.PhaseOptimizers",
-            "network": "@network",
-            "learning_rates": {"encoder": 0.3, "head": 0.1},
-            "optimizer": {
-                "encoder": adamw,
-                "head": {"_target_": "torch.optim.SGD", "_mode_": "callable"},
-            },
-        },
-        "handlers": [
-            {**cosine, "attribute": "lr", "start": 0.3, "end": 1e-3, "warmup_epochs": 1},
-            {**cosine, "attribute": "weight_decay", "start": 0.04, "end": 0.4, "groups": [0]},
-            {
-                "_target_": "common.engines.RunFolder",
-                "path": str(folder),
-                "objects": {"network": "@network", "optimizers": "@optimizers"},
-                "bundle": "tiny",
-                "strategy": "tiny",
-                "seed": 0,
-                "dataset_dir": "",
-                "model": "$@network.classifier",
-                "resume": resume,
-            },
-        ],
-        "trainer": {
-            "_target_": "common.engines.ContrastiveTrainer",
-            "device": "cpu",
-            "max_epochs": epochs,
-            "train_data_loader": {"_target_": "DataLoader", "dataset": "@data", "batch_size": 4},
-            "network": "@network",
-            "optimizers": "@optimizers",
-            "train_handlers": "@handlers",
-        },
+    optimizer = {
+        "encoder": {"_target_": "common.engines.ClippedAdamW", "_mode_": "callable", "clip": 0.1},
+        "head": {"_target_": "torch.optim.SGD", "_mode_": "callable"},
     }
+    handlers: list[dict[str, Any]] = [
+        {**cosine, "attribute": "lr", "start": 0.3, "end": 1e-3, "warmup_epochs": 1},
+        {**cosine, "attribute": "weight_decay", "start": 0.04, "end": 0.4, "groups": [0]},
+    ]
+    return written(folder, epochs, resume, seed, optimizer, handlers)
 
 
 def train(

@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 
 from common.checks import InputError
 from common.engines import ContrastiveTrainer, PhaseOptimizers
-from tests.tiny import conv_method, entries
+from tests.tiny import conv_method, written
 
 SCHEDULES: dict[str, dict[str, Any]] = {
     "StepLR": {"step_size": 2, "gamma": 0.9},
@@ -27,56 +27,16 @@ RATES = {
 
 def config(folder: Path, schedule: str, epochs: int, resume: bool, seed: int) -> dict[str, Any]:
     """What a bundle's train.json says of optimisers, schedule and checkpoint."""
-    torch.manual_seed(seed)
-    return {
-        "network": conv_method("contrastive"),
-        "data": entries(8),
-        "optimizers": {
-            "_target_": "common.engines.PhaseOptimizers",
-            "network": "@network",
-            "learning_rates": {"encoder": 0.3, "head": 0.1},
-            "optimizer": {
-                "encoder": {
-                    "_target_": "torch.optim.Adam",
-                    "_mode_": "callable",
-                    "weight_decay": 0.2,
-                },
-                "head": {"_target_": "torch.optim.SGD", "_mode_": "callable", "momentum": 0.9},
-            },
-        },
-        "schedule": {
-            "_target_": f"torch.optim.lr_scheduler.{schedule}",
-            "optimizer": "$@optimizers['encoder']",
-            **SCHEDULES[schedule],
-        },
-        "handlers": [
-            {"_target_": "LrScheduleHandler", "lr_scheduler": "@schedule", "print_lr": False},
-            {
-                "_target_": "common.engines.RunFolder",
-                "path": str(folder),
-                "objects": {
-                    "network": "@network",
-                    "optimizers": "@optimizers",
-                    "schedule": "@schedule",
-                },
-                "bundle": "tiny",
-                "strategy": "tiny",
-                "seed": 0,
-                "dataset_dir": "",
-                "model": "$@network.classifier",
-                "resume": resume,
-            },
-        ],
-        "trainer": {
-            "_target_": "common.engines.ContrastiveTrainer",
-            "device": "cpu",
-            "max_epochs": epochs,
-            "train_data_loader": {"_target_": "DataLoader", "dataset": "@data", "batch_size": 4},
-            "network": "@network",
-            "optimizers": "@optimizers",
-            "train_handlers": "@handlers",
-        },
+    adam = {"_target_": "torch.optim.Adam", "_mode_": "callable", "weight_decay": 0.2}
+    sgd = {"_target_": "torch.optim.SGD", "_mode_": "callable", "momentum": 0.9}
+    handler = {"_target_": "LrScheduleHandler", "lr_scheduler": "@schedule", "print_lr": False}
+    made = {
+        "_target_": f"torch.optim.lr_scheduler.{schedule}",
+        "optimizer": "$@optimizers['encoder']",
+        **SCHEDULES[schedule],
     }
+    optimizer = {"encoder": adam, "head": sgd}
+    return written(folder, epochs, resume, seed, optimizer, [handler], schedule=made)
 
 
 def train(
