@@ -125,7 +125,6 @@ def predict(arguments: Any) -> list[dict[str, str]]:
         dataset_dir=str(datalist),
         output_dir=str(folder / "predictions"),
         ckpt_dir=str(folder / "models"),
-        image_size=arguments.size,
     )
     with (folder / "predictions" / "predictions.csv").open(newline="") as file:
         return list(csv.DictReader(file))

@@ -6,7 +6,7 @@
     x ──policy──▶ lam ; (x, lam) ──transforms──▶ views ──encoder──▶ h ──head──▶ z ──loss──▶ scalar
                            └─ a method says which it uses, in which phases; one engine runs them
     h ──metrics──▶ numbers ──evaluation──▶ probe, challenge, bias, audit ──report──▶ report.html
-    encoder (+ head) = models/model.pt ──inference.json (deploy)──▶ predictions.csv, embeddings.npz
+    encoder (+ head) = models/model.pt ──predictor (deploy)──▶ predictions.csv, embeddings.npz
 
 Rooms, each with one door (its ``__init__``); an arrow means "imports":
 
@@ -35,4 +35,26 @@ with -1 for "not labelled"; ``y`` or ``age (B,)`` with NaN for "unknown"; ``bias
 ``prior (B,)`` or ``(B, P)``, finite.
 """
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.deploy import Predictor
+
 __version__ = "0.1.0"
+
+
+def load(bundle: str | Path, weights: str | Path | None = None) -> "Predictor":
+    """Load a trained model to predict with; see `common.deploy.load`.
+
+    Args:
+        bundle: name of a bundle, such as "chest_xray_learned_transforms", or the folder of one.
+        weights: ``model.pt`` with ``model.json`` beside it, or their folder; the bundle's own
+            ``models`` unless given.
+
+    Returns:
+        An object with ``predict(paths)`` and ``embed(paths)``.
+    """
+    from common.deploy import load
+
+    return load(bundle, weights)

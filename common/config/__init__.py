@@ -8,10 +8,12 @@
 - `current_parser`: the MONAI parser that is building the caller;
 - `run_record`: what a configuration says of its run, as ``run.json`` holds it;
 - `begin_run`: begin anew in a folder of its own, or resume as the run was started;
-- `as_trained`, `as_deployed`: read what a run, or a model, was trained with, and refuse the rest;
+- `as_trained`: read what a run was trained with, and refuse the rest;
+- `as_deployed`: the configuration with which a deployed model was trained;
 - `read_record`: ``run.json`` or ``model.json``, checked.
 """
 
+from common.config.deployed import as_deployed
 from common.config.effects import effective
 from common.config.guard import check, guard
 from common.config.keys import read_keys, unknown_arguments, unknown_keys
@@ -19,7 +21,6 @@ from common.config.limits import Limit
 from common.config.parser import current_parser
 from common.config.record import (
     RECORD,
-    as_deployed,
     as_trained,
     begin_run,
     read_record,

@@ -114,9 +114,15 @@ def _read_by_all(config: Mapping[str, Any], layers: Layers) -> set[str]:
     """The keys that count as read: by what runs now or afterwards, and by inference alone."""
     base, first = layers[0][1], Path(layers[0][0])
     later = [_content(first.with_name(name)) for name in _AFTER]
-    deployed = read_keys(_content(first.with_name("inference.json")))
+    inference = _content(first.with_name("inference.json"))
+    deployed = read_keys(inference) | _of_the_model([inference, *later])
     read = _read(config, [*later, *(content for _, content in layers)])
     return read | (deployed - _read(base, later)) | _of_replaced(config, layers)
+
+
+def _of_the_model(contents: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The dials that are read of a trained model, as ``@model['image_size']``."""
+    return set(re.findall(r"@model\['(\w+)'\]", json.dumps(contents)))
 
 
 def _of_replaced(config: Mapping[str, Any], layers: Layers) -> set[str]:

@@ -29,7 +29,7 @@ from common.config.endings import end_in_one_line
 from common.config.keys import unknown_arguments, unknown_keys
 from common.config.limits import Limit, as_text
 from common.config.parser import current_files, current_parser, dropped
-from common.config.renamed import new_name
+from common.config.renamed import DIALS
 
 __all__ = ["check", "check_limits", "guard"]
 
@@ -140,9 +140,19 @@ def _check_keys(config: Mapping[str, Any], layers: Layers) -> None:
         for key, cure in unknown_keys(config, base)
         if not any(key in c and refers(c, key) for c in overlays)  # unread rather than misspelt
     ]
+    trained = _trained(layers)
     for key, cure in [*unknown, *unknown_arguments(config)]:
         name = layer_of(key, layers)
+        if key in trained:
+            cure = "Leave it out: it is read from the model, as it was trained."
         raise InputError(f"{name}: {key!r} is not a key of this configuration. {cure}")
+
+
+def _trained(layers: Layers) -> set[str]:
+    """The keys of the training beside an inference.json, which needs none of them."""
+    first = Path(layers[0][0]) if layers else Path()
+    path = first.with_name("train.json") if first.name == "inference.json" else first
+    return set(json.loads(path.read_text())) if path != first and path.is_file() else set()
 
 
 def check_limits(config: Mapping[str, Any], base: Mapping[str, Any]) -> None:
@@ -186,8 +196,8 @@ def _typed(value: Any) -> str:
 
 def _renamed(dial: str, config: Mapping[str, Any]) -> str:
     """Where to put what this name meant before."""
-    new = new_name(dial, config)
-    return f" What was called {dial} before is {new} now." if new else ""
+    new = DIALS.get(dial)
+    return f" What was called {dial} before is {new} now." if new in config else ""
 
 
 def _default(dial: str, base: Mapping[str, Any]) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 from monai.bundle import ComponentLocator, ReferenceResolver
 
-from common.config.renamed import new_name
+from common.config.renamed import DIALS
 
-__all__ = ["applied", "read_keys", "same", "unknown_arguments", "unknown_keys"]
+__all__ = ["applied", "followed", "read_keys", "same", "unknown_arguments", "unknown_keys"]
 
 _ROOTS = ("initialize", "run", "finalize", "train", "validate")
 _ALWAYS = {  # what MONAI reads, and what a bundle of this collection says of itself
@@ -39,8 +39,8 @@ _OF_A_BLOCK = {"_target_", "_mode_", "_desc_", "_disabled_", "_requires_"}
 
 def _close_to(key: str, known: Any) -> str:
     """Return the cure of a key that is none: its new name, or the nearest of `known`."""
-    if new := new_name(key, known):
-        return f"It is {new!r} now."
+    if DIALS.get(key) in known:
+        return f"It is {DIALS[key]!r} now."
     close = get_close_matches(key, sorted(known))
     return f"Did you mean {close[0]!r}?" if close else "See the keys of the first file."
 
@@ -52,15 +52,20 @@ def read_keys(config: Mapping[str, Any], *roots: str) -> set[str]:
         config: a whole configuration.
         roots: sections that count beside training, validation, ``initialize`` and ``run``.
     """
+    return followed(config, *_ROOTS, *roots) | _ALWAYS
+
+
+def followed(config: Mapping[str, Any], *roots: str) -> set[str]:
+    """Return the top-level keys that `roots` refer to, directly or through others, and `roots`."""
     read: set[str] = set()
-    waiting = [key for key in (*_ROOTS, *roots) if key in config]
+    waiting = [key for key in roots if key in config]
     while waiting:
         key = waiting.pop()
         if key not in read:
             read.add(key)
             found = ReferenceResolver.find_refs_in_config(config=config[key], id=key)
             waiting += {ref.split("::")[0] for ref in found} & set(config)
-    return read | _ALWAYS
+    return read
 
 
 def same(one: Any, other: Any) -> bool:

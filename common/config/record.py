@@ -2,8 +2,9 @@
 
 A training writes its configuration into its folder when it starts (`run_record`, in ``run.json``);
 an evaluation that deploys writes it on beside the weights (``models/model.json``). What comes later
-reads it and does not have to be told: `as_trained` for an evaluation or a resumed training,
-`as_deployed` for inference. Whatever is given all the same and contradicts it is refused.
+reads it and does not have to be told: `as_trained` for an evaluation or a resumed training
+(`common.config.deployed` for predictions). Whatever is given all the same and contradicts it is
+refused.
 
 Nothing here lists dials: a *dial* is a top-level key that holds plain data, or that ``sources``
 names; everything is recorded but `MECHANICS`, which say where and how a run is run, never what
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
-from monai.bundle.reference_resolver import ReferenceResolver
 
 from common.checks import InputError, require
 from common.config.guard import check_limits
@@ -29,7 +29,6 @@ from common.files import read_json
 
 __all__ = [
     "RECORD",
-    "as_deployed",
     "as_trained",
     "begin_run",
     "read_record",
@@ -121,36 +120,6 @@ def as_trained(run_dir: str | Path, chosen: Sequence[str] = (), more_epochs: boo
     _settle(parser, record["config"], names, path)
 
 
-def as_deployed(model: str | Path) -> None:
-    """Give the keys that the network and its images follow from the values of the deployed model.
-
-    Args:
-        model: ``models/model.pt``; ``model.json`` lies beside it. Where there is none, whoever
-            loads the model says so.
-
-    Raises:
-        InputError: a given value contradicts the record, which is damaged or another bundle's, or
-            would run code that is neither ours nor MONAI's.
-    """
-    path, parser = Path(model).with_suffix(".json"), current_parser()
-    if parser is None or not path.is_file():
-        return
-    record = read_record(path, parser)
-    told = {**record["config"], **record["dials"]}
-    shared = set(_followed(parser, ("network_def", "preprocessing"))) & set(told)
-    names = [name for name in shared if name in record["dials"] or name in record["changed"]]
-    if record.get("classes"):
-        told["classes"] = record["classes"]
-        names.append("classes")
-    for name in names:
-        require(
-            _runs_nothing(told[name]),
-            f"{path}: {name} must be built of this project's and MONAI's own parts, got other code "
-            "to run. Use a model you trust.",
-        )
-    _settle(parser, told, sorted(names), path)
-
-
 def read_record(path: str | Path, parser: ConfigParser | None = None) -> dict[str, Any]:
     """Read ``run.json`` or ``model.json``.
 
@@ -178,18 +147,6 @@ def read_record(path: str | Path, parser: ConfigParser | None = None) -> dict[st
         "of this bundle.",
     )
     return record
-
-
-def _runs_nothing(value: Any) -> bool:
-    """Whether a configuration builds parts of this project or MONAI's only, and calls nothing."""
-    if isinstance(value, dict):
-        target = str(value.get("_target_", "common"))
-        ours = target.startswith("common") or "." not in target
-        return ours and all(map(_runs_nothing, value.values()))
-    if isinstance(value, list):
-        return all(map(_runs_nothing, value))
-    called = isinstance(value, str) and value.startswith("$") and ("(" in value or "__" in value)
-    return not called
 
 
 def _config(parser: ConfigParser) -> dict[str, Any]:
@@ -313,21 +270,3 @@ def _replace(parser: ConfigParser, values: Mapping[str, Any]) -> None:
         _config(parser)[key] = value
     parser.parse(reset=True)
     parser.ref_resolver.resolved_content.update(done)
-
-
-def _followed(parser: ConfigParser, roots: Sequence[str]) -> set[str]:
-    """The top-level keys that `roots` refer to, directly or through others, and the roots."""
-    found, waiting = set(), [root for root in roots if root in _config(parser)]
-    while waiting:
-        key = waiting.pop()
-        if key in found:
-            continue
-        found.add(key)
-        refs = _references(_config(parser).get(key), key)
-        waiting += [name for name in refs if name in _config(parser)]
-    return found
-
-
-def _references(value: Any, key: str) -> set[str]:
-    found = ReferenceResolver.find_refs_in_config(config=value, id=key)
-    return {re.split("#|::", str(name))[0] for name in found}

@@ -5,6 +5,7 @@
 - `fingerprint`: what tells one prepared folder from another;
 - `keep_labels`: labels for a fraction of the patients;
 - `image_datalist`: a folder, file or datalist to predict on;
+- `ImageFiles`: such files as a data set, each with its images or the reason why it has none;
 - `with_prior`, `read_prior`, `save_prior`, `median_distance`: a table of embeddings of the images;
 - `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
@@ -12,7 +13,6 @@
   sees them, the same numbers from a raw file and from what `data_prep` made of it;
 - `LoadStoredd`: volumes and rows of features with the values that are stored;
 - `EmptyMaskd`: an all-zero mask for images without one;
-- `SkipUnreadable`: a dataset that notes broken files and goes on;
 - `write_stack`: many images in one ``.npy`` file;
 - `StackDataset` with `as_batch`: whole batches from such files, by memory map; with
   `SubjectBatch`: standardised, with groups of ages.
@@ -39,7 +39,8 @@ from common.data.prior import median_distance, read_prior, save_prior, with_prio
 from common.data.stack_file import write_stack
 
 if TYPE_CHECKING:
-    from common.data.load import EmptyMaskd, LoadMedicalImaged, SkipUnreadable
+    from common.data.image_files import ImageFiles
+    from common.data.load import EmptyMaskd, LoadMedicalImaged
     from common.data.load_prepared import PrepareImaged
     from common.data.load_stored import LoadStoredd
     from common.data.stack import StackDataset, as_batch
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EmptyMaskd",
+    "ImageFiles",
     "LoadMedicalImaged",
     "LoadStoredd",
     "PrepareImaged",
-    "SkipUnreadable",
     "StackDataset",
     "SubjectBatch",
     "as_batch",
@@ -78,6 +79,10 @@ def __getattr__(name: str) -> Any:
         from common.data import stack
 
         return getattr(stack, name)
+    if name == "ImageFiles":
+        from common.data import image_files
+
+        return image_files.ImageFiles
     if name == "PrepareImaged":
         from common.data import load_prepared
 
@@ -90,7 +95,7 @@ def __getattr__(name: str) -> Any:
         from common.data import subject_batch
 
         return subject_batch.SubjectBatch
-    if name in ("EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"):
+    if name in ("EmptyMaskd", "LoadMedicalImaged"):
         from common.data import load
 
         return getattr(load, name)

@@ -1,4 +1,4 @@
-"""What to predict: a folder, one file or a datalist as a list of entries."""
+"""What to predict: a folder, one file or a datalist as a list of entries, one a file."""
 
 import json
 import os
@@ -13,54 +13,40 @@ from common.data.manifest import MANIFEST, PARTS
 from common.data.nifti import black_share, load_voxels
 from common.files import below
 
-__all__ = ["MAX_BLACK", "image_datalist"]
+__all__ = ["MAX_BLACK", "image_datalist", "image_slices"]
 
 MAX_BLACK = 0.8  # paper, section 2.3: "slices with less than 80 % black pixels"
 
 
-def image_datalist(source: str | Path, spatial_dims: int = 2) -> list[dict[str, Any]]:
-    """Entries for every image of `source`, in sorted order, or as JSON lists them.
-
-    A NIfTI volume with ``spatial_dims=2`` gives one entry per axial slice that is less than 80 %
-    black, as in training. A volume that cannot be read, or has no such slice, gives one entry, so
-    that whoever loads it meets the reason.
+def image_datalist(source: str | Path) -> list[dict[str, Any]]:
+    """Entries for every file of `source`, in sorted order, or as JSON lists them.
 
     Args:
         source: a folder (searched with its subfolders; what is no image is passed over, and an
             image that is not read, such as GIF, meets its reason when it is loaded), one
             image, a JSON file (a manifest or a MONAI datalist), or the folder of a manifest.
-        spatial_dims: 2 or 3.
 
     Returns:
-        ``{"image": path, "name": path relative to the folder}``, and in 2D ``"slice"``: the axial
-        slice of a volume, -1 for an image that is none, so that entries collate. From JSON the
-        other keys stay too.
+        ``{"image": path, "name": path relative to the folder}``; from JSON the other keys stay too.
 
     Raises:
         InputError: no such file, an empty folder, or JSON without entries.
     """
-    require(
-        spatial_dims in (2, 3), f"image_datalist: spatial_dims must be 2 or 3, got {spatial_dims}."
-    )
     source = Path(source)
     if (source / MANIFEST).is_file():
-        entries = _from_json(source / MANIFEST)
-    elif source.is_dir():
+        return _from_json(source / MANIFEST)
+    if source.is_dir():
         files = _files(source)
         require(
             bool(files),
             f"{source}: must hold images (PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI), got none. "
             "Check the folder.",
         )
-        entries = [
-            {"image": str(path), "name": path.relative_to(source).as_posix()} for path in files
-        ]
-    elif source.suffix.lower() == ".json":
-        entries = _from_json(source)
-    else:
-        require(source.is_file(), f"{source}: must exist, got no such file or folder.")
-        entries = [{"image": str(source), "name": source.name}]
-    return [part for entry in entries for part in _slices(entry, spatial_dims)]
+        return [{"image": str(path), "name": path.relative_to(source).as_posix()} for path in files]
+    if source.suffix.lower() == ".json":
+        return _from_json(source)
+    require(source.is_file(), f"{source}: must exist, got no such file or folder.")
+    return [{"image": str(source), "name": source.name}]
 
 
 def _files(source: Path) -> list[Path]:
@@ -120,13 +106,17 @@ def _from_json(source: Path) -> list[dict[str, Any]]:
     return result
 
 
-def _slices(entry: dict[str, Any], spatial_dims: int) -> list[dict[str, Any]]:
-    """One entry per slice worth reading, where `entry` is a volume to be read slice by slice."""
-    first = entry["image"] if isinstance(entry["image"], str) else entry["image"][0]
-    if spatial_dims == 3 or "slice" in entry:
+def image_slices(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Entries with a "slice" for the axial slices of a volume that 2D networks read.
+
+    Those are less than 80 % black, as in training. Of a file that is no volume, cannot be read, or
+    has no such slice, it is -1, so that whoever loads it meets the reason.
+    """
+    first = entry["image"][0] if isinstance(entry["image"], list) else entry["image"]
+    if "slice" in entry:
         return [entry]
     whole = {**entry, "slice": -1}
-    if "index" in entry or not is_volume(first):
+    if "index" in entry or not isinstance(first, str) or not is_volume(first):
         return [whole]
     try:
         share = black_share(load_voxels(first))

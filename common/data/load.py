@@ -1,22 +1,20 @@
-"""Loading for MONAI pipelines: one transform, and a dataset that outlives broken files."""
+"""Loading for MONAI pipelines."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from monai.config import KeysCollection
-from monai.data import IterableDataset
 from monai.transforms import MapTransform, Transform
 
-from common.checks import InputError, require
+from common.checks import require
 from common.data.image import is_volume, read_image
 from common.data.nifti import axial_slice
-from common.data.reading import has_room
 
-__all__ = ["EmptyMaskd", "LoadMedicalImaged", "SkipUnreadable"]
+__all__ = ["EmptyMaskd", "LoadMedicalImaged"]
 
 CACHED_VOLUMES = 4  # the modalities of one patient
 
@@ -95,54 +93,3 @@ class EmptyMaskd(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the entry with a "mask" of the shape of its image's first channel."""
         return {"mask": torch.zeros_like(data["image"][:1]), **data}
-
-
-class SkipUnreadable(IterableDataset):
-    """Yield the transformed entries that can be read, and note the others in `skipped`.
-
-    What the readers of `common.data` raise for a file is an `InputError`, whatever was wrong with
-    it; any other error still stops the run, but for a lack of memory while others have room. Use it
-    with ``num_workers=0``: a worker process would keep the notes to itself.
-
-    Args:
-        data: entries with ``name`` (or ``image``).
-        transform: applied to each entry.
-
-    Attributes:
-        skipped: (name, reason) of each entry left out in the last pass.
-    """
-
-    def __init__(
-        self, data: Sequence[Mapping[str, Any]], transform: Callable[[Any], Any] | None = None
-    ) -> None:
-        super().__init__(data, transform)
-        self.skipped: list[tuple[str, str]] = []
-
-    def __iter__(self) -> Iterator[Any]:
-        """Go through `data` once, in order."""
-        require(
-            torch.utils.data.get_worker_info() is None,
-            "SkipUnreadable: num_workers must be 0, got a worker process. Set num_workers to 0.",
-        )
-        self.skipped = []
-        for entry in self.data:
-            try:
-                item = entry if self.transform is None else self.transform(entry)
-            except Exception as error:
-                reason = _reason(error)
-                if reason is None:
-                    raise
-                self.skipped.append((str(entry.get("name", entry["image"])), reason))
-                continue
-            yield item
-
-
-def _reason(error: BaseException | None) -> str | None:
-    """Why a file is left out, from what caused `error`: MONAI's Compose wraps what it raises."""
-    while error is not None:
-        if isinstance(error, InputError):
-            return str(error)
-        if isinstance(error, MemoryError) and has_room():
-            return "reading it takes more memory than there is. Shrink it or leave it out."
-        error = error.__cause__
-    return None

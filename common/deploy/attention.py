@@ -6,14 +6,13 @@ not why a class was predicted.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from ignite.engine import Engine, Events
 from PIL import Image
 from torch import Tensor, nn
 
@@ -74,7 +73,7 @@ def _short(part: str) -> str:
 
 
 class SaveAttention:
-    """A handler of an inference evaluator that writes ``attention/<image>.png`` for every image.
+    """A viewer of a `Predictor` that writes ``attention/<image>.png`` for every image.
 
     A slice of a volume has its number in the name: ``attention/<volume>_<slice>.png``.
 
@@ -95,18 +94,13 @@ class SaveAttention:
         self._weights = torch.empty(0)
         found[0].blocks[-1].register_forward_pre_hook(self._keep)
 
-    def attach(self, engine: Engine) -> None:
-        """Listen to `engine`, whose decollated batch holds "image" ``(C, H, W)`` and "name"."""
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+    def __call__(self, entries: Sequence[Mapping[str, Any]], x: Tensor) -> None:
+        """Write the pictures of the images ``(B, C, H, W)`` that the network saw last."""
+        for entry, image, weights in zip(entries, x, self._weights, strict=True):
+            rows, columns = (side // self._patch_size for side in image.shape[1:])
+            pixels = attention_overlay(image, weights.reshape(rows, columns))
+            write_overlay(self.folder, entry, pixels)
 
     def _keep(self, block: nn.Module, inputs: tuple[Any, ...]) -> None:
         assert isinstance(block, Block)
         self._weights = block.attention(inputs[0]).mean(dim=1)[:, 1:].detach().float().cpu()
-
-    def _write(self, engine: Engine) -> None:
-        state: Any = engine.state
-        for entry, weights in zip(state.batch, self._weights, strict=True):
-            image = torch.as_tensor(entry["image"]).cpu()
-            rows, columns = (side // self._patch_size for side in image.shape[1:])
-            pixels = attention_overlay(image, weights.reshape(rows, columns))
-            write_overlay(self.folder, entry, pixels)

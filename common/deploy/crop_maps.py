@@ -4,11 +4,11 @@ The tint is in proportion to the probability that a crop drawn from P(T | x) cov
 says what the representation was made of, not why a class was predicted.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from common.checks import require
@@ -36,7 +36,7 @@ def coverage(probability: Tensor, grid: CropGrid) -> Tensor:
 
 
 class SaveCropMaps:
-    """A handler of an inference evaluator that writes ``crops/<image>.png`` for every image.
+    """A viewer of a `Predictor` that writes ``crops/<image>.png`` for every image.
 
     A slice of a volume has its number in the name: ``crops/<volume>_<slice>.png``.
 
@@ -57,20 +57,12 @@ class SaveCropMaps:
         self._log_probability: list[Tensor] = []
         encoder.channel.register_forward_hook(self._keep)
 
-    def attach(self, engine: Engine) -> None:
-        """Listen to `engine`, whose decollated batch holds "image" ``(C, H, W)`` and "name"."""
-        engine.add_event_handler(Events.ITERATION_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
-
-    def _start(self, _: Engine) -> None:
+    def __call__(self, entries: Sequence[Mapping[str, Any]], x: Tensor) -> None:
+        """Write the pictures of the images ``(B, C, H, W)`` that the network saw last."""
+        covered = coverage(torch.cat(self._log_probability).exp(), self.grid)
         self._log_probability = []
+        for entry, image, weights in zip(entries, x, covered, strict=True):
+            write_overlay(self.folder, entry, attention_overlay(image, weights))
 
     def _keep(self, _: nn.Module, __: Any, log_probability: Tensor) -> None:
         self._log_probability.append(log_probability.detach().float().cpu())
-
-    def _write(self, engine: Engine) -> None:
-        state: Any = engine.state
-        covered = coverage(torch.cat(self._log_probability).exp(), self.grid)
-        for entry, weights in zip(state.batch, covered, strict=True):
-            image = torch.as_tensor(entry["image"]).cpu()
-            write_overlay(self.folder, entry, attention_overlay(image, weights))

@@ -20,7 +20,16 @@ from common.checks import InputError, require
 from common.config import read_record
 from common.files import replacing, zip_is_whole
 
-__all__ = ["LoadModel", "digest", "load_weights", "output_names", "read_weights", "save_model"]
+__all__ = [
+    "LoadModel",
+    "digest",
+    "load_model",
+    "load_weights",
+    "output_names",
+    "read_model_record",
+    "read_weights",
+    "save_model",
+]
 
 CURE = "Copy it again, or train and evaluate again."
 
@@ -120,6 +129,49 @@ def read_weights(path: Path) -> Any:
         ) from None
 
 
+def read_model_record(path: Path, bundle: str) -> dict[str, Any]:
+    """Read the ``model.json`` that lies beside ``model.pt``.
+
+    Raises:
+        InputError: none, damaged, or of another bundle.
+    """
+    beside = path.with_suffix(".json")
+    require(
+        beside.is_file(),
+        f"{beside}: must lie beside {path.name} and say what was trained, got no such file. Copy "
+        "both.",
+    )
+    record = read_record(beside)
+    require(
+        record["bundle"] == bundle,
+        f"{path}: must be of bundle {bundle!r}, got one of {record['bundle']!r}. Give its own "
+        "ckpt_dir.",
+    )
+    return record
+
+
+def load_model(path: Path, network: nn.Module, bundle: str) -> dict[str, Any]:
+    """Load ``model.pt`` strictly, and return the record beside it.
+
+    Raises:
+        InputError: no model, another bundle's, others than ``model.json`` speaks of, or damaged.
+    """
+    require(
+        path.is_file(),
+        f"{path}: must be a model, got no such file. Train, then evaluate, which writes it, or "
+        "name its folder with --ckpt_dir.",
+    )
+    record = read_model_record(path, bundle)
+    load_weights(path, network)
+    found = digest(network)
+    require(
+        record.get("weights", found) == found,
+        f"{path}: must hold the weights that {path.stem}.json speaks of, got others. Copy both "
+        "files from the same folder, or evaluate again.",
+    )
+    return record
+
+
 class LoadModel:
     """A handler that loads ``model.pt`` strictly before the first image.
 
@@ -148,30 +200,7 @@ class LoadModel:
         return self.about.get("head_fitted") is True
 
     def _load(self, _: Engine) -> None:
-        require(
-            self.path.is_file(),
-            f"{self.path}: must be a model, got no such file. Train, then evaluate, which writes "
-            "it, or name its folder with --ckpt_dir.",
-        )
-        beside = self.path.with_suffix(".json")
-        require(
-            beside.is_file(),
-            f"{beside}: must lie beside {self.path.name} and say what was trained, got no such "
-            "file. Copy both.",
-        )
-        self.about = read_record(beside)
-        require(
-            self.about["bundle"] == self.bundle,
-            f"{self.path}: must be of bundle {self.bundle!r}, got one of "
-            f"{self.about['bundle']!r}. Give its own ckpt_dir.",
-        )
-        load_weights(self.path, self.network)
-        found = digest(self.network)
-        require(
-            self.about.get("weights", found) == found,
-            f"{self.path}: must hold the weights that {beside.name} speaks of, got others. Copy "
-            "both files from the same folder, or evaluate again.",
-        )
+        self.about = load_model(self.path, self.network, self.bundle)
 
 
 def _first(names: list[str]) -> str:

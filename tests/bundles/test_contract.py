@@ -152,9 +152,9 @@ def test_the_network_has_the_inputs_and_outputs_of_the_metadata(bundle: Path) ->
         p=4,
         any=64,
     )
-    parser = ConfigParser(config(bundle, "inference"))
+    model = ConfigParser(config(bundle, "inference")).get_parsed_content("model")
     classes = config(bundle, "metadata")["network_data_format"]["outputs"]["pred"]["channel_def"]
-    assert list(classes.values()) == parser.get_parsed_content("classes")
+    assert model.classes(len(classes)) == list(classes.values())
 
 
 def is_dial(value: Any) -> bool:
@@ -166,7 +166,7 @@ def is_dial(value: Any) -> bool:
 def test_every_dial_has_a_source_and_every_source_a_dial(bundle: Path, name: str) -> None:
     content = config(bundle, name)
     dials = {key for key, value in content.items() if key not in NOT_A_DIAL and is_dial(value)}
-    assert len(dials) >= 3
+    assert len(dials) >= 2
     assert dials == set(content["sources"])
     assert all(str(source).strip() for source in content["sources"].values())
 
@@ -283,7 +283,7 @@ def test_handlers_are_dicts_and_imports_are_not_ours(bundle: Path) -> None:
     train, inference = config(bundle, "train"), config(bundle, "inference")
     for handlers in (train["train"]["handlers"], train["validate"]["handlers"]):
         assert all(isinstance(handler, dict) for handler in handlers)
-    assert all(isinstance(handler, dict) for handler in inference["handlers"])
+    assert all(isinstance(viewer, dict) for viewer in inference.get("viewers", []))
     for line in train["imports"] + inference["imports"]:
         assert re.fullmatch(r"\$import (os|monai|torch|numpy as np)", line)
 

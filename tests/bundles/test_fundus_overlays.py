@@ -63,20 +63,6 @@ def test_the_default_is_the_weak_setting() -> None:
     assert {key: train[key] for key in dials} == dials
 
 
-@pytest.mark.parametrize("name", ["vit_tiny", "vit_base", "vit_large_retfound"])
-def test_inference_builds_the_encoder_of_an_overlay_from_its_dials(name: str) -> None:
-    overlay = json.loads((CONFIGS / f"encoder_{name}.json").read_text())
-    with torch.device("meta"):
-        trained = parsed("train", f"encoder_{name}").get_parsed_content("network_def")
-        told = {key: trained_value for key, trained_value in overlay.items()
-                if key in json.loads((CONFIGS / "inference.json").read_text())
-                and key != "_desc_"}  # fmt: skip
-        deployed = parsed("inference", **told).get_parsed_content("network_def")
-    shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (trained, deployed)]
-    assert shapes[0] == shapes[1]
-    assert trained.head.in_features == trained.encoder.out_features
-
-
 def test_a_pretrained_file_reaches_student_and_teacher(tmp_path: Path) -> None:
     torch.manual_seed(0)
     sizes = {key: SMALL[key] for key in ("image_size", "embed_dim", "depth", "heads")}
@@ -109,4 +95,4 @@ def test_fine_tuning_starts_from_the_pre_trained_teacher(
     same = [name for name in tuned if torch.equal(tuned[name], teacher[name])]
     assert same == ["encoder.mean", "encoder.std"]
     (path,) = (tmp_path / "eval").glob("weak_finetuned_seed0/evaluation.json")
-    assert json.loads(path.read_text())["deployed_head"] == "trained"
+    assert json.loads(path.read_text())["readout"] == "head"

@@ -12,6 +12,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from common.data import image_datalist, read_manifest
+from common.data.datalist import image_slices
 from data_prep.__main__ import main as data_prep
 from tests.bundles.conftest import facts
 from tests.commands import PICTURES
@@ -78,12 +79,14 @@ def chain(bundle: Path, file: str, key: str, folder: Path, size: int) -> Any:
     if file == "evaluate.json":
         parser.read_config(str(bundle / "configs" / "train.json"))
         parser.update(json.loads((bundle / "configs" / file).read_text()))
-    parser.update({"dataset_dir": str(folder), "ckpt_dir": str(folder), "image_size": size})
+    places = {"dataset_dir": str(folder), "ckpt_dir": str(folder)}
+    parser.update(places if file == "inference.json" else {**places, "image_size": size})
     return parser.get_parsed_content(key)
 
 
 def images(transform: Any, entries: list[dict[str, Any]]) -> torch.Tensor:
-    return torch.stack([transform(entry)["image"] for entry in entries])
+    slices = [part for entry in entries for part in image_slices(entry)]
+    return torch.stack([transform(part)["image"] for part in slices])
 
 
 def prepared(bundle: Path, tmp_path: Path) -> tuple[Path, Path, int]:
@@ -95,9 +98,11 @@ def prepared(bundle: Path, tmp_path: Path) -> tuple[Path, Path, int]:
     assert data_prep([*arguments, "--target", str(out), "--workers", "1"]) == 0
     if kind == "digits":
         write_picture(raw / "digit.png", np.load(out / "test.npy")[0])
-    record = {"preparation": read_manifest(out)["preparation"]}
-    (out / "model.json").write_text(json.dumps(record))
-    return raw, out, facts(bundle)["size"]
+    size = facts(bundle)["size"]
+    named = {"bundle": bundle.name, "strategy": "any", "seed": 0, "config": {}, "changed": []}
+    prepared = {"preparation": read_manifest(out)["preparation"], "dials": {"image_size": size}}
+    (out / "model.json").write_text(json.dumps({**named, **prepared}))
+    return raw, out, size
 
 
 @pytest.mark.parametrize("bundle", PICTURES, ids=lambda path: path.name)

@@ -118,8 +118,7 @@ def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
     settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
     parts = run(workflow(bundle, "inference", tmp_path, **settings))
     header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
-    classes = parts.parser.get_parsed_content("classes")
-    assert header == ["file", "slice", *(f"probability_{name}" for name in classes)]
+    assert header == ["file", "slice", *parts.parser.get_parsed_content("evaluator").names]
     slices = [("sub/c.nii.gz", "2"), ("sub/c.nii.gz", "3")] if facts(bundle)["slices"] else []
     assert [(row[0], row[1]) for row in rows] == [("a.png", ""), ("b.dcm", ""), *slices]
     with np.load(tmp_path / "eval" / "embeddings.npz") as embeddings, torch.no_grad():
@@ -146,14 +145,15 @@ def test_the_deployed_encoder_is_that_of_the_last_snapshot(trained: Any) -> None
         assert torch.equal(state[name], snapshot[f"classifier.{name}"])
 
 
-def test_a_model_of_another_image_size_is_refused(
+def test_an_image_size_is_no_dial_of_inference_which_reads_it_from_the_model(
     bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
     models = str(trained[0] / "models")
-    side = narrow(bundle)["image_size"]
-    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, image_size=2 * side)
-    cure = f"model.json: image_size must be as trained, {side}, got {2 * side}. Leave it out"
-    assert cure in refused(parts)
+    parts = workflow(bundle, "inference", tmp_path, ckpt_dir=models, image_size=64)
+    assert "'image_size' is not a key of this configuration. Leave it out" in refused(parts)
+    parser = workflow(bundle, "inference", tmp_path, ckpt_dir=models).parser
+    model = parser.get_parsed_content("model")
+    assert model["image_size"] == narrow(bundle)["image_size"]
 
 
 def test_the_same_seed_repeats_and_resume_continues(

@@ -95,7 +95,7 @@ class MacroAUROC(Result, Figures):
     """A run judged by the macro AUROC of a probe trained by SGD, or of its own head.
 
     Attributes:
-        deployed_head: "trained" or "refitted".
+        readout: "probe" or "head".
         classes: their names.
         left_out: the class that sensitivity, specificity and accuracy leave out, None for none.
         matrix: the first row is that of the run's own figure.
@@ -103,7 +103,7 @@ class MacroAUROC(Result, Figures):
         groups: None where they were left out.
     """
 
-    deployed_head: Text
+    readout: Text
     classes: tuple[str, ...]
     left_out: Text | None
     auroc: Share

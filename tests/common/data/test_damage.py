@@ -18,7 +18,7 @@ from monai.data import CacheDataset
 from monai.transforms import Compose
 
 from common.checks import InputError
-from common.data import PrepareImaged, SkipUnreadable, decoder, image_datalist, read_image
+from common.data import ImageFiles, PrepareImaged, decoder, image_datalist, read_image
 from common.data.dicom import dicom_facts, is_dicom
 from common.data.fundus import read_fundus
 from common.data.nifti import load_voxels
@@ -245,6 +245,13 @@ def test_every_jpeg_is_read_without_the_gpl_library() -> None:
         assert read_image(path).std() > 0.02
 
 
+def sorted_out(files: ImageFiles) -> tuple[list[str], dict[str, str]]:
+    """The names of the images that were read, and the reasons of the others."""
+    found = [entry for images in files for entry in images]
+    read = [entry["name"] for entry in found if "reason" not in entry]
+    return read, {entry["name"]: entry["reason"] for entry in found if "reason" in entry}
+
+
 @pytest.mark.bad_input("files")
 def test_bad_files_are_listed_and_the_rest_is_predicted(tmp_path: Path) -> None:
     for name, make in PICTURES.items():
@@ -255,10 +262,8 @@ def test_bad_files_are_listed_and_the_rest_is_predicted(tmp_path: Path) -> None:
     write_dicom(tmp_path / "good.dcm", ramp())
     (tmp_path / "good").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "good")
-    data = SkipUnreadable(image_datalist(tmp_path), Compose([PrepareImaged(size=8)]))
-    names = [item["name"] for item in data]
+    names, told = sorted_out(ImageFiles(tmp_path, Compose([PrepareImaged(size=8)])))
     assert "good.dcm" in names
-    told = dict(data.skipped)
     assert set(PICTURES) | {"link"} <= set(told)
     assert all("\n" not in reason for reason in told.values())
     assert len(names) + len(told) == len(image_datalist(tmp_path))
@@ -275,11 +280,10 @@ def test_what_looks_like_an_image_and_is_not_read_is_told(tmp_path: Path, kind: 
     os.mkfifo(tmp_path / "g.png")
     (tmp_path / "h.png").symlink_to(tmp_path / "nowhere")
     prepare = PrepareImaged(size=8, preparation={"kind": kind, "size": 32})
-    data = SkipUnreadable(image_datalist(tmp_path), prepare)
-    read = {item["name"] for item in data}
+    read, told = sorted_out(ImageFiles(tmp_path, prepare))
     assert "good.png" in read
-    assert read | set(dict(data.skipped)) == {path.name for path in tmp_path.iterdir()} - {"e.txt"}
-    assert {"f.gif", "g.png", "h.png"} <= set(dict(data.skipped))
+    assert {*read, *told} == {path.name for path in tmp_path.iterdir()} - {"e.txt"}
+    assert {"f.gif", "g.png", "h.png"} <= set(told)
 
 
 @pytest.mark.bad_input("files")

@@ -1,17 +1,23 @@
-"""Datalists to predict on, the MONAI transform and the dataset that outlives broken files."""
+"""Datalists to predict on, the MONAI transform and the files that outlive broken ones."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader
 from monai.transforms import Compose
+from torch.utils.data import default_collate
 
 from common.checks import InputError
-from common.data import LoadMedicalImaged, SkipUnreadable, image_datalist, read_image
+from common.data import ImageFiles, LoadMedicalImaged, image_datalist, read_image
+from common.data.datalist import image_slices
 from tests.synthetic import ramp, write_dicom, write_nifti, write_picture
+
+
+def read(folder: Path) -> list[list[dict[str, Any]]]:
+    return list(ImageFiles(folder, LoadMedicalImaged()))
 
 
 def volume(path: Path) -> Path:
@@ -33,7 +39,8 @@ def test_folder_is_listed_in_sorted_order_with_relative_names(tmp_path: Path) ->
 
 
 def test_volume_gives_its_slices_that_are_not_mostly_black(tmp_path: Path) -> None:
-    entries = image_datalist(volume(tmp_path / "v.nii.gz"))
+    (entry,) = image_datalist(volume(tmp_path / "v.nii.gz"))
+    entries = image_slices(entry)
     assert [entry["slice"] for entry in entries] == [1, 2]
     assert {entry["name"] for entry in entries} == {"v.nii.gz"}
 
@@ -42,24 +49,22 @@ def test_volume_without_a_slice_worth_reading_reaches_the_notes(tmp_path: Path) 
     voxels = np.zeros((10, 10, 4), np.int16)
     voxels[0, 0] = 5
     write_nifti(tmp_path / "v.nii", voxels)
-    (entry,) = image_datalist(tmp_path)
+    ((entry,),) = read(tmp_path)
     assert entry["slice"] == -1
-    data = SkipUnreadable([entry], LoadMedicalImaged())
-    assert list(data) == []
-    assert "less than 80 % black" in data.skipped[0][1]
+    assert "less than 80 % black" in entry["reason"]
 
 
 def test_images_and_slices_of_volumes_collate_together(tmp_path: Path) -> None:
     volume(tmp_path / "a.nii")
     write_picture(tmp_path / "b.png", ramp(10, 10))
-    data = SkipUnreadable(image_datalist(tmp_path), LoadMedicalImaged())
-    (batch,) = DataLoader(data, batch_size=4, num_workers=0)
+    entries = [entry for images in read(tmp_path) for entry in images]
+    batch = default_collate(entries)
     assert batch["slice"].tolist() == [1, 2, -1]
     assert batch["name"] == ["a.nii", "a.nii", "b.png"]
 
 
 def test_volume_stays_whole_in_3d(tmp_path: Path) -> None:
-    (entry,) = image_datalist(volume(tmp_path / "v.nii"), spatial_dims=3)
+    (entry,) = image_datalist(volume(tmp_path / "v.nii"))
     assert "slice" not in entry
     image = LoadMedicalImaged(spatial_dims=3)(entry)["image"]
     assert image.shape == (1, 10, 10, 4)
@@ -69,7 +74,7 @@ def test_json_paths_are_relative_to_its_folder(tmp_path: Path) -> None:
     write_picture(tmp_path / "x.png", ramp())
     (tmp_path / "list.json").write_text(json.dumps({"test": [{"image": "x.png", "label": 1}]}))
     (entry,) = image_datalist(tmp_path / "list.json")
-    assert entry == {"image": str(tmp_path / "x.png"), "name": "x.png", "label": 1, "slice": -1}
+    assert entry == {"image": str(tmp_path / "x.png"), "name": "x.png", "label": 1}
 
 
 def test_empty_folder_is_one_line(tmp_path: Path) -> None:
@@ -109,19 +114,16 @@ def test_unreadable_files_are_noted_and_the_others_come_through(tmp_path: Path) 
     for name in ("a.png", "b.png", "c.png"):
         write_picture(tmp_path / name, ramp())
     (tmp_path / "b.png").write_bytes(b"broken")
-    data = SkipUnreadable(image_datalist(tmp_path), Compose([LoadMedicalImaged()]))
-    batches = list(DataLoader(data, batch_size=4, num_workers=0))
-    assert batches[0]["name"] == ["a.png", "c.png"]
-    ((name, reason),) = data.skipped
-    assert name == "b.png"
-    assert "truncated or damaged" in reason
+    found = [entry for (entry,) in ImageFiles(tmp_path, Compose([LoadMedicalImaged()]))]
+    assert [entry["name"] for entry in found if "reason" not in entry] == ["a.png", "c.png"]
+    assert found[1]["name"] == "b.png"
+    assert "truncated or damaged" in found[1]["reason"]
 
 
 def test_broken_volume_in_a_folder_reaches_the_notes(tmp_path: Path) -> None:
     write_nifti(tmp_path / "black.nii", np.zeros((4, 4, 4), np.int16))
-    data = SkipUnreadable(image_datalist(tmp_path), LoadMedicalImaged())
-    assert list(data) == []
-    assert "all-black" in data.skipped[0][1]
+    ((entry,),) = read(tmp_path)
+    assert "all-black" in entry["reason"]
 
 
 def test_other_errors_still_stop_the_run() -> None:
@@ -129,4 +131,4 @@ def test_other_errors_still_stop_the_run() -> None:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        list(SkipUnreadable([{"image": "x"}], fail))
+        list(ImageFiles([{"image": "x"}], fail))

@@ -71,7 +71,7 @@ def test_inference_reads_a_stack_as_training_does(masked: bool, tmp_path: Path) 
     prepared(tmp_path, masked)
     load = LoadStoredd("image", mask=tmp_path / "mask.npy" if masked else "")
     dataset = StackDataset(tmp_path, "test", columns=["age"])
-    for i, entry in enumerate(image_datalist(tmp_path / "manifest.json", spatial_dims=3)):
+    for i, entry in enumerate(image_datalist(tmp_path / "manifest.json")):
         loaded = load(entry)
         assert torch.equal(loaded["image"], dataset[i]["image"])
         assert loaded["name"] == f"s{i}"

@@ -1,20 +1,15 @@
 """Predicted ages: the metric that watches a training, and what inference writes."""
 
-import csv
-import math
+import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
-import pytest
 import torch
-from ignite.engine import Engine
-from torch import nn
 
-from common.deploy import SaveAges
+from common.deploy import load
 from common.metrics import ProbeMAE
-from common.networks import ImageClassifier
+from tests.models import BRAINS, deployed
+from tests.synthetic import write_nifti
 
 
 def aged(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,46 +42,15 @@ def test_subjects_without_an_age_are_left_out() -> None:
     assert np.isnan(metric.compute())
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> list[list[str]]:
-    network = ImageClassifier(nn.Flatten(), 2)
-
-    def step(_: Engine, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        network(torch.stack([entry["image"] for entry in batch]))
-        return [{"pred": torch.tensor([40.0 + len(entry["name"])])} for entry in batch]
-
-    engine = Engine(step)
-    SaveAges(tmp_path, network).attach(engine)
-    image = torch.zeros(1, 2)
-    known = {"image": image, "name": "abc", "age": torch.tensor(45.5)}
-    engine.run([[known, {"image": image, "name": "d"}]])
-    with np.load(tmp_path / "embeddings.npz") as embeddings:
-        assert embeddings["h"].shape == (2, 2)
-    with (tmp_path / "predictions.csv").open(newline="") as file:
-        return list(csv.reader(file))
-
-
-def test_the_age_gap_stands_where_the_age_is_known(written: list[list[str]]) -> None:
-    assert written[0] == ["file", "predicted_age", "age", "age_gap"]
-    assert written[1] == ["abc", "43.00", "45.50", "-2.50"]
-    assert written[2] == ["d", "41.00", "", ""]
-
-
-@pytest.mark.bad_input("privacy")
-def test_names_in_predictions_start_no_formula_and_hold_no_control(tmp_path: Path) -> None:
-    network = ImageClassifier(nn.Flatten(), 2)
-    handler = SaveAges(tmp_path, network)
-    handler._h, handler._probabilities, handler._ages = [torch.zeros(1, 2)], [[1.0]], [math.nan]
-    output = SimpleNamespace(
-        batch=[{"name": "=cmd|' /C calc'!A0\u202e\n\udcff", "image": 0}],
-        output=[{"pred": torch.ones(1)}],
-    )
-    handler._add(SimpleNamespace(state=output))  # type: ignore[arg-type]
-    handler.dataset = SimpleNamespace(skipped=[("-1\x1b.png", "-1\x1b.png: must be whole")])
-    handler._probabilities, handler._ages = [[1.0]], [math.nan]
-    handler._write(Engine(lambda *_: None))
-    for name in ("predictions.csv", "skipped.csv"):
-        with (tmp_path / name).open(newline="", encoding="utf-8") as file:
-            first = list(csv.reader(file))[1][0]
-        assert first.startswith("'")
-        assert first.isprintable()
+def test_the_age_gap_stands_where_the_age_is_known(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).random((16, 16, 16), np.float32)
+    for name in ("abc", "d"):
+        write_nifti(tmp_path / f"{name}.nii", volume)
+    listed = [{"image": "abc.nii", "name": "abc", "age": 45.5}, {"image": "d.nii", "name": "d"}]
+    (tmp_path / "list.json").write_text(json.dumps({"test": listed}))
+    predictor = load(BRAINS, deployed(tmp_path / "models", BRAINS))
+    first, second = predictor.predict(tmp_path / "list.json")
+    predicted = first.values["predicted_age"]
+    gap = {"age": 45.5, "age_gap": predicted - 45.5}
+    assert first.row() == {"file": "abc", "slice": -1, "predicted_age": predicted, **gap}
+    assert second.row()["age"] == second.row()["age_gap"] == ""

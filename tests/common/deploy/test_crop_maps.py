@@ -1,13 +1,10 @@
 """Pictures of where a channel that chooses crops looked."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine
-from monai.data import decollate_batch
 from PIL import Image
 
 from common.checks import InputError
@@ -45,17 +42,10 @@ def test_every_image_has_a_picture_of_its_own_crops_however_the_encoder_splits(
     model = ImageClassifier(encoder, 3).eval()
     image = torch.rand(40, 1, 9, 9)
     names = [f"sub/{n}.png" for n in range(40)]
-    batch = {"image": image, "name": names, "slice": torch.tensor([-1] * 39 + [5])}
-
-    def update(engine: Engine, content: dict[str, Any]) -> None:
-        with torch.no_grad():
-            model(content["image"])
-        engine.state.batch = decollate_batch(content)
-
-    engine = Engine(update)
-    SaveCropMaps(tmp_path, model).attach(engine)
-    engine.run([batch])
+    view = SaveCropMaps(tmp_path, model)
     with torch.no_grad():
+        model(image)
+        view([{"name": n, "slice": s} for n, s in zip(names, [-1] * 39 + [5])], image)
         covered = coverage(channel(image).exp(), GRID)
     assert covered.flatten(1).std(dim=0).max() > 0.1
     for index, name in ((0, "sub/0.png.png"), (35, "sub/35.png.png"), (39, "sub/39.png_5.png")):

@@ -1,6 +1,5 @@
-"""Evaluating a run folder, the model it leaves, and predicting with that model."""
+"""Evaluating a run folder, and the model it leaves."""
 
-import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from ignite.engine import Engine
 from torch import nn
 
 from common.checks import InputError
-from common.deploy import LoadModel, SavePredictions, embed
+from common.deploy import LoadModel, embed
 from common.evaluation import LinearEvaluation
 from common.methods import Method
 from common.metrics import linear_probe
@@ -295,67 +294,6 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(
     with pytest.raises(InputError, match=message) as caught:
         load(folder / "model.pt", **settings)
     assert "\n" not in str(caught.value)
-
-
-def predict(output_dir: Path, times: int = 1, model: Any = None) -> ImageClassifier:
-    """Two batches through an engine with `SavePredictions`; the second entry is a slice."""
-    torch.manual_seed(0)
-    network = classifier().eval()
-    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    entries: list[dict[str, Any]] = [
-        {"image": x[0], "name": "a.png"},
-        {"image": x[1], "name": "folder/b, c.nii.gz", "slice": 4},
-        {"image": x[2], "name": "d.dcm"},
-    ]
-
-    def step(engine: Engine, batch: list[dict[str, Any]]) -> list[dict[str, torch.Tensor]]:
-        return [{"pred": p} for p in network(torch.stack([e["image"] for e in batch])).sigmoid()]
-
-    with torch.no_grad():
-        handler = SavePredictions(output_dir, network, ["lesion"], model=model)
-        for _ in range(times):
-            engine = Engine(step)
-            handler.attach(engine)
-            engine.run([entries[:2], entries[2:]])
-    return network
-
-
-@pytest.mark.parametrize("times", [1, 2], ids=["once", "again"])
-def test_predictions_have_a_row_per_image_and_embeddings_the_same_order(
-    times: int, tmp_path: Path
-) -> None:
-    network = predict(tmp_path, times)
-    with (tmp_path / "predictions.csv").open(newline="") as file:
-        rows = list(csv.reader(file))
-    assert rows[0] == ["file", "slice", "probability_lesion"]
-    assert [row[:2] for row in rows[1:]] == [
-        ["a.png", ""],
-        ["folder/b, c.nii.gz", "4"],
-        ["d.dcm", ""],
-    ]
-    with np.load(tmp_path / "embeddings.npz") as embeddings, torch.no_grad():
-        assert embeddings["name"].tolist() == ["a.png", "folder/b, c.nii.gz", "d.dcm"]
-        assert embeddings["slice"].tolist() == [-1, 4, -1]
-        probability = network.head(torch.tensor(embeddings["h"])).sigmoid()[:, 0]
-    assert [float(row[2]) for row in rows[1:]] == pytest.approx(probability.tolist(), abs=1e-6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["embeddings.npz", "predictions.csv"]
-
-
-@pytest.mark.bad_input("weights")
-def test_a_head_that_was_never_fitted_gives_embeddings_and_no_probability(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    predict(tmp_path)
-    with caplog.at_level("INFO"):
-        predict(tmp_path, model=LoadModel(tmp_path / "model.pt", classifier(), "tiny"))
-    assert [path.name for path in tmp_path.iterdir()] == ["embeddings.npz"]
-    assert "none predicted: the head of this model was never fitted" in caplog.text
-
-
-@pytest.mark.bad_input("weights")
-def test_more_class_names_than_outputs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"must name each of 1 output\(s\), got 2: a, b\. Leave"):
-        SavePredictions(tmp_path, classifier(), ["a", "b"])
 
 
 @pytest.mark.bad_input("run")

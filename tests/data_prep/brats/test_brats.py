@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from common.data import image_datalist, load_datalist, read_image, read_manifest
+from common.data.datalist import image_slices
 from data_prep.__main__ import main
 from data_prep.brats import find_scans
 from tests.keys import key_of, reasons
@@ -33,7 +34,8 @@ def test_slices_equal_what_the_reader_gives_for_the_volume(source: Path, tmp_pat
     assert prepare(source, tmp_path / "out", "--modalities", "flair,t1") == 0
     expected = []
     for case in source.iterdir():
-        for entry in image_datalist(case / f"{case.name}_flair.nii.gz"):
+        (volume,) = image_datalist(case / f"{case.name}_flair.nii.gz")
+        for entry in image_slices(volume):
             flair = read_image(entry["image"], entry["slice"])
             t1 = read_image(entry["image"].replace("flair", "t1"), entry["slice"])
             expected.append(np.concatenate([flair, t1]))

@@ -1,0 +1,310 @@
+"""A folder that predictions are written to as they come, so that a crash keeps what was done.
+
+::
+
+    predictions.csv        a row for each image, appended (or predictions.parquet, made at the end)
+    skipped.csv            files without an image, and what could not be written, with the reason
+    embeddings.npz, .zarr  "h" (N, F), "name", "slice" in the order of the rows, made at the end
+    predictions.json       which model, when finished or not, what holds for all of them
+    .progress              until the end: which files are done, and how long the others were then
+
+A command that was interrupted goes on where it was when it is given again; one that ended begins
+anew. What was written after the last whole chunk of files is cut off and predicted again.
+"""
+
+import csv
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from common.checks import InputError, require
+from common.data import ImageFiles
+from common.deploy.prediction import Prediction
+from common.deploy.provenance import versions
+from common.deploy.tables import write_npz, write_parquet, write_zarr
+from common.files import locked, read_json, replacing
+from common.text import cell
+
+if TYPE_CHECKING:
+    from common.deploy.predictor import Predictor
+
+__all__ = ["PredictionFolder", "Sink"]
+
+_LOG = logging.getLogger(__name__)
+
+RECORD = "predictions.json"
+PROGRESS = ".progress"
+TABLES = {"csv": "predictions.csv", "parquet": "predictions.parquet"}
+EMBEDDINGS = {"npz": "embeddings.npz", "zarr": "embeddings.zarr"}
+RAW = ".embeddings"
+ROWS = {"csv": "predictions.csv", "parquet": ".predictions.csv", None: ".images.csv"}
+CURE = "Delete the folder, or name another one."
+
+
+class Sink:
+    """Something else that is written for predictions: override `write`."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Write it; an `InputError` is listed in skipped.csv and ends nothing."""
+        raise NotImplementedError
+
+
+class PredictionFolder:
+    """Writes predictions into a folder; see the module.
+
+    Args:
+        path: the folder.
+        table: "csv", "parquet", or None for no predictions.
+        embeddings: "npz", "zarr", or None for no embeddings.
+        sinks: what else is written for each prediction.
+        again: begin anew also where the folder holds an interrupted run of something else.
+        notes: what holds for all predictions, such as a calibration; kept in predictions.json.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        table: str | None = "csv",
+        embeddings: str | None = None,
+        sinks: Sequence[Sink] = (),
+        again: bool = False,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        for name, value, known in (
+            ("table", table, TABLES),
+            ("embeddings", embeddings, EMBEDDINGS),
+        ):
+            require(
+                value is None or value in known,
+                f"PredictionFolder: {name} must be {' or '.join(known)}, got {value!r}.",
+            )
+        self.path = Path(path)
+        self.table, self.embeddings = table, embeddings
+        self.sinks = sinks
+        self.again = again
+        self.notes = dict(notes or {})
+        self.counts = {"images": 0, "skipped": 0}
+
+    def write(self, predictor: "Predictor", files: ImageFiles) -> dict[str, int]:
+        """Predict on files and write; return how many "images" were read, and "skipped" files.
+
+        Raises:
+            InputError: the folder cannot be written, holds an interrupted run of something else,
+                or nothing could be predicted.
+        """
+        keys = [_key(entry) for entry in files.entries]
+        with locked(self.path), ExitStack() as stack:
+            done = self._begin(predictor, keys)
+            todo = [index for index, key in enumerate(keys) if key not in done]
+            journal = stack.enter_context(_Journal(self, predictor))
+            bar = _bar(len(keys), len(keys) - len(todo))
+            stack.callback(bar.close)
+            place = iter(files.chunks(predictor.batch_size, todo))
+            for found in predictor.chunks(files, todo):
+                indices = next(place)
+                self._add(journal, found)
+                journal.end([keys[index] for index in indices])
+                bar.update(len(indices))
+        self._end(predictor)
+        return self.counts
+
+    def _add(self, journal: "_Journal", found: Sequence[Prediction]) -> None:
+        for one in found:
+            if one.reason:
+                journal.skip(one.file, one.reason)
+                continue
+            journal.add(one)
+            for sink in self.sinks:
+                try:
+                    sink.write(one)
+                except InputError as error:
+                    journal.skip(one.file, str(error))
+
+    def _about(self, predictor: "Predictor") -> dict[str, Any]:
+        """What a run must have in common with the one it goes on with."""
+        record = predictor.model.record
+        return {
+            "bundle": predictor.model.bundle,
+            "weights": record.get("weights", ""),
+            "values": predictor.names if self.table else [],
+            "embeddings": self.embeddings,
+            "table": self.table,
+            "notes": self.notes,
+        }
+
+    def _begin(self, predictor: "Predictor", keys: Sequence[str]) -> set[str]:
+        """Clear the folder, or cut off what a crash left half-done; return what is done."""
+        about, progress = self._about(predictor), self.path / PROGRESS
+        steps = _steps(progress)
+        if steps:
+            before = read_json(self.path / RECORD, CURE)
+            same = {name: before.get(name) for name in about} == about
+            known = {key for step in steps for key in step["done"]} <= set(keys)
+            require(
+                self.again or (same and known),
+                f"{self.path}: must be continued with the same model, files and options, got "
+                f"others, after a run that was interrupted. {CURE}",
+            )
+            if same and known:
+                for name, size in steps[-1]["sizes"].items():
+                    _cut(self.path / name, size)
+                self.counts = dict(steps[-1]["counts"])
+                return {key for step in steps for key in step["done"]}
+        for name in (*ROWS.values(), *TABLES.values(), EMBEDDINGS["npz"], RAW, "skipped.csv"):
+            (self.path / name).unlink(missing_ok=True)
+        progress.unlink(missing_ok=True)
+        self.counts = {"images": 0, "skipped": 0}
+        self._record({**about, "complete": False, "versions": versions()})
+        return set()
+
+    def _end(self, predictor: "Predictor") -> None:
+        """Make what is made of the rows, and say that it is all."""
+        rows = self.path / ROWS[self.table]
+        skipped = self.path / "skipped.csv"
+        if self.counts["images"]:
+            if self.embeddings:
+                write = {"npz": write_npz, "zarr": write_zarr}[self.embeddings]
+                width = predictor.network.head.in_features
+                write(self.path / EMBEDDINGS[self.embeddings], self.path / RAW, rows, width)
+            if self.table == "parquet":
+                write_parquet(self.path / TABLES["parquet"], rows)
+        (self.path / RAW).unlink(missing_ok=True)
+        if self.table != "csv" or not self.counts["images"]:
+            rows.unlink(missing_ok=True)
+        if not self.counts["skipped"]:
+            skipped.unlink(missing_ok=True)
+        about = read_json(self.path / RECORD, CURE)
+        self._record({**about, "complete": True, **self.counts})
+        (self.path / PROGRESS).unlink(missing_ok=True)
+        require(
+            self.counts["images"] > 0,
+            f"{skipped}: none of the {self.counts['skipped']} files could be read. Its reasons say "
+            "why.",
+        )
+        done = "predicted" if self.table else "embedded"
+        if not self.table and not predictor.model.head_fitted:
+            done += ", none predicted: the head of this model was never fitted; evaluate it"
+        _LOG.info(
+            "%s: %d images %s; %d files skipped",
+            self.path,
+            self.counts["images"],
+            done,
+            self.counts["skipped"],
+        )
+
+    def _record(self, content: Mapping[str, Any]) -> None:
+        with replacing(self.path / RECORD) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+class _Journal:
+    """The files that grow, as they are written to."""
+
+    def __init__(self, folder: PredictionFolder, predictor: "Predictor") -> None:
+        self.folder = folder
+        self.values = predictor.names if folder.table else []
+        self._stack = ExitStack()
+        self._header: list[str] = []
+
+    def __enter__(self) -> "_Journal":
+        path = self.folder.path
+        self.names = [ROWS[self.folder.table], "skipped.csv"]
+        self._files = [
+            self._stack.enter_context((path / name).open("a", newline="", encoding="utf-8"))
+            for name in self.names
+        ]
+        self._rows, self._skipped = map(csv.writer, self._files)
+        if self.folder.embeddings:
+            self.names.append(RAW)
+            self._h = self._stack.enter_context((path / RAW).open("ab"))
+        self._progress = self._stack.enter_context((path / PROGRESS).open("a", encoding="utf-8"))
+        if (path / self.names[0]).stat().st_size:
+            with (path / self.names[0]).open(newline="", encoding="utf-8") as file:
+                self._header = next(csv.reader(file))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, one: Prediction) -> None:
+        row = one.row() if self.folder.table else {"file": one.file, "slice": one.slice}
+        if not self._header:
+            self._header = list(row)
+            self._rows.writerow(map(cell, self._header))
+        self._rows.writerow([_text(name, row.get(name, "")) for name in self._header])
+        if self.folder.embeddings and one.h is not None:
+            self._h.write(np.ascontiguousarray(one.h, np.float32).tobytes())
+        self.folder.counts["images"] += 1
+
+    def skip(self, name: str, reason: str) -> None:
+        if not self._files[1].tell():
+            self._skipped.writerow(["file", "reason"])
+        self._skipped.writerow([cell(name), cell(reason)])
+        self.folder.counts["skipped"] += 1
+
+    def end(self, keys: Sequence[str]) -> None:
+        """Make sure of all that these files gave."""
+        opened: list[Any] = [*self._files, *([self._h] if self.folder.embeddings else [])]
+        for file in opened:
+            file.flush()
+        sizes = {name: (self.folder.path / name).stat().st_size for name in self.names}
+        step = {"done": list(keys), "sizes": sizes, "counts": self.folder.counts}
+        self._progress.write(json.dumps(step) + "\n")
+        self._progress.flush()
+
+
+def _text(name: str, value: Any) -> str:
+    """A cell of the table."""
+    if name == "slice":
+        return "" if value < 0 else str(value)
+    if isinstance(value, float):
+        digits = 6 if name.startswith("probability") else 2
+        return f"{value:.{digits}f}" if np.isfinite(value) else ""
+    return cell(str(value))
+
+
+def _key(entry: Mapping[str, Any]) -> str:
+    """What a file is known by in `PROGRESS`, from which its name cannot be read."""
+    image = entry["image"] if isinstance(entry["image"], str | list) else ""
+    text = json.dumps([entry["name"], image, entry.get("index"), entry.get("slice")])
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+def _steps(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of `PROGRESS`, in order."""
+    if not path.is_file():
+        return []
+    return list(_parsed(path))
+
+
+def _parsed(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                step = json.loads(line)
+            except ValueError:
+                return
+            yield step
+
+
+def _cut(path: Path, size: int) -> None:
+    with path.open("ab") as file:
+        file.truncate(size)
+
+
+def _bar(total: int, done: int) -> Any:
+    """A progress bar on a terminal; else a line now and then, and none of what takes seconds."""
+    terminal: TextIO = sys.stderr
+    interval = 0.1 if terminal.isatty() else 30.0
+    delay = 0.0 if terminal.isatty() else 10.0
+    return tqdm(
+        total=total, initial=done, desc="predicting", unit="file", mininterval=interval, delay=delay
+    )

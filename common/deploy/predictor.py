@@ -1,0 +1,310 @@
+"""One predictor for scripts, the command line and inference.json.
+
+::
+
+    paths ──ImageFiles (worker processes: check, read, prepare)──▶ chunks of images
+    images ──encoder──▶ h ──head, postprocessing──▶ values ──columns──▶ Prediction
+    Prediction ──▶ a list in memory, or a `PredictionFolder` (and its sinks) on the disk
+
+Everything that depends on the model is read from its ``model.json`` (`TrainedModel`). What others
+add has a place each: a *check* of a file before it is read (`common.data.ImageFiles`), *columns* of
+a batch (`Seen`), *viewers*, which get each batch and make pictures of it, and *sinks*, which write
+something for each prediction.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.inferers import Inferer, SimpleInferer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from common.checks import InputError, require
+from common.data import ImageFiles
+from common.deploy.prediction import Columns, Embeddings, Prediction, Seen
+from common.deploy.prediction_folder import PredictionFolder
+from common.deploy.trained_model import TrainedModel, bundle_folder
+from common.networks import ImageClassifier
+
+__all__ = ["Predictor", "load"]
+
+Viewer = Callable[[Sequence[Mapping[str, Any]], Tensor], None]
+FEW = 16  # files that are read faster than a worker process starts
+MOST_WORKERS = 4
+
+
+class Predictor:
+    """A trained model that predicts on files; loads its weights when first used.
+
+    Args:
+        model: what was trained.
+        network: its network, as `TrainedModel.network` builds it.
+        dataset: how files are read; its source is what `run` predicts on.
+        postprocessing: of one image's ``{"pred": logits}``.
+        inferer: calls the encoder.
+        device: where to compute.
+        batch_size: images at most.
+        num_workers: processes that read; None for as many as there are cores, at most four, and
+            none for a few files.
+        output_dir: where `run` writes.
+        viewers: called with the entries and the images ``(B, C, *spatial)`` of each batch of `run`.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        network: ImageClassifier,
+        dataset: ImageFiles,
+        postprocessing: Callable[[Any], Any],
+        inferer: Inferer | None = None,
+        device: str | torch.device = "cpu",
+        batch_size: int = 16,
+        num_workers: int | None = None,
+        output_dir: str | Path = "eval",
+        viewers: Sequence[Viewer] = (),
+    ) -> None:
+        self.model = model
+        self.network = network
+        self.dataset = dataset
+        self.postprocessing = postprocessing
+        self.inferer = inferer or SimpleInferer()
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.output_dir = Path(output_dir)
+        self.viewers = viewers
+        self.columns: list[Columns] = []
+        self._ready = False
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the values: one for each output of the network."""
+        kind = "predicted" if self.model.regression else "probability"
+        outputs = self.network.head.out_features
+        return [f"{kind}_{name}" for name in self.model.classes(outputs)]
+
+    def predict(self, paths: Any) -> list[Prediction]:
+        """Predict on files, folders, datalists or arrays.
+
+        Args:
+            paths: one or a list; see `common.data.ImageFiles`.
+
+        Returns:
+            One for each image, in order; a file without an image has a `Prediction.reason`.
+
+        Raises:
+            InputError: no model, or one whose head was never fitted; never for a file.
+        """
+        self._require_head()
+        return list(self.stream(paths))
+
+    def embed(self, paths: Any) -> Embeddings:
+        """Return the representations of images; see `predict`."""
+        found = list(self.stream(paths))
+        seen = [one for one in found if one.h is not None]
+        width = self.network.head.in_features
+        return Embeddings(
+            np.stack([one.h for one in seen]) if seen else np.zeros((0, width), np.float32),  # type: ignore[misc]
+            [one.file for one in seen],
+            np.array([one.slice for one in seen], np.int64),
+            [(one.file, one.reason) for one in found if one.reason],
+        )
+
+    def stream(self, paths: Any) -> Iterator[Prediction]:
+        """Yield what `predict` returns, one after the other, so that memory does not grow."""
+        single = isinstance(paths, str | Path | np.ndarray | Tensor | Mapping)
+        require(
+            single or isinstance(paths, Iterable),
+            f"predict: paths must be a path, an array or a list of them, got "
+            f"{type(paths).__name__}.",
+        )
+        files = self.dataset.of([paths] if single else list(paths))
+        require(len(files) > 0, "predict: paths must name something to predict on, got none.")
+        for found in self.chunks(files):
+            yield from found
+
+    def chunks(
+        self, files: ImageFiles, todo: Sequence[int] | None = None
+    ) -> Iterator[list[Prediction]]:
+        """Yield the predictions of some files at once.
+
+        Args:
+            files: to read.
+            todo: numbers of the files; all unless given.
+        """
+        self._prepare()
+        loader = DataLoader(
+            files,
+            batch_sampler=_Numbers(files, self.batch_size, todo),
+            num_workers=self._workers(len(files) if todo is None else len(todo)),
+            collate_fn=_gathered,
+        )
+        try:
+            for groups in loader:
+                yield [one for entries, x in groups for one in self._group(entries, x)]
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise InputError(
+                "predict: a process that reads files was ended by the system; its memory may not "
+                "have sufficed. Use fewer workers; what was predicted is kept."
+            ) from error
+
+    def run(self) -> None:
+        """Predict on the files of `dataset` into `output_dir`, as inference.json does."""
+        head = self.model.head_fitted
+        folder = PredictionFolder(
+            self.output_dir, table="csv" if head else None, embeddings="npz", again=True
+        )
+        folder.write(self, self.dataset)
+
+    def _prepare(self) -> None:
+        """Load the weights, once."""
+        if not self._ready:
+            self.model.load(self.network)
+            self.network.to(self.device).eval()
+            self._ready = True
+
+    def _require_head(self) -> None:
+        require(
+            not self.model.record or self.model.head_fitted,
+            f"{self.model.path}: the head of this model was never fitted, so it can embed but not "
+            "predict. Use embed, or evaluate the model first.",
+        )
+
+    def _workers(self, files: int) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        return 0 if files <= FEW else min(MOST_WORKERS, cores)
+
+    def _group(self, entries: list[dict[str, Any]], x: Tensor | None) -> Iterator[Prediction]:
+        """Predict on images of one shape; pass on why a file has none."""
+        if x is None:
+            for entry in entries:
+                yield Prediction(
+                    str(entry["name"]),
+                    int(entry.get("slice", -1)),
+                    reason=entry["reason"],
+                    source=_source(entry),
+                )
+            return
+        for start in range(0, len(x), self.batch_size):
+            stop = start + self.batch_size
+            yield from self._batch(entries[start:stop], x[start:stop])
+
+    @torch.inference_mode()
+    def _batch(self, entries: Sequence[dict[str, Any]], x: Tensor) -> Iterator[Prediction]:
+        h = self.inferer(x.to(self.device), self.network.encode)
+        logits = self.network.head(h).float().cpu()
+        values = torch.stack([self.postprocessing({"pred": one})["pred"] for one in logits]).numpy()
+        seen = Seen(entries, x, h.float().cpu().numpy(), values, self.names)
+        for viewer in self.viewers:
+            viewer(entries, x)
+        added = [columns(seen) for columns in self.columns]
+        for row, entry in enumerate(entries):
+            said = dict(zip(self.names, map(float, values[row]))) if self.model.head_fitted else {}
+            known = _known(entry, said) if self.model.regression else {}
+            more = {name: told[row] for each in added for name, told in each.items()}
+            yield Prediction(
+                str(entry["name"]),
+                int(entry.get("slice", -1)),
+                said,
+                {**known, **more},
+                seen.h[row],
+                source=_source(entry),
+            )
+
+
+def load(
+    bundle: str | Path, weights: str | Path | None = None, device: str | torch.device | None = None
+) -> Predictor:
+    """Load a trained model: ``common.load("chest_xray_learned_transforms").predict("film.dcm")``.
+
+    Args:
+        bundle: name of a bundle of this collection, or the folder of one.
+        weights: ``model.pt``, or the folder that holds it; ``models/model.pt`` of the bundle
+            unless given. ``model.json`` lies beside it.
+        device: the GPU, where there is one, unless given.
+
+    Raises:
+        InputError: no such bundle, no model, or one of another bundle.
+    """
+    folder = Path(bundle)
+    named = not (folder / "configs").is_dir()
+    folder = bundle_folder(str(bundle)) if named else folder
+    config = ConfigParser.load_config_file(folder / "configs" / "inference.json")
+    config["bundle_root"] = str(folder)
+    if weights is not None:
+        path = Path(weights)
+        config["model"]["path"] = str(path / "model.pt" if path.is_dir() else path)
+    if device is not None:
+        config["device"] = str(device)
+    config["evaluator"].pop("viewers", None)
+    try:
+        predictor = ConfigParser(config).get_parsed_content("evaluator")
+    except RuntimeError as error:  # MONAI wraps what a component raises
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__
+        raise cause or error from None
+    assert isinstance(predictor, Predictor)
+    predictor._prepare()
+    return predictor
+
+
+class _Numbers:
+    """The numbers of the files of each chunk, which a loader goes through once."""
+
+    def __init__(self, files: ImageFiles, size: int, todo: Sequence[int] | None) -> None:
+        self.files, self.size, self.todo = files, size, todo
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.files.chunks(self.size, self.todo)
+
+
+Group = tuple[list[dict[str, Any]], Tensor | None]
+
+
+def _gathered(files: Sequence[Sequence[dict[str, Any]]]) -> list[Group]:
+    """Stack neighbours of one shape: few tensors go from process to process."""
+    groups: list[tuple[list[dict[str, Any]], list[Tensor]]] = []
+    shape: Any = ()
+    for entry in (entry for images in files for entry in images):
+        image = None if "reason" in entry else torch.as_tensor(entry["image"])
+        now = None if image is None else (image.shape, image.dtype)
+        if not groups or now != shape:
+            groups.append(([], []))
+            shape = now
+        groups[-1][0].append(_light(entry))
+        if image is not None:
+            groups[-1][1].append(image)
+    return [(entries, torch.stack(images) if images else None) for entries, images in groups]
+
+
+def _light(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry without pixels."""
+    return {
+        key: value for key, value in entry.items() if not isinstance(value, Tensor | np.ndarray)
+    }
+
+
+def _source(entry: Mapping[str, Any]) -> Any:
+    return entry.get("source")
+
+
+def _known(entry: Mapping[str, Any], said: Mapping[str, float]) -> dict[str, str | float]:
+    """The true value where the datalist gives it, and how far the prediction is above it."""
+    known: dict[str, str | float] = {}
+    for name, value in said.items():
+        name = name.removeprefix("predicted_")
+        true = entry.get(name)
+        number = float(true) if isinstance(true, int | float) else float("nan")
+        given = np.isfinite(number)
+        known |= {name: number if given else "", f"{name}_gap": value - number if given else ""}
+    return known
