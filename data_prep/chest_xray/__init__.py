@@ -22,6 +22,6 @@ from file names is counted as one in each, and it is said how many there are.
 Counts to expect (ours, 2026-11): Kermany's 224 px copy, 3 306 JPEG, gives 3 306 images.
 """
 
-from data_prep.chest_xray.source import add_arguments, lay_out, plan
+from data_prep.chest_xray.source import add_arguments, plan
 
-__all__ = ["add_arguments", "lay_out", "plan"]
+__all__ = ["add_arguments", "plan"]

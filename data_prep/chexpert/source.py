@@ -7,7 +7,7 @@ from typing import Any
 
 from common.checks import require
 from common.files import below, is_file
-from data_prep import chest_xray
+from data_prep.folders import Choices, lay_out
 from data_prep.machinery import LabelTable, Plan, Row, is_missing, number, read_age, tables
 
 __all__ = ["PATHOLOGIES", "add_arguments", "plan", "read_table"]
@@ -50,13 +50,13 @@ def plan(options: argparse.Namespace) -> Plan:
         for name, part in TABLES.items()
         for row in read_table(options.source / name, options.source, part)
     ]
-    return chest_xray.lay_out(
+    return lay_out(
         LabelTable(rows, ["absent", "present"]),
-        options,
+        Choices(options.size, options.bits, options.seed, validation=options.validation),
+        root=options.source,
         source="CheXpert (data_prep chexpert)",
         arguments={"validation": options.validation},
         licence=LICENCE,
-        validation=options.validation,
     )
 
 

@@ -142,10 +142,19 @@ def folder_names(
     parts = [_part_of(folder) for folder in inside]
     classes = [[name for name in folder if name.lower() not in SPLITS] for folder in inside]
     reason = _no_classes(classes, parts, asked)
+    outside = parts.count(None)
+    require(
+        not (asked and 0 < outside < len(parts)),
+        f"--labels folders: every image must lie in one of train, val and test, or none, got "
+        f"{outside} of {len(parts)} outside them. Move those, or give a CSV with image, label and "
+        "split.",
+    )
+    nested = any(len(folder) > 1 for folder in classes)
+    cure = ", or --patient-folders of data_prep folders if the inner folders are patients"
     require(
         not (reason and asked),
         f"--labels folders: every image must lie in the folder of its class, got {reason}. Give a "
-        "CSV with image and label instead.",
+        f"CSV with image and label instead{cure if nested else ''}.",
     )
     given: list[str | None] = parts if all(parts) else [None] * len(parts)
     return [""] * len(paths) if reason else [names[0] for names in classes], given, reason

@@ -100,7 +100,8 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any], names: Names) ->
             f"{plan.source}: at least one file must be usable, got none of {len(plan.items)} "
             f"({first}). Add --key FILE to learn which file is which."
         )
-    parts = plan.split(_merged(entries, digests) if plan.merge_copies else entries)
+    entries = _merged(entries, digests) if plan.merge_copies else entries
+    parts = plan.split([{k: v for k, v in e.items() if k != "copy"} for e in entries])
     origins = _origins(records)
     return {
         **parts,
@@ -170,7 +171,8 @@ def _merged(entries: list[Entry], digests: dict[str, str]) -> list[Entry]:
     patient_with: dict[str, str] = {}
     for entry in entries:
         patient = first(entry["patient"])
-        other = first(patient_with.setdefault(digests[entry["image"]], patient))
+        same_pixels = entry.get("copy") or digests[entry["image"]]
+        other = first(patient_with.setdefault(same_pixels, patient))
         if other != patient:
             same[max(patient, other)] = min(patient, other)
     return [{**entry, "patient": first(entry["patient"])} for entry in entries]

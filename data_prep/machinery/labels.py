@@ -1,15 +1,16 @@
 """Labels of images: from a table (CSV or XLSX), each row checked, or from folders.
 
 Columns: ``image`` (or ``file``) and ``label``; optional ``patient``, ``split`` (train, validation
-or test), ``fold`` (0, 1 or 2, of test images), ``age`` (years) and ``site``. Others are passed
-over. `data_prep.machinery.classes` numbers the classes; ages below 0 or above 120 are unknown.
+or test), ``fold`` (0, 1 or 2, of test images), ``age`` (years) and ``site``; `Columns` gives them
+other names. Others are passed over. `data_prep.machinery.classes` numbers the classes; ages below 0
+or above 120 are unknown.
 """
 
 import argparse
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -31,6 +32,7 @@ __all__ = [
     "BESIDE",
     "FOLDERS",
     "OLDEST_AGE",
+    "Columns",
     "LabelTable",
     "Row",
     "add_label_arguments",
@@ -46,6 +48,11 @@ MOST_AGE = 120  # years; beyond, and below 0, are codes for "unknown"
 LONGEST_CODE = 9999  # of what is printed
 FOLDERS = "folders"  # word for --labels
 BESIDE = "labels.csv"
+MOST_GROUPS = 50  # values of a column that is kept: with more it may be a name, a date or a number
+RESERVED = (
+    *("image", "label", "patient", "index", "slice", "fold", "part", "split", "origin", "mask"),
+    *("age", "site", "copy", "name"),
+)
 
 Find = Callable[[str], Path | None]
 
@@ -74,6 +81,32 @@ class LabelTable:
     folders: bool = False
 
 
+@dataclass(frozen=True)
+class Columns:
+    """How a table of labels calls its columns, and which others are kept.
+
+    Args:
+        named: of "image", "label", "patient", "split", "age" and "site" to the table's own name.
+        groups: columns whose values, at most 50, go into the manifest as they are spelt.
+        overlap: accept patients in two parts of the split.
+    """
+
+    named: Mapping[str, str] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    overlap: bool = False
+
+    def wanted(self) -> list[str | tuple[str, ...]]:
+        """Return what the header must hold: names in lower case, or a choice of two."""
+        image, label = self.named.get("image"), self.named.get("label", "label")
+        given = [name for role, name in self.named.items() if role not in ("image", "label")]
+        rest = [name.lower() for name in (label, *given, *self.groups)]
+        return [("image", "file") if image is None else image.lower(), *rest]
+
+    def rename(self, line: Line) -> None:
+        """Give the columns of a row the names that are used here."""
+        line.update({role: line[name.lower()] for role, name in self.named.items()})
+
+
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``--labels`` and ``--negative``."""
     parser.add_argument(
@@ -96,6 +129,9 @@ def find_labels(
     *,
     find: Find | None = None,
     keep_parts: bool = False,
+    columns: Columns | None = None,
+    classes_by_folder: bool = False,
+    patient_folders: bool = False,
 ) -> LabelTable:
     """Label the images of a folder: by ``--labels``, a ``labels.csv`` in it, or its folders.
 
@@ -106,26 +142,31 @@ def find_labels(
         negative: see `data_prep.machinery.classes.name_classes`.
         find: see `read_labels`.
         keep_parts: whether folders train and test are the split; else it is said that they are not.
+        columns: see `Columns`.
+        classes_by_folder: without a table folders are classes, as ``--labels folders`` says.
+        patient_folders: the folder that holds an image is its patient's, inside that of its class.
 
     Raises:
         InputError: as `read_labels` and `data_prep.machinery.classes.folder_names`.
     """
     if given is not None and str(given) != FOLDERS:
-        return read_labels(given, source, negative, images, find)
+        return read_labels(given, source, negative, images, find, columns)
     notes = []
     beside, others = _tables_beside(source)
     if given is None and others:
         notes.append(f"{others} tables in the source are not read: name one with --labels")
     if given is None and beside is not None:
         header = {cell.lower() for cell in read_rows(beside)[0]}
-        if "label" in header and header & {"image", "file"}:
-            table = read_labels(beside, source, negative, images, find)
+        wanted = (columns or Columns()).wanted()
+        if all(header & ({name} if isinstance(name, str) else set(name)) for name in wanted):
+            table = read_labels(beside, source, negative, images, find, columns)
             notes += [f"labels are read from {BESIDE} in the source; --labels names another table"]
             return replace(table, notes=[*notes, *table.notes])
         notes += [
             f"{BESIDE} in the source is not read: it has no columns image (or file) and label"
         ]
-    table = _from_folders(images, given is not None, negative)
+    asked = given is not None or classes_by_folder
+    table = _from_folders(images, asked, negative, patient_folders)
     table = table if keep_parts else _without_parts(table)
     return replace(table, notes=[*notes, *table.notes])
 
@@ -152,23 +193,44 @@ def _tables_beside(source: Path) -> tuple[Path | None, int]:
     return (named[0] if named else None), len(tables) - len(named)
 
 
-def _from_folders(images: Sequence[PurePath], asked: bool, negative: str | None) -> LabelTable:
+def _from_folders(
+    images: Sequence[PurePath], asked: bool, negative: str | None, patient_folders: bool
+) -> LabelTable:
     """Folders as classes, and train and test among them as the split."""
-    names, parts, reason = folder_names(images, asked)
+    held = [path.parent for path in images] if patient_folders else images
+    names, parts, reason = folder_names(held, asked)
     notes = []
     if reason:
         notes = [
             f"no image is labelled: the folders are no classes ({reason}). Give --labels CSV with "
             f"image and label, or --labels {FOLDERS}",
         ]
-    if not {"training", "test"} <= set(parts):
-        parts = [None] * len(parts)
     classes = name_classes(names, "folders", None if reason else negative)
     rows = [
-        Row(Path(path), None, {"label": classes.numbers[name]}, part)
+        Row(
+            Path(path),
+            path.parent.name if patient_folders else None,
+            {"label": classes.numbers[name]},
+            part,
+        )
         for path, name, part in zip(images, names, parts)
     ]
-    return LabelTable(rows, classes.names, [], notes if reason else classes.notes, not reason)
+    rows, told = _settled(rows, "folders")
+    notes = notes if reason else [*classes.notes, *told]
+    return LabelTable(rows, classes.names, [], notes, not reason)
+
+
+def _settled(rows: list[Row], where: str) -> tuple[list[Row], list[str]]:
+    """The one rule for a given split: it needs a test part; training alone is no split."""
+    given = {row.part for row in rows} - {None}
+    if given == {"training"}:
+        return [replace(row, part=None) for row in rows], [
+            f"{where}: all images are in train, which is no split: it is drawn by patient"
+        ]
+    if "validation" in given and "test" not in given:
+        moved = [replace(r, part="test" if r.part == "validation" else r.part) for r in rows]
+        return moved, [f"{where}: the validation part is the test, as there is no other"]
+    return rows, []
 
 
 def read_labels(
@@ -177,6 +239,7 @@ def read_labels(
     negative: str | None = None,
     images: Sequence[PurePath] = (),
     find: Find | None = None,
+    columns: Columns | None = None,
 ) -> LabelTable:
     """Read `table` and check every row.
 
@@ -187,13 +250,17 @@ def read_labels(
         images: names of all images, to count those that the table does not name.
         find: from a name in the table to the image's own, or None where there is none; by default
             a file below `source`.
+        columns: see `Columns`.
 
     Raises:
         InputError: unreadable, a missing column, a missing or repeated file, a patient in two
             splits, or a value out of range; one line that names the row.
     """
-    lines = read_table(table, ("image", "file"), "label")
+    columns = columns or Columns()
+    lines = read_table(table, *columns.wanted())
+    groups = _groups(lines, columns.groups, table.name)
     for line in lines:
+        columns.rename(line)
         name_classes([line["label"]], f"{line.where}: label")
     classes = name_classes([line["label"] for line in lines], f"{table.name}: label", negative)
     sites = number_names(canonical(line["site"]) for line in lines if not _no_site(line))
@@ -201,12 +268,35 @@ def read_labels(
     rows = [
         _row(line, _image(line, source, find), classes.numbers, sites, unknown) for line in lines
     ]
-    _check_together(rows, lines, table.name)
-    notes = [*classes.notes, *age_note(unknown, table.name)]
+    _check_together(rows, lines, table.name, columns.overlap)
+    rows = [replace(row, entry=row.entry | kept) for row, kept in zip(rows, groups)]
+    rows, told = _settled(rows, table.name)
+    notes = [*classes.notes, *told, *age_note(unknown, table.name)]
     left_out = len(set(map(PurePath, images)) - {row.path for row in rows})
     if left_out:
         notes.append(f"{left_out} images are not in {table.name} and are left out")
     return LabelTable(rows, classes.names, list(sites), notes)
+
+
+def _groups(lines: list[Line], names: Sequence[str], where: str) -> list[dict[str, str]]:
+    """The values of the columns to keep, by row; none where the table says nothing."""
+    kept: list[dict[str, str]] = [{} for _ in lines]
+    for name in (name.lower() for name in names):
+        require(
+            name not in RESERVED,
+            f"--groups: {name} must be a column of another name than {', '.join(RESERVED)}, which "
+            "have a meaning of their own. Rename it.",
+        )
+        values = name_classes([line[name] for line in lines], f"{where}: {name}")
+        require(
+            len(values.names) <= MOST_GROUPS,
+            f"{where}: {name} must have at most {MOST_GROUPS} values to be kept as a group, got "
+            f"{len(values.names)}. A column of names or numbers is none.",
+        )
+        for line, columns in zip(lines, kept):
+            number = values.numbers[line[name]]
+            columns |= {name: values.names[number]} if number >= 0 else {}
+    return kept
 
 
 def read_age(text: str, where: str, unknown: list[str] | None = None) -> float | None:
@@ -317,7 +407,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _check_together(rows: list[Row], lines: list[Line], name: str) -> None:
+def _check_together(rows: list[Row], lines: list[Line], name: str, overlap: bool) -> None:
     """No file twice, a split for all rows or none, no patient in two splits or folds."""
     parts = [row.part for row in rows]
     require(
@@ -334,15 +424,15 @@ def _check_together(rows: list[Row], lines: list[Line], name: str) -> None:
             f"{line.where}: every image must be listed once, got the one of {other.where}, with "
             f"{labels}. Remove one of the rows.",
         )
-        if row.patient is None:
+        if row.patient is None or overlap:
             continue
         place = (row.part, row.entry.get("fold"))
         earlier, where = places.setdefault(row.patient, (place, line))
         require(
             earlier == place,
             f"{line.where}: every patient must be in one split and fold, got the one of "
-            f"{where.where} in {_words(earlier)} and {_words(place)}. Correct the rows or remove "
-            "the split column.",
+            f"{where.where} in {_words(earlier)} and {_words(place)}. Correct the rows, remove "
+            "the split column, or use data_prep folders with --overlap drop or keep.",
         )
 
 

@@ -76,7 +76,8 @@ class Plan:
         split: entries to parts.
         skipped: what was found unusable: ``{"file": its name in the source, "reason"}``.
         extra: further keys of the manifest.
-        merge_copies: count patients who share an exact image as one; each entry has one image.
+        merge_copies: count patients who share an exact image, or the same "copy" of their entries
+            (which is then dropped), as one; each entry has one image.
         notes: lines for the user, printed before the work: which class is 0, what is left out.
         summarise: parts to further keys of the manifest, for what is known once all is done.
         root: folder of the source.

@@ -28,7 +28,11 @@ def split_as_told(entries: Sequence[Entry]) -> Parts:
 
 
 def split_by_share(
-    entries: Sequence[Entry], seed: int, validation: float = 0.1, test: float = 0.3
+    entries: Sequence[Entry],
+    seed: int,
+    validation: float = 0.1,
+    test: float = 0.3,
+    even: bool = False,
 ) -> Parts:
     """Give each part its share of the patients; test patients go to the folds in turn.
 
@@ -37,14 +41,26 @@ def split_by_share(
         seed: chooses the patients.
         validation: share of the patients, rounded.
         test: share of the patients, rounded.
+        even: share out the patients of each class by themselves, so that a rare one is in all
+            parts; a patient with images of several classes counts as a class of its own kind.
 
     Returns:
         The entries by part, those of the test with ``fold`` 0, 1 or 2.
     """
-    order = seeded_order((entry["patient"] for entry in entries), seed)
-    n_test, n_validation = round(test * len(order)), round(validation * len(order))
-    folds = {patient: index % FOLDS for index, patient in enumerate(order[:n_test])}
-    return _parts(entries, folds, set(order[n_test : n_test + n_validation]))
+    labels: dict[str, set[int]] = {}
+    for entry in entries:
+        labels.setdefault(entry["patient"], set()).add(entry["label"] if even else 0)
+    testing: list[str] = []
+    validating: set[str] = set()
+    for kind in sorted({tuple(sorted(found)) for found in labels.values()}):
+        order = seeded_order(
+            (p for p, found in labels.items() if tuple(sorted(found)) == kind), seed
+        )
+        n_test, n_validation = round(test * len(order)), round(validation * len(order))
+        testing += order[:n_test]
+        validating |= set(order[n_test : n_test + n_validation])
+    folds = {patient: index % FOLDS for index, patient in enumerate(testing)}
+    return _parts(entries, folds, validating)
 
 
 def split_by_test_size(
