@@ -23,6 +23,7 @@ from common.data import class_names, read_manifest
 from common.deploy import digest, load_weights, output_names, read_weights, save_model
 from common.deploy.embedding import Embedded, embed
 from common.deploy.provenance import versions
+from common.evaluation.familiar import familiar_images
 from common.files import locked, read_json, replacing
 from common.methods import Method
 from common.report.kind import Kind
@@ -218,6 +219,7 @@ class RunEvaluation(ABC):
                 linear.out_features,
             ),
             "head_fitted": found.head is not None or digest(linear) != self.record.get("head"),
+            **familiar_images(self.classifier, self.device),
         }
         save_model(self.model_path, self.classifier, about)
         _LOG.info("%s: deployed", self.model_path)

@@ -1,0 +1,90 @@
+"""What familiar images look like: measured when a network is deployed, kept in ``model.json``.
+
+Read are the training part, which the reference is of, and the validation part, whose distances say
+how far an image of that kind lies away: the network was not trained on it. Of large data, so many
+images as make the figures steady, evenly over the part.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from common.config import current_parser
+from common.data import read_manifest
+from common.deploy.familiarity import Familiarity
+from common.deploy.file_facts import NAMES, Expected
+from common.networks import ImageClassifier
+
+__all__ = ["MOST", "familiar_images"]
+
+MOST = 2000  # images of a part
+
+Batches = Iterator[Mapping[str, Any]]
+
+
+def familiar_images(classifier: ImageClassifier, device: str | torch.device) -> dict[str, Any]:
+    """Return "familiarity" and "expects" of the data that the configuration trains on.
+
+    Args:
+        classifier: the network as it is deployed.
+        device: where it is.
+
+    Returns:
+        What `Familiarity` and `Expected` record; nothing outside of a training's configuration.
+    """
+    parser = current_parser()
+    if parser is None or "train#dataset" not in parser or "validate#dataloader" not in parser:
+        return {}
+    like = parser.get_parsed_content("validate#dataloader")
+    manifest = read_manifest(str(parser.get_parsed_content("dataset_dir")))
+    training = parser.get_parsed_content("train#dataset")
+    h: list[NDArray[np.float32]] = []
+    expected = Expected.gather(
+        _embedded(classifier, _batches(training, like), device, h),
+        manifest["training"],
+        _modality(parser),
+        manifest.get("spacing_mm", ()),
+    )
+    unseen: list[NDArray[np.float32]] = []
+    for _ in _embedded(classifier, _batches(like.dataset, like), device, unseen):
+        pass
+    familiarity = Familiarity.fit(np.concatenate(h), np.concatenate(unseen) if unseen else None)
+    return {
+        "expects": expected.record(),
+        "familiarity": familiarity.record() if familiarity else None,
+    }
+
+
+def _batches(dataset: Dataset[Any], like: DataLoader[Any]) -> Batches:
+    """Batches of a data set, collated as those of another loader, evenly over it."""
+    count = len(dataset)  # type: ignore[arg-type]  # of a map-style data set
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST)).round().astype(int)).tolist()
+    if chosen:
+        subset: Subset[Any] = Subset(dataset, chosen)
+        yield from DataLoader(subset, batch_size=like.batch_size, collate_fn=like.collate_fn)
+
+
+@torch.no_grad()
+def _embedded(
+    classifier: ImageClassifier,
+    batches: Batches,
+    device: str | torch.device,
+    h: list[NDArray[np.float32]],
+) -> Iterator[NDArray[Any]]:
+    """Yield the images of each batch, and keep their embeddings in `h`."""
+    classifier.eval()
+    for batch in batches:
+        h.append(classifier.encode(batch["image"].to(device)).float().cpu().numpy())
+        yield batch["image"].cpu().numpy()
+
+
+def _modality(parser: ConfigParser) -> list[str]:
+    """The DICOM code of the bundle's images, as its metadata say it; none for another word."""
+    meta = parser.get("_meta_", {}) or {}
+    image = meta.get("network_data_format", {}).get("inputs", {}).get("image", {})
+    return [code for code in (image.get("modality"),) if code in NAMES]
