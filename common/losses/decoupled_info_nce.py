@@ -16,10 +16,11 @@ Paper: https://arxiv.org/abs/2207.13367
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.distributed import gather, rank, world_size
+from common.losses.loss import Loss
 from common.losses.repulsion import log_repulsion, other_subjects
 from common.losses.rows import check_temperature, scaled_rows
 
@@ -58,20 +59,13 @@ def decoupled_info_nce(z: Tensor, *, temperature: float = 1.0) -> Tensor:
         return loss.mean().to(torch.promote_types(z.dtype, torch.float32))
 
 
-class DecoupledInfoNCE(nn.Module):
+class DecoupledInfoNCE(Loss):
     """Loss of the learned transformations, one direction, mean; see `decoupled_info_nce`."""
 
-    targets: tuple[str, ...] = ()
-
     def __init__(self, temperature: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(temperature=temperature)
         check_temperature("DecoupledInfoNCE", temperature)
-        self.temperature = temperature
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"temperature={self.temperature}"
 
     def forward(self, z: Tensor) -> Tensor:
         """Compute the loss of z (B, 2, D)."""
-        return decoupled_info_nce(z, temperature=self.temperature)
+        return decoupled_info_nce(z, **self.settings)

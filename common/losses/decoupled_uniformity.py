@@ -25,11 +25,12 @@ Paper: https://arxiv.org/abs/2206.01646
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import InputError, require
 from common.distributed import gather, rank, world_size
 from common.kernels import Kernel, gram
+from common.losses.loss import Loss
 from common.losses.repulsion import log_repulsion, other_subjects
 from common.losses.rows import check_values, scaled_rows
 
@@ -153,39 +154,24 @@ def _check_settings(t: float, regularization: float) -> None:
     )
 
 
-class DecoupledUniformity(nn.Module):
+class DecoupledUniformity(Loss):
     """Decoupled Uniformity, with a kernel on a prior or without; see `decoupled_uniformity`.
 
     The attribute ``targets`` is ("prior",) with a kernel and empty without.
     """
 
-    targets: tuple[str, ...] = ()
-
     def __init__(
         self, t: float = 2.0, kernel: Kernel | None = None, regularization: float = 0.01
     ) -> None:
-        super().__init__()
+        super().__init__(t=t, kernel=kernel, regularization=regularization)
         _check_settings(t, regularization)
         require(
             kernel is None or callable(kernel),
             f"DecoupledUniformity: kernel must be callable or None, got {kernel!r}.",
         )
-        self.t = t
-        self.kernel = kernel
-        self.regularization = regularization
         if kernel is not None:
             self.targets = ("prior",)
 
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"t={self.t}, kernel={self.kernel}, regularization={self.regularization}"
-
     def forward(self, z: Tensor, prior: Tensor | None = None) -> Tensor:
         """Compute the loss of z (B, V, D) with the prior (B,) or (B, P)."""
-        return decoupled_uniformity(
-            z,
-            prior=prior,
-            t=self.t,
-            kernel=self.kernel,
-            regularization=self.regularization,
-        )
+        return decoupled_uniformity(z, prior=prior, **self.settings)

@@ -16,10 +16,11 @@ Paper: https://arxiv.org/abs/2103.02023
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.losses.group_moments import grouped_rows, part_sums
+from common.losses.loss import Loss
 from common.losses.rows import check_groups, check_rows, finite_only_if
 
 __all__ = ["EnD", "end"]
@@ -62,25 +63,19 @@ def end(z: Tensor, *, label: Tensor, bias: Tensor, alpha: float = 1.0, beta: flo
         return finite_only_if(loss, rows.rows).to(torch.promote_types(z.dtype, torch.float32))
 
 
-class EnD(nn.Module):
+class EnD(Loss):
     """EnD, a regulariser; see `end`."""
 
-    targets: tuple[str, ...] = ("label", "bias")
+    targets = ("label", "bias")
 
     def __init__(self, alpha: float = 1.0, beta: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(alpha=alpha, beta=beta)
         for name, value in (("alpha", alpha), ("beta", beta)):
             require(
                 0 <= value < float("inf"),
                 f"EnD: {name} must be at least 0 and finite, got {value}.",
             )
-        self.alpha = alpha
-        self.beta = beta
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"alpha={self.alpha}, beta={self.beta}"
 
     def forward(self, z: Tensor, label: Tensor, bias: Tensor) -> Tensor:
         """Compute the regulariser of z (B, V, D) with labels and biases (B,)."""
-        return end(z, label=label, bias=bias, alpha=self.alpha, beta=self.beta)
+        return end(z, label=label, bias=bias, **self.settings)

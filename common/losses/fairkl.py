@@ -27,12 +27,13 @@ Paper: https://arxiv.org/abs/2211.05568
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.distributed import world_size
 from common.losses.group_moments import GroupedRows, grouped_rows
 from common.losses.group_pairs import PairedRows, paired_rows
+from common.losses.loss import Loss
 from common.losses.repulsion import tile_side
 from common.losses.rows import check_groups, check_rows, finite_only_if
 
@@ -155,10 +156,10 @@ def _root(variance: Tensor) -> Tensor:
     return variance.where(above, 1).sqrt().where(above, 0)
 
 
-class FairKL(nn.Module):
+class FairKL(Loss):
     """FairKL, a regulariser; see `fairkl`."""
 
-    targets: tuple[str, ...] = ("label", "bias")
+    targets = ("label", "bias")
 
     def __init__(
         self,
@@ -167,7 +168,9 @@ class FairKL(nn.Module):
         kld: float = 1.0,
         variance_floor: float = 1e-6,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            statistic=statistic, variant=variant, kld=kld, variance_floor=variance_floor
+        )
         require(
             statistic in ("distance", "similarity"),
             f'FairKL: statistic must be "distance" or "similarity", got {statistic!r}.',
@@ -186,26 +189,7 @@ class FairKL(nn.Module):
             0 < variance_floor < float("inf"),
             f"FairKL: variance_floor must be above 0 and finite, got {variance_floor}.",
         )
-        self.statistic: Statistic = statistic
-        self.variant: Variant = variant
-        self.kld = kld
-        self.variance_floor = variance_floor
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return (
-            f"statistic={self.statistic!r}, variant={self.variant!r}, "
-            f"kld={self.kld}, variance_floor={self.variance_floor}"
-        )
 
     def forward(self, z: Tensor, label: Tensor, bias: Tensor) -> Tensor:
         """Compute the regulariser of z (B, V, D) with labels and biases (B,)."""
-        return fairkl(
-            z,
-            label=label,
-            bias=bias,
-            statistic=self.statistic,
-            variant=self.variant,
-            kld=self.kld,
-            variance_floor=self.variance_floor,
-        )
+        return fairkl(z, label=label, bias=bias, **self.settings)

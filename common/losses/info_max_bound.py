@@ -22,10 +22,11 @@ Paper: https://arxiv.org/abs/2111.07679
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.distributed import gather, rank, world_size
+from common.losses.loss import Loss
 from common.losses.repulsion import log_repulsion, other_subjects
 from common.losses.rows import scaled_rows
 
@@ -110,23 +111,16 @@ def _check_weight(weight: Tensor, z: Tensor) -> None:
     )
 
 
-class InfoMaxBound(nn.Module):
+class InfoMaxBound(Loss):
     """Minus the lower bound of CRL-TAC; see `info_max_bound`."""
 
-    targets: tuple[str, ...] = ()
-
     def __init__(self, beta: float = 0.5) -> None:
-        super().__init__()
+        super().__init__(beta=beta)
         require(
             0 < beta <= _LARGEST_BETA,
             f"InfoMaxBound: beta must be above 0 and at most {_LARGEST_BETA:.0f}, got {beta}.",
         )
-        self.beta = beta
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"beta={self.beta}"
 
     def forward(self, z: Tensor, weight: Tensor | None = None) -> Tensor:
         """Compute the loss of z (B, V, D) with weights (B, V)."""
-        return info_max_bound(z, beta=self.beta, weight=weight)
+        return info_max_bound(z, weight=weight, **self.settings)

@@ -19,10 +19,11 @@ Papers: https://arxiv.org/abs/2002.05709, https://arxiv.org/abs/2211.05568
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.distributed import gather, rank, world_size
+from common.losses.loss import Loss
 from common.losses.repulsion import log_repulsion, other_subjects
 from common.losses.rows import check_temperature, scaled_rows
 
@@ -66,25 +67,17 @@ def info_nce(z: Tensor, *, temperature: float, epsilon: float = 0.0) -> Tensor:
         return loss.mean().to(torch.promote_types(z.dtype, torch.float32))
 
 
-class InfoNCE(nn.Module):
+class InfoNCE(Loss):
     """InfoNCE (SimCLR's NT-Xent for two views), with an optional margin; see `info_nce`."""
 
-    targets: tuple[str, ...] = ()
-
     def __init__(self, temperature: float, epsilon: float = 0.0) -> None:
-        super().__init__()
+        super().__init__(temperature=temperature, epsilon=epsilon)
         check_temperature("InfoNCE", temperature)
         require(
             0 <= epsilon < float("inf"),
             f"InfoNCE: epsilon must be at least 0 and finite, got {epsilon}.",
         )
-        self.temperature = temperature
-        self.epsilon = epsilon
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"temperature={self.temperature}, epsilon={self.epsilon}"
 
     def forward(self, z: Tensor) -> Tensor:
         """Compute the loss of z (B, V, D)."""
-        return info_nce(z, temperature=self.temperature, epsilon=self.epsilon)
+        return info_nce(z, **self.settings)

@@ -38,13 +38,14 @@ Papers: https://arxiv.org/abs/2106.08808, https://arxiv.org/abs/2211.08326
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.distributed import gather, rank
 from common.kernels import Kernel
 from common.losses.kernel_pairs import KernelPairs, ranks
 from common.losses.kernel_strips import exponential_loss, threshold_loss
+from common.losses.loss import Loss
 from common.losses.repulsion import Damping, both, log_repulsion, other_subjects
 from common.losses.rows import (
     check_rows,
@@ -140,10 +141,10 @@ def _attraction(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> tuple[Tens
     return mean.flatten(), normaliser.expand_as(mean).flatten()
 
 
-class KernelContrastive(nn.Module):
+class KernelContrastive(Loss):
     """y-aware, L_thr or L_exp; see `kernel_contrastive`."""
 
-    targets: tuple[str, ...] = ("y",)
+    targets = ("y",)
 
     def __init__(
         self,
@@ -152,7 +153,9 @@ class KernelContrastive(nn.Module):
         repulsion: Repulsion = "all",
         variant: Variant = "paper",
     ) -> None:
-        super().__init__()
+        super().__init__(
+            kernel=kernel, temperature=temperature, repulsion=repulsion, variant=variant
+        )
         check_temperature("KernelContrastive", temperature)
         require(
             repulsion in ("all", "threshold", "exponential"),
@@ -164,25 +167,7 @@ class KernelContrastive(nn.Module):
             f'KernelContrastive: variant must be "paper" or "released", got {variant!r}.',
         )
         require(callable(kernel), f"KernelContrastive: kernel must be callable, got {kernel!r}.")
-        self.kernel = kernel
-        self.temperature = temperature
-        self.repulsion: Repulsion = repulsion
-        self.variant: Variant = variant
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return (
-            f"kernel={self.kernel}, temperature={self.temperature}, "
-            f"repulsion={self.repulsion!r}, variant={self.variant!r}"
-        )
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Compute the loss of z (B, V, D) with the attribute y (B,) or (B, k)."""
-        return kernel_contrastive(
-            z,
-            y=y,
-            kernel=self.kernel,
-            temperature=self.temperature,
-            repulsion=self.repulsion,
-            variant=self.variant,
-        )
+        return kernel_contrastive(z, y=y, **self.settings)

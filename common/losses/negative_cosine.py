@@ -16,9 +16,10 @@ Papers: https://arxiv.org/abs/2006.07733, https://arxiv.org/abs/2011.10566
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
+from common.losses.loss import Loss
 from common.losses.rows import scaled_rows
 
 __all__ = ["NegativeCosine", "negative_cosine"]
@@ -59,14 +60,12 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
         return -torch.stack(cosines).mean()
 
 
-class NegativeCosine(nn.Module):
+class NegativeCosine(Loss):
     """The loss of SimSiam and, but for a factor and a constant, of BYOL; see `negative_cosine`.
 
     It compares the outputs of two networks, so it is called with both, by the methods that have
     them; it reads no column of the batch.
     """
-
-    targets: tuple[str, ...] = ()
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compute the loss of two tensors (B, V, D)."""

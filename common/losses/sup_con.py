@@ -20,10 +20,11 @@ Papers: https://arxiv.org/abs/2004.11362, https://arxiv.org/abs/2211.05568
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.losses.labelled import label_weight, labelled_rows
+from common.losses.loss import Loss
 from common.losses.repulsion import log_repulsion
 from common.losses.rows import check_groups, check_rows, check_temperature, finite_only_if
 
@@ -59,25 +60,19 @@ def sup_con(z: Tensor, *, label: Tensor, temperature: float, epsilon: float = 0.
         return finite_only_if(loss, rows.bank).to(torch.promote_types(z.dtype, torch.float32))
 
 
-class SupCon(nn.Module):
+class SupCon(Loss):
     """SupCon, with an optional margin; see `sup_con`."""
 
-    targets: tuple[str, ...] = ("label",)
+    targets = ("label",)
 
     def __init__(self, temperature: float, epsilon: float = 0.0) -> None:
-        super().__init__()
+        super().__init__(temperature=temperature, epsilon=epsilon)
         check_temperature("SupCon", temperature)
         require(
             0 <= epsilon <= _LARGEST_MARGIN,
             f"SupCon: epsilon must be from 0 to {_LARGEST_MARGIN:.0f}, got {epsilon}.",
         )
-        self.temperature = temperature
-        self.epsilon = epsilon
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"temperature={self.temperature}, epsilon={self.epsilon}"
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """Compute the loss of z (B, V, D) with labels (B,)."""
-        return sup_con(z, label=label, temperature=self.temperature, epsilon=self.epsilon)
+        return sup_con(z, label=label, **self.settings)

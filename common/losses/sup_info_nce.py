@@ -20,10 +20,11 @@ Paper: https://arxiv.org/abs/2211.05568
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.losses.labelled import LabelledRows, label_weight, labelled_rows
+from common.losses.loss import Loss
 from common.losses.repulsion import log_repulsion, log_repulsions, tile_side
 from common.losses.rows import check_groups, check_rows, check_temperature, finite_only_if
 from common.losses.strips import Strip, strips_of, sum_over_strips
@@ -104,29 +105,20 @@ def _strips_of_classes(rows: LabelledRows) -> list[Strip]:
     return strips + strips_of(slice(first, end), slice(starts[first], stops[end - 1]), device)
 
 
-class SupInfoNCE(nn.Module):
+class SupInfoNCE(Loss):
     """epsilon-SupInfoNCE; see `sup_info_nce`."""
 
-    targets: tuple[str, ...] = ("label",)
+    targets = ("label",)
 
     def __init__(self, temperature: float, epsilon: float = 0.0, form: Form = "out") -> None:
-        super().__init__()
+        super().__init__(temperature=temperature, epsilon=epsilon, form=form)
         check_temperature("SupInfoNCE", temperature)
         require(
             0 <= epsilon < float("inf"),
             f"SupInfoNCE: epsilon must be at least 0 and finite, got {epsilon}.",
         )
         require(form in ("out", "in"), f'SupInfoNCE: form must be "out" or "in", got {form!r}.')
-        self.temperature = temperature
-        self.epsilon = epsilon
-        self.form: Form = form
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"temperature={self.temperature}, epsilon={self.epsilon}, form={self.form!r}"
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """Compute the loss of z (B, V, D) with labels (B,)."""
-        return sup_info_nce(
-            z, label=label, temperature=self.temperature, epsilon=self.epsilon, form=self.form
-        )
+        return sup_info_nce(z, label=label, **self.settings)
