@@ -73,7 +73,7 @@ def encoder() -> StandardizedEncoder:
         depth=SETTINGS["depth"],
         heads=SETTINGS["heads"],
         drop_path=SETTINGS["drop_path"],
-        readout=4,
+        last_blocks=4,
     )
     return StandardizedEncoder(backbone, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 

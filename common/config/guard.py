@@ -29,7 +29,7 @@ from common.config.endings import end_in_one_line
 from common.config.keys import unknown_arguments, unknown_keys
 from common.config.limits import Limit, as_text
 from common.config.parser import current_files, current_parser, dropped
-from common.config.renamed import DIALS
+from common.config.renamed import new_name
 
 __all__ = ["check", "check_limits", "guard"]
 
@@ -196,8 +196,8 @@ def _typed(value: Any) -> str:
 
 def _renamed(dial: str, config: Mapping[str, Any]) -> str:
     """Where to put what this name meant before."""
-    new = DIALS.get(dial)
-    return f" What was called {dial} before is {new} now." if new in config else ""
+    new = new_name(dial, config)
+    return f" What was called {dial} before is {new} now." if new else ""
 
 
 def _default(dial: str, base: Mapping[str, Any]) -> str:

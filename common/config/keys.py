@@ -13,7 +13,7 @@ from typing import Any
 
 from monai.bundle import ComponentLocator, ReferenceResolver
 
-from common.config.renamed import DIALS
+from common.config.renamed import new_name
 
 __all__ = ["applied", "followed", "read_keys", "same", "unknown_arguments", "unknown_keys"]
 
@@ -39,8 +39,8 @@ _OF_A_BLOCK = {"_target_", "_mode_", "_desc_", "_disabled_", "_requires_"}
 
 def _close_to(key: str, known: Any) -> str:
     """Return the cure of a key that is none: its new name, or the nearest of `known`."""
-    if DIALS.get(key) in known:
-        return f"It is {DIALS[key]!r} now."
+    if new := new_name(key, known):
+        return f"It is {new!r} now."
     close = get_close_matches(key, sorted(known))
     return f"Did you mean {close[0]!r}?" if close else "See the keys of the first file."
 

@@ -5,28 +5,32 @@ is the record of a run or model that was written with an old one: it is not tran
 blocks name arguments and classes of that time too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from common.checks import require
 
-__all__ = ["DIALS", "OVERLAYS", "TARGETS", "check_record"]
+__all__ = ["DIALS", "OVERLAYS", "TARGETS", "check_record", "new_name"]
 
-DIALS = {  # in this order, for the second took over the first one's old name
-    "variant": "run_suffix",
-    "formula": "variant",
-    "policy_update": "update",
-    "fairkl_spread": "fairkl_kld",
-    "fairkl_weight": "regularizer_weight",
-    "projection_hidden": "hidden_features",
-    "lowest_learning_rate": "final_learning_rate",
-    "augmentation_probability": "probability",
-    "probabilities": "probability",
-    "global_1_probabilities": "global_1_probability",
-    "global_2_probabilities": "global_2_probability",
-    "local_probabilities": "local_probability",
-    "momentum_byol": "byol_momentum",
-    "momentum_moco": "moco_momentum",
+DIALS: dict[
+    str, tuple[str, ...]
+] = {  # old -> new; where a name had several meanings, the first that a bundle has
+    "variant": ("run_suffix",),
+    "formula": ("variant",),
+    "readout": ("last_blocks", "deployed_head", "representation"),
+    "head_readout": ("deployed_head",),
+    "policy_update": ("update",),
+    "fairkl_spread": ("fairkl_kld",),
+    "fairkl_weight": ("regularizer_weight",),
+    "projection_hidden": ("hidden_features",),
+    "lowest_learning_rate": ("final_learning_rate",),
+    "augmentation_probability": ("probability",),
+    "probabilities": ("probability",),
+    "global_1_probabilities": ("global_1_probability",),
+    "global_2_probabilities": ("global_2_probability",),
+    "local_probabilities": ("local_probability",),
+    "momentum_byol": ("byol_momentum",),
+    "momentum_moco": ("moco_momentum",),
 }
 OVERLAYS = {
     "dataset_original": "data_original",
@@ -35,6 +39,12 @@ OVERLAYS = {
     "input_roi": "data_roi",
 }
 TARGETS: dict[str, str] = {}
+_TODAY = {name for names in DIALS.values() for name in names}
+
+
+def new_name(old: str, known: Container[str]) -> str:
+    """Return what `old` is called now: the one of its new names that is `known`; "" for none."""
+    return next((name for name in DIALS.get(old, ()) if name in known), "")
 
 
 def check_record(config: Mapping[str, Any], path: object) -> None:
@@ -47,9 +57,10 @@ def check_record(config: Mapping[str, Any], path: object) -> None:
     Raises:
         InputError: a dial of it has another name now.
     """
-    for old, new in DIALS.items():
+    for old, names in DIALS.items():
         require(
-            old not in config or new in config,
-            f"{path}: must be written with today's names, got the dial {old!r}, which is {new!r} "
-            "now. Train again, or use the version of this project that wrote it.",
+            old not in config or (old in _TODAY and new_name(old, config) != ""),
+            f"{path}: must be written with today's names, got the dial {old!r}, which is "
+            f"{' or '.join(map(repr, names))} now. Train again, or use the version of this project "
+            "that wrote it.",
         )

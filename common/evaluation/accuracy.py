@@ -46,7 +46,8 @@ class AccuracyEvaluation(RunEvaluation):
         training: the training images: "image", "label" and, where there is one, "bias".
         batches: the images to score, likewise; "patient", where given, is what the interval draws.
         part: what those are, "test" or, while settings are chosen, "validation"; recorded.
-        head: "trained" beside the encoder: it decides and is deployed; or "refitted": the probe.
+        deployed_head: "trained" beside the encoder: it decides and is deployed; or "refitted": the
+            probe.
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output for
             each class, or one for two classes.
     """
@@ -58,14 +59,14 @@ class AccuracyEvaluation(RunEvaluation):
         training: Batches,
         batches: Batches,
         part: str = "test",
-        head: str = "trained",
+        deployed_head: str = "trained",
         **run: Unpack[RunArguments],
     ) -> None:
         super().__init__(**run)
         self.training = training
         self.batches = batches
         self.part = part
-        self.head = self.trained(head)
+        self.uses_trained_head = self.means_trained(deployed_head)
 
     def evaluate(self) -> Evaluated:
         """Evaluate all snapshots."""
@@ -79,15 +80,15 @@ class AccuracyEvaluation(RunEvaluation):
             epochs.append({"epoch": epoch, **accuracy_shares(_decided(test), test, aligned)})
         train = self.embed(self.training)
         probe = fit_probe(train.h, train.label)
-        readouts = {"probe": _predict(probe, test)}
-        if self.head:
-            readouts["head"] = _decided(test)
+        predicted = {"refitted": _predict(probe, test)}
+        if self.uses_trained_head:
+            predicted["trained"] = _decided(test)
         else:
-            figures = accuracy_shares(readouts["probe"], test, aligned)
+            figures = accuracy_shares(predicted["refitted"], test, aligned)
             epochs = [{"epoch": epoch, **figures}]
         if aligned is not None:
             distances["after"] = _histograms(test)
-        result = accuracy_result(readouts, train, test, aligned) | {
+        result = accuracy_result(predicted, train, test, aligned) | {
             "part": self.part,
             "epochs": epochs,
             "baselines": baselines,
@@ -96,9 +97,9 @@ class AccuracyEvaluation(RunEvaluation):
         outputs = self.classifier.head.out_features
         return Evaluated(
             result,
-            {"scores.npz": _scores(readouts, test)},
+            {"scores.npz": _scores(predicted, test)},
             _told(result),
-            None if self.head else as_layer(probe, outputs),
+            None if self.uses_trained_head else as_layer(probe, outputs),
         )
 
     def _baselines(
@@ -181,7 +182,7 @@ def _histograms(seen: Embedded) -> dict[str, Any]:
 
 
 def accuracy_result(
-    readouts: dict[str, Integers],
+    predicted: dict[str, Integers],
     train: Embedded,
     test: Embedded,
     aligned: NDArray[np.bool_] | None = None,
@@ -189,13 +190,14 @@ def accuracy_result(
     """Return what every evaluation of an accuracy has: figures, counts, interval.
 
     Args:
-        readouts: ``(N,)`` classes by who decided: "probe", and "head" where that one counts.
+        predicted: ``(N,)`` classes by the head that gave them: "refitted", and "trained" where that
+            decides.
         train: the images that were trained on.
         test: the images that were scored.
         aligned: ``(N,)`` of `test`; None where there is no bias.
     """
-    readout = "head" if "head" in readouts else "probe"
-    right = readouts[readout] == test.label
+    head = "trained" if "trained" in predicted else "refitted"
+    right = predicted[head] == test.label
     draws = patient_draws(lambda index: float(right[index].mean()), test.patient)
     counts = {
         "training_images": len(train.label),
@@ -206,16 +208,16 @@ def accuracy_result(
         counts["test_aligned"] = int(aligned.sum())
         counts["test_conflicting"] = int((~aligned).sum())
     return {
-        "readout": readout,
+        "deployed_head": head,
         "counts": counts,
-        **accuracy_shares(readouts[readout], test, aligned),
+        **accuracy_shares(predicted[head], test, aligned),
         "interval": {"level": LEVEL, "method": _METHOD, "accuracy": list(percentiles(draws))},
-        "probe": accuracy_shares(readouts["probe"], test, aligned),
+        "probe": accuracy_shares(predicted["refitted"], test, aligned),
     }
 
 
-def _scores(readouts: dict[str, Integers], test: Embedded) -> dict[str, NDArray[Any]]:
+def _scores(predicted: dict[str, Integers], test: Embedded) -> dict[str, NDArray[Any]]:
     columns = {"label": test.label, "patient": test.patient}
     if "bias" in test.columns:
         columns["bias"] = test.bias
-    return columns | {f"predicted_by_{name}": values for name, values in readouts.items()}
+    return columns | {f"predicted_by_{name}_head": values for name, values in predicted.items()}

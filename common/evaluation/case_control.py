@@ -49,7 +49,8 @@ class CaseControlEvaluation(RunEvaluation):
         site_names: names of the sites by number, for the report.
         site_folds: folds that the sites are dealt into to be left out together, of about as many
             subjects each; 0 leaves out each site alone.
-        head: "trained" by fine-tuning: it decides and is deployed; or "refitted": the probe.
+        deployed_head: "trained" by fine-tuning: it decides and is deployed; or "refitted": the
+            probe.
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
     """
 
@@ -60,7 +61,7 @@ class CaseControlEvaluation(RunEvaluation):
         training: Batches,
         test: Batches,
         site_names: Sequence[str] = (),
-        head: str = "refitted",
+        deployed_head: str = "refitted",
         site_folds: int = 0,
         **run: Unpack[RunArguments],
     ) -> None:
@@ -73,7 +74,7 @@ class CaseControlEvaluation(RunEvaluation):
         self.training = training
         self.test = test
         self.site_names = list(site_names)
-        self.head = self.trained(head)
+        self.uses_trained_head = self.means_trained(deployed_head)
 
     def evaluate(self) -> Evaluated:
         """Evaluate all snapshots."""
@@ -89,11 +90,11 @@ class CaseControlEvaluation(RunEvaluation):
         for epoch in self.course():
             train, test = self.embed(self.training), self.embed(self.test)
             probe = _probed(train, train.h, test.h)
-            decided = test.logits[:, 0].astype(np.float64) if self.head else probe
+            decided = test.logits[:, 0].astype(np.float64) if self.uses_trained_head else probe
             epochs.append({"epoch": epoch, **_areas(decided, test, members)})
         names, by_site = self._by_site(train, test)
         result = {
-            "readout": "head" if self.head else "probe",
+            "deployed_head": "trained" if self.uses_trained_head else "refitted",
             "counts": _counts(train, test, members),
             **_areas(decided, test, members),
             "interval": _intervals(decided, test, members),
@@ -109,12 +110,14 @@ class CaseControlEvaluation(RunEvaluation):
             result,
             {"scores.npz": {**scores, "score": decided, "probe": probe}},
             _told(result),
-            None if self.head else as_layer(fit_probe(train.h[known], train.label[known])),
+            None
+            if self.uses_trained_head
+            else as_layer(fit_probe(train.h[known], train.label[known])),
         )
 
     def _by_site(self, train: Embedded, test: Embedded) -> tuple[list[str], dict[str, Any] | None]:
         """Names of the sites, or of their folds, and the leave-site-out table over them."""
-        if self.head or "site" not in train.columns or "site" not in test.columns:
+        if self.uses_trained_head or "site" not in train.columns or "site" not in test.columns:
             return self.site_names, None
         site = np.concatenate([train.site, test.site])
         if self.site_folds == 0:

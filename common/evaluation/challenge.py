@@ -99,8 +99,9 @@ class ChallengeEvaluation(RunEvaluation):
         test: the test subjects, likewise; with "split" ("internal" or "external"), else those of a
             site that was trained on are internal. "patient", where given, is what intervals draw.
         site_names: names of the sites by number, for the report.
-        head: "refitted": the ridge is deployed; or "trained" to predict age (the l1 baseline): its
-            errors are told as well and it is deployed, while the figures are the challenge's.
+        deployed_head: "refitted": the ridge is deployed; or "trained" to predict age (the l1
+            baseline): its errors are told as well and it is deployed, while the figures are the
+            challenge's.
         jobs: processes to fit the heads with; -1 = one for each core.
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
     """
@@ -112,7 +113,7 @@ class ChallengeEvaluation(RunEvaluation):
         training: Batches,
         test: Batches,
         site_names: Sequence[str] = (),
-        head: str = "refitted",
+        deployed_head: str = "refitted",
         jobs: int = 1,
         **run: Unpack[RunArguments],
     ) -> None:
@@ -120,7 +121,7 @@ class ChallengeEvaluation(RunEvaluation):
         self.training = training
         self.test = test
         self.site_names = list(site_names)
-        self.head = self.trained(head)
+        self.uses_trained_head = self.means_trained(deployed_head)
         self.jobs = jobs
 
     def evaluate(self) -> Evaluated:
@@ -140,13 +141,13 @@ class ChallengeEvaluation(RunEvaluation):
             reading = self._read(subjects, train.h, test.h)
             epochs.append({"epoch": epoch, **_figures(subjects, reading)})
         result = self._result(subjects, reading) | {"epochs": epochs, "baselines": baselines}
-        if self.head:
+        if self.uses_trained_head:
             result["head"] = _errors(subjects, test.logits[:, 0])
         return Evaluated(
             result,
             {"scores.npz": _scores(subjects, reading)},
             _told(result),
-            None if self.head else _weights(reading.ridge),
+            None if self.uses_trained_head else _weights(reading.ridge),
             ["age"],
         )
 

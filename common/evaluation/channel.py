@@ -83,7 +83,7 @@ class ChannelEvaluation(RunEvaluation):
         self.encoder = cast(ChannelEncoder, self.classifier.encoder)
 
     def fitting(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the snapshot but for its head: untrained, and as wide as another readout's."""
+        """Return the snapshot but for its head: untrained, as wide as another representation."""
         own = self.network.state_dict()
         return state | {name: own[name] for name in own if name.startswith("classifier.head.")}
 
@@ -105,7 +105,7 @@ class ChannelEvaluation(RunEvaluation):
         )
         seen, unseen = (_embedded(table, chosen) for table in tables)
         pictures, variance = channel_pictures(self.encoder.grid, test)
-        result = accuracy_result({"probe": predicted[chosen]}, seen, unseen) | {
+        result = accuracy_result({"refitted": predicted[chosen]}, seen, unseen) | {
             "part": self.part,
             "epochs": [{"epoch": epoch, **accuracy_shares(predicted[chosen], unseen)}],
             "baselines": {"pixels": accuracy_shares(_pixels(train, test), unseen)},
@@ -124,7 +124,7 @@ class ChannelEvaluation(RunEvaluation):
     def _deployed(self, table: ChannelTable) -> Key:
         """The representation that the network's own settings give."""
         known = isinstance(self.encoder.channel, CellCrops)
-        key = self.encoder.readout, "oracle" if known else self.encoder.average
+        key = self.encoder.representation, "oracle" if known else self.encoder.average
         require(
             key in table.z,
             f"ChannelEvaluation: the representation must be one of {_names(table)}, got "
@@ -135,7 +135,7 @@ class ChannelEvaluation(RunEvaluation):
 
 def _told(channel: dict[str, Any]) -> str:
     accuracies = ", ".join(
-        f"{row['readout']} {row['average']} {row['accuracy']:.4f}"
+        f"{row['representation']} {row['average']} {row['accuracy']:.4f}"
         for row in channel["representations"]
     )
     return (
@@ -156,7 +156,7 @@ def _accuracies(
     rows = []
     for key in sorted(probes):
         chosen, at_1 = (float((classes[key] == test.label).mean()) for classes in predicted)
-        about = {"readout": key[0], "average": key[1], "accuracy": chosen}
+        about = {"representation": key[0], "average": key[1], "accuracy": chosen}
         rows.append(about | {"strength": probes[key][-1].C, "accuracy_at_1": at_1})
     return rows
 

@@ -29,8 +29,9 @@ class ChannelTable:
     """N images as a channel and its encoder see them.
 
     Attributes:
-        z: ``(N, F)`` by (readout, average). The readout is "projection" or "features" as in
-            `ChannelEncoder`; the average "mean", "top" (where the channel learned) or "oracle".
+        z: ``(N, F)`` by (representation, average). The representation is "projection" or "features"
+            as in `ChannelEncoder`; the average "mean", "top" (where the channel learned) or
+            "oracle".
         probability: ``(N, |T|)``, P(T | x).
         touching: ``(N,)``, the share of P on crops that hold a pixel above 0.
         pixels: ``(N, C H W)``, the images themselves, sparse.

@@ -73,7 +73,8 @@ class MacroAUROCEvaluation(RunEvaluation):
             network's outputs.
         protocol: how the probe is trained.
         figure: draws Fig. 2 on the test part of the first set; None leaves it out.
-        head: "refitted", the probe decides; or "trained", by fine-tuning: the head decides.
+        deployed_head: "refitted", the probe decides; or "trained", by fine-tuning: the head
+            decides.
         run: see `common.evaluation.run_evaluation.RunArguments`.
     """
 
@@ -84,7 +85,7 @@ class MacroAUROCEvaluation(RunEvaluation):
         sets: Sequence[ProbeSet],
         protocol: ProbeProtocol,
         figure: GroupFigure | None = None,
-        head: str = "refitted",
+        deployed_head: str = "refitted",
         **run: Unpack[RunArguments],
     ) -> None:
         super().__init__(**run)
@@ -107,7 +108,7 @@ class MacroAUROCEvaluation(RunEvaluation):
         self.sets = list(sets)
         self.protocol = protocol
         self.figure = figure
-        self.head = self.trained(head)
+        self.uses_trained_head = self.means_trained(deployed_head)
 
     def evaluate(self) -> Evaluated:
         """Evaluate the last snapshot."""
@@ -119,9 +120,9 @@ class MacroAUROCEvaluation(RunEvaluation):
         rows: list[dict[str, Any]] = []
         kept: dict[str, NDArray[Any]] = {}
         deployed: SGDProbe | None = None
-        for one in self.sets[:1] if self.head else self.sets:
+        for one in self.sets[:1] if self.uses_trained_head else self.sets:
             healthy = healthy_class(one.classes)
-            probes = None if self.head else self._probes(one)
+            probes = None if self.uses_trained_head else self._probes(one)
             deployed = best(probes) if one is first and probes else deployed
             for other in self.sets:
                 if other.classes == one.classes:
@@ -132,7 +133,7 @@ class MacroAUROCEvaluation(RunEvaluation):
                         kept = {"label": test.label, "patient": test.patient, "probability": told}
         groups, views = self._groups()
         result = {
-            "readout": "head" if self.head else "probe",
+            "deployed_head": "trained" if self.uses_trained_head else "refitted",
             "classes": list(first.classes),
             "left_out": _named(first.classes, healthy_class(first.classes)),
             "counts": _counts(first, seen[first.name]),

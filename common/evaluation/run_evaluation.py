@@ -224,13 +224,14 @@ class RunEvaluation(ABC):
         save_model(self.model_path, self.classifier, about)
         _LOG.info("%s: deployed", self.model_path)
 
-    def trained(self, head: str) -> bool:
-        """Return whether `head` says "trained"; refuse anything but `HEADS`."""
+    def means_trained(self, deployed_head: str) -> bool:
+        """Return whether `deployed_head` says "trained"; refuse anything but `HEADS`."""
         require(
-            head in HEADS,
-            f"{type(self).__name__}: head must be {' or '.join(map(repr, HEADS))}, got {head!r}.",
+            deployed_head in HEADS,
+            f"{type(self).__name__}: deployed_head must be {' or '.join(map(repr, HEADS))}, got "
+            f"{deployed_head!r}.",
         )
-        return head == "trained"
+        return deployed_head == "trained"
 
     def _tell_of_how_many_epochs(self, last: int) -> None:
         """Record, and say, of which epoch this is where the training did not end."""

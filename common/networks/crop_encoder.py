@@ -19,7 +19,7 @@ from common.transforms.crop_grid import CropGrid
 
 __all__ = ["ChannelEncoder", "CropEncoder", "encode_crops"]
 
-READOUTS = ("features", "projection")
+REPRESENTATIONS = ("features", "projection")
 AVERAGES = ("mean", "top")
 _IMAGES = 32  # whose crops are encoded at a time: bounds the memory of ChannelEncoder
 _LEAST = 1e-6  # probability below which a crop does not count in the mean
@@ -183,7 +183,8 @@ class ChannelEncoder(nn.Module):
             biases are set to zero, as those of `CropEncoder`.
         channel: ``x -> log P (B, |T|)`` with a ``grid``: `common.policies.CropChannel`,
             `UniformCrops`, `CellCrops`.
-        readout: "features": Z is an average of f, as it is; "projection": of h, at unit length.
+        representation: "features": Z is an average of f, as it is; "projection": of h, at unit
+            length.
         average: "mean": weighted by P; crops with P below 1e-6 are left out where that saves work.
             "top": the plain mean over the `top` most probable crops (the paper's "topn").
         top: number of crops of "top"; the paper's is 8.
@@ -196,13 +197,13 @@ class ChannelEncoder(nn.Module):
         encoder: nn.Module,
         projector: nn.Module,
         channel: nn.Module,
-        readout: str = "features",
+        representation: str = "features",
         average: str = "mean",
         top: int = 8,
     ) -> None:
         super().__init__()
         for name, value, allowed in (
-            ("readout", readout, READOUTS),
+            ("representation", representation, REPRESENTATIONS),
             ("average", average, AVERAGES),
         ):
             require(
@@ -218,10 +219,10 @@ class ChannelEncoder(nn.Module):
         self.projector = projector
         zero_biases(projector)
         self.channel = channel
-        self.readout = readout
+        self.representation = representation
         self.average = average
         self.top = top
-        last = encoder if readout == "features" else projector
+        last = encoder if representation == "features" else projector
         self.out_features = cast(int, last.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -244,7 +245,7 @@ class ChannelEncoder(nn.Module):
         else:
             count = int((probability > _LEAST).sum(dim=1).max())
             weight, index = probability.topk(count, dim=1)
-        if self.readout == "features":
+        if self.representation == "features":
             f = encode_crops(self.encoder, self.grid, x, index)
             return torch.einsum("bm,bmf->bf", weight, f)
         mean = torch.einsum("bm,bmd->bd", weight, self.unit(x, index))

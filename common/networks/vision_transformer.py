@@ -45,11 +45,11 @@ class VisionTransformer(nn.Module):
             from 0 at the first block. DINO's student has 0.1, its teacher 0.
         pool: "cls" is the class token after the normalisation; "mean" is the mean of the patch
             tokens, then normalised (fc_norm of RETFound's classifier, MAE's global pooling).
-        readout: number of last blocks whose class tokens make h; DINO's linear evaluation of ViT-S
-            reads 4. More than 1 needs ``pool="cls"``.
+        last_blocks: number of last blocks whose class tokens make h; DINO's linear evaluation of
+            ViT-S reads 4. More than 1 needs ``pool="cls"``.
 
-    Shapes: ``x (B, in_channels, H, W) -> h (B, out_features)``, ``out_features = readout * F``; the
-    last F columns are the class token of the last block.
+    Shapes: ``x (B, in_channels, H, W) -> h (B, out_features)``, ``out_features = last_blocks * F``;
+    the last F columns are the class token of the last block.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class VisionTransformer(nn.Module):
         heads: int = 6,
         drop_path: float = 0.0,
         pool: Literal["cls", "mean"] = "cls",
-        readout: int = 1,
+        last_blocks: int = 1,
     ) -> None:
         super().__init__()
         name = "VisionTransformer"
@@ -78,14 +78,14 @@ class VisionTransformer(nn.Module):
         require(pool in ("cls", "mean"), f"{name}: pool must be 'cls' or 'mean', got {pool!r}.")
         most = depth if pool == "cls" else 1
         require(
-            1 <= readout <= most,
-            f"{name}: readout must be 1 to {most} for pool {pool!r}, got {readout}.",
+            1 <= last_blocks <= most,
+            f"{name}: last_blocks must be 1 to {most} for pool {pool!r}, got {last_blocks}.",
         )
         self.patch_size = patch_size
         self.side = image_size // patch_size
         self.pool: str = pool
-        self.readout = readout
-        self.out_features = readout * embed_dim
+        self.last_blocks = last_blocks
+        self.out_features = last_blocks * embed_dim
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, self.side**2 + 1, embed_dim))
         self.patch_embed = PatchEmbedding(in_channels, patch_size, embed_dim)
@@ -97,7 +97,7 @@ class VisionTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the representation ``h (B, out_features)`` of ``x (B, in_channels, H, W)``."""
         if self.pool == "cls":
-            return self.last_tokens(x, self.readout)
+            return self.last_tokens(x, self.last_blocks)
         tokens = self._embed(x)
         for block in self.blocks:
             tokens = block(tokens)

@@ -84,7 +84,7 @@ def test_inference_builds_what_the_overlays_deploy(
     known = [] if "data_original" in overlays else overlays
     deployed = parsed("inference", *known, **settings).get_parsed_content("network_def")
     deployed.load_state_dict(trained.state_dict(), strict=True)
-    for name in ("readout", "average", "top"):
+    for name in ("representation", "average", "top"):
         assert getattr(deployed.encoder, name) == getattr(trained.encoder, name)
     assert type(deployed.encoder.channel) is type(trained.encoder.channel)
 

@@ -95,4 +95,4 @@ def test_fine_tuning_starts_from_the_pre_trained_teacher(
     same = [name for name in tuned if torch.equal(tuned[name], teacher[name])]
     assert same == ["encoder.mean", "encoder.std"]
     (path,) = (tmp_path / "eval").glob("weak_finetuned_seed0/evaluation.json")
-    assert json.loads(path.read_text())["readout"] == "head"
+    assert json.loads(path.read_text())["deployed_head"] == "trained"

@@ -182,7 +182,7 @@ def test_fine_tuning_starts_from_the_pre_trained_encoder(
     assert all(torch.equal(tuned[name], pretrained[name]) for name in weights)
     run(workflow(CASES, "train+finetune", tmp_path))
     run(workflow(CASES, "train+finetune+evaluate", tmp_path))
-    assert result(tmp_path, "y_aware_finetuned_seed0")["readout"] == "head"
+    assert result(tmp_path, "y_aware_finetuned_seed0")["deployed_head"] == "trained"
     tuned = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert not any(torch.equal(tuned[name], pretrained[name]) for name in weights)
 

@@ -29,7 +29,7 @@ IMAGES = {
     "accuracy_aligned": "bias-aligned",
     "accuracy_conflicting": "bias-conflicting",
 }
-READOUTS = {"head": "trained head", "probe": "refitted probe"}
+HEADS = {"trained": "trained head", "refitted": "refitted probe"}
 PAIRS = {"positive": "same class", "negative": "different classes"}
 SIDES = {"aligned": "var(--aligned)", "conflicting": "var(--conflicting)"}
 GROUPS = tuple(f"{pairs}_{side}" for pairs in PAIRS for side in SIDES)
@@ -87,13 +87,13 @@ class Accuracy(Result, Shares):
     """A run judged by accuracy.
 
     Attributes:
-        readout: "head" (trained) or "probe" (refitted): what decided.
+        deployed_head: "trained" or "refitted": the head that decided.
         probe: shares of the probe, whoever decided.
         part: the part that was scored, "test" or "validation".
         distances: None without a bias.
     """
 
-    readout: Text
+    deployed_head: Text
     interval: AccuracyInterval
     probe: Shares
     part: Text
@@ -110,24 +110,24 @@ class Accuracy(Result, Shares):
         """One in so many classes."""
         return 1 / max(1, int(self.counts["classes"]))
 
-    def share(self, readout: str, images: str) -> float:
+    def share(self, head: str, images: str) -> float:
         """Accuracy in percent by who decided and on which images; NaN where there are none."""
-        held = {self.readout: self, "probe": self.probe}.get(readout)
+        held = {self.deployed_head: self, "refitted": self.probe}.get(head)
         found = getattr(held, images, None)
         return math.nan if found is None else 100 * float(found)
 
 
 def table(runs: Sequence[Run]) -> Markup:
-    """Accuracy of each strategy: mean ± standard deviation over seeds, by readout and images."""
+    """Accuracy of each strategy: mean ± standard deviation over seeds, by head and images."""
     groups = group_runs(runs)
     found = results(runs, Accuracy)
     columns = [
-        (readout, images)
-        for readout in READOUTS
+        (head, images)
+        for head in HEADS
         for images in IMAGES
-        if any(math.isfinite(result.share(readout, images)) for result in found)
+        if any(math.isfinite(result.share(head, images)) for result in found)
     ]
-    heads = [f"{READOUTS[readout]}: {IMAGES[images]}" for readout, images in columns]
+    heads = [f"{HEADS[head]}: {IMAGES[images]}" for head, images in columns]
     rows = [
         (swatch(group.colour, group.name), [_cell(group, *column) for column in columns])
         for group in groups
@@ -140,7 +140,7 @@ def table(runs: Sequence[Run]) -> Markup:
     )
     return section(
         "accuracy-table",
-        "Accuracy by readout",
+        "Accuracy by head",
         part_warning(runs),
         figure_table("strategy", heads, rows),
         paragraph(note, "note"),
@@ -176,11 +176,11 @@ def distances(runs: Sequence[Run]) -> Markup:
     return section("distances", heading, sides, *blocks, paragraph(note, "note"))
 
 
-def _cell(group: Group, readout: str, images: str) -> str:
+def _cell(group: Group, head: str, images: str) -> str:
     values = [
         share
         for result in results(group.runs, Accuracy)
-        if math.isfinite(share := result.share(readout, images))
+        if math.isfinite(share := result.share(head, images))
     ]
     if not values:
         return "–"

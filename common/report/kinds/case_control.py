@@ -66,13 +66,13 @@ class CaseControl(Result, Areas):
     """A run judged on a diagnosis.
 
     Attributes:
-        readout: "probe" or "head": what decided.
+        deployed_head: "trained" or "refitted": the head that decided.
         probe: figures of the probe, whoever decided.
         leave_site_out: None after fine-tuning, or where sites are not known.
         site_names: by number; may be empty.
     """
 
-    readout: Text
+    deployed_head: Text
     interval: AreasInterval
     epochs: tuple[AreasEpoch, ...]
     baselines: dict[str, Areas] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def table(runs: Sequence[Run]) -> Markup:
     probes = [
         f"{group.name} {finite_mean([found.probe.auc_external for found in tuned]):.2f}"
         for group in groups
-        if (tuned := [r for r in results(group.runs, CaseControl) if r.readout == "head"])
+        if (tuned := [r for r in results(group.runs, CaseControl) if r.deployed_head == "trained"])
     ]
     told = f" A probe on the fine-tuned features, external: {', '.join(probes)}." if probes else ""
     note = "Lines: intervals over patients, averaged over seeds; small dots: seeds." + told

@@ -35,7 +35,7 @@ from common.report.run import Run, results
 from common.report.schema import CURE, Number, Positive, Share, Text, number, read_arrays
 from common.report.words import plural
 
-READOUTS = ("projection", "features")
+REPRESENTATIONS = ("projection", "features")
 AVERAGES = ("mean", "top", "oracle")
 PICTURES = "channel.npz"
 AXES = {
@@ -46,7 +46,7 @@ AXES = {
     "point": 2,
     "point_label": 1,
 }
-READOUT_NAMES = {"projection": "projection", "features": "f"}
+REPRESENTATION_NAMES = {"projection": "projection", "features": "f"}
 TINT = (1.0, 0.55, 0.0)
 FAINT = 0.4
 CURVE_POINTS = 101
@@ -91,7 +91,7 @@ class Grid:
 class Representation:
     """Accuracy of one representation: with the penalty chosen, which that is, and at C = 1."""
 
-    readout: Text
+    representation: Text
     average: Text
     accuracy: Share
     strength: Positive | None = None
@@ -194,12 +194,15 @@ def representations(runs: Sequence[Run]) -> Markup:
     top = max(channel.top for channel in found)
     names = {"mean": "mean over P", "top": f"top {top}", "oracle": "oracle"}
     columns = [
-        (readout, average)
-        for readout in READOUTS
+        (representation, average)
+        for representation in REPRESENTATIONS
         for average in AVERAGES
-        if any(_share(channel, (readout, average), "accuracy") for channel in found)
+        if any(_share(channel, (representation, average), "accuracy") for channel in found)
     ]
-    heads = [f"{READOUT_NAMES[readout]}: {names[average]}" for readout, average in columns]
+    heads = [
+        f"{REPRESENTATION_NAMES[representation]}: {names[average]}"
+        for representation, average in columns
+    ]
     rows = []
     for group in groups:
         own = _channels(group)
@@ -304,7 +307,7 @@ def _channels(group: Group) -> list[ChannelBlock]:
 
 def _share(channel: ChannelBlock, key: tuple[str, str], figure: str) -> list[float]:
     """A figure of one representation in percent; none where the run has no such."""
-    rows = {(row.readout, row.average): row for row in channel.representations}
+    rows = {(row.representation, row.average): row for row in channel.representations}
     return [100 * getattr(rows[key], figure)] if key in rows else []
 
 

@@ -95,7 +95,7 @@ class MacroAUROC(Result, Figures):
     """A run judged by the macro AUROC of a probe trained by SGD, or of its own head.
 
     Attributes:
-        readout: "probe" or "head".
+        deployed_head: "trained" or "refitted".
         classes: their names.
         left_out: the class that sensitivity, specificity and accuracy leave out, None for none.
         matrix: the first row is that of the run's own figure.
@@ -103,7 +103,7 @@ class MacroAUROC(Result, Figures):
         groups: None where they were left out.
     """
 
-    readout: Text
+    deployed_head: Text
     classes: tuple[str, ...]
     left_out: Text | None
     auroc: Share

@@ -8,27 +8,30 @@ import pytest
 
 from common.checks import InputError
 from common.config import check
-from common.config.renamed import DIALS, OVERLAYS, check_record
+from common.config.renamed import DIALS, OVERLAYS, check_record, new_name
 from tests.commands import ROOT
 
 CONFIGS = sorted((ROOT / "bundles").glob("*/configs/train.json"))
 
 
-def train_json_with(dial: str) -> tuple[Path, dict[str, Any]]:
-    """The first train.json that has a rule for `dial`."""
+PAIRS = [(old, new) for old, names in DIALS.items() for new in names]
+
+
+def train_json_with(old: str, new: str) -> tuple[Path, dict[str, Any]]:
+    """The first train.json in which `old` became `new`."""
     contents = ((path, json.loads(path.read_text())) for path in CONFIGS)
-    return next((path, content) for path, content in contents if dial in content["limits"])
+    return next((path, c) for path, c in contents if new_name(old, c["limits"]) == new)
 
 
 @pytest.mark.bad_input("configuration")
-@pytest.mark.parametrize("old", DIALS)
-def test_an_old_dial_is_refused_with_its_new_name(old: str) -> None:
-    path, content = train_json_with(DIALS[old])
+@pytest.mark.parametrize(("old", "new"), PAIRS)
+def test_an_old_dial_is_refused_with_its_new_name(old: str, new: str) -> None:
+    path, content = train_json_with(old, new)
     with pytest.raises(InputError) as refusal:
         check({**content, "bundle_root": str(path.parents[1]), old: "_2"}, [path])
     words = str(refusal.value).replace("'", "")
     assert old in words
-    assert f"is {DIALS[old]} now." in words
+    assert f"is {new} now." in words
 
 
 @pytest.mark.bad_input("configuration")

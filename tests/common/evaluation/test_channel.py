@@ -29,7 +29,7 @@ CLASSES = 3
 
 
 def channel_encoder(
-    channel: nn.Module | None = None, readout: str = "features", average: str = "mean"
+    channel: nn.Module | None = None, representation: str = "features", average: str = "mean"
 ) -> ChannelEncoder:
     """The same weights on every call; biases too, so that black crops have features."""
     torch.manual_seed(0)
@@ -37,7 +37,7 @@ def channel_encoder(
     learned = CropChannel(GRID, channels=(2, 2), features=3)
     for p in [*encoder.parameters(), *projector.parameters(), *learned.parameters()]:
         nn.init.normal_(p, std=0.7)
-    return ChannelEncoder(encoder, projector, channel or learned, readout, average, top=4)
+    return ChannelEncoder(encoder, projector, channel or learned, representation, average, top=4)
 
 
 def fields(count: int, seed: int) -> dict[str, Any]:
@@ -64,21 +64,21 @@ TRAIN, TEST = batches(72, seed=1), batches(40, seed=2)
 IMAGES = torch.cat([batch["image"] for batch in TEST])
 
 
-@pytest.mark.parametrize("readout", ["features", "projection"])
+@pytest.mark.parametrize("representation", ["features", "projection"])
 @pytest.mark.parametrize(
     ("average", "channel"), [("mean", None), ("top", None), ("oracle", ORACLE)]
 )
 def test_each_representation_is_the_one_the_encoder_gives(
-    readout: str, average: str, channel: nn.Module | None
+    representation: str, average: str, channel: nn.Module | None
 ) -> None:
     table = tabulate(channel_encoder(), TEST, "cpu", ORACLE)
     how = "top" if average == "top" else "mean"
     with torch.no_grad():
-        wanted = channel_encoder(channel, readout, how)(IMAGES)
+        wanted = channel_encoder(channel, representation, how)(IMAGES)
     assert set(table.z) == {
         (name, how) for name in ("features", "projection") for how in ("mean", "top", "oracle")
     }
-    found = torch.from_numpy(table.z[readout, average])
+    found = torch.from_numpy(table.z[representation, average])
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 
@@ -130,7 +130,9 @@ class Study:
         trained = self.method(channel_encoder(channel))
         write_record(folder / "run", {"epochs": 7}, strategy="ours")
         torch.save(trained.state_dict(), folder / "run" / "network_epoch=7.pt")
-        how = {name: settings.pop(name) for name in ("readout", "average") if name in settings}
+        how = {
+            name: settings.pop(name) for name in ("representation", "average") if name in settings
+        }
         self.encoder = channel_encoder(channel, **how)
         for p in self.encoder.parameters():
             nn.init.zeros_(p)
@@ -157,12 +159,12 @@ class Study:
     @property
     def accuracy(self) -> dict[tuple[str, str], float]:
         rows = self.result["channel"]["representations"]
-        return {(row["readout"], row["average"]): row["accuracy"] for row in rows}
+        return {(row["representation"], row["average"]): row["accuracy"] for row in rows}
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return Study(tmp_path_factory.mktemp("study"), readout="projection", average="top")
+    return Study(tmp_path_factory.mktemp("study"), representation="projection", average="top")
 
 
 def test_every_representation_is_read_by_a_regression_on_the_training_part(study: Study) -> None:
@@ -181,7 +183,7 @@ def test_the_chosen_penalty_and_the_accuracy_at_1_stand_beside_it(study: Study) 
     rows = study.result["channel"]["representations"]
     assert {row["strength"] for row in rows} <= set(STRENGTHS)
     for row in rows:
-        key = row["readout"], row["average"]
+        key = row["representation"], row["average"]
         probe = fit_probe(train.z[key], train.label, standardized=False)
         score = probe.score(test.z[key].astype(float), test.label)
         assert row["accuracy_at_1"] == pytest.approx(score)
@@ -225,7 +227,7 @@ def test_the_report_gets_images_maps_pairs_and_points(study: Study) -> None:
 
 
 def test_the_deployed_network_decides_as_its_representation_did(study: Study) -> None:
-    encoder = channel_encoder(readout="projection", average="top")
+    encoder = channel_encoder(representation="projection", average="top")
     network = ImageClassifier(encoder, encoder.out_features, CLASSES)
     network.load_state_dict(torch.load(study.folder / "models" / "model.pt", weights_only=True))
     with torch.no_grad():

@@ -197,7 +197,7 @@ def test_subjects_without_an_age_or_a_site_are_left_out(challenge: Study, tmp_pa
 
 
 def test_a_head_trained_on_age_is_told_and_kept(tmp_path: Path) -> None:
-    arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "head": "trained"}
+    arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "deployed_head": "trained"}
     study = Study(tmp_path, ChallengeEvaluation, **arguments)
     external = study.embedded(EXTERNAL)
     error = np.abs(external.logits[:, 0] - external.age).mean()
@@ -211,8 +211,8 @@ def test_a_head_trained_on_age_is_told_and_kept(tmp_path: Path) -> None:
     [
         ({"test": INTERNAL}, "test must hold external subjects with an age, got none"),
         (
-            {"test": INTERNAL + EXTERNAL, "head": True},
-            "head must be 'refitted' or 'trained', got T",
+            {"test": INTERNAL + EXTERNAL, "deployed_head": True},
+            "deployed_head must be 'refitted' or 'trained', got T",
         ),
         (
             {"test": INTERNAL + EXTERNAL, "outputs": 2},
@@ -293,7 +293,7 @@ def test_sites_are_dealt_into_folds_that_are_left_out_together(tmp_path: Path) -
 
 
 def test_a_fine_tuned_head_decides_and_has_no_leave_site_out_table(tmp_path: Path) -> None:
-    arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "head": "trained"}
+    arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "deployed_head": "trained"}
     study = Study(tmp_path, CaseControlEvaluation, **arguments)
     seen = study.embedded(INTERNAL)
     assert study.result["auc_internal"] == pytest.approx(oracle.auc(seen.label, seen.logits[:, 0]))
@@ -345,7 +345,7 @@ def test_a_probe_refitted_on_frozen_features_stands_beside_the_head(classes: Stu
     train, seen = classes.embedded(BIASED), classes.embedded(FAIR)
     predicted = fit_probe(train.h, train.label).predict(seen.h.astype(np.float64))
     assert classes.result["probe"]["accuracy"] == pytest.approx((predicted == seen.label).mean())
-    assert classes.result["readout"] == "head"
+    assert classes.result["deployed_head"] == "trained"
     expected = classes.networks[12].classifier.state_dict()
     torch.testing.assert_close(classes.deployed(3).state_dict(), expected, rtol=0, atol=0)
 
@@ -363,14 +363,14 @@ def test_distances_of_pairs_are_told_before_and_after_training(classes: Study) -
 
 def test_without_a_trained_head_the_probe_decides_and_is_deployed(tmp_path: Path) -> None:
     train, test = ([{k: b[k] for k in ("image", "label")} for b in p] for p in (BIASED, FAIR))
-    arguments = {"training": train, "batches": test, "outputs": 3, "head": "refitted"}
+    arguments = {"training": train, "batches": test, "outputs": 3, "deployed_head": "refitted"}
     study = Study(tmp_path, AccuracyEvaluation, **arguments)
     assert study.result["accuracy"] == study.result["probe"]["accuracy"]
     assert study.result["distances"] is None
     assert "accuracy_aligned" not in study.result
     with torch.no_grad():
         logits = study.deployed(3)(torch.cat([batch["image"] for batch in test]))
-    assert logits.argmax(1).tolist() == study.scores["predicted_by_probe"].tolist()
+    assert logits.argmax(1).tolist() == study.scores["predicted_by_refitted_head"].tolist()
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -378,8 +378,8 @@ def test_two_classes_may_have_one_output_or_two(tmp_path: Path, outputs: int) ->
     train = subjects(40, [0], seed=4)
     arguments = {"training": train, "batches": train, "outputs": outputs}
     Study(tmp_path / "trained", AccuracyEvaluation, **arguments)
-    study = Study(tmp_path / "refitted", AccuracyEvaluation, head="refitted", **arguments)
+    study = Study(tmp_path / "refitted", AccuracyEvaluation, deployed_head="refitted", **arguments)
     with torch.no_grad():
         logits = study.deployed(outputs)(torch.cat([batch["image"] for batch in train]))
     decided = (logits[:, 0] > 0).long() if outputs == 1 else logits.argmax(1)
-    assert decided.tolist() == study.scores["predicted_by_probe"].tolist()
+    assert decided.tolist() == study.scores["predicted_by_refitted_head"].tolist()

@@ -200,7 +200,7 @@ def test_the_figure_counts_every_pair_and_places_every_view(study: Study) -> Non
 def test_a_fine_tuned_head_decides_itself(tmp_path: Path) -> None:
     protocol = ProbeProtocol(side=8, epochs=1, seeds=1)
     study = Study(tmp_path, MacroAUROCEvaluation, outputs=3, sets=SETS, protocol=protocol,
-                  head="trained")  # fmt: skip
+                  deployed_head="trained")  # fmt: skip
     seen = study.embedded(SETS[0].test)
     expected = softmax(seen.logits, axis=1)
     assert study.result["auroc"] == pytest.approx(macro_auroc(seen.label, expected))

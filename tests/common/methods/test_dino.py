@@ -146,7 +146,7 @@ def test_steps_are_those_of_the_formulas(watch: bool) -> None:
 
 def test_what_is_deployed_is_the_teacher() -> None:
     torch.manual_seed(0)
-    vit = VisionTransformer(8, 4, 3, 6, 2, 2, drop_path=0.5, readout=2)
+    vit = VisionTransformer(8, 4, 3, 6, 2, 2, drop_path=0.5, last_blocks=2)
     classifier = ImageClassifier(StandardizedEncoder(vit, [0.5] * 3, [0.2] * 3), 12, 3)
     head = DINOHead(6, PROTOTYPES, 8, 4)
     method = DINO(classifier, head, *cuts(8, 4), loss=DINOLoss(PROTOTYPES))

@@ -40,11 +40,13 @@ def probabilities(count: int = 3) -> Tensor:
     return (2 * torch.randn(count, 9, dtype=torch.double, generator=generator)).softmax(dim=1)
 
 
-def channel_encoder(probability: Tensor, readout: str, average: str) -> ChannelEncoder:
+def channel_encoder(probability: Tensor, representation: str, average: str) -> ChannelEncoder:
     torch.manual_seed(0)
     encoder, projector = Matrix(16, FEATURES, "tanh"), Projector(FEATURES, 6, 4)
     encoder.out_features = FEATURES
-    return ChannelEncoder(encoder, projector, Given(probability), readout, average, top=3).double()
+    return ChannelEncoder(
+        encoder, projector, Given(probability), representation, average, top=3
+    ).double()
 
 
 def represent(network: ChannelEncoder, image: Tensor, weight: list[float]) -> Tensor:
@@ -53,8 +55,8 @@ def represent(network: ChannelEncoder, image: Tensor, weight: list[float]) -> Te
     for crop, share in zip(crops(image, 4, 2), weight):
         f = network.encoder(crop[None])[0]
         h = network.projector(f)
-        total = total + share * (f if network.readout == "features" else h / h.norm())
-    return total if network.readout == "features" else total / total.norm()
+        total = total + share * (f if network.representation == "features" else h / h.norm())
+    return total if network.representation == "features" else total / total.norm()
 
 
 def black_and_lit() -> Tensor:
@@ -163,11 +165,11 @@ def test_an_encoder_that_normalises_by_the_batch_sees_every_crop() -> None:
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("readout", ["features", "projection"])
+@pytest.mark.parametrize("representation", ["features", "projection"])
 @pytest.mark.parametrize("average", ["mean", "top"])
-def test_an_image_is_the_average_of_its_crops(readout: str, average: str) -> None:
+def test_an_image_is_the_average_of_its_crops(representation: str, average: str) -> None:
     probability = probabilities()
-    network, x = channel_encoder(probability, readout, average), numbered()
+    network, x = channel_encoder(probability, representation, average), numbered()
     for image, p, found in zip(x, probability.tolist(), network(x)):
         largest = sorted(p)[-3]
         weight = p if average == "mean" else [(value >= largest) / 3 for value in p]
@@ -206,9 +208,12 @@ def test_directions_have_length_one_in_mixed_precision() -> None:
 
 
 def test_the_width_is_that_of_the_readout() -> None:
-    for readout, width in (("features", 200), ("projection", 50)):
+    for representation, width in (("features", 200), ("projection", 50)):
         network = ChannelEncoder(
-            CropEncoder(), Projector(200, 200, 50), UniformCrops(CropGrid(28, 20, 4)), readout
+            CropEncoder(),
+            Projector(200, 200, 50),
+            UniformCrops(CropGrid(28, 20, 4)),
+            representation,
         )
         z = network(torch.rand(2, 1, 28, 28))
         assert z.shape == (2, width) == (2, network.out_features)
@@ -218,7 +223,7 @@ def test_the_width_is_that_of_the_readout() -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"readout": "h"}, "readout must be 'features' or 'projection', got 'h'"),
+        ({"representation": "h"}, "representation must be 'features' or 'projection', got 'h'"),
         ({"average": "median"}, "average must be 'mean' or 'top', got 'median'"),
         ({"top": 10}, "top must be from 1 to 9 crops, got 10"),
     ],

@@ -71,7 +71,7 @@ def test_the_last_tokens_are_those_of_the_last_blocks_in_their_order(n: int) -> 
         expected.append(torch.cat([oracle.normalised(t[0], w, "norm") for t in after]))
     torch.testing.assert_close(network.last_tokens(x, n), torch.stack(expected), rtol=0, atol=1e-10)
     assert torch.equal(network.last_tokens(x, n)[:, -6:], network(x))
-    assert torch.equal(tiny(readout=n)(x), network.last_tokens(x, n))
+    assert torch.equal(tiny(last_blocks=n)(x), network.last_tokens(x, n))
 
 
 @GRIDS
@@ -161,8 +161,11 @@ def test_paths_are_dropped_for_whole_images_in_training_only() -> None:
         ({"heads": 4}, r"embed_dim must be a multiple of heads, got 6 and 4\."),
         ({"drop_path": 1.0}, r"drop_path must be in \[0, 1\), got 1\.0\."),
         ({"pool": "max"}, r"pool must be 'cls' or 'mean', got 'max'\."),
-        ({"readout": 4}, r"readout must be 1 to 3 for pool 'cls', got 4\."),
-        ({"readout": 2, "pool": "mean"}, r"readout must be 1 to 1 for pool 'mean', got 2\."),
+        ({"last_blocks": 4}, r"last_blocks must be 1 to 3 for pool 'cls', got 4\."),
+        (
+            {"last_blocks": 2, "pool": "mean"},
+            r"last_blocks must be 1 to 1 for pool 'mean', got 2\.",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_in_one_line(settings: dict[str, Any], message: str) -> None:

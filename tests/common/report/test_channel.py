@@ -57,7 +57,7 @@ def representation(key: str, name: str = "accuracy") -> Callable[[dict[str, Any]
     return lambda channel: next(
         100 * row[name]
         for row in channel["representations"]
-        if f"{row['readout']} {row['average']}" == key
+        if f"{row['representation']} {row['average']}" == key
     )
 
 
@@ -76,7 +76,7 @@ def test_every_representation_has_a_column_with_mean_and_deviation_over_seeds(
     assert "Trained channel" in table
     pixels = values(report.parent / "ours0")["baselines"]["pixels"]["accuracy"]
     assert f"The pixels themselves: {100 * pixels:.2f} %." in table
-    assert "Accuracy by readout" not in Words(report).text
+    assert "Accuracy by head" not in Words(report).text
 
 
 def test_below_it_stands_the_accuracy_at_1(report: Path) -> None:
@@ -159,7 +159,7 @@ def test_figures_of_a_validation_part_come_with_a_warning(tmp_path: Path) -> Non
 def test_runs_without_a_channel_have_none_of_it(tmp_path: Path) -> None:
     run = write_classes_run(tmp_path / "a", "ce")
     text = Words(build_report([run], tmp_path / "r.html", "T")).text
-    assert "Accuracy by readout" in text
+    assert "Accuracy by head" in text
     for heading in ("Accuracy by representation", "Where the crops", "How far apart images"):
         assert heading not in text
 

@@ -121,10 +121,10 @@ def test_a_trained_output_is_told_beside_the_ridge(tmp_path: Path) -> None:
     assert "External error of the network's own trained output: ℓ1 4.44 years." in text
 
 
-def test_accuracy_is_given_as_mean_and_deviation_over_seeds_by_readout_and_bias(
+def test_accuracy_is_given_as_mean_and_deviation_over_seeds_by_head_and_bias(
     classes: Path,
 ) -> None:
-    table = part(classes, "Accuracy by readout", "Distances of pairs")
+    table = part(classes, "Accuracy by head", "Distances of pairs")
     runs = [values(classes, f"sup_info_nce_fairkl{n}") for n in (0, 1)]
     for found in (runs, [run["probe"] for run in runs]):
         shares = [100 * run["accuracy_conflicting"] for run in found]
@@ -136,7 +136,7 @@ def test_accuracy_is_given_as_mean_and_deviation_over_seeds_by_readout_and_bias(
 
 
 def test_accuracy_is_in_percent_beside_chance_and_the_refitted_baselines(classes: Path) -> None:
-    text = part(classes, "T", "Accuracy by readout")
+    text = part(classes, "T", "Accuracy by head")
     share = 100 * np.mean([values(classes, f"sup_info_nce_fairkl{n}")["accuracy"] for n in (0, 1)])
     assert f"ε-SupInfoNCE + FairKL: accuracy {share:.1f} % (95 % interval" in text
     assert re.search(r"difference \+\d\d\.\d points", text)
@@ -176,7 +176,7 @@ def test_a_histogram_is_an_outline_of_shares() -> None:
 
 
 def test_natural_images_have_neither_bias_columns_nor_distances(tmp_path: Path) -> None:
-    run = write_classes_run(tmp_path / "a", "simclr", distances=None, readout="probe")
+    run = write_classes_run(tmp_path / "a", "simclr", distances=None, deployed_head="refitted")
     path = run / "evaluation.json"
     found = json.loads(path.read_text())
     for figures in (found, found["probe"]):
@@ -202,7 +202,7 @@ def test_a_diagnosis_is_told_inside_and_outside_and_site_by_site(cases: Path) ->
 
 
 def test_a_fine_tuned_run_has_no_leave_site_out_table(tmp_path: Path) -> None:
-    run = write_cases_run(tmp_path / "a", "y_aware", readout="head", leave_site_out=None)
+    run = write_cases_run(tmp_path / "a", "y_aware", deployed_head="trained", leave_site_out=None)
     text = Words(build_report([run], tmp_path / "r.html", "T")).text
     assert "Not made: the encoders were fine-tuned on these sites" in text
     assert "A probe on the fine-tuned features, external: y-aware" in text
