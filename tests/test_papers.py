@@ -12,7 +12,7 @@ from common import losses, methods
 from tests.commands import BUNDLES, ROOT
 
 LINK = r"https://(?:arxiv\.org/abs/\d{4}\.\d{4,5}|doi\.org/10\.\d{4,}/\S+)"
-OUR_OWN = ("Method", "MomentumCopy", "ViewGroup")  # what methods are made of
+OUR_OWN = ("Method", "MomentumEncoder", "ViewGroup")  # what methods are made of
 COMPONENTS = [
     value
     for room in (losses, methods)

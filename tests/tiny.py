@@ -18,7 +18,7 @@ from common.methods import (
     LearnedTransforms,
     Method,
     MoCo,
-    SimCLR,
+    OneViewSimCLR,
     Supervised,
     classification_loss,
 )
@@ -98,7 +98,7 @@ def conv_method(kind: str = "learned", **settings: Any) -> Method:
             classifier, projector, predictor, policy, transform, **{"total_steps": 20, **settings}
         )
     if kind == "simclr":
-        return SimCLR(classifier, projector, policy, transform, DecoupledInfoNCE())
+        return OneViewSimCLR(classifier, projector, policy, transform, DecoupledInfoNCE())
     m = TransformationNetwork(n_parameters=transform.n_parameters, channels=(3, 4))
     return LearnedTransforms(classifier, projector, m, transform, DecoupledInfoNCE(), **settings)
 

@@ -31,7 +31,7 @@ __all__ = [
 
 Layers = Sequence[tuple[str, dict[str, Any]]]
 
-_AFTER = ("evaluate.json", "export_ramp.json")  # they read what a training was told
+_AFTER = ("evaluate.json", "export_submission.json")  # they read what a training was told
 _REPLACEABLE = {"_desc_", "initialize", "run", "finalize", "optional", "limits"}
 
 

@@ -29,7 +29,7 @@ from common.config.endings import end_in_one_line
 from common.config.keys import unknown_arguments, unknown_keys
 from common.config.limits import Limit, as_text
 from common.config.parser import current_files, current_parser, dropped
-from common.config.renamed import new_name
+from common.config.renamed import check_targets, new_name
 
 __all__ = ["check", "check_limits", "guard"]
 
@@ -84,6 +84,7 @@ def check(config: Mapping[str, Any], files: Sequence[Path]) -> None:
     layers = layered(files)
     check_first(layers)
     _check_places(config)
+    check_targets(config, "the configuration")
     _check_keys(config, layers)
     for line in undone(layers):
         raise InputError(line)

@@ -10,7 +10,7 @@ from typing import Any
 
 from common.checks import require
 
-__all__ = ["DIALS", "OVERLAYS", "TARGETS", "check_record", "new_name"]
+__all__ = ["DIALS", "OVERLAYS", "TARGETS", "check_record", "check_targets", "new_name"]
 
 DIALS: dict[
     str, tuple[str, ...]
@@ -37,14 +37,36 @@ OVERLAYS = {
     "input_vbm": "data_vbm",
     "input_quasiraw": "data_quasiraw",
     "input_roi": "data_roi",
+    "export_ramp": "export_submission",
 }
-TARGETS: dict[str, str] = {}
+TARGETS = {
+    "common.methods.SimCLR": "common.methods.OneViewSimCLR",
+    "common.deploy.export_ramp": "common.deploy.export_submission",
+    "common.evaluation.SGDProbeEvaluation": "common.evaluation.MacroAUROCEvaluation",
+}
 _TODAY = {name for names in DIALS.values() for name in names}
 
 
 def new_name(old: str, known: Container[str]) -> str:
     """Return what `old` is called now: the one of its new names that is `known`; "" for none."""
     return next((name for name in DIALS.get(old, ()) if name in known), "")
+
+
+def check_targets(config: Mapping[str, Any], where: str) -> None:
+    """Refuse a class or function that has another name now.
+
+    Args:
+        config: a configuration, blocks and all.
+        where: what the line begins with.
+
+    Raises:
+        InputError: there is one.
+    """
+    for old, new in TARGETS.items():
+        require(
+            f"'_target_': '{old}'" not in repr(dict(config)),
+            f"{where}: _target_ must be a name of today, got {old}, which is {new} now.",
+        )
 
 
 def check_record(config: Mapping[str, Any], path: object) -> None:
@@ -55,7 +77,7 @@ def check_record(config: Mapping[str, Any], path: object) -> None:
         path: the file, for the message.
 
     Raises:
-        InputError: a dial of it has another name now.
+        InputError: a dial or a class of it has another name now.
     """
     for old, names in DIALS.items():
         require(
@@ -64,3 +86,4 @@ def check_record(config: Mapping[str, Any], path: object) -> None:
             f"{' or '.join(map(repr, names))} now. Train again, or use the version of this project "
             "that wrote it.",
         )
+    check_targets(config, str(path))

@@ -11,7 +11,7 @@
   chooses crops, looked.
 - `embed`, `Embedded`: features, logits and labels of a data loader.
 - `write_prior`: the representation of every image as a table, which `common.data` reads as a prior.
-- `export_ramp`: a brain-age network as a submission to the OpenBHB challenge.
+- `export_submission`: a brain-age network as a submission to the OpenBHB challenge.
 """
 
 from common.deploy.attention import SaveAttention
@@ -30,7 +30,7 @@ from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.predictor import Predictor, load
 from common.deploy.prior import write_prior
 from common.deploy.provenance import versions
-from common.deploy.ramp import export_ramp
+from common.deploy.submission import export_submission
 from common.deploy.trained_model import TrainedModel, trained_network
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "TrainedModel",
     "digest",
     "embed",
-    "export_ramp",
+    "export_submission",
     "load",
     "load_weights",
     "output_names",

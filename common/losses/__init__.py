@@ -30,11 +30,12 @@ each subject's views, which a kernel on a prior may replace by estimates from al
 bias, from sums over the cells of label and bias (`group_moments`) or, of a small batch, over its
 matrix of pairs (`group_pairs`).
 
-`NegativeCosine` and `MoCo` compare the outputs of a network with those of its slow copy, and take
+`NegativeCosine` and `MoCo` compare the outputs of a network with those of its momentum encoder, and
+take
 both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.
 
-`DINO` compares the softmax of a student's logits with that of its slow copy's, and keeps a centre;
-logits are not normalised.
+`DINO` compares the softmax of a student's logits with that of its momentum encoder's, and keeps a
+centre; logits are not normalised.
 
 All the others normalise their rows (so unit vectors pass unchanged), average over anchors, work in
 float32 or wider whatever the input, gather the other ranks' rows with gradients

@@ -1,6 +1,6 @@
 """InfoNCE against a queue of keys: momentum contrast (MoCo).
 
-For a query q, its key k (another view, encoded by the slow copy) and the K keys n of earlier
+For a query q, its key k (another view, encoded by the momentum encoder) and the K keys n of earlier
 batches, with cosines over the temperature T::
 
     l = -log( e^{q k / T} / (e^{q k / T} + sum_n e^{q n / T}) )

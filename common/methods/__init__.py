@@ -1,14 +1,14 @@
 """One page a method: an ``nn.Module`` with encoder, head, policy and loss that yields its phases.
 
 - `Method`, `Phase`: what the engine asks of a method.
-- `BYOL`: each view predicts what a slow copy of the network makes of the other.
+- `BYOL`: each view predicts what a momentum encoder makes of the other.
 - `Contrastive`: any loss of `common.losses` on V views, a regulariser, and a head beside it.
-- `DINO`: a student learns from small views what its slow copy makes of large ones; `ViewGroup`
-  draws them.
+- `DINO`: a student learns from small views what its momentum encoder makes of large ones;
+  `ViewGroup` draws them.
 - `LearnedTransforms`: Ruppli et al. 2022; transformations learned by a network M, or random ones.
-- `MoCo`: a view against the slow copy's key of the other, and a queue of earlier keys.
-- `MomentumCopy`: the slow copy of a network in BYOL, MoCo and DINO.
-- `SimCLR`: one view transformed, contrastive loss only.
+- `MoCo`: a view against the momentum encoder's key of the other, and a queue of earlier keys.
+- `MomentumEncoder`: in BYOL, MoCo and DINO a copy of the network that follows it slowly.
+- `OneViewSimCLR`: one view transformed, contrastive loss only.
 - `Supervised`: classification or regression of randomly transformed images.
 - `VariationalAutoencoder`: reconstruction and a standard Gaussian code; its mean is a prior.
 - `TrainableCrop`: CRL-TAC; the channel that chooses crops is trained with the encoder.
@@ -22,9 +22,9 @@ from common.methods.labelled_loss import absolute_error, classification_loss, cr
 from common.methods.learned_transforms import LearnedTransforms
 from common.methods.method import Method, Phase
 from common.methods.moco import MoCo
-from common.methods.momentum import MomentumCopy
+from common.methods.momentum_encoder import MomentumEncoder
 from common.methods.multi_crop import ViewGroup
-from common.methods.simclr import SimCLR
+from common.methods.one_view_simclr import OneViewSimCLR
 from common.methods.supervised import Supervised
 from common.methods.trainable_crop import TrainableCrop
 from common.methods.variational import VariationalAutoencoder
@@ -36,9 +36,9 @@ __all__ = [
     "LearnedTransforms",
     "Method",
     "MoCo",
-    "MomentumCopy",
+    "MomentumEncoder",
+    "OneViewSimCLR",
     "Phase",
-    "SimCLR",
     "Supervised",
     "TrainableCrop",
     "VariationalAutoencoder",

@@ -1,7 +1,7 @@
-"""BYOL: each view predicts what a slow copy of the network makes of the other view.
+"""BYOL: each view predicts what a momentum encoder makes of the other view.
 
-One training step, with views x_1, x_2, encoder f, projector g, predictor q and the slow copy f', g'
-(Grill et al., Bootstrap your own latent, NeurIPS 2020, section 3.1)::
+One training step, with views x_1, x_2, encoder f, projector g, predictor q and the momentum encoder
+f', g' (Grill et al., Bootstrap your own latent, NeurIPS 2020, section 3.1)::
 
     f, g, q:  minimise  sum_{u != v} (2 - 2 cos( q(g(f(x_u))), g'(f'(x_v)) ))
     f', g' <- m f', g' + (1 - m) f, g        m from `momentum` to 1, half a cosine over the steps
@@ -25,14 +25,14 @@ from torch import Tensor, nn
 from common.checks import require
 from common.losses import NegativeCosine
 from common.methods.method import Method, Phase
-from common.methods.momentum import MomentumCopy
+from common.methods.momentum_encoder import MomentumEncoder
 from common.networks import ImageClassifier
 
 __all__ = ["BYOL"]
 
 
 class BYOL(Method):
-    """Predict the slow copy's projection of one view from the other; see the module.
+    """Predict the momentum encoder's projection of one view from the other; see the module.
 
     Args:
         classifier: encoder f, see `Method`; its head is not trained here.
@@ -65,7 +65,7 @@ class BYOL(Method):
         )
         self.projector = projector
         self.predictor = predictor
-        self.slow = MomentumCopy(nn.Sequential(classifier.encoder, projector))
+        self.momentum_encoder = MomentumEncoder(nn.Sequential(classifier.encoder, projector))
         self.loss = NegativeCosine()
         self.momentum = momentum
         self.total_steps = total_steps
@@ -83,11 +83,11 @@ class BYOL(Method):
         views = [self.transformed(batch["image"]) for _ in range(2)]
         z = [self.projector(self.classifier.encode(view)) for view in views]
         prediction = torch.stack([self.predictor(one) for one in z], dim=1)
-        target = torch.stack([self.slow(view) for view in views], dim=1)
+        target = torch.stack([self.momentum_encoder(view) for view in views], dim=1)
         cosine = self.loss(prediction, target)
         # two directions of 2 - 2 cos
         yield Phase("encoder", 4 + 4 * cosine, {"negative_cosine": cosine.detach()})
-        self.slow.follow(self._fast(), self.momentum_at(int(self.done)))
+        self.momentum_encoder.follow(self._fast(), self.momentum_at(int(self.done)))
         self.done += 1
 
     def _fast(self) -> nn.Module:

@@ -1,7 +1,7 @@
-"""DINO: a student learns, from small crops, what its slow copy makes of large ones.
+"""DINO: a student learns, from small crops, what its momentum encoder makes of large ones.
 
 One training step, with G global and L local views of every image, a student (encoder f, head g) and
-its slow copy, the teacher (Caron et al., Emerging properties in self-supervised vision
+its momentum encoder, the teacher (Caron et al., Emerging properties in self-supervised vision
 transformers, ICCV 2021, Algorithm 1, and its multi-crop; facebookresearch/dino,
 ``train_one_epoch``)::
 
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from common.checks import require
 from common.losses import DINO as DINOLoss
 from common.methods.method import Method, Phase
-from common.methods.momentum import MomentumCopy
+from common.methods.momentum_encoder import MomentumEncoder
 from common.methods.multi_crop import MultiCrop, ViewGroup
 from common.networks import DINOHead, ImageClassifier
 from common.networks.vit_blocks import DropPath
@@ -39,8 +39,8 @@ class DINO(Method):
     """Self-distillation without labels; see the module.
 
     What is deployed is the teacher: the encoder of `classifier` becomes the student, and
-    ``classifier.encoder`` is replaced by the slow copy, which drops no paths and which no phase
-    updates. So ``models/model.pt``, `forward` and every evaluation of ``classifier`` use the
+    ``classifier.encoder`` is replaced by the momentum encoder, which drops no paths and which no
+    phase updates. So ``models/model.pt``, `forward` and every evaluation of ``classifier`` use the
     teacher's weights, as the paper does.
 
     Phases: "encoder" (the student's encoder and head), and "head" (``classifier.head``) where there
@@ -89,7 +89,7 @@ class DINO(Method):
         )
         require(0 <= momentum <= 1, f"DINO: momentum must be between 0 and 1, got {momentum}.")
         self.student = MultiCrop(classifier.encoder, head)
-        self.teacher = MomentumCopy(self.student)
+        self.teacher = MomentumEncoder(self.student)
         for module in self.teacher.modules():
             if isinstance(module, DropPath):
                 module.rate = 0.0

@@ -1,7 +1,8 @@
 """MoCo: each view recognises the other among the keys of earlier batches.
 
-One training step, with views x_1, x_2, encoder f, projector g and the slow copy f', g' (He et al.,
-Momentum contrast, CVPR 2020, Algorithm 1; MoCo v2, Chen et al. 2020, has two linear layers in g)::
+One training step, with views x_1, x_2, encoder f, projector g and the momentum encoder f', g' (He
+et al., Momentum contrast, CVPR 2020, Algorithm 1; MoCo v2, Chen et al. 2020, has two linear layers
+in g)::
 
     f, g:  minimise  InfoNCE( g(f(x_1)), g'(f'(x_2)), queue )          `common.losses.MoCo`
     f', g' <- m f', g' + (1 - m) f, g
@@ -22,14 +23,14 @@ from torch import nn
 from common.checks import require
 from common.losses import MoCo as QueueLoss
 from common.methods.method import Method, Phase
-from common.methods.momentum import MomentumCopy
+from common.methods.momentum_encoder import MomentumEncoder
 from common.networks import ImageClassifier
 
 __all__ = ["MoCo"]
 
 
 class MoCo(Method):
-    """Contrast a view with the slow copy's key of the other and a queue; see the module.
+    """Contrast a view with the momentum encoder's key of the other and a queue; see the module.
 
     Args:
         classifier: encoder f, see `Method`; its head is not trained here.
@@ -61,7 +62,7 @@ class MoCo(Method):
             "common.networks.Projector.",
         )
         self.projector = projector
-        self.slow = MomentumCopy(nn.Sequential(classifier.encoder, projector))
+        self.momentum_encoder = MomentumEncoder(nn.Sequential(classifier.encoder, projector))
         self.loss = QueueLoss(queue, width, temperature)
         self.momentum = momentum
 
@@ -69,8 +70,10 @@ class MoCo(Method):
         """Yield the encoder phase for ``batch["image"] (B, C, *spatial)`` in [0, 1]."""
         first, second = (self.transformed(batch["image"]) for _ in range(2))
         z = self.projector(self.classifier.encode(first)).unsqueeze(1)
-        key = self.slow(second).unsqueeze(1)
+        key = self.momentum_encoder(second).unsqueeze(1)
         contrast = self.loss(z, key)
         yield Phase("encoder", contrast, {"contrastive": contrast.detach()})
-        self.slow.follow(nn.Sequential(self.classifier.encoder, self.projector), self.momentum)
+        self.momentum_encoder.follow(
+            nn.Sequential(self.classifier.encoder, self.projector), self.momentum
+        )
         self.loss.enqueue(key)

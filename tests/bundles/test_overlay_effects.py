@@ -17,8 +17,11 @@ from tests.commands import BUNDLES, ROOT
 CHANGES = {  # axis -> (one of these changes, besides them nothing but these and the folder may)
     "augmentation": ("policy transform views", "epochs"),
     "encoder": ("encoder", "head projector method student"),
-    "loss": ("loss regularizer method", "projector predictor optimizers slow"),
-    "strategy": ("loss method policy optimizers data", "projector predictor slow regularizer"),
+    "loss": ("loss regularizer method", "projector predictor optimizers momentum_encoder"),
+    "strategy": (
+        "loss method policy optimizers data",
+        "projector predictor momentum_encoder regularizer",
+    ),
     "alpha": ("method policy optimizers", ""),
     "epsilon": ("loss", ""),
     "fairkl": ("regularizer", "method"),
@@ -51,7 +54,7 @@ AFTER: dict[Any, list[str]] = {  # bundle, axis -> what the overlay follows
     ("brain_mri_y_aware", "diagnosis"): ["strategy_from_scratch"],
     ("natural_image_contrastive", "prior"): ["loss_decoupled_uniformity"],
 }
-APART = {"train", "inference", "metadata", "evaluate", "multi_gpu_train", "export_ramp"}
+APART = {"train", "inference", "metadata", "evaluate", "multi_gpu_train", "export_submission"}
 APART |= {"prior", "prior_model"}  # they write a table; see test_smoke_priors.py
 FACETS = {"global_views": "views", "local_views": "views", "teacher": "student"}
 

@@ -207,7 +207,7 @@ def test_a_table_goes_from_training_to_a_submission(
 ) -> None:
     data = {"dataset_dir": str(tables(tmp_path / "data", phantom(AGE)))}
     plain = {**data, "encoder": {"_target_": "common.networks.TableEncoder", "in_features": 284}}
-    for names in ("train+data_roi", "train+data_roi+evaluate", "train+data_roi+export_ramp"):
+    for names in ("train+data_roi", "train+data_roi+evaluate", "train+data_roi+export_submission"):
         run(workflow(AGE, names, tmp_path, **plain))
     folder = tmp_path / "eval" / "submissions" / "exponential_mlp_roi"
     assert {p.name for p in folder.iterdir()} == {"estimator.py", "weights.pth", "metadata.pkl"}

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 import pytest
 
 from common.checks import InputError
 from common.config import check
-from common.config.renamed import DIALS, OVERLAYS, check_record, new_name
+from common.config.renamed import DIALS, OVERLAYS, TARGETS, check_record, new_name
 from tests.commands import ROOT
 
 CONFIGS = sorted((ROOT / "bundles").glob("*/configs/train.json"))
@@ -40,6 +41,14 @@ def test_an_old_overlay_is_refused_with_its_new_name(old: str) -> None:
     (path,) = (ROOT / "bundles").glob(f"*/configs/{OVERLAYS[old]}.json")
     with pytest.raises(InputError, match=f"It is {OVERLAYS[old]}.json now"):
         check({}, [path.with_name("train.json"), path.with_name(f"{old}.json")])
+
+
+@pytest.mark.bad_input("configuration")
+@pytest.mark.parametrize("old", TARGETS)
+def test_an_old_class_is_refused_with_its_new_name(old: str) -> None:
+    with pytest.raises(InputError, match=f"got {old}, which is {TARGETS[old]} now"):
+        check({"bundle_root": ".", "network": {"_target_": old}}, [])
+    assert callable(locate(TARGETS[old]))
 
 
 @pytest.mark.bad_input("run")

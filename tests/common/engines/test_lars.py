@@ -8,7 +8,7 @@ from torch import nn
 
 from common.checks import InputError
 from common.engines import LARS
-from tests.oracles import slow_copies as oracle
+from tests.oracles import momentum_encoders as oracle
 
 SETTINGS = {"lr": 0.5, "momentum": 0.8, "weight_decay": 0.01, "trust_coefficient": 0.02}
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from common.checks import InputError
 from common.engines import ContrastiveTrainer
 from common.losses import DecoupledInfoNCE
-from common.methods import LearnedTransforms, Method, SimCLR, Supervised, classification_loss
+from common.methods import LearnedTransforms, Method, OneViewSimCLR, Supervised, classification_loss
 from common.networks import ImageClassifier
 from common.policies import Uniform
 from common.transforms import Composition
@@ -199,7 +199,7 @@ def test_simclr_transforms_one_view_only() -> None:
     classifier = ImageClassifier(Matrix(SIDE**2, FEATURES, "tanh"), FEATURES)
     loss = Record()
     x = batch(dtype=torch.float32)["image"]
-    method = SimCLR(classifier, nn.Identity(), Uniform(1), Black(), loss)
+    method = OneViewSimCLR(classifier, nn.Identity(), Uniform(1), Black(), loss)
     assert [phase.name for phase in steps(method, {"image": x})] == ["encoder"]
     assert torch.count_nonzero(loss.z[:, 0]) == 0
     assert torch.equal(loss.z[:, 1], classifier.encode(x))

@@ -1,4 +1,4 @@
-"""The slow copy of a network in BYOL, MoCo and DINO: its weights follow, and are never trained."""
+"""The momentum encoder of BYOL, MoCo and DINO: its weights follow the trained ones."""
 
 from copy import deepcopy
 from typing import Any
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from common.checks import require
 
-__all__ = ["MomentumCopy"]
+__all__ = ["MomentumEncoder"]
 
 
-class MomentumCopy(nn.Module):
+class MomentumEncoder(nn.Module):
     """A copy of `module` that `follow` moves a little towards it: ``w' <- m w' + (1 - m) w``.
 
     The copy's parameters ask for no gradient, so no phase updates them, and its forward pass keeps
@@ -30,7 +30,8 @@ class MomentumCopy(nn.Module):
     def follow(self, module: nn.Module, momentum: float) -> None:
         """Move towards `module`: 0 copies it, 1 stays. Call it after the optimiser's step."""
         require(
-            0 <= momentum <= 1, f"MomentumCopy: momentum must be between 0 and 1, got {momentum}."
+            0 <= momentum <= 1,
+            f"MomentumEncoder: momentum must be between 0 and 1, got {momentum}.",
         )
         for slow, fast in zip(self.module.parameters(), module.parameters(), strict=True):
             slow.lerp_(fast.to(slow.dtype), 1 - momentum)

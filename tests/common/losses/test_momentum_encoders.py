@@ -11,7 +11,7 @@ from common import distributed
 from common.checks import InputError
 from common.losses import MoCo, NegativeCosine
 from tests.common.losses.loss_cases import views
-from tests.oracles import slow_copies as oracle
+from tests.oracles import momentum_encoders as oracle
 from tests.ranks import on_two_ranks
 
 SUBJECTS = 6

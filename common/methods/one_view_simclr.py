@@ -16,10 +16,10 @@ from common.methods.method import Method, Phase
 from common.networks import ImageClassifier
 from common.transforms import Composition
 
-__all__ = ["SimCLR"]
+__all__ = ["OneViewSimCLR"]
 
 
-class SimCLR(Method):
+class OneViewSimCLR(Method):
     """Pull each image to its transformed version, away from the other images.
 
     Args:

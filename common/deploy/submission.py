@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, jit, nn
 
 from common.checks import InputError, require
-from common.deploy import ramp_estimator
+from common.deploy import submission_estimator
 from common.deploy.model_file import load_weights
 from common.deploy.provenance import versions
 from common.files import replacing
 from common.networks import ImageClassifier
 
-__all__ = ["BLOCKS", "export_ramp"]
+__all__ = ["BLOCKS", "export_submission"]
 
 #        name        (first column, columns) of a row of 3,659,572
 BLOCKS = {
@@ -61,7 +61,7 @@ class _Submission(nn.Module):
         return features
 
 
-def export_ramp(
+def export_submission(
     target: str | Path,
     network: ImageClassifier,
     block: str,
@@ -93,7 +93,7 @@ def export_ramp(
     """
     require(
         block in BLOCKS,
-        f"export_ramp: block must be one of {', '.join(BLOCKS)}, got {block!r}.",
+        f"export_submission: block must be one of {', '.join(BLOCKS)}, got {block!r}.",
     )
     start, columns = BLOCKS[block]
     voxels = _mask(mask, block)
@@ -109,7 +109,7 @@ def export_ramp(
     with replacing(target / "metadata.pkl") as partial:
         partial.write_bytes(pickle.dumps(facts))
     with replacing(target / "estimator.py") as partial:
-        partial.write_text(Path(ramp_estimator.__file__).read_text(encoding="utf-8"))
+        partial.write_text(Path(submission_estimator.__file__).read_text(encoding="utf-8"))
     return target
 
 
@@ -119,7 +119,7 @@ def _mask(mask: str | Path | NDArray[np.bool_] | None, block: str) -> NDArray[np
     if mask is None:
         require(
             block not in _VOLUMES,
-            f"export_ramp: mask must be given for {block}, got none. "
+            f"export_submission: mask must be given for {block}, got none. "
             "Give mask.npy of the prepared data.",
         )
         return None
@@ -139,7 +139,7 @@ def _mask(mask: str | Path | NDArray[np.bool_] | None, block: str) -> NDArray[np
         voxels = mask
     require(
         voxels.dtype == np.bool_ and int(voxels.sum()) == columns,
-        f"export_ramp: mask must be bool with {columns} voxels for {block}, got "
+        f"export_submission: mask must be bool with {columns} voxels for {block}, got "
         f"{voxels.dtype} with {np.count_nonzero(voxels)}. Give mask.npy of the prepared data.",
     )
     return voxels
@@ -158,17 +158,18 @@ def _trace(submission: _Submission, columns: int) -> Any:
             )
         except RuntimeError as error:
             raise InputError(
-                f"export_ramp: the network must be scriptable, got {str(error).splitlines()[0]}"
+                "export_submission: the network must be scriptable, got "
+                f"{str(error).splitlines()[0]}"
             ) from error
         features = submission(rows)
         require(
             torch.allclose(scripted(rows), features, rtol=1e-4, atol=1e-5),
-            "export_ramp: the scripted network must give the features of the network, got others. "
-            "Use an encoder whose path does not depend on its input.",
+            "export_submission: the scripted network must give the features of the network, got "
+            "others. Use an encoder whose path does not depend on its input.",
         )
     require(
         features.shape[1] <= _MOST_FEATURES,
-        f"export_ramp: the challenge takes at most {_MOST_FEATURES} features, got "
+        f"export_submission: the challenge takes at most {_MOST_FEATURES} features, got "
         f"{features.shape[1]}. Submit a projection.",
     )
     return scripted

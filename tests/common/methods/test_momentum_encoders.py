@@ -11,7 +11,7 @@ from common.checks import InputError
 from common.engines import ContrastiveTrainer, PhaseOptimizers
 from common.methods import BYOL, Method, MoCo
 from common.networks import ImageClassifier, Projector
-from tests.oracles import slow_copies as oracle
+from tests.oracles import momentum_encoders as oracle
 from tests.tiny import FEATURES, RATES, SIDE, Linear, Matrix, batch, conv_method, entries, trainer
 
 MOMENTUM, TEMPERATURE, QUEUE = 0.9, 0.3, 8
@@ -58,7 +58,7 @@ def weights(method: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     fast = {"F": method.classifier.encoder.weight, "G": method.projector.weight}
     if isinstance(method, BYOL):
         fast["Q"] = method.predictor.weight
-    slow = dict(zip("FG", (layer.weight for layer in method.slow.module)))
+    slow = dict(zip("FG", (layer.weight for layer in method.momentum_encoder.module)))
     copies = [{name: w.detach().clone() for name, w in side.items()} for side in (fast, slow)]
     return copies[0], copies[1]
 
@@ -108,13 +108,15 @@ def test_the_momentum_goes_to_one_by_half_a_cosine() -> None:
 
 
 @pytest.mark.parametrize("kind", ["byol", "moco"])
-def test_the_slow_copy_is_saved_but_belongs_to_no_phase(kind: str) -> None:
+def test_the_momentum_encoder_is_saved_but_belongs_to_no_phase(kind: str) -> None:
     method = conv_method(kind)
     (phase,) = method.phase_parameters().values()
-    slow = {id(p) for p in method.slow.parameters()}
+    slow = {id(p) for p in method.momentum_encoder.parameters()}
     assert slow
     assert not slow & {id(p) for p in phase}
-    assert {f"slow.module.{k}" for k in method.slow.module.state_dict()} <= set(method.state_dict())
+    assert {
+        f"momentum_encoder.module.{k}" for k in method.momentum_encoder.module.state_dict()
+    } <= set(method.state_dict())
 
 
 @pytest.mark.parametrize("kind", ["byol", "moco"])

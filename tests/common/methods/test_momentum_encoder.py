@@ -1,16 +1,16 @@
-"""The slow copy of a network."""
+"""The momentum encoder of a network."""
 
 import pytest
 import torch
 from torch import nn
 
 from common.checks import InputError
-from common.methods import MomentumCopy
+from common.methods import MomentumEncoder
 
 
 def test_copy_moves_by_its_share_and_is_not_trained() -> None:
     fast = nn.Linear(2, 1).double()
-    slow = MomentumCopy(fast)
+    slow = MomentumEncoder(fast)
     before = fast.weight.detach().clone()
     with torch.no_grad():
         fast.weight.add_(1.0)
@@ -23,4 +23,4 @@ def test_copy_moves_by_its_share_and_is_not_trained() -> None:
 def test_momentum_outside_its_range_is_refused() -> None:
     fast = nn.Linear(2, 1)
     with pytest.raises(InputError, match=r"momentum must be between 0 and 1, got 1\.5"):
-        MomentumCopy(fast).follow(fast, 1.5)
+        MomentumEncoder(fast).follow(fast, 1.5)

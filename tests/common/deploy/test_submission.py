@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from common.checks import InputError
-from common.deploy import export_ramp
-from common.deploy.ramp import BLOCKS
-from common.deploy.ramp_estimator import ROW
+from common.deploy import export_submission
+from common.deploy.submission import BLOCKS
+from common.deploy.submission_estimator import ROW
 from common.networks import EmbeddingEncoder, ImageClassifier, Projector, StandardizedEncoder
 
 # What the challenge's workflow does with a submission, without this package and without MONAI.
@@ -105,7 +105,7 @@ def test_a_submission_on_volumes_embeds_as_the_network_does(tmp_path: Path, rows
     np.save(tmp_path / "mask.npy", mask)
     fresh = ImageClassifier(EmbeddingEncoder(StandardizedEncoder(Pooled()), Projector(6, 8, 5)), 5)
     target = tmp_path / "submissions" / "mine"
-    assert export_ramp(target, fresh, "vbm", tmp_path / "mask.npy", weights) == target
+    assert export_submission(target, fresh, "vbm", tmp_path / "mask.npy", weights) == target
     volume = np.zeros((3, 1, *mask.shape), dtype=np.float32)
     volume[:, 0, mask] = np.load(rows, mmap_mode="r")[:, : BLOCKS["vbm"][1]]
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_a_submission_on_volumes_embeds_as_the_network_does(tmp_path: Path, rows
 
 def test_a_submission_on_regions_reads_their_columns(tmp_path: Path, rows: Path) -> None:
     network = table_network()
-    export_ramp(tmp_path / "submissions" / "mine", network, "vbm_roi", about={"seed": 3})
+    export_submission(tmp_path / "submissions" / "mine", network, "vbm_roi", about={"seed": 3})
     start, columns = BLOCKS["vbm_roi"]
     with torch.no_grad():
         regions = torch.from_numpy(np.load(rows, mmap_mode="r")[:, start : start + columns].copy())
@@ -150,8 +150,8 @@ def test_what_the_challenge_would_not_take_is_refused(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     arguments = {"network": table_network(), "block": "vbm_roi"} | change
-    with pytest.raises(InputError, match=f"^export_ramp: {message}"):
-        export_ramp(tmp_path / "mine", **arguments)
+    with pytest.raises(InputError, match=f"^export_submission: {message}"):
+        export_submission(tmp_path / "mine", **arguments)
     assert not (tmp_path / "mine").exists()
 
 
@@ -162,14 +162,16 @@ def test_a_mask_file_that_cannot_be_read_is_refused(tmp_path: Path, content: byt
     if content is not None:
         mask.write_bytes(content)
     with pytest.raises(InputError, match=rf"^{mask}: must (exist|be an array)"):
-        export_ramp(tmp_path / "mine", table_network(), "vbm", mask)
+        export_submission(tmp_path / "mine", table_network(), "vbm", mask)
     assert not (tmp_path / "mine").exists()
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save(volumes_network().state_dict(), tmp_path / "model.pt")
     with pytest.raises(InputError, match=r"model\.pt: must hold the 6 tensors of this network"):
-        export_ramp(tmp_path / "mine", table_network(), "vbm_roi", weights=tmp_path / "model.pt")
+        export_submission(
+            tmp_path / "mine", table_network(), "vbm_roi", weights=tmp_path / "model.pt"
+        )
 
 
 class Choosy(nn.Module):
@@ -181,4 +183,4 @@ class Choosy(nn.Module):
 
 def test_a_network_that_cannot_be_scripted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="scripted network must give the features of the network"):
-        export_ramp(tmp_path / "mine", ImageClassifier(Choosy(), 3), "vbm_roi")
+        export_submission(tmp_path / "mine", ImageClassifier(Choosy(), 3), "vbm_roi")
