@@ -17,7 +17,14 @@ from common.data.dicom_display import display, display_colour
 from common.data.dicom_stored import Stored, stored_values
 from common.data.reading import reading
 
-__all__ = ["dicom_facts", "is_dicom", "open_dicom", "read_dicom", "read_dicom_colour"]
+__all__ = [
+    "dicom_facts",
+    "facts_of",
+    "is_dicom",
+    "open_dicom",
+    "read_dicom",
+    "read_dicom_colour",
+]
 
 Array = npt.NDArray[np.float32]
 T = TypeVar("T")
@@ -130,10 +137,11 @@ def dicom_facts(path: str | Path) -> dict[str, Any]:
     """
     with reading(Path(path), "DICOM file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _facts(open_dicom(path, pixels=False))
+        return facts_of(open_dicom(path, pixels=False))
 
 
-def _facts(data: pydicom.Dataset) -> dict[str, Any]:
+def facts_of(data: pydicom.Dataset) -> dict[str, Any]:
+    """Return the same of a header that was read."""
     facts: dict[str, Any] = {
         "patient": _identity(data),
         "burned_in": str(data.get("BurnedInAnnotation") or "").strip().upper() == "YES",

@@ -28,6 +28,7 @@ from common.checks import InputError, require
 from common.data import ImageFiles
 from common.deploy.prediction import Columns, Embeddings, Prediction, Seen
 from common.deploy.prediction_folder import PredictionFolder
+from common.deploy.strangers import Strangers
 from common.deploy.trained_model import TrainedModel, bundle_folder
 from common.networks import ImageClassifier
 
@@ -70,7 +71,8 @@ class Predictor:
     ) -> None:
         self.model = model
         self.network = network
-        self.dataset = dataset
+        strangers = Strangers(model)
+        self.dataset = strangers.guard(dataset)
         self.postprocessing = postprocessing
         self.inferer = inferer or SimpleInferer()
         self.device = torch.device(device)
@@ -78,7 +80,7 @@ class Predictor:
         self.num_workers = num_workers
         self.output_dir = Path(output_dir)
         self.viewers = viewers
-        self.columns: list[Columns] = []
+        self.columns: list[Columns] = [strangers.columns]
         self._ready = False
 
     @property

@@ -1,0 +1,101 @@
+"""Whether what is given to a model is what it was made for: refused, or said beside the prediction.
+
+`Strangers` joins what ``model.json`` says of the training images to a `Predictor`: a check of each
+file before it is read, one of its grid after, and the columns "familiarity" (per cent) and
+"warning" of each prediction.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from typing import Any
+
+from common.checks import InputError
+from common.data import ImageFiles
+from common.deploy.familiarity import Familiarity, familiarity_warning
+from common.deploy.file_facts import Expected, file_facts, image_facts
+from common.deploy.prediction import Seen
+from common.deploy.trained_model import TrainedModel
+
+__all__ = ["Strangers"]
+
+_LOG = logging.getLogger(__name__)
+
+Entry = Mapping[str, Any]
+
+
+class Strangers:
+    """What a model knows of its training images; see the module.
+
+    Args:
+        model: what was trained. Of one that was deployed before such things were kept nothing is
+            known, which is said once.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        record, where = model.record, str(model.record_path)
+        self.expected = Expected.from_record(record.get("expects"), where)
+        self.familiarity = Familiarity.from_record(record.get("familiarity"), where)
+        if record and self.expected is None:
+            _LOG.warning(
+                f"{where}: says nothing of the training images, so that strangers are not told. "
+                "Evaluate the run again."
+            )
+
+    def guard(self, files: ImageFiles) -> ImageFiles:
+        """Return the same files, of which those are refused that cannot be the model's."""
+        if self.expected is None:
+            return files
+        guarded = copy(files)
+        guarded.checks = [*files.checks, self.check]
+        guarded.transform = _OfOneGrid(files.transform, self.expected)
+        return guarded
+
+    def check(self, entry: Entry) -> dict[str, Any]:
+        """Read what a file tells of itself, for `columns`.
+
+        Args:
+            entry: of `ImageFiles`. What `data_prep` wrote (it has an "index") and arrays tell
+                nothing.
+
+        Raises:
+            InputError: it is of another modality or dimension than the training images.
+        """
+        source = entry.get("source")
+        first = source[0] if isinstance(source, list) and source else source
+        if self.expected is None or not isinstance(first, str) or "index" in entry:
+            return {"facts": {}}
+        facts = file_facts(first)
+        reason = self.expected.refusal(facts)
+        if reason:
+            raise InputError(f"{entry['name']}: {reason}")
+        return {"facts": facts}
+
+    def columns(self, seen: Seen) -> dict[str, list[str | float]]:
+        """Return "familiarity" (per cent; "" where it is not known) and "warning" of a batch."""
+        if self.expected is None:
+            return {}
+        percent: list[str | float] = [""] * len(seen.entries)
+        told: list[list[str]] = [
+            self.expected.warnings(entry.get("facts", {}), image_facts(x.cpu().numpy()))
+            for entry, x in zip(seen.entries, seen.x)
+        ]
+        if self.familiarity is not None:
+            percent = [float(value) for value in self.familiarity.percent(seen.h)]
+            told = [[familiarity_warning(float(p)), *words] for p, words in zip(percent, told)]
+        return {"familiarity": percent, "warning": ["; ".join(filter(None, w)) for w in told]}
+
+
+class _OfOneGrid:
+    """A transform, and the check that a volume came out on the training's grid."""
+
+    def __init__(self, transform: Callable[[Any], Any], expected: Expected) -> None:
+        self.transform, self.expected = transform, expected
+
+    def __call__(self, entry: Entry) -> Any:
+        read = self.transform(entry)
+        shape: Sequence[int] = read["image"].shape[1:]
+        reason = self.expected.shape_refusal(shape)
+        if reason:
+            raise InputError(f"{entry['name']}: {reason}")
+        return read
