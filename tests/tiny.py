@@ -94,9 +94,7 @@ def conv_method(kind: str = "learned", **settings: Any) -> Method:
         return MoCo(classifier, projector, policy, transform, **{"queue": 10, **settings})
     if kind == "byol":
         projector, predictor = (Projector(n, 6, 4, norm="BATCH") for n in (6, 4))
-        return BYOL(
-            classifier, projector, predictor, policy, transform, **{"total_steps": 20, **settings}
-        )
+        return BYOL(classifier, projector, predictor, policy, transform, **settings)
     if kind == "simclr":
         return OneViewSimCLR(classifier, projector, policy, transform, DecoupledInfoNCE())
     m = TransformationNetwork(n_parameters=transform.n_parameters, channels=(3, 4))
