@@ -1,63 +1,38 @@
-"""``python -m common run ...``: ``python -m monai.bundle run ...``, any mistake in one line.
+"""``python -m common COMMAND ...``: one front door, at which any mistake ends in one line."""
 
-MONAI reads the configuration files before anything of this collection is loaded, so a file that is
-not there, ``--help``, or ``--a#b#c 1`` without an ``a#b`` end in its tracebacks. Here they end in
-one line, and ``--help`` in the table of dials of ``--config_file`` (configs/train.json).
-"""
-
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-import fire
-import monai.bundle
-from monai.bundle import ConfigParser
+from importlib import import_module
 
 from common.checks import require
-from common.config import limits
-from common.config.effects import layered
 from common.config.endings import end_in_one_line
-from common.config.guard import check_first
-from common.files import read_json
 
-_USAGE = (
-    "python -m common run --config_file \"['configs/train.json','OVERLAY']\" [--DIAL VALUE ...]"
-)
+COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
+    "predict": ("common.deploy.commands.predict", "predict on files with a trained model"),
+    "embed": ("common.deploy.commands.embed", "write how a trained model's encoder sees files"),
+    "run": ("common.config.run_command", "run a bundle, as python -m monai.bundle run does"),
+}
 
 
-def main(words: Sequence[str]) -> None:
-    """Run a bundle's configuration; see the module.
+def main(words: Sequence[str]) -> int:
+    """Run a command; return its exit code.
 
     Raises:
-        InputError: the command is not ``run``, or names a file that is not there.
+        InputError: no such command, or what the command refuses.
     """
     end_in_one_line({})
-    files = [Path(name) for name in re.findall(r"[^\s,'\"\[\]=]+\.(?:json|ya?ml)", " ".join(words))]
-    require(words[:1] == ["run"], f"common: the command must be run, got {words[:1]}. {_USAGE}")
-    for path in files:
-        require(path.is_file(), f"{path}: must be a file, got none. {_USAGE}")
-        if path.suffix == ".json":
-            read_json(path, "Correct it, or copy it anew.")
-    check_first(layered(files[:1]))
-    if {"--help", "-h"} & set(words):
-        print(dials(files[0] if files else Path("configs/train.json")))
-        return
-    require(files != [], f"common: --config_file must be given, got none. {_USAGE}")
-    fire.Fire({"run": monai.bundle.run}, command=list(words), name="common")
-
-
-def dials(path: Path) -> str:
-    """Return the usage and a table: each dial with its default, rule and source."""
-    require(path.is_file(), f"{path}: must be a file, got none. {_USAGE}")
-    content = ConfigParser.load_config_file(path)
-    sources = content.get("sources", {})
-    rows = [
-        f"  --{dial} {limits.as_text(content.get(dial))}\n      {rule}. {sources.get(dial, '')}"
-        for dial, rule in content.get("limits", content.get("+limits", {})).items()
-    ]
-    return "\n".join([_USAGE, f"dials of {path}, with default, rule and source:", *rows])
+    if not words or words[0] in ("--help", "-h"):
+        print("python -m common COMMAND --help")
+        for name, (_, told) in COMMANDS.items():
+            print(f"  {name:<8} {told}")
+        return 0
+    require(
+        words[0] in COMMANDS,
+        f"common: the command must be {', '.join(COMMANDS)}, got {words[0]!r}.",
+    )
+    code: int = import_module(COMMANDS[words[0]][0]).main(words[1:])
+    return code
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ class Prediction:
         columns: what else is told: what the datalist knew of it, warnings, familiarity.
         h: ``(F,)`` embedding; None for a file without an image.
         reason: why the file has no image; else "".
-        source: what was read: a path, or a list of them; an array is not kept.
+        paths: what was read: one, or those of a series or of channels; none of an array.
+        index: of the row, where the file is a stack; else -1.
     """
 
     file: str
@@ -32,7 +34,8 @@ class Prediction:
     columns: Mapping[str, str | float] = field(default_factory=dict)
     h: NDArray[np.float32] | None = None
     reason: str = ""
-    source: Any = None
+    paths: tuple[Path, ...] = ()
+    index: int = -1
 
     def row(self) -> dict[str, Any]:
         """Return all but the embedding, flat: a row of a table."""
@@ -61,7 +64,7 @@ class Seen:
     """A batch of images, and what the network said.
 
     Attributes:
-        entries: of the images: "image" (a path), "name", "slice", and what a check added.
+        entries: of the images: "source" (a path), "name", "slice", and what a check added.
         x: ``(B, C, *spatial)``, as the network got it.
         h: ``(B, F)``.
         values: ``(B, outputs)`` probabilities or predicted numbers.

@@ -19,6 +19,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -50,10 +51,14 @@ CURE = "Delete the folder, or name another one."
 
 
 class Sink:
-    """Something else that is written for predictions: override `write`."""
+    """Something else that is written for each file: override `write`."""
 
-    def write(self, prediction: Prediction) -> None:
-        """Write it; an `InputError` is listed in skipped.csv and ends nothing."""
+    def write(self, predictions: Sequence[Prediction]) -> None:
+        """Write what was said of the images of one file.
+
+        Raises:
+            InputError: it cannot be written: listed in skipped.csv, and ends nothing.
+        """
         raise NotImplementedError
 
 
@@ -117,16 +122,20 @@ class PredictionFolder:
         return self.counts
 
     def _add(self, journal: "_Journal", found: Sequence[Prediction]) -> None:
-        for one in found:
-            if one.reason:
-                journal.skip(one.file, one.reason)
-                continue
-            journal.add(one)
-            for sink in self.sinks:
+        """Write the predictions of some whole files."""
+        for (name, *_), images in groupby(found, lambda one: (one.file, one.paths, one.index)):
+            read = []
+            for one in images:
+                if one.reason:
+                    journal.skip(name, one.reason)
+                else:
+                    journal.add(one)
+                    read.append(one)
+            for sink in self.sinks if read else ():
                 try:
-                    sink.write(one)
+                    sink.write(read)
                 except InputError as error:
-                    journal.skip(one.file, str(error))
+                    journal.skip(name, str(error))
 
     def _about(self, predictor: "Predictor") -> dict[str, Any]:
         """What a run must have in common with the one it goes on with."""
@@ -245,6 +254,7 @@ class _Journal:
         self.folder.counts["images"] += 1
 
     def skip(self, name: str, reason: str) -> None:
+        """List a file that has no image, or of which something could not be written."""
         if not self._files[1].tell():
             self._skipped.writerow(["file", "reason"])
         self._skipped.writerow([cell(name), cell(reason)])

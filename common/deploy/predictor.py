@@ -29,7 +29,7 @@ from common.data import ImageFiles
 from common.deploy.prediction import Columns, Embeddings, Prediction, Seen
 from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.strangers import Strangers
-from common.deploy.trained_model import TrainedModel, bundle_folder
+from common.deploy.trained_model import OURS, TrainedModel
 from common.networks import ImageClassifier
 
 __all__ = ["Predictor", "load"]
@@ -102,7 +102,7 @@ class Predictor:
         Raises:
             InputError: no model, or one whose head was never fitted; never for a file.
         """
-        self._require_head()
+        self.require_head()
         return list(self.stream(paths))
 
     def embed(self, paths: Any) -> Embeddings:
@@ -172,7 +172,8 @@ class Predictor:
             self.network.to(self.device).eval()
             self._ready = True
 
-    def _require_head(self) -> None:
+    def require_head(self) -> None:
+        """Refuse a model that can only embed."""
         require(
             not self.model.record or self.model.head_fitted,
             f"{self.model.path}: the head of this model was never fitted, so it can embed but not "
@@ -193,7 +194,7 @@ class Predictor:
                     str(entry["name"]),
                     int(entry.get("slice", -1)),
                     reason=entry["reason"],
-                    source=_source(entry),
+                    paths=_paths(entry),
                 )
             return
         for start in range(0, len(x), self.batch_size):
@@ -219,7 +220,8 @@ class Predictor:
                 said,
                 {**known, **more},
                 seen.h[row],
-                source=_source(entry),
+                paths=_paths(entry),
+                index=int(entry.get("index", -1)),
             )
 
 
@@ -238,8 +240,14 @@ def load(
         InputError: no such bundle, no model, or one of another bundle.
     """
     folder = Path(bundle)
-    named = not (folder / "configs").is_dir()
-    folder = bundle_folder(str(bundle)) if named else folder
+    if not (folder / "configs").is_dir():
+        known = sorted(path.name for path in OURS.glob("*/"))
+        require(
+            str(bundle) in known,
+            f"bundle: must be the folder of a bundle, or one of {', '.join(known) or 'none'}, got "
+            f"{str(bundle)!r}.",
+        )
+        folder = OURS / str(bundle)
     config = ConfigParser.load_config_file(folder / "configs" / "inference.json")
     config["bundle_root"] = str(folder)
     if weights is not None:
@@ -296,8 +304,9 @@ def _light(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _source(entry: Mapping[str, Any]) -> Any:
-    return entry.get("source")
+def _paths(entry: Mapping[str, Any]) -> tuple[Path, ...]:
+    source = entry.get("source", ())
+    return (Path(source),) if isinstance(source, str) else tuple(map(Path, source))
 
 
 def _known(entry: Mapping[str, Any], said: Mapping[str, float]) -> dict[str, str | float]:

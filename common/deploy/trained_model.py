@@ -23,9 +23,10 @@ from common.deploy.model_file import load_model, output_names, read_model_record
 from common.files import read_json
 from common.networks import ImageClassifier
 
-__all__ = ["TrainedModel", "bundle_folder", "trained_network"]
+__all__ = ["OURS", "TrainedModel", "bundle_folder", "trained_network"]
 
 CURE = "Give the folder of the bundle, whole."
+OURS = Path(common.__file__).parents[1] / "bundles"
 
 
 def bundle_folder(bundle: str, root: str | Path = ".") -> Path:
@@ -38,9 +39,8 @@ def bundle_folder(bundle: str, root: str | Path = ".") -> Path:
     Raises:
         InputError: it is in none of these places.
     """
-    ours = Path(common.__file__).parents[1] / "bundles" / bundle
     told = config_folder()
-    places = [Path(root), *([told.parent] if told else []), ours]
+    places = [Path(root), *([told.parent] if told else []), OURS / bundle]
     for place in places:
         path = place / "configs" / "train.json"
         if path.is_file() and read_json(path, CURE).get("bundle") == bundle:

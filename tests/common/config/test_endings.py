@@ -113,7 +113,7 @@ FRONT = {
         "configs/trian.json: must be a file",
     ),
     "no file": ("run --epochs 1", "common: --config_file must be given"),
-    "another command": ("walk", "common: the command must be run"),
+    "another command": ("walk", "common: the command must be "),
     "an overlay alone": ("run --config_file overlay.json", "overlay.json: must follow train.json"),
     "a broken file": ("run --config_file broken.json", "broken.json: "),
     "help without a file": ("run --help", "configs/train.json: must be a file"),

@@ -231,7 +231,7 @@ def test_a_head_that_was_never_fitted_embeds_and_does_not_predict(
 @pytest.mark.parametrize(
     ("bundle", "message"),
     [
-        ("no_such_bundle", "must be the folder of bundle 'no_such_bundle'"),
+        ("no_such_bundle", "must be the folder of a bundle, or one of .*, got 'no_such_bundle'"),
         (BRAINS, f"must be of bundle '{BRAINS}', got one of '{SLICES}'"),
     ],
 )

@@ -1,0 +1,73 @@
+"""What the commands have in common: their arguments, and how they end."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import NoReturn
+
+from common.checks import InputError, require
+from common.deploy.prediction_folder import PredictionFolder
+from common.deploy.predictor import Predictor, load
+
+__all__ = ["Parser", "loaded", "write"]
+
+LEFT_OUT = 3  # exit code
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are `InputError`."""
+
+    def __init__(self, command: str, told: str) -> None:
+        super().__init__(f"python -m common {command}", description=told, epilog=EPILOG)
+        self.add_argument("bundle", help="name of a bundle, or its folder")
+        self.add_argument(
+            "paths",
+            nargs="+",
+            help="files, folders, DICOM series, or JSON datalists",
+        )
+        self.add_argument("--output", type=Path, required=True, help="folder to write to")
+        self.add_argument(
+            "--weights", help="model.pt, or its folder; models/ of the bundle unless given"
+        )
+        self.add_argument("--device", help="cpu or cuda; the GPU, where there is one, unless given")
+        self.add_argument("--batch-size", type=int, help="images at once")
+        self.add_argument(
+            "--workers", type=int, help="processes that read; one for each core, at most 4"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise in one line."""
+        raise InputError(f"{self.prog}: {message}. {self.prog} --help shows all.")
+
+
+EPILOG = (
+    "Given again after an interruption, a command goes on where it was. Exit code 0: all files; "
+    f"{LEFT_OUT}: some were left out, see skipped.csv; 1: an error. Research use only; not a "
+    "medical device."
+)
+
+
+def loaded(options: argparse.Namespace) -> Predictor:
+    """Return the predictor that the options name."""
+    for name in ("batch_size", "workers"):
+        least, given = int(name == "batch_size"), getattr(options, name)
+        require(
+            given is None or given >= least,
+            f"--{name.replace('_', '-')} must be at least {least}, got {given}.",
+        )
+    predictor = load(options.bundle, options.weights, options.device)
+    predictor.batch_size = options.batch_size or predictor.batch_size
+    if options.workers is not None:
+        predictor.num_workers = options.workers
+    return predictor
+
+
+def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Namespace) -> int:
+    """Predict into the folder, say what was done, and return the exit code."""
+    logging.getLogger("common").setLevel(logging.WARNING)  # what it would say is printed below
+    counts = folder.write(predictor, predictor.dataset.of(options.paths))
+    done = "predicted" if folder.table else "embedded"
+    print(f"{folder.path}: {counts['images']} images {done}")
+    if counts["skipped"]:
+        print(f"{folder.path / 'skipped.csv'}: {counts['skipped']} left out, with the reason")
+    return LEFT_OUT if counts["skipped"] else 0
