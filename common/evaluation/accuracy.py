@@ -14,9 +14,11 @@ from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.pipeline import Pipeline
 
 from common.deploy.embedding import Embedded
+from common.evaluation.calls import Called, called_cases, calls
 from common.evaluation.run_evaluation import (
     Batches,
     Evaluated,
@@ -30,7 +32,7 @@ from common.metrics.pair_distances import pair_distances
 from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
 from common.report.kinds.accuracy import KIND
 
-__all__ = ["AccuracyEvaluation", "accuracy_result", "accuracy_shares"]
+__all__ = ["AccuracyEvaluation", "accuracy_result", "accuracy_shares", "shares_of_probe"]
 
 _METHOD = "bootstrap of the test images (of their patients, where known), the network kept"
 _EDGES = np.linspace(0.0, 2.0, 41)
@@ -95,9 +97,16 @@ class AccuracyEvaluation(RunEvaluation):
             "distances": {"edges": _EDGES.tolist(), **distances} if distances else None,
         }
         outputs = self.classifier.head.out_features
+        said = (
+            shares_of_head(test.logits)
+            if self.uses_trained_head
+            else shares_of_probe(probe, test.h)
+        )
+        seen = Called(test.label, said, test.patient)
+        result["calls"] = calls(seen, self.classes, self.manifest, self.part)
         return Evaluated(
             result,
-            {"scores.npz": _scores(predicted, test)},
+            {"scores.npz": _scores(predicted, test), "cases.npz": called_cases(seen, self.batches)},
             _told(result),
             None if self.uses_trained_head else as_layer(probe, outputs),
         )
@@ -144,6 +153,19 @@ def _decided(seen: Embedded) -> Integers:
     if seen.logits.shape[1] == 1:
         return np.asarray(seen.logits[:, 0] > 0, dtype=np.int64)
     return np.asarray(seen.logits.argmax(axis=1), dtype=np.int64)
+
+
+def shares_of_head(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the probabilities ``(N, K)`` of a head's logits; one output is of the second class."""
+    both = np.hstack([0 * logits, logits]) if logits.shape[1] == 1 else logits
+    return np.asarray(softmax(both.astype(np.float64), axis=1))
+
+
+def shares_of_probe(probe: Pipeline, h: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the probabilities ``(N, K)`` of a probe; 0 for classes that it was not shown."""
+    said = np.zeros((len(h), int(probe.classes_.max()) + 1))
+    said[:, probe.classes_] = probe.predict_proba(h.astype(np.float64))
+    return said
 
 
 def _predict(probe: Pipeline, seen: Embedded) -> Integers:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from common.checks import require
 from common.deploy.embedding import Embedded
+from common.evaluation.cases import patients
+from common.evaluation.decision import Decided, Scored, decide, probability_of
 from common.evaluation.run_evaluation import (
     Batches,
     Evaluated,
@@ -51,6 +53,7 @@ class CaseControlEvaluation(RunEvaluation):
             subjects each; 0 leaves out each site alone.
         deployed_head: "trained" by fine-tuning: it decides and is deployed; or "refitted": the
             probe.
+        validation: other subjects, likewise, on whom the threshold is chosen; None for none.
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
     """
 
@@ -63,6 +66,7 @@ class CaseControlEvaluation(RunEvaluation):
         site_names: Sequence[str] = (),
         deployed_head: str = "refitted",
         site_folds: int = 0,
+        validation: Batches | None = None,
         **run: Unpack[RunArguments],
     ) -> None:
         super().__init__(**run)
@@ -75,6 +79,7 @@ class CaseControlEvaluation(RunEvaluation):
         self.test = test
         self.site_names = list(site_names)
         self.uses_trained_head = self.means_trained(deployed_head)
+        self.validation = validation
 
     def evaluate(self) -> Evaluated:
         """Evaluate all snapshots."""
@@ -93,6 +98,7 @@ class CaseControlEvaluation(RunEvaluation):
             decided = test.logits[:, 0].astype(np.float64) if self.uses_trained_head else probe
             epochs.append({"epoch": epoch, **_areas(decided, test, members)})
         names, by_site = self._by_site(train, test)
+        decisions, cases = self._decision(train, test, decided)
         result = {
             "deployed_head": "trained" if self.uses_trained_head else "refitted",
             "counts": _counts(train, test, members),
@@ -103,17 +109,29 @@ class CaseControlEvaluation(RunEvaluation):
             "site_names": names,
             "epochs": epochs,
             "baselines": baselines,
+            "decisions": decisions,
         }
         scores = {"label": test.label, "patient": test.patient, "internal": members["internal"]}
         known = train.label >= 0
         return Evaluated(
             result,
-            {"scores.npz": {**scores, "score": decided, "probe": probe}},
+            {"scores.npz": {**scores, "score": decided, "probe": probe}} | cases,
             _told(result),
             None
             if self.uses_trained_head
             else as_layer(fit_probe(train.h[known], train.label[known])),
         )
+
+    def _decision(self, train: Embedded, test: Embedded, scores: Floats) -> Decided:
+        """What a threshold does that is chosen on the validation subjects."""
+        if self.validation is None:
+            return [], {}
+        other = self.embed(self.validation)
+        theirs = other.logits[:, 0] if self.uses_trained_head else _probed(train, train.h, other.h)
+        patient = patients(self.manifest, "validation", other.patient)
+        chosen = Scored(other.label, probability_of(theirs), patient)
+        seen = Scored(test.label, probability_of(scores), test.patient)
+        return decide(["case"], [chosen], [seen], self.test, self.manifest)
 
     def _by_site(self, train: Embedded, test: Embedded) -> tuple[list[str], dict[str, Any] | None]:
         """Names of the sites, or of their folds, and the leave-site-out table over them."""

@@ -21,6 +21,7 @@ from sklearn.linear_model import Ridge
 
 from common.checks import require
 from common.deploy.embedding import Embedded
+from common.evaluation.gaps import Aged, gap_cases, gaps
 from common.evaluation.run_evaluation import (
     Batches,
     Evaluated,
@@ -143,9 +144,11 @@ class ChallengeEvaluation(RunEvaluation):
         result = self._result(subjects, reading) | {"epochs": epochs, "baselines": baselines}
         if self.uses_trained_head:
             result["head"] = _errors(subjects, test.logits[:, 0])
+        aged = Aged(subjects.age, reading.age, subjects.patient, subjects.internal)
+        result["gaps"] = gaps(aged, self.manifest)
         return Evaluated(
             result,
-            {"scores.npz": _scores(subjects, reading)},
+            {"scores.npz": _scores(subjects, reading), "cases.npz": gap_cases(aged, self.test)},
             _told(result),
             None if self.uses_trained_head else _weights(reading.ridge),
             ["age"],

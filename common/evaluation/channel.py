@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from common.checks import require
 from common.deploy.embedding import Embedded
-from common.evaluation.accuracy import accuracy_result, accuracy_shares
+from common.evaluation.accuracy import accuracy_result, accuracy_shares, shares_of_probe
+from common.evaluation.calls import Called, called_cases, calls
 from common.evaluation.channel_figures import channel_figures, channel_pictures
 from common.evaluation.channel_table import ChannelTable, Key, tabulate
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation
@@ -117,7 +118,13 @@ class ChannelEvaluation(RunEvaluation):
                 "point_variance": variance,
             },
         }
-        arrays = {"channel.npz": pictures, "scores.npz": _scores(predicted, test)}
+        said = Called(test.label, shares_of_probe(probes[chosen], test.z[chosen]), unseen.patient)
+        result["calls"] = calls(said, self.classes, self.manifest, self.part)
+        arrays = {
+            "channel.npz": pictures,
+            "scores.npz": _scores(predicted, test),
+            "cases.npz": called_cases(said, self.batches),
+        }
         head = as_layer(probes[chosen], self.classifier.head.out_features)
         return Evaluated(result, arrays, _told(result["channel"]), head)
 

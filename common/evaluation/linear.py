@@ -9,10 +9,13 @@ from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from common.checks import InputError
 from common.deploy.embedding import Embedded
 from common.evaluation.audit import audit_transforms
+from common.evaluation.cases import patients
+from common.evaluation.decision import Decided, Scored, decide, probability_of
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels
 from common.metrics.linear_probe import Probe, fit_head, linear_probe
 from common.metrics.patient_bootstrap import LEVEL, patient_interval
@@ -29,14 +32,18 @@ class LinearEvaluation(RunEvaluation):
 
     Args:
         batches: the test part: "image", "label", "fold", "patient", optionally "mask" and "name".
+        validation: images of other patients, on which the threshold is chosen; None for none.
         run: see `common.evaluation.run_evaluation.RunArguments`.
     """
 
     kind = KIND
 
-    def __init__(self, batches: Batches, **run: Unpack[RunArguments]) -> None:
+    def __init__(
+        self, batches: Batches, validation: Batches | None = None, **run: Unpack[RunArguments]
+    ) -> None:
         super().__init__(**run)
         self.batches = batches
+        self.validation = validation
 
     def evaluate(self) -> Evaluated:
         """Evaluate all snapshots."""
@@ -58,12 +65,27 @@ class LinearEvaluation(RunEvaluation):
         columns = {"label": seen.label, "fold": seen.fold, "patient": seen.patient}
         figures = self._result(seen, probe, epochs)
         low, high = figures["interval"]["low"], figures["interval"]["high"]
+        head = fit_head(seen.h, seen.label)
+        decisions, cases = self._decision(seen, probe, head)
         return Evaluated(
-            figures | {"baselines": baselines, "transform": summary},
-            {"gallery.npz": gallery, "scores.npz": {**columns, "score": probe.scores}},
+            figures | {"baselines": baselines, "transform": summary, "decisions": decisions},
+            {"gallery.npz": gallery, "scores.npz": {**columns, "score": probe.scores}} | cases,
             f"AUC {probe.mean:.3f} (95 % interval over patients {low:.3f} to {high:.3f})",
-            fit_head(seen.h, seen.label),
+            head,
         )
+
+    def _decision(self, seen: Embedded, probe: Probe, head: tuple[Tensor, Tensor]) -> Decided:
+        """The threshold of the deployed head, and what it does to images that fitted none."""
+        if self.validation is None:
+            return [], {}
+        other = self.embed(self.validation)
+        weight, bias = (part.double().numpy() for part in head)
+        scores = other.h.astype(np.float64) @ weight[0] + bias[0]
+        patient = patients(self.manifest, "validation", other.patient)
+        chosen = Scored(other.label, probability_of(scores), patient)
+        test = Scored(seen.label, probability_of(probe.scores), seen.patient)
+        name = self.classes[1] if len(self.classes) == 2 else "the finding"
+        return decide([name], [chosen], [test], self.batches, self.manifest)
 
     def _baselines(self) -> dict[str, dict[str, float]]:
         [seen] = self.untrained(self.batches)

@@ -27,6 +27,7 @@ from torch import Tensor
 from common.checks import require
 from common.data.healthy import healthy_class
 from common.deploy.embedding import Embedded
+from common.evaluation.calls import Called, called_cases, calls
 from common.evaluation.group_figure import GroupFigure
 from common.evaluation.probe_set import Centred, ProbeSet
 from common.evaluation.run_evaluation import Evaluated, RunArguments, RunEvaluation, pixels
@@ -120,10 +121,13 @@ class MacroAUROCEvaluation(RunEvaluation):
         rows: list[dict[str, Any]] = []
         kept: dict[str, NDArray[Any]] = {}
         deployed: SGDProbe | None = None
+        number = 0
         for one in self.sets[:1] if self.uses_trained_head else self.sets:
             healthy = healthy_class(one.classes)
             probes = None if self.uses_trained_head else self._probes(one)
-            deployed = best(probes) if one is first and probes else deployed
+            if one is first and probes:
+                number = best(probes)
+                deployed = probes[number]
             for other in self.sets:
                 if other.classes == one.classes:
                     test = seen[other.name]
@@ -145,7 +149,11 @@ class MacroAUROCEvaluation(RunEvaluation):
             "baselines": baselines,
             "groups": groups,
         }
-        archives = {"scores.npz": kept, **({"groups.npz": views} if views else {})}
+        said = Called(kept["label"], kept["probability"][number], kept["patient"])
+        result["calls"] = calls(said, first.classes)
+        cases = called_cases(said, Centred(first.test, self.protocol.side))
+        archives = {"scores.npz": kept, "cases.npz": cases}
+        archives |= {"groups.npz": views} if views else {}
         head = None if deployed is None else (deployed.weight, deployed.bias)
         return Evaluated(result, archives, _told(result), head)
 
@@ -223,9 +231,9 @@ def _told(result: Mapping[str, Any]) -> str:
     )
 
 
-def best(probes: Sequence[SGDProbe]) -> SGDProbe:
-    """Return the probe of greatest validation AUROC, the first of equals."""
-    return max(probes, key=lambda probe: max(probe.validation))
+def best(probes: Sequence[SGDProbe]) -> int:
+    """Return which probe has the greatest validation AUROC, the first of equals."""
+    return max(range(len(probes)), key=lambda number: max(probes[number].validation))
 
 
 def _probabilities(probes: Sequence[SGDProbe] | None, test: Embedded) -> Floats:

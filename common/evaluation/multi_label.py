@@ -20,6 +20,8 @@ from torch import Tensor
 
 from common.checks import require
 from common.deploy.embedding import Embedded
+from common.evaluation.cases import patients
+from common.evaluation.decision import Decided, Scored, decide, probability_of
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.patient_bootstrap import LEVEL, auc, patient_draws, percentiles
@@ -43,6 +45,7 @@ class MultiLabelEvaluation(RunEvaluation):
             finding does not count (uncertain, not mentioned).
         batches: the test images, likewise; "patient", where given, is what intervals draw.
         findings: names of the columns, in the order of the network's outputs.
+        validation: other images, likewise, on which thresholds are chosen; None for none.
         run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output for
             each finding.
     """
@@ -54,12 +57,14 @@ class MultiLabelEvaluation(RunEvaluation):
         training: Batches,
         batches: Batches,
         findings: Sequence[str],
+        validation: Batches | None = None,
         **run: Unpack[RunArguments],
     ) -> None:
         super().__init__(**run)
         self.training = training
         self.batches = batches
         self.findings = list(findings)
+        self.validation = validation
 
     def evaluate(self) -> Evaluated:
         """Evaluate all snapshots."""
@@ -84,15 +89,39 @@ class MultiLabelEvaluation(RunEvaluation):
             "epochs": epochs,
             "baselines": baselines,
         }
+        result["decisions"], cases = self._decisions(probes, scores, test)
         columns = {name: _known(test, name)[1] for name in self.findings}
         kept = {f"score_{name}": values for name, values in scores.items()}
         return Evaluated(
             result,
-            {"scores.npz": {**columns, **kept, "patient": test.patient}},
+            {"scores.npz": {**columns, **kept, "patient": test.patient}} | cases,
             _told(result),
             self._layer(probes, train.h.shape[1]),
             self.findings,
         )
+
+    def _decisions(
+        self, probes: dict[str, Pipeline], scores: dict[str, Floats], test: Embedded
+    ) -> Decided:
+        """What thresholds do that are chosen on the validation images, a finding each."""
+        if self.validation is None:
+            return [], {}
+        other = self.embed(self.validation)
+        patient = patients(self.manifest, "validation", other.patient)
+        names = [name for name in scores if name in other.columns]
+        chosen = [
+            Scored(
+                _known(other, name)[1],
+                probability_of(probes[name].decision_function(other.h.astype(np.float64))),
+                patient,
+            )
+            for name in names
+        ]
+        seen = [
+            Scored(_known(test, name)[1], probability_of(scores[name]), test.patient)
+            for name in names
+        ]
+        return decide(names, chosen, seen, self.batches, self.manifest)
 
     def _check(self, train: Embedded, test: Embedded) -> None:
         for part in (train, test):

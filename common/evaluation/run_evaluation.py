@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict, Unpack
+from typing import Any, ClassVar, NotRequired, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ class RunArguments(TypedDict):
         model_path: where the deployable network goes (``models/model.pt``).
         device: where to compute.
         data: `common.data.fingerprint` of what is evaluated on, or of each set of it.
+        manifest: `common.data.read_manifest` of it, for the data set's name, subgroups and places.
     """
 
     network: Method
@@ -54,6 +56,7 @@ class RunArguments(TypedDict):
     model_path: str | Path
     device: str | torch.device
     data: str | Sequence[str]
+    manifest: NotRequired[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class RunEvaluation(ABC):
         self.now = {key: value for key, value in run_record().items() if value}
         dials = {**self.record["dials"], **self.now.get("dials", {})}
         self.settings = {"data": run["data"], **dials}
+        self.manifest = run.get("manifest")
         self.classes = _class_names(run["data"], self.record)
 
     def run(self) -> dict[str, Any]:
@@ -183,6 +187,8 @@ class RunEvaluation(ABC):
         """
         path = self.run_dir / EVALUATION
         about = {**self.about, "settings": self.settings, "versions": versions()}
+        about |= {"date": date.today().isoformat()}
+        about |= {"data_set": self.manifest["source"]} if self.manifest else {}
         figures = to_json(from_json(self.kind.result, found.figures, path))
         whole = {**about, "kind": self.kind.name, **figures}
         for name, content in found.arrays.items():

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.report.groups import group_runs
-from common.report.markup import Markup, bullets, facts, heading, paragraph, section
+from common.report.markup import Markup, bullets, facts, folded, heading, paragraph, section
 from common.report.run import Run
-from common.report.words import listed
+from common.report.words import listed, plural
 
 LIMITS = (
     "Research use only: not a medical device, and no basis for decisions about a patient.",
@@ -18,8 +18,24 @@ LIMITS = (
 )
 
 
+def about(runs: Sequence[Run]) -> str:
+    """What was evaluated, on what, when, with which seeds, in a line."""
+    sets = sorted({run.about.data_set for run in runs} - {""})
+    dates = sorted({run.about.date for run in runs} - {""})
+    seeds = sorted({run.seed for run in runs})
+    names = [group.name for group in group_runs(runs)]
+    parts = [
+        f"Bundle {listed(sorted({run.bundle for run in runs}))}",
+        *([f"data: {listed(sets)}"] if sets else []),
+        plural(len(names), "strategy").replace("strategys", "strategies") + f": {listed(names)}",
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
+        *([f"evaluated {' to '.join(dict.fromkeys((dates[0], dates[-1])))}"] if dates else []),
+    ]
+    return " · ".join(parts)
+
+
 def settings(runs: Sequence[Run]) -> Markup:
-    """The dials; one that differs between runs is listed value by value."""
+    """The dials, folded; one that differs between runs is listed value by value."""
     dials = [
         {
             key: value
@@ -28,7 +44,7 @@ def settings(runs: Sequence[Run]) -> Markup:
         }
         for run in runs
     ]
-    return section("settings", "Settings", _table(runs, dials))
+    return section("settings", "Settings", folded("All dials", _table(runs, dials)))
 
 
 def _is_identity(run: Run, key: str) -> bool:

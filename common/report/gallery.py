@@ -62,7 +62,9 @@ def gallery(runs: Sequence[Run]) -> Markup:
     notes.append("The crop's centre counts from the top left corner: (down, across).")
     if len(keys) > MAX_IMAGES:
         notes.append(f"The first {MAX_IMAGES} of {len(keys)} images.")
-    return section("gallery", heading, paragraph(" ".join(notes), "note"), blocks(*rows))
+    return section(
+        "gallery", heading, paragraph(" ".join(notes), "note"), blocks(*rows, wide=len(chosen) + 1)
+    )
 
 
 def _keys(pictures: Gallery | None) -> dict[Key, int]:
@@ -93,7 +95,7 @@ def _row(
         words = describe(transform.names, lam, transform.units) if transform and known else ""
         cells.append(_transformed(group, run.arrays, at, words))
     name = key[0] or "unnamed image"
-    return block(name, in_rows(*cells), wide=len(cells))
+    return block(name, in_rows(*cells))
 
 
 def _transformed(group: Group, pictures: Gallery, at: int, words: str) -> Markup:

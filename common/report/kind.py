@@ -117,6 +117,8 @@ class Kind:
         sections: functions ``(runs) -> html``, after the outcome and before the settings.
         how_to_read: paragraphs for a clinician.
         arrays: reads the archives of arrays of a run folder, or None where the kind shows none.
+        in_words: the first thing on the page: what the model does, a sentence each.
+        decision: sections that say whether it can be trusted, before those that compare strategies.
     """
 
     name: str
@@ -125,3 +127,5 @@ class Kind:
     sections: "Sequence[Callable[[Sequence[Run]], str]]"
     how_to_read: "Callable[[Sequence[Run]], Sequence[str]]"
     arrays: "Callable[[Run], Any]" = lambda run: None
+    in_words: "Callable[[Sequence[Run]], Sequence[str]]" = lambda runs: ()
+    decision: "Sequence[Callable[[Sequence[Run]], str]]" = ()

@@ -80,14 +80,14 @@ def legend(*swatches: str) -> Markup:
     return Markup(_PIECES.legend(swatches))
 
 
-def block(title: str, *children: str, wide: int = 0) -> Markup:
-    """Return what belongs under one small title; `wide` panels long, where several share a row."""
-    return Markup(_PIECES.block(title, children, wide))
+def block(title: str, *children: str) -> Markup:
+    """Return what belongs under one small title."""
+    return Markup(_PIECES.block(title, children))
 
 
-def blocks(*children: str) -> Markup:
-    """Return blocks in rows."""
-    return Markup(_PIECES.several("blocks", children))
+def blocks(*children: str, wide: int) -> Markup:
+    """Return blocks that share rows, each at most `wide` panels or pictures long."""
+    return Markup(_PIECES.blocks(children, wide))
 
 
 def panels(*children: str, kind: str = "") -> Markup:

@@ -82,9 +82,19 @@ def find_runs(folder: Path) -> list[Path]:
 
 def _page(runs: Sequence[Run], title: str) -> str:
     style = files("common.report").joinpath("style.css").read_text(encoding="utf-8")
-    of_kind = dict.fromkeys(make for run in runs for make in run.kind.sections)
-    sections = [make(runs) for make in (*OUTCOME, *of_kind, *CONTEXT)]
-    return render("page", title=title, style=Markup(style), sections=sections)
+    kinds = {run.kind.name: run.kind for run in runs}.values()
+    words = dict.fromkeys(line for kind in kinds for line in kind.in_words(runs))
+    decision = dict.fromkeys(make for kind in kinds for make in kind.decision)
+    of_kind = dict.fromkeys(make for kind in kinds for make in kind.sections)
+    return render(
+        "page",
+        title=title,
+        style=Markup(style),
+        about=facts.about(runs),
+        words=list(words),
+        decision=[make(runs) for make in decision],
+        sections=[make(runs) for make in (*OUTCOME, *of_kind, *CONTEXT)],
+    )
 
 
 def _write(output: Path, page: str) -> None:

@@ -189,9 +189,10 @@ def by_epoch(runs: Sequence[Run]) -> Markup:
     ys = [y for line in lines for y in (*line.y, *line.low)]
     ys += [y for line in lines for y in line.high] if measure.highest == math.inf else []
     y_axis = measure_axis(measure, ys)
-    x_axis = nice_axis(min(epochs), max(epochs), whole=True)
+    tall_axis = y_axis.titled(f"{measure.name}{measure.unit and f',{measure.unit}'}")
+    x_axis = nice_axis(min(epochs), max(epochs), whole=True).titled("epoch")
     coarse = nice_axis(min(epochs), max(epochs), 2, whole=True)
-    tall = Frame(x_axis, y_axis, max(300, 60 + 17 * len(lines)))
+    tall = Frame(x_axis, tall_axis, max(300, 60 + 17 * len(lines)))
     plain = [Line(line.x, line.y, line.colour, line.label) for line in lines]
     overview = line_chart(plain, tall, f"{heading}, all strategies", named=True)
     small = [

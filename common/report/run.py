@@ -22,6 +22,8 @@ class About:
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
+    date: str = ""
+    data_set: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import require
-from common.report.charts import Axis, Frame, Line, cloud_chart, line_chart, nice_axis
+from common.report.charts import Axis, Frame, cloud_chart, line_chart, nice_axis, steps
 from common.report.groups import Group, group_runs
 from common.report.markup import Markup, block, legend, panel, panels, paragraph, section, swatch
 from common.report.run import Run
@@ -110,9 +110,13 @@ def _block(group: Group, run: Run, found: Groups) -> Markup:
         f"mean distance {found.positive.mean:.2f} of positive and "
         f"{found.negative.mean:.2f} of negative pairs, silhouette {found.silhouette:.3f}"
     ).replace("-", "−")
-    lines = [_outline(found.edges, getattr(found, pair).counts, COLOURS[pair]) for pair in COLOURS]
+    lines = [steps(found.edges, getattr(found, pair).counts, COLOURS[pair]) for pair in COLOURS]
     top = max(EMPTY, *(max(line.y) for line in lines))
-    frame = Frame(nice_axis(found.edges[0], found.edges[-1], 5), Axis(0.0, top), 300)
+    frame = Frame(
+        nice_axis(found.edges[0], found.edges[-1], 5).titled("distance of two views"),
+        Axis(0.0, top).titled("share of the pairs"),
+        300,
+    )
     shown = [panel(line_chart(lines, frame, f"{group.name}: distances of pairs of views"))]
     if run.arrays is not None:
         shown.append(_map(group, run.arrays))
@@ -131,11 +135,3 @@ def _map(group: Group, place: NDArray[np.float64]) -> Markup:
 
 def _points(place: NDArray[np.float64]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in place.reshape(-1, 2)]
-
-
-def _outline(edges: Sequence[float], counts: Sequence[float], colour: str) -> Line:
-    """The outline of a histogram of shares, filled."""
-    total = sum(counts) or 1.0
-    x = (edges[0], *[edge for edge in edges for _ in range(2)][1:-1], edges[-1])
-    y = (0.0, *[count / total for count in counts for _ in range(2)], 0.0)
-    return Line(x, y, colour, low=tuple(0.0 for _ in y), high=y, style="mean")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.report.charts.axis import Axis
+from common.report.charts.axis import Axis, nice_axis
 from common.report.markup import Markup, render
 
 TOP, BOTTOM = 10, 24
@@ -19,7 +19,8 @@ MAX_LABEL = 27
 class Line:
     """A line of a chart, perhaps with a band between `low` and `high`; NaN points are left out.
 
-    `style` is "main" (thick, with dots and a label), "seed" (thin) or "context" (thin and grey).
+    `style` is "main" (thick, with dots and a label), "mean" (thick), "seed" (thin), "context" (thin
+    and grey), "guess" (dashed) or "chosen" (one large dot).
     """
 
     x: tuple[float, ...]
@@ -79,6 +80,34 @@ class Frame:
     def place(self, value: float) -> float:
         """Return the vertical place of `value` in pixels."""
         return TOP + (1 - self.y.share(value)) * self.inner
+
+
+def steps(edges: Sequence[float], counts: Sequence[float], colour: str) -> Line:
+    """Return the outline of a histogram of shares, filled.
+
+    Args:
+        edges: borders of the bins.
+        counts: of each bin; drawn as shares of their sum.
+        colour: of the line.
+    """
+    total = sum(counts) or 1.0
+    x = (edges[0], *[edge for edge in edges for _ in range(2)][1:-1], edges[-1])
+    y = (0.0, *[count / total for count in counts for _ in range(2)], 0.0)
+    return Line(x, y, colour, low=tuple(0.0 for _ in y), high=y, style="mean")
+
+
+def reliability_chart(points: Sequence[tuple[float, float]], share: str) -> Markup:
+    """Return what came true over what was said, both in [0, 1], beside their agreement.
+
+    Args:
+        points: (mean probability, share that came true) of each bin.
+        share: what the upward axis counts.
+    """
+    across, up = ((*part,) for part in zip(*points))
+    agreed = Line((0.0, 1.0), (0.0, 1.0), "var(--faint)", style="guess")
+    unit = nice_axis(0.0, 1.0, 4)
+    frame = Frame(unit.titled("probability said"), unit.titled(share), 300)
+    return line_chart([agreed, Line(across, up, "var(--accent)")], frame, "Reliability curve")
 
 
 def line_chart(lines: Sequence[Line], frame: Frame, title: str, *, named: bool = False) -> Markup:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from common.report.charts.line_chart import Frame
 from common.report.markup import Markup, render
 
+Point = tuple[float, float]
 
-def scatter_chart(
-    points: Sequence[tuple[float, float]], frame: Frame, colour: str, title: str
-) -> Markup:
+
+def scatter_chart(points: Sequence[Point], frame: Frame, colour: str, title: str) -> Markup:
     """Return a chart of `points` (x, y) with the identity as a reference line.
 
     Args:
@@ -21,13 +21,17 @@ def scatter_chart(
         colour: of the points.
         title: what the chart shows, for screen readers.
     """
-    identity = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
-    given = {"clouds": [(colour, points)], "radius": 2.2, "identity": identity}
+    low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
+    lines = [((low, low), (high, high), "")]
+    given = {"clouds": [(colour, points)], "radius": 2.2, "lines": lines}
     return render("scatter_chart", frame=frame, title=title, **given)
 
 
 def cloud_chart(
-    clouds: Sequence[tuple[str, Sequence[tuple[float, float]]]], frame: Frame, title: str
+    clouds: Sequence[tuple[str, Sequence[Point]]],
+    frame: Frame,
+    title: str,
+    lines: Sequence[tuple[Point, Point, str]] = (),
 ) -> Markup:
     """Return a chart of several clouds of points.
 
@@ -35,6 +39,7 @@ def cloud_chart(
         clouds: (colour, points (x, y)) each, drawn in this order.
         frame: axes and height.
         title: what the chart shows, for screen readers.
+        lines: dashed, from a point to another, in a colour.
     """
-    given = {"clouds": clouds, "radius": 1.8, "identity": None}
+    given = {"clouds": clouds, "radius": 1.8, "lines": lines}
     return render("scatter_chart", frame=frame, title=title, **given)

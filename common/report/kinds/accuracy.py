@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from common.report import calls, training
 from common.report import results as outcome
-from common.report import training
-from common.report.charts import Axis, Frame, Line, line_chart, nice_axis
+from common.report.calls import Calls
+from common.report.charts import Axis, Frame, line_chart, nice_axis, steps
 from common.report.groups import Group, group_runs
 from common.report.kind import Epoch, Interval, Kind, Measure, Result
 from common.report.markup import (
@@ -91,6 +92,7 @@ class Accuracy(Result, Shares):
         probe: shares of the probe, whoever decided.
         part: the part that was scored, "test" or "validation".
         distances: None without a bias.
+        calls: which class is taken for which, and how surely.
     """
 
     deployed_head: Text
@@ -100,6 +102,7 @@ class Accuracy(Result, Shares):
     epochs: tuple[SharesEpoch, ...]
     baselines: dict[str, Shares] = field(default_factory=dict)
     distances: Distances | None
+    calls: Calls | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.counts.get("classes"), int):
@@ -196,11 +199,6 @@ def _distances(group: Group) -> Distances | None:
     return next((distances for distances in found if distances is not None), None)
 
 
-def _shares(counts: Sequence[float]) -> list[float]:
-    total = sum(counts)
-    return [count / total for count in counts] if total else [0.0 for _ in counts]
-
-
 def _panels(group: Group, axis: Axis) -> list[Markup]:
     found = _distances(group)
     if found is None:
@@ -216,24 +214,16 @@ def _panel(group: Group, found: Distances, moment: str, pairs: str, axis: Axis) 
     lines, means = [], []
     for side, colour in SIDES.items():
         distances = getattr(found, moment)[f"{pairs}_{side}"]
-        lines.append(_steps(found.edges, distances.counts, colour))
+        lines.append(steps(found.edges, distances.counts, colour))
         means.append((colour, distances.mean))
-    frame = Frame(axis, Axis(0.0, max(1e-9, *(max(line.y) for line in lines))), PANEL_HEIGHT)
+    across = axis.titled("distance of two images")
+    frame = Frame(across, Axis(0.0, max(1e-9, *(max(line.y) for line in lines))), PANEL_HEIGHT)
     title = f"{PAIRS[pairs]}, {moment}"
     words = Markup(" ").join(
         swatch(colour, "no pair" if mean is None else f"{mean:.2f}") for colour, mean in means
     )
     chart = line_chart(lines, frame, f"{group.name}, {title}: distances of pairs")
     return panel(chart, title, words=words)
-
-
-def _steps(edges: Sequence[float], counts: Sequence[float], colour: str) -> Line:
-    """The outline of a histogram, filled."""
-    x = [edge for edge in edges for _ in range(2)][1:-1]
-    y = [share for share in _shares(counts) for _ in range(2)]
-    xs = (edges[0], *x, edges[-1])
-    ys = (0.0, *y, 0.0)
-    return Line(xs, ys, colour, low=tuple(0.0 for _ in ys), high=ys, style="mean")
 
 
 def how_to_read(runs: Sequence[Run]) -> Sequence[str]:
@@ -268,4 +258,6 @@ KIND = Kind(
     MEASURE,
     (table, distances, outcome.by_epoch, training.training_curves),
     how_to_read,
+    in_words=calls.in_words,
+    decision=calls.SECTIONS,
 )

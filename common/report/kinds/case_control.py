@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from common.report import decision, training
 from common.report import results as outcome
-from common.report import training
+from common.report.called import Decision
 from common.report.charts import auc_axis, dot_chart
 from common.report.groups import Group, group_row, group_runs
 from common.report.kind import AUC_MEANS, Epoch, Interval, Kind, Measure, Result
@@ -70,6 +71,7 @@ class CaseControl(Result, Areas):
         probe: figures of the probe, whoever decided.
         leave_site_out: None after fine-tuning, or where sites are not known.
         site_names: by number; may be empty.
+        decisions: what a threshold does; none without a validation part.
     """
 
     deployed_head: Text
@@ -79,6 +81,7 @@ class CaseControl(Result, Areas):
     probe: Areas
     leave_site_out: LeaveSiteOut | None
     site_names: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
 
 
 def table(runs: Sequence[Run]) -> Markup:
@@ -165,4 +168,6 @@ KIND = Kind(
     MEASURE,
     (table, leave_site_out, outcome.by_epoch, training.training_curves),
     how_to_read,
+    in_words=decision.in_words,
+    decision=decision.SECTIONS,
 )

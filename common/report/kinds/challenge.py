@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import require
+from common.report import gaps, training
 from common.report import results as outcome
-from common.report import training
 from common.report.charts import Axis, DotRow, Frame, dot_chart, nice_axis, scatter_chart
+from common.report.gaps import Gaps
 from common.report.groups import Group, group_row, group_runs
 from common.report.kind import Epoch, Interval, Kind, Measure, Result
 from common.report.markup import Markup, block, heading, panel, panels, paragraph, section, swatch
@@ -70,6 +71,7 @@ class Challenge(Result, Figures):
         bacc_age_floor: site balanced accuracy that age alone allows.
         site_names: by number; may be empty.
         head: the same errors by the trained head, where there is one.
+        gaps: between predicted and true ages.
     """
 
     label: Text
@@ -80,6 +82,7 @@ class Challenge(Result, Figures):
     epochs: tuple[ChallengeEpoch, ...]
     baselines: dict[str, Figures] = field(default_factory=dict)
     head: Errors | None = None
+    gaps: Gaps | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +254,7 @@ def _panel(
     words = f"{np.abs(predicted - true).mean():.2f} y, {signed(difference, 1)} y"
     chart = scatter_chart(
         points,
-        Frame(axis, axis, PANEL_HEIGHT),
+        Frame(axis.titled("true age, years"), axis.titled("predicted age, years"), PANEL_HEIGHT),
         group.colour,
         f"{group.name}, {title}: predicted against true age, {words}",
     )
@@ -288,4 +291,6 @@ KIND = Kind(
     (errors, site_leakage, predicted_ages, outcome.by_epoch, training.training_curves),
     how_to_read,
     read_scores,
+    gaps.in_words,
+    gaps.SECTIONS,
 )

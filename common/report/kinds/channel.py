@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import require
+from common.report import calls, training
 from common.report import results as outcome
-from common.report import training
 from common.report.charts import Axis, Frame, Line, cloud_chart, framed, line_chart, nice_axis
 from common.report.groups import Group, baseline_means, group_runs
 from common.report.kind import Kind
@@ -268,7 +268,9 @@ def spread(runs: Sequence[Run]) -> Markup:
         return Markup()
     lines = [_curve(group, arrays) for group, arrays in shown]
     percents = Axis(0.0, 100.0, tuple((v, f"{v:.0f} %") for v in (0, 25, 50, 75, 100)))
-    frame = Frame(percents, nice_axis(0.0, 1.0), 260)
+    frame = Frame(
+        percents.titled("share of the pairs"), nice_axis(0.0, 1.0).titled("similarity"), 260
+    )
     points = np.concatenate([arrays.point for _, arrays in shown])
     low, high = points.min(axis=0), points.max(axis=0)
     axes = Frame(nice_axis(low[0], high[0], 3), nice_axis(low[1], high[1], 4), 300)
@@ -425,4 +427,6 @@ KIND = Kind(
     ),
     how_to_read,
     read_pictures,
+    calls.in_words,
+    calls.SECTIONS,
 )

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from common.report import gallery, results, training, transformations
+from common.report import decision, gallery, results, training, transformations
+from common.report.called import Decision
 from common.report.kind import AUC_MEANS, Epoch, Interval, Kind, Measure, Result
 from common.report.run import Run
 from common.report.schema import Positive, Share
@@ -51,12 +52,14 @@ class Linear(Result, AUCs):
 
     Attributes:
         transform: what the transformations did, None where that was not recorded.
+        decisions: what a threshold does, for the finding; none without a validation part.
     """
 
     interval: AUCInterval
     epochs: tuple[AUCEpoch, ...]
     baselines: dict[str, AUCs] = field(default_factory=dict)
     transform: Transform | None
+    decisions: tuple[Decision, ...] = ()
 
 
 def how_to_read(_: Sequence[Run]) -> Sequence[str]:
@@ -93,4 +96,6 @@ KIND = Kind(
     ),
     how_to_read,
     gallery.read_gallery,
+    decision.in_words,
+    decision.SECTIONS,
 )

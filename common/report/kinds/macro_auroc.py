@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from common.report import training, view_groups
+from common.report import calls, training, view_groups
+from common.report.calls import Calls
 from common.report.groups import Group, group_runs
 from common.report.kind import Epoch, Interval, Kind, Measure, Result
 from common.report.markup import Markup, figure_table, paragraph, section, swatch
@@ -101,6 +102,7 @@ class MacroAUROC(Result, Figures):
         matrix: the first row is that of the run's own figure.
         logistic: the baselines' reading of the trained encoder.
         groups: None where they were left out.
+        calls: of the deployed head: which class is taken for which, and how surely.
     """
 
     deployed_head: Text
@@ -113,6 +115,7 @@ class MacroAUROC(Result, Figures):
     logistic: Regression
     baselines: dict[str, Regression] = field(default_factory=dict)
     groups: Groups | None
+    calls: Calls | None = None
 
     def __post_init__(self) -> None:
         if not self.matrix:
@@ -285,4 +288,6 @@ KIND = Kind(
     (table, matrix, differences, view_groups.view_groups, training.training_curves),
     how_to_read,
     view_groups.read_places,
+    calls.in_words,
+    calls.SECTIONS,
 )

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from common.report import decision, training
 from common.report import results as outcome
-from common.report import training
+from common.report.called import Decision
 from common.report.charts import auc_axis, dot_chart
 from common.report.groups import group_row, group_runs
 from common.report.kind import AUC_MEANS, Epoch, Interval, Kind, Measure, Result
@@ -44,6 +45,7 @@ class MultiLabel(Result, FindingAreas):
     interval: FindingsInterval
     epochs: tuple[FindingsEpoch, ...]
     baselines: dict[str, FindingAreas] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
 
     def __post_init__(self) -> None:
         if not set(self.findings) <= set(self.auc):
@@ -132,4 +134,6 @@ KIND = Kind(
     MEASURE,
     (findings, outcome.by_epoch, training.training_curves),
     how_to_read,
+    in_words=decision.in_words,
+    decision=decision.SECTIONS,
 )

@@ -98,7 +98,7 @@ def test_a_validation_part_of_one_class_is_refused() -> None:
 def test_of_equal_probes_the_first_is_deployed() -> None:
     probes = [SGDProbe(torch.zeros(1), torch.zeros(1), k, v) for k, v in
               enumerate(([0.6, 0.7], [0.9, 0.1], [0.9, 0.2]))]  # fmt: skip
-    assert best(probes).epoch == 1
+    assert probes[best(probes)].epoch == 1
 
 
 def test_groups_of_views_have_the_distances_and_the_silhouette_of_loops() -> None:

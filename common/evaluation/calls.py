@@ -1,0 +1,117 @@
+"""Whether the class that a model names can be trusted: which is taken for which, and how surely."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+
+from common.evaluation.cases import WORST, subgroups, worst_pictures
+from common.evaluation.run_evaluation import Batches
+from common.metrics.decision import calibration_error, reliability
+from common.metrics.patient_bootstrap import patient_samples, percentiles
+
+__all__ = ["Called", "called_cases", "calls"]
+
+_DRAWS = 500
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Called:
+    """N images: the class of each, the probabilities of all classes, whose they are.
+
+    Attributes:
+        label: ``(N,)``.
+        probability: ``(N, K)``.
+        patient: ``(N,)``.
+    """
+
+    label: NDArray[np.integer[Any]]
+    probability: Floats
+    patient: NDArray[np.str_]
+
+    @property
+    def called(self) -> NDArray[np.int64]:
+        """``(N,)`` the most probable class."""
+        return np.asarray(self.probability.argmax(axis=1), dtype=np.int64)
+
+    @property
+    def right(self) -> NDArray[np.int64]:
+        """``(N,)`` 1 where that is the class."""
+        return np.asarray(self.called == self.label, dtype=np.int64)
+
+    @property
+    def sure(self) -> NDArray[np.float64]:
+        """``(N,)`` its probability."""
+        return np.asarray(self.probability.max(axis=1), dtype=np.float64)
+
+
+def calls(
+    seen: Called,
+    classes: Sequence[str],
+    manifest: Mapping[str, Any] | None = None,
+    part: str = "test",
+) -> dict[str, Any]:
+    """Return what `common.report.calls.Calls` holds.
+
+    Args:
+        seen: the images, in the order of the manifest's part.
+        classes: names by number; numbers are used where there are not as many as classes.
+        manifest: whose columns make the subgroups.
+        part: of the manifest.
+    """
+    count = seen.probability.shape[1]
+    right, sure, patient = seen.right, seen.sure, seen.patient
+    return {
+        "classes": list(classes) if len(classes) == count else [str(k) for k in range(count)],
+        "images": len(right),
+        "patients": len(np.unique(patient)),
+        "accuracy": _estimate(lambda rows: float(right[rows].mean()), patient),
+        "calibration_error": _estimate(
+            lambda rows: calibration_error(right[rows], sure[rows]), patient
+        ),
+        "confusion": confusion_matrix(seen.label, seen.called, labels=range(count)).tolist(),
+        "reliability": [each._asdict() for each in reliability(right, sure)],
+        "subgroups": list(_groups(right, patient, manifest, part)),
+    }
+
+
+def called_cases(seen: Called, batches: Batches) -> dict[str, NDArray[Any]]:
+    """Return each image by its patient's number, and pictures of the surest errors.
+
+    Args:
+        seen: as `calls` has them.
+        batches: the images, in the same order.
+    """
+    size = np.where(seen.right == 0, seen.sure, -1.0)
+    rows = [row for row in np.argsort(-size, kind="stable")[:WORST].tolist() if size[row] >= 0]
+    return {
+        "patient": seen.patient,
+        "label": seen.label.astype(np.float64),
+        "said": seen.called.astype(np.float64),
+        "worst": np.array(rows, dtype=np.int64),
+        "image": worst_pictures(batches, rows),
+    }
+
+
+def _estimate(statistic: Any, patient: NDArray[np.str_]) -> dict[str, float]:
+    drawn = [statistic(rows) for rows in patient_samples(patient, draws=_DRAWS)]
+    low, high = percentiles(np.array(drawn))
+    return {"value": statistic(np.arange(len(patient))), "low": low, "high": high}
+
+
+def _groups(
+    right: NDArray[np.int64],
+    patient: NDArray[np.str_],
+    manifest: Mapping[str, Any] | None,
+    part: str,
+) -> Iterator[dict[str, Any]]:
+    for column, name, members in subgroups(manifest, part, len(right)):
+        here, whose = right[members], patient[members]
+        accuracy = _estimate(lambda rows, here=here: float(here[rows].mean()), whose)
+        counts = {"images": len(here), "patients": len(np.unique(whose))}
+        yield {"column": column, "name": name, **counts, "accuracy": accuracy}
