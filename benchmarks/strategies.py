@@ -59,6 +59,7 @@ def train_and_evaluate(
     files = [str(configs / "train.json"), str(overlay)]
     common = {
         "strategy": strategy,
+        "title": json.loads(overlay.read_text()).get("title", strategy),
         "run_suffix": "",
         "dataset_dir": str(data),
         "output_dir": str(out),

@@ -84,6 +84,7 @@ def check(config: Mapping[str, Any], files: Sequence[Path]) -> None:
     layers = layered(files)
     check_first(layers)
     _check_places(config)
+    _check_title(config, layers)
     check_targets(config, "the configuration")
     _check_keys(config, layers)
     for line in undone(layers):
@@ -125,6 +126,18 @@ def _check_places(config: Mapping[str, Any]) -> None:
             f"bundle_root: must be the folder of bundle {config['bundle']!r}, below which results "
             f"are written, got {as_text(config.get('bundle_root'))}. Give --bundle_root, or both "
             "--output_dir and --ckpt_dir.",
+        )
+
+
+def _check_title(config: Mapping[str, Any], layers: Layers) -> None:
+    """A title says what a strategy is called, so whoever gives another strategy gives both."""
+    named = [content for _, content in layers if "title" in content]
+    for content in named[-1:]:
+        alike = [config.get(key) == content[key] for key in ("strategy", "title")]
+        require(
+            alike[0] or not alike[1],
+            f"title: must say what strategy {as_text(config.get('strategy'))} is called, got "
+            f"{as_text(content['title'])}, which is {as_text(content['strategy'])}. Give --title.",
         )
 
 

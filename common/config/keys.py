@@ -21,7 +21,7 @@ _ROOTS = ("initialize", "run", "finalize", "train", "validate")
 _ALWAYS = {  # what MONAI reads, and what a bundle of this collection says of itself
     *("_desc_", "_meta_", "imports", "initialize", "run", "finalize"),
     *("sources", "limits", "bundle", "bundle_root", "dataset_dir", "output_dir", "ckpt_dir"),
-    *("device", "strategy", "optional"),
+    *("device", "strategy", "title", "optional"),
 }
 _BESIDE = {
     "_desc_",

@@ -50,7 +50,7 @@ def settings(runs: Sequence[Run]) -> Markup:
 def _is_identity(run: Run, key: str) -> bool:
     """Whether the dial only repeats which run it is; the runs are listed elsewhere."""
     identity = {"seed": run.seed, "strategy": run.strategy, "bundle": run.bundle}
-    return key in identity and run.about.settings.get(key) == identity[key]
+    return key == "title" or (key in identity and run.about.settings.get(key) == identity[key])
 
 
 def origin(runs: Sequence[Run]) -> Markup:

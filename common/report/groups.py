@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from common.report.charts import DotRow
 from common.report.kind import Measure
 from common.report.run import Figure, Run, finite_mean
-from common.report.words import STRATEGIES, percent, plural, strategy_name, strategy_order
+from common.report.words import percent, plural, strategy_name
 
+COLOURED = (  # of Ruppli et al. 2022: these have colours of their own
+    *("supervised_100", "supervised_10", "base_simclr", "random", "random_supervised"),
+    *("self_supervised", "self_supervised_supervised"),
+)
 N_SPARE_COLOURS = 4
 
 
@@ -27,13 +31,8 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Short name, for charts."""
-        return strategy_name(self.key).short
-
-    @property
-    def long_name(self) -> str:
-        """Name inside a sentence."""
-        return strategy_name(self.key).long
+        """What the strategy is called."""
+        return strategy_name(self.key, self.runs[0].about.settings)
 
     @property
     def value(self) -> float:
@@ -73,10 +72,10 @@ class Group:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Group runs by strategy: known strategies in their papers' order, then others by key."""
-    known = list(STRATEGIES)
+    """Group runs by strategy: those of `COLOURED` as there, then others by key."""
+    known = list(COLOURED)
     present = {run.strategy for run in runs}
-    others = sorted(present - set(known), key=strategy_order)
+    others = sorted(present - set(known))
     colours = {key: f"var(--strategy-{index})" for index, key in enumerate(known)}
     spare = [f"var(--spare-{index})" for index in range(N_SPARE_COLOURS)]
     spare += [colours[key] for key in known[::-1] if key not in present]

@@ -9,7 +9,7 @@ from common.report.groups import Group, baseline_means, group_row, group_runs
 from common.report.kind import Measure
 from common.report.markup import Markup, panel, panels, paragraph, section, swatch
 from common.report.run import Run, finite_mean
-from common.report.words import STRATEGIES, listed, plural, sentence, signed
+from common.report.words import listed, plural, sentence, signed
 
 COMPARISONS = (
     ("self_supervised_supervised", "random_supervised"),
@@ -35,13 +35,12 @@ def verdict(runs: Sequence[Run]) -> Markup:
     """The one-sentence verdict, then what it does and does not show."""
     groups = group_runs(runs)
     lead, other = compared(groups)
-    name = sentence(lead.long_name) if lead.key in STRATEGIES else lead.name
     measure = lead.measure
-    words = f"{name}: {measure.name} {lead.written} ({lead.interval_words})"
+    words = f"{lead.name}: {measure.name} {lead.written} ({lead.interval_words})"
     if other is not None:
         first, second = (round(group.value, measure.decimals) for group in (lead, other))
         difference = signed(first - second, measure.decimals) + measure.difference
-        words += f", {other.long_name} {other.written} ({other.interval_words})"
+        words += f", {other.name} {other.written} ({other.interval_words})"
         words += f", difference {difference}"
     remarks = [_order(lead, other)] if other is not None else [_alone(measure)]
     remarks.append(_against_baselines(lead, baseline_means(runs)))
@@ -94,7 +93,7 @@ def _order(first: Group, second: Group) -> str:
         )
     wins = sum(first.measure.better(a, b) for a, b in pairs)
     ahead, times = (first, wins) if 2 * wins >= len(pairs) else (second, len(pairs) - wins)
-    words += f"{sentence(ahead.long_name)} is better in {times} of the {len(pairs)} seeds of both"
+    words += f"{ahead.name} is better in {times} of the {len(pairs)} seeds of both"
     return f"{words}{'.' if times == len(pairs) else ': the seeds do not agree.'}"
 
 

@@ -1,4 +1,4 @@
-"""Numbers into language: strategy names, transformation parameters, intervals.
+"""Numbers into language: names of runs, transformation parameters, intervals.
 
 What 0 and 1 mean for a parameter is told by the run, whose transformations declare it; here are
 titles, and the sides of an image.
@@ -6,67 +6,15 @@ titles, and the sides of an image.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Ends = tuple[str, str]
 UNKNOWN: Ends = ("0", "1")
 SIDES = ("up–down", "left–right")
 PLACES = ("down", "across")
 ENDS = (("top", "bottom"), ("left", "right"))
-
-
-@dataclass(frozen=True)
-class StrategyName:
-    """A strategy's short name for charts and its long one for sentences."""
-
-    short: str
-    long: str
-
-
-STRATEGIES = {
-    "supervised_100": StrategyName(
-        "Supervised, 100 % of labels", "supervised training on 100 % of the labels"
-    ),
-    "supervised_10": StrategyName(
-        "Supervised, 10 % of labels", "supervised training on 10 % of the labels"
-    ),
-    "base_simclr": StrategyName("Base SimCLR", "base SimCLR"),
-    "random": StrategyName("Random", "random transformations"),
-    "random_supervised": StrategyName(
-        "Random + supervision", "random transformations with supervision"
-    ),
-    "self_supervised": StrategyName("Learned", "learned transformations"),
-    "self_supervised_supervised": StrategyName(
-        "Learned + supervision", "learned transformations with supervision"
-    ),
-}
-
-
-LOSSES = {
-    "ce": "Cross entropy",
-    "l1": "ℓ1",
-    "ours": "Trained channel",
-    "printed": "Trained channel, as printed",
-    "simclr": "SimCLR",
-    "end": "EnD",
-    "sup_con": "SupCon",
-    "epsilon_sup_con": "ε-SupCon",
-    "sup_info_nce": "ε-SupInfoNCE",
-    "fairkl_paper": "ε-SupInfoNCE + FairKL, formula",
-    "fairkl_released": "ε-SupInfoNCE + FairKL, released",
-    "fairkl_moments": "ε-SupInfoNCE + FairKL, moments",
-    "y_aware": "y-aware",
-    "threshold": "L_thr",
-    "threshold_paper": "L_thr, formula",
-    "exponential": "L_exp",
-    "exponential_paper": "L_exp, formula",
-    "from_scratch": "From scratch",
-    "finetuned": "Fine-tuned",
-    "strong": "Strong augmentation",
-    "weak": "Weak augmentation",
-    "weak_med": "Weak augmentation and artefacts",
-}
 
 
 @dataclass(frozen=True)
@@ -79,37 +27,22 @@ class Parameter:
     one: str = "1"
 
 
-def strategy_name(key: str) -> StrategyName:
-    """Return the names of strategy `key`.
+def strategy_name(key: str, settings: Mapping[str, Any]) -> str:
+    """Return what a strategy is called: its title, and what else names the run in parentheses.
 
-    A loss is called as its paper does, and what follows it in the key stands in parentheses; an
-    unknown strategy is called by its key.
+    Args:
+        key: of the run: its strategy, and the suffixes of what differs beside it.
+        settings: the run's dials; "title" is what its overlay calls the "strategy". Without a
+            title the key is the name.
 
-    >>> strategy_name("y_aware_densenet121_fairkl").short
-    'y-aware + FairKL (densenet121)'
+    >>> strategy_name("byol_densenet121", {"strategy": "byol", "title": "BYOL"})
+    'BYOL (densenet121)'
     """
-    if key in STRATEGIES:
-        return STRATEGIES[key]
-    loss = _longest(key, LOSSES)
-    if not loss:
-        return StrategyName(key, key)
-    more = key[len(loss) :].replace("_", " ").split()
-    name = LOSSES[loss] + (" + FairKL" if "fairkl" in more else "")
-    rest = " ".join(word for word in more if word != "fairkl")
-    name += f" ({rest})" if rest else ""
-    return StrategyName(name, name)
-
-
-def strategy_order(key: str) -> tuple[int, str]:
-    """Return what strategies are sorted by: known ones in their papers' order, others by key."""
-    known = [*STRATEGIES, *LOSSES]
-    first = _longest(key, known)
-    return (known.index(first) if first else len(known), key)
-
-
-def _longest(key: str, names: Iterable[str]) -> str:
-    """The longest of `names` that `key` starts with, as whole words."""
-    return max((name for name in names if f"{key}_".startswith(f"{name}_")), key=len, default="")
+    title, strategy = settings.get("title"), str(settings.get("strategy", key))
+    if not isinstance(title, str) or not title or not key.startswith(strategy):
+        return key
+    rest = " ".join(key.removeprefix(strategy).split("_")).strip()
+    return f"{title} ({rest})" if rest else title
 
 
 def parameters(names: Sequence[str], units: Sequence[Ends] = ()) -> list[Parameter]:

@@ -52,7 +52,7 @@ TENSOR = {
 }
 NOT_A_DIAL = {
     *("_desc_", "imports", "bundle", "bundle_root", "dataset_dir", "output_dir", "ckpt_dir"),
-    *("strategy", "run_dir", "device", "sources", "limits", "initialize", "run"),
+    *("strategy", "title", "run_dir", "device", "sources", "limits", "initialize", "run"),
 }
 SEMANTIC = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
 LARGEST = 25 * 2**20
@@ -175,7 +175,7 @@ def test_every_dial_has_a_source_and_every_source_a_dial(bundle: Path, name: str
 def test_every_dial_has_a_limit_that_its_default_keeps(bundle: Path, name: str) -> None:
     content = config(bundle, name)
     limits = {dial: Limit.parse(rule) for dial, rule in content["limits"].items()}
-    beside = {"device"} | ({"strategy"} if name == "train" else set())
+    beside = {"device"} | ({"strategy", "title"} if name == "train" else set())
     assert set(limits) == set(content["sources"]) | beside
     assert [d for d in content["sources"] if not limits[d].allows(content[d])] == []
     named = {limit.reader[0] for limit in limits.values() if limit.reader}
@@ -204,20 +204,21 @@ def test_every_key_and_argument_of_an_overlay_is_known(bundle: Path) -> None:
         assert list(unknown_arguments(read(path))) == []
 
 
-def test_an_overlay_that_changes_the_run_names_its_strategy(bundle: Path) -> None:
+def test_an_overlay_that_changes_the_run_names_its_strategy_and_titles_it(bundle: Path) -> None:
     kinds = ("strategy_", "alpha_", "loss_")
     rows = [path for path in overlays(bundle) if path.name.startswith(kinds)]
     names = [read(path).get("strategy") for path in rows]
     assert None not in names
     assert len(set(names)) == len(names)
+    titles = {read(path)["title"] for path in rows}
+    assert len(titles) == len(rows)
     named = [p for p in rows if not p.name.startswith("alpha_")]
     assert [p for p in rows if p.stem.split("_", 1)[1] == read(p)["strategy"]] == named
 
 
 def test_other_data_have_a_folder_and_so_a_report_of_their_own(bundle: Path) -> None:
     train = config(bundle, "train")
-    kinds = ("data_", "dataset_", "input_")
-    contents = [read(path) for path in overlays(bundle) if path.name.startswith(kinds)]
+    contents = [read(path) for path in overlays(bundle) if path.name.startswith("data_")]
     folders = [
         content.get("output_dir", train["output_dir"])
         for content in contents

@@ -21,6 +21,7 @@ from common.evaluation import (
 )
 from common.policies import EachWithProbability, UniformCrops
 from common.transforms import Composition
+from tests.commands import ROOT
 from tests.common.evaluation import test_channel as channels
 from tests.common.evaluation import test_kinds as tiny
 from tests.common.evaluation import test_run as linear
@@ -29,7 +30,7 @@ from tests.tiny import conv_method
 
 #        strategy: what its figures are multiplied by
 AGES = {"l1": 1.3, "y_aware": 1.1, "exponential": 1.0, "threshold": 1.2}
-CLASSES = {"ce": 0.4, "sup_info_nce": 0.5, "sup_info_nce_fairkl": 0.95}
+CLASSES = {"ce": 0.4, "sup_info_nce": 0.5, "fairkl_released": 0.95}
 CASES = {"scratch": 0.9, "y_aware": 1.0}
 AUROC = {"strong": 0.8, "weak": 0.95, "weak_med": 0.78}
 AUCS = {
@@ -41,6 +42,8 @@ AUCS = {
     "self_supervised": 0.81,
     "self_supervised_supervised": 0.91,
 }
+CONFIGS = [json.loads(path.read_text()) for path in ROOT.glob("bundles/*/configs/*.json")]
+TITLES = {c["strategy"]: c["title"] for c in CONFIGS if "title" in c}
 NAMES = list(Composition().names)
 BASELINES = {"pixels": {"auc_mean": 0.687}, "untrained": {"auc_mean": 0.662}}
 ERRORS = {"mae_internal", "mae_external", "lc"}
@@ -89,6 +92,7 @@ def write_channel_run(folder: Path, strategy: str, seed: int = 0, **changes: Any
     path = folder / "evaluation.json"
     values = _moved(json.loads(path.read_text()), 1 - 0.1 * seed)
     values |= {"strategy": strategy, "seed": seed, "channel": values["channel"] | changes}
+    values["settings"] |= {"strategy": strategy, "title": TITLES[strategy]}
     path.write_text(json.dumps(values))
     return folder
 
@@ -111,7 +115,8 @@ def _writer(make: Callable[[], Any], factors: dict[str, float]) -> Callable[...,
         path = folder / "evaluation.json"
         values = json.loads(path.read_text())
         values = _moved(values, factors.get(strategy, 1.0) * (1 - 0.01 * seed))
-        values |= {"strategy": strategy, "seed": seed, "settings": {"epochs": 12}} | changes
+        settings = {"epochs": 12, "strategy": strategy, "title": TITLES.get(strategy, "")}
+        values |= {"strategy": strategy, "seed": seed, "settings": settings} | changes
         path.write_text(json.dumps(values))
         _write_history(folder, ["encoder/loss"])
         return folder
@@ -155,7 +160,8 @@ def write_run(folder: Path, strategy: str, seed: int = 0, **changes: Any) -> Pat
         epoch["auc_mean"] = 0.6 + (auc - 0.6) * epoch["epoch"] / 25
     values["interval"] |= {"low": auc - 0.03, "high": auc + 0.02}
     values |= {"strategy": strategy, "seed": seed, "auc_mean": auc, "baselines": BASELINES}
-    values["settings"] |= {"strategy": strategy, "seed": seed}
+    titled = {"strategy": strategy, "title": TITLES.get(strategy, "")}
+    values["settings"] |= {**titled, "seed": seed}
     path.write_text(json.dumps(values | changes))
     names = ["encoder/loss", "encoder/contrastive", "encoder/transformed_bce"]
     names += ["policy/loss", "policy/contrastive"] if learned == "learned" else []

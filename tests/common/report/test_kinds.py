@@ -83,7 +83,7 @@ def test_site_leakage_is_drawn_from_zero_beside_chance_and_the_floor_of_age(ages
     widths = [float(width) for width in bars]
     assert len(widths) == 6
     pixels = values(ages, "l10")["baselines"]["pixels"]["bacc_internal"]
-    assert widths[0] / widths[4] == pytest.approx(mean / pixels, rel=0.01)
+    assert widths[1] / widths[4] == pytest.approx(mean / pixels, rel=0.01)
 
 
 def test_every_subject_is_a_point_in_the_panels_of_all_internal_and_all_external(
@@ -125,7 +125,7 @@ def test_accuracy_is_given_as_mean_and_deviation_over_seeds_by_head_and_bias(
     classes: Path,
 ) -> None:
     table = part(classes, "Accuracy by head", "Distances of pairs")
-    runs = [values(classes, f"sup_info_nce_fairkl{n}") for n in (0, 1)]
+    runs = [values(classes, f"fairkl_released{n}") for n in (0, 1)]
     for found in (runs, [run["probe"] for run in runs]):
         shares = [100 * run["accuracy_conflicting"] for run in found]
         assert f"{np.mean(shares):.2f} ± {np.std(shares, ddof=1):.2f}" in table
@@ -137,8 +137,8 @@ def test_accuracy_is_given_as_mean_and_deviation_over_seeds_by_head_and_bias(
 
 def test_accuracy_is_in_percent_beside_chance_and_the_refitted_baselines(classes: Path) -> None:
     text = part(classes, "T", "Accuracy by head")
-    share = 100 * np.mean([values(classes, f"sup_info_nce_fairkl{n}")["accuracy"] for n in (0, 1)])
-    assert f"ε-SupInfoNCE + FairKL: accuracy {share:.1f} % (95 % interval" in text
+    share = 100 * np.mean([values(classes, f"fairkl_released{n}")["accuracy"] for n in (0, 1)])
+    assert f"ε-SupInfoNCE + FairKL, released: accuracy {share:.1f} % (95 % interval" in text
     assert re.search(r"difference \+\d\d\.\d points", text)
     assert "chance 33.3 %" in text
     pixels = values(classes, "ce0")["baselines"]["pixels"]["accuracy"]
@@ -296,14 +296,16 @@ def test_the_command_line_prints_the_figure_of_the_kind(
 
 
 @pytest.mark.parametrize(
-    ("key", "name"),
+    ("key", "settings", "name"),
     [
-        ("fairkl_moments", "ε-SupInfoNCE + FairKL, moments"),
-        ("exponential_paper_alexnet_fairkl_roi", "L_exp, formula + FairKL (alexnet roi)"),
-        ("y_aware", "y-aware"),
-        ("mine_fairkl", "mine_fairkl"),
-        ("cells", "cells"),
+        ("byol", {"strategy": "byol", "title": "BYOL"}, "BYOL"),
+        ("byol_alexnet_2", {"strategy": "byol", "title": "BYOL"}, "BYOL (alexnet 2)"),
+        ("mine", {"strategy": "byol", "title": "BYOL"}, "mine"),
+        ("mine", {"strategy": "mine", "title": ""}, "mine"),
+        ("mine", {}, "mine"),
     ],
 )
-def test_losses_are_named_as_papers_write_them(key: str, name: str) -> None:
-    assert strategy_name(key).short == name
+def test_a_strategy_is_called_by_its_title_and_what_differs_beside_it(
+    key: str, settings: dict[str, str], name: str
+) -> None:
+    assert strategy_name(key, settings) == name

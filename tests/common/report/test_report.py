@@ -13,9 +13,9 @@ import torch
 from common.checks import InputError
 from common.report import build_report, report_folder
 from common.report.__main__ import main
-from common.report.words import STRATEGIES, describe, parameters
+from common.report.words import describe, parameters
 from common.transforms import Composition, rotate
-from tests.common.report.real_runs import NAMES, write_run, write_study
+from tests.common.report.real_runs import AUCS, NAMES, TITLES, write_run, write_study
 
 
 class Words(HTMLParser):
@@ -60,8 +60,8 @@ def test_the_verdict_compares_learned_with_random_at_equal_supervision(tmp_path:
         write_run(tmp_path / "c", "random"),
     )
     assert (
-        "Learned transformations with supervision: AUC 0.91 (95 % interval 0.88–0.93), random "
-        "transformations with supervision 0.86 (95 % interval 0.84–0.87), difference +0.05."
+        "Learned + supervision: AUC 0.91 (95 % interval 0.88–0.93), Random + supervision "
+        "0.86 (95 % interval 0.84–0.87), difference +0.05."
     ) in text
     assert "The two intervals, over patients, do not overlap" in text
 
@@ -94,7 +94,7 @@ def test_an_order_of_two_strategies_needs_three_seeds_and_counts_them(
 
 def test_one_strategy_is_described_and_compared_with_the_baselines(tmp_path: Path) -> None:
     text = report(tmp_path, write_run(tmp_path / "a", "self_supervised", auc_mean=0.81))
-    assert "Learned transformations: AUC 0.81 (95 % interval" in text
+    assert "Learned: AUC 0.81 (95 % interval" in text
     assert "Only this strategy was evaluated" in text
     assert "on the pixels themselves (AUC 0.69) and on an untrained encoder (AUC 0.66)" in text
 
@@ -109,7 +109,7 @@ def test_a_baseline_as_good_as_the_strategy_is_said_first_thing(tmp_path: Path) 
 def test_strategies_stand_in_the_papers_order_with_means_over_seeds(study: Path) -> None:
     text = Words(study).text
     rows = text[text.index("AUC by strategy") : text.index("AUC by epoch")]
-    places = [rows.index(name.short) for name in STRATEGIES.values()]
+    places = [rows.index(TITLES[strategy]) for strategy in AUCS]
     assert places == sorted(places)
     values = [
         json.loads((study.parent / f"random_seed{seed}/evaluation.json").read_text())
@@ -232,13 +232,22 @@ def test_history_gallery_and_transform_may_be_absent(tmp_path: Path) -> None:
 def test_a_dial_that_differs_is_listed_by_who_has_it(tmp_path: Path) -> None:
     runs = [
         write_run(
-            tmp_path / f"{seed}{key}", key, seed, settings={"rate": rate, "size": 32, "variant": ""}
+            tmp_path / f"{seed}{key}",
+            key,
+            seed,
+            settings={
+                "rate": rate,
+                "size": 32,
+                "run_suffix": "",
+                "strategy": key,
+                "title": TITLES[key],
+            },
         )
         for key, seed, rate in (("random", 0, 1), ("random", 1, 1), ("base_simclr", 0, 2))
     ]
     text = report(tmp_path, *runs)
     assert "size 32" in text
-    assert "variant none" in text
+    assert "run_suffix none" in text
     assert "rate 2Base SimCLR 1Random" in text
 
 
@@ -334,8 +343,8 @@ def test_the_command_line_takes_runs_or_a_folder_of_runs(
     assert sum("AUC 0." in line for line in lines if "baseline" not in line) == 3
     assert [line for line in lines if line.startswith("baseline, pixels: AUC 0.")]
     assert "Only one" in Words(one).text
-    assert "random transformations" not in Words(one).text
-    assert "random transformations" in Words(both).text
+    assert "Random" not in Words(one).text
+    assert "Random" in Words(both).text
 
 
 def test_the_command_line_ends_with_one_line_and_status_1(
