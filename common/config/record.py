@@ -53,6 +53,7 @@ STRUCTURE = frozenset(
     )
 )
 EPOCHS = "epochs"
+DATA = "common.data."  # a number that one of its functions read from the data is a dial of the run
 _KINDS = {
     **{"bundle": str, "strategy": str, "seed": int},
     **{"config": dict, "dials": dict, "changed": list},
@@ -165,9 +166,10 @@ def _dials(parser: ConfigParser, written: Mapping[str, Any]) -> dict[str, Any]:
     sources = _config(parser).get("sources", {})
     found = {}
     for key, value in written.items():
-        if key in sources or _is_plain(value):
+        counted = isinstance(value, Mapping) and str(value.get("_target_")).startswith(DATA)
+        if key in sources or _is_plain(value) or counted:
             resolved = parser.get_parsed_content(key)
-            if _is_data(resolved):
+            if _is_data(resolved) and (isinstance(resolved, int) or not counted):
                 found[key] = resolved
     return found
 

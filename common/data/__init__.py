@@ -11,6 +11,7 @@
 - `LoadMedicalImaged`: the same inside a MONAI pipeline;
 - `PrepareImaged` with `read_preparation`: images, photographs and fundus photographs as the network
   sees them, the same numbers from a raw file and from what `data_prep` made of it;
+- `feature_count`: the number of columns of a prepared table;
 - `LoadStoredd`: volumes and rows of features with the values that are stored;
 - `EmptyMaskd`: an all-zero mask for images without one;
 - `write_stack`: many images in one ``.npy`` file;
@@ -24,6 +25,7 @@ neither, starts in a fraction of a second.
 from typing import TYPE_CHECKING, Any
 
 from common.data.datalist import image_datalist
+from common.data.feature_table import feature_count
 from common.data.image import read_image
 from common.data.manifest import (
     class_names,
@@ -56,6 +58,7 @@ __all__ = [
     "SubjectBatch",
     "as_batch",
     "class_names",
+    "feature_count",
     "fingerprint",
     "image_datalist",
     "keep_labels",

@@ -2,12 +2,14 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common.checks import InputError, require
+from common.data.feature_table import TABLES, feature_rows
 from common.data.image import OTHERS, is_image, is_volume, why_no_image
 from common.data.manifest import MANIFEST, PARTS
 from common.data.nifti import black_share, load_voxels
@@ -18,13 +20,18 @@ __all__ = ["MAX_BLACK", "image_datalist", "image_slices"]
 MAX_BLACK = 0.8  # paper, section 2.3: "slices with less than 80 % black pixels"
 
 
-def image_datalist(source: str | Path) -> list[dict[str, Any]]:
+def image_datalist(
+    source: str | Path, features: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Entries for every file of `source`, in sorted order, or as JSON lists them.
 
     Args:
         source: a folder (searched with its subfolders; what is no image is passed over, and an
             image that is not read, such as GIF, meets its reason when it is loaded), one
-            image, a JSON file (a manifest or a MONAI datalist), or the folder of a manifest.
+            image, a JSON file (a manifest or a MONAI datalist), or the folder of a manifest; or a
+            table of people, a row each.
+        features: what the model's data say of the columns of a table, see
+            `common.data.feature_table.feature_rows`.
 
     Returns:
         ``{"image": path, "name": path relative to the folder}``; from JSON the other keys stay too.
@@ -46,6 +53,8 @@ def image_datalist(source: str | Path) -> list[dict[str, Any]]:
     if source.suffix.lower() == ".json":
         return _from_json(source)
     require(source.is_file(), f"{source}: must exist, got no such file or folder.")
+    if source.suffix.lower() in TABLES:
+        return feature_rows(source, features or {})
     return [{"image": str(source), "name": source.name}]
 
 

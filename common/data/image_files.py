@@ -38,6 +38,7 @@ class ImageFiles(Dataset[list[Entry]]):
         spatial_dims: 2 or 3.
         checks: each is called with an entry before its file is read, in the process that reads it.
             It raises `InputError` to refuse the file; what it returns is added to the entry.
+        features: of a model that reads tables: what its data say of their columns.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ImageFiles(Dataset[list[Entry]]):
         transform: Callable[[Any], Any],
         spatial_dims: int = 2,
         checks: Sequence[Callable[[Entry], Mapping[str, Any]]] = (),
+        features: Mapping[str, Any] | None = None,
     ) -> None:
         require(
             spatial_dims in (2, 3), f"ImageFiles: spatial_dims must be 2 or 3, got {spatial_dims}."
@@ -54,6 +56,7 @@ class ImageFiles(Dataset[list[Entry]]):
         self.transform = transform
         self.spatial_dims = spatial_dims
         self.checks = checks
+        self.features = features
 
     def of(self, source: Any) -> "ImageFiles":
         """Return the same for other files."""
@@ -66,8 +69,8 @@ class ImageFiles(Dataset[list[Entry]]):
     def entries(self) -> list[Entry]:
         """One for each file."""
         if isinstance(self.source, str | Path):
-            return image_datalist(self.source)
-        return _entries(self.source)
+            return image_datalist(self.source, self.features)
+        return _entries(self.source, self.features)
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -123,7 +126,7 @@ class ImageFiles(Dataset[list[Entry]]):
             return _left_out(entry, reason)
 
 
-def _entries(source: Iterable[Any]) -> list[Entry]:
+def _entries(source: Iterable[Any], features: Mapping[str, Any] | None) -> list[Entry]:
     """Entries of all that a list holds, named after their paths below what is common to them."""
     items = list(source)
     folders = [_folder(item) for item in items if isinstance(item, str | Path) and _is_there(item)]
@@ -135,17 +138,17 @@ def _entries(source: Iterable[Any]) -> list[Entry]:
         elif isinstance(item, Mapping) and "image" in item:
             found.append({"name": f"entry {number}", **item})
         elif isinstance(item, str | Path) and str(item):
-            found += _listed(item, base)
+            found += _listed(item, base, features)
         else:
             told = f"item {number}: must be a path or an array, got {type(item).__name__}."
             found.append(_left_out({"image": "", "name": f"item {number}"}, told))
     return found
 
 
-def _listed(path: str | Path, base: str) -> list[Entry]:
+def _listed(path: str | Path, base: str, features: Mapping[str, Any] | None) -> list[Entry]:
     """Entries of a path; where it is not there, one that says so."""
     try:
-        entries = image_datalist(path)
+        entries = image_datalist(path, features)
     except (InputError, OSError, ValueError) as error:
         told = str(error) if isinstance(error, InputError) else f"{path}: {type(error).__name__}."
         return [_left_out({"image": str(path), "name": Path(path).name or str(path)}, told)]

@@ -24,8 +24,9 @@ class LoadStoredd(MapTransform):
     For models trained on stacks of `data_prep openbhb`, whose grey-matter densities and
     intensities keep their unit; `LoadMedicalImaged` would scale them to [0, 1].
 
-    An entry with "index" is that row of a stack; it is named after its "patient", where that is
-    given. Any other is a NIfTI volume, which is brought into RAS order, or a ``.npy`` file.
+    An array is taken as it is. An entry with "index" is that row of a stack; it is named after its
+    "patient", where that is given. Any other is a NIfTI volume, which is brought into RAS order, or
+    a ``.npy`` file.
 
     Args:
         keys: entries to load.
@@ -50,9 +51,12 @@ class LoadStoredd(MapTransform):
         """Replace each path by its values."""
         result = dict(data)
         for key in self.key_iterator(result):
-            path = Path(str(result[key]))
+            given = result[key]
+            path = Path("array" if isinstance(given, np.ndarray | torch.Tensor) else str(given))
             index = result.get("index")
-            if index is None:
+            if isinstance(given, np.ndarray | torch.Tensor):
+                stored = np.asarray(given)
+            elif index is None:
                 stored = read_features(path) if self.table else load_voxels(path)
             else:
                 stored = self._row(path, int(index))

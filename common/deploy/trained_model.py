@@ -99,6 +99,11 @@ class TrainedModel:
         """Whether what the head says means anything."""
         return self.record.get("head_fitted") is True
 
+    @property
+    def features(self) -> Mapping[str, Any]:
+        """What its data say of their columns, if they are a table (`common.data.feature_table`)."""
+        return dict(self.record.get("features") or {})
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration of the training."""

@@ -187,10 +187,11 @@ def _head(model: nn.Module) -> nn.Linear:
 def _data(dataset_dir: Path) -> dict[str, Any]:
     """Return what `run.json` says of the prepared data; nothing where there is no manifest."""
     if not (dataset_dir / "manifest.json").is_file():
-        return {"data": None, "classes": [], "preparation": {}}
+        return {"data": None, "classes": [], "preparation": {}, "features": {}}
     manifest = read_manifest(dataset_dir)
     return {
         "data": fingerprint(dataset_dir),
         "classes": class_names(manifest),
         "preparation": manifest.get("preparation", {}),
+        "features": manifest.get("features", {}),
     }

@@ -8,7 +8,17 @@ from typing import Any
 from common.checks import require
 from common.files import below, is_file
 from data_prep.folders import Choices, lay_out
-from data_prep.machinery import LabelTable, Plan, Row, is_missing, number, read_age, tables
+from data_prep.machinery import (
+    LabelTable,
+    Line,
+    Plan,
+    Row,
+    check_once,
+    is_missing,
+    number,
+    read_age,
+)
+from data_prep.machinery import read_table as read_lines
 
 __all__ = ["PATHOLOGIES", "add_arguments", "plan", "read_table"]
 
@@ -78,13 +88,13 @@ def read_table(table: Path, source: Path, part: str) -> list[Row]:
         "valid.csv.",
     )
     columns = ("Path", HEALTHY, *PATHOLOGIES)
-    lines = tables.read_table(table, *(column.lower() for column in columns))
+    lines = read_lines(table, *(column.lower() for column in columns))
     rows = [_row(line, source, part) for line in lines]
-    tables.check_once((row.path for row in rows), (line.where for line in lines))
+    check_once((row.path for row in rows), (line.where for line in lines))
     return rows
 
 
-def _row(line: tables.Line, source: Path, part: str) -> Row:
+def _row(line: Line, source: Path, part: str) -> Row:
     where = line.where
     found = re.search(r"(?:^|/)((?:train|valid|test)/.*?(patient\d+)/.+)$", line["path"])
     require(

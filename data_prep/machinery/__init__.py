@@ -13,6 +13,16 @@
   `describe` (faults); ``python -m data_prep trace`` is in `trace`.
 """
 
+from common.data.tables import (
+    Line,
+    canonical,
+    check_once,
+    is_missing,
+    number,
+    read_rows,
+    read_table,
+    says_nothing,
+)
 from data_prep.machinery.classes import SPLITS, is_unlabelled, name_classes, number_names
 from data_prep.machinery.faults import MachineFault, describe
 from data_prep.machinery.files import Output, attempt, encode_nifti, encode_png, to_integers
@@ -38,16 +48,6 @@ from data_prep.machinery.split import (
     split_as_told,
     split_by_share,
     split_by_test_size,
-)
-from data_prep.machinery.tables import (
-    Line,
-    canonical,
-    check_once,
-    is_missing,
-    number,
-    read_rows,
-    read_table,
-    says_nothing,
 )
 from data_prep.machinery.walk import ARCHIVE, ARCHIVES, Walk, header_facts, walk
 

@@ -22,7 +22,7 @@ from pathlib import PurePath
 
 from common.checks import InputError, require
 from common.data.healthy import healthiness, healthy_class
-from data_prep.machinery.tables import number, says_nothing
+from common.data.tables import number, says_nothing
 
 __all__ = [
     "SPLITS",

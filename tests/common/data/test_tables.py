@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from common.checks import InputError
-from data_prep.machinery.tables import is_missing, number, read_rows, read_table
+from common.data.tables import is_missing, number, read_rows, read_table
 
 PEOPLE = [{"id": "007", "name": "Müller, A.", "age": "60,5"}]
 TEXT = 'id;name;Age \n007;"Müller, A.";60,5\n\n'

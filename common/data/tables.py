@@ -27,6 +27,7 @@ __all__ = [
     "Line",
     "canonical",
     "check_once",
+    "few",
     "is_missing",
     "number",
     "read_rows",
@@ -36,6 +37,7 @@ __all__ = [
 
 LARGEST = 500_000_000  # bytes of a table, unpacked
 ROWS, COLUMNS, BLANK = 100_000, 2_000, 10_000  # of a sheet; blank rows on end; CSV may be longer
+FEW = 10  # names that an error lists
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -100,12 +102,13 @@ def says_nothing(text: str) -> bool:
     return is_missing(text) or (number(text) or 0) < 0
 
 
-def read_table(path: Path, *columns: str | tuple[str, ...]) -> list[Line]:
+def read_table(path: Path, *columns: str | tuple[str, ...], capitals: bool = False) -> list[Line]:
     """Read the rows below a header.
 
     Args:
         path: CSV or XLSX.
         columns: that must be there, in lower case; of a tuple, one of them.
+        capitals: accept columns that only their capitals tell apart, which then keep them.
 
     Returns:
         The rows that are not blank: column in lower case, without blanks around it, to text.
@@ -117,15 +120,25 @@ def read_table(path: Path, *columns: str | tuple[str, ...]) -> list[Line]:
     sheets = _sheets(path)
     lacking = {name: _missing(rows[0][1], columns) for name, rows in sheets.items()}
     fitting = [name for name, missing in lacking.items() if not missing]
-    wanted = ", ".join(column if isinstance(column, str) else column[0] for column in columns)
+    wanted = [column if isinstance(column, str) else column[0] for column in columns]
     require(
         bool(fitting),
-        f"{path.name}: must have the columns {wanted}, got no "
-        f"{', '.join(next(iter(lacking.values())))}. Rename its columns, or take the table that "
-        "comes with the data set.",
+        f"{path.name}: must have the columns {few(wanted)}, got no "
+        f"{few(next(iter(lacking.values())))}. Rename its columns, or take the table that comes "
+        "with the data set.",
     )
     _check_one(path, fitting)
-    return _named(sheets[fitting[0]], path.name)
+    return _named(sheets[fitting[0]], path.name, capitals)
+
+
+def few(names: Sequence[str]) -> str:
+    """List names, the first ten of many.
+
+    >>> few(["a", "b"]), few([str(n) for n in range(12)])
+    ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more')
+    """
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more
 
 
 def read_rows(path: Path) -> list[list[str]]:
@@ -160,7 +173,7 @@ def check_once(images: Iterable[Hashable], wheres: Iterable[str]) -> None:
 
 
 def _missing(header: Sequence[str], columns: Iterable[str | tuple[str, ...]]) -> list[str]:
-    present = {cell.lower() for cell in header}
+    present = {form for cell in header for form in (cell, cell.lower())}
     choices = [(column,) if isinstance(column, str) else column for column in columns]
     return [" or ".join(choice) for choice in choices if not present.intersection(choice)]
 
@@ -173,9 +186,9 @@ def _check_one(path: Path, sheets: list[str]) -> None:
     )
 
 
-def _named(rows: Rows, name: str) -> list[Line]:
+def _named(rows: Rows, name: str, capitals: bool) -> list[Line]:
     """Rows below the header as dictionaries."""
-    header = [cell.lower() for cell in rows[0][1]]
+    header = _keys(rows[0][1]) if capitals else [cell.lower() for cell in rows[0][1]]
     twice = [column for column, count in Counter(header).items() if column and count > 1]
     require(
         not twice,
@@ -195,6 +208,13 @@ def _named(rows: Rows, name: str) -> list[Line]:
         lines.append(line)
     require(bool(lines), f"{name}: must have rows below its header, got no row.")
     return lines
+
+
+def _keys(header: Sequence[str]) -> list[str]:
+    """Names in lower case, but for those that only their capitals tell apart."""
+    count = Counter(cell.lower() for cell in header)
+    exact = {name for name, times in Counter(header).items() if times == 1}
+    return [c if count[c.lower()] > 1 and c in exact else c.lower() for c in header]
 
 
 def _sheets(path: Path) -> dict[str, Rows]:
