@@ -1,71 +1,29 @@
-"""What a file says of itself, and an image by its grey values, against a model's training images.
+"""What a file tells of itself by its header, and an image by its grey values.
 
-A network answers whatever it is given: an ultrasound, a hand, an unprepared head. Before it is
-asked, `file_facts` reads what a file's header tells (nothing of it identifies a patient) and
-`image_facts` measures the image as the network sees it. What training was like goes with the model
-as `Expected` (``"expects"`` of ``model.json``): counts and ranges over all training images, of no
-single patient.
-
-What contradicts it for certain, another modality or dimension, is a `refusal`; what may be an error
-of the header or a rare but honest image, another body part or a darker film than any, is one of the
-`warnings`, which stand beside the prediction.
+`file_facts` reads what a header says without its pixels, and nothing that identifies a patient;
+`image_facts` measures an image as the network sees it. `common.deploy.expected` compares both with
+those of the training images.
 """
 
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
 
 from common.checks import InputError
 from common.data.dicom import facts_of, is_dicom, open_dicom
 from common.data.image import is_picture, is_volume
 from common.data.reading import reading
 
-__all__ = ["Expected", "file_facts", "image_facts"]
+__all__ = ["TELLING", "file_facts", "image_facts"]
 
-Facts = Mapping[str, Any]
-Array = NDArray[np.floating[Any]]
-
-FILM = ("CR", "DX", "RG")  # one kind of image, whichever machine names it
-PHOTO = ("OP", "XC")
-NAMES = {
-    **dict.fromkeys(FILM, "X-ray films"),
-    **{"MR": "MRI", "CT": "CT", "US": "ultrasound", "NM": "nuclear medicine", "XA": "angiography"},
-    **{"RF": "fluoroscopy", "OP": "fundus photographs", "XC": "photographs", "MG": "mammography"},
-    **{
-        "PT": "PET",
-        "SEG": "segmentations",
-        "OPT": "OCT",
-        "IO": "dental films",
-        "PX": "dental films",
-    },
-}
+TELLING = ("body_part", "view")  # of a header, beside the modality
 SLICES = ("MR", "CT", "PT", "NM")  # one file may be a slice of a volume
-UNSAID = ("OT", "SC", "")
-SAME_AS = {"THORAX": "CHEST", "LUNG": "CHEST", "HEAD": "BRAIN", "SKULL": "BRAIN"}
-TELLING = ("body_part", "view")  # columns of entries, for warnings
 COLOUR = 0.02  # mean of the largest difference between channels, of 1: JPEG noise stays below
-SPACING = 0.05  # share by which voxels may differ from the training's
-EDGE = (0.5, 99.5)  # percentiles of the training images
-MARGIN = 1 / 6  # of the range between them, on either side
 ENOUGH = 48  # voxels a side, of which others are left out
-FEWEST = 20  # images whose range says something
-WORDS = {
-    "mean": ("darker", "brighter"),
-    "contrast": ("less contrast", "more contrast"),
-    "black": ("less black", "more black"),
-    "white": ("less white", "more white"),
-    "middle": ("the middle darker", "the middle brighter"),
-    "detail": ("smoother", "rougher"),
-    "mirror": ("less symmetrical", "more symmetrical"),
-}
 
 
 def file_facts(path: str | Path) -> dict[str, Any]:
@@ -90,7 +48,7 @@ def file_facts(path: str | Path) -> dict[str, Any]:
     return {"kind": ""}
 
 
-def image_facts(x: Array) -> dict[str, float]:
+def image_facts(x: NDArray[np.floating[Any]]) -> dict[str, float]:
     """Measure the grey values of an image as the network sees it.
 
     Args:
@@ -127,163 +85,6 @@ def image_facts(x: Array) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What the images were like that a model was trained on.
-
-    Attributes:
-        images: their number.
-        modality: DICOM codes, of the data where they say it, else of the bundle; none: not known.
-        dims: spatial dimensions.
-        shape: of a volume, where all had one; empty otherwise.
-        spacing_mm: of a volume's voxels, where the data say it.
-        coloured: whether the network sees colour.
-        told: column ("body_part", "view") to the values that the data have.
-        ages: youngest and oldest whole year (1st and 99th percentile) of the persons; empty where
-            the data do not say.
-        image: name of a fact to the range of it: 99 % of the images, widened by a sixth.
-    """
-
-    images: int
-    modality: tuple[str, ...] = ()
-    dims: int = 2
-    shape: tuple[int, ...] = ()
-    spacing_mm: tuple[float, ...] = ()
-    coloured: bool = False
-    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    ages: tuple[float, ...] = ()
-    image: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-    @classmethod
-    def gather(
-        cls,
-        batches: Iterable[NDArray[Any]],
-        entries: Sequence[Facts],
-        modality: Sequence[str] = (),
-        spacing_mm: Sequence[float] = (),
-    ) -> "Expected":
-        """Measure the training images.
-
-        Args:
-            batches: ``(B, C, *spatial)`` each, or ``(B, F)``, as the network sees them.
-            entries: of the manifest's training part.
-            modality: DICOM codes of the bundle, for data that say none.
-            spacing_mm: of the manifest, for volumes.
-        """
-        shapes: Counter[tuple[int, ...]] = Counter()
-        facts: list[dict[str, float]] = []
-        for batch in batches:
-            shapes[batch.shape[1:]] += len(batch)
-            facts += [image_facts(np.asarray(x)) for x in batch]
-        largest = max(shapes, key=lambda shape: shapes[shape])
-        dims = len(largest) - 1
-        ages = [float(e["age"]) for e in entries if isinstance(e.get("age"), int | float)]
-        return cls(
-            sum(shapes.values()),
-            tuple(_most(entries, "modality") or modality),
-            dims,
-            tuple(largest[1:]) if dims == 3 and len(shapes) == 1 else (),
-            tuple(float(mm) for mm in spacing_mm),
-            dims == 2 and largest[0] == 3,
-            {name: values for name in TELLING if (values := _most(entries, name))},
-            tuple(np.round(np.percentile(ages, [1, 99])).tolist()) if len(ages) >= FEWEST else (),
-            _ranges(facts),
-        )
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any] | None, where: str) -> "Expected | None":
-        """Read what `record` wrote; None where a model has none.
-
-        Raises:
-            InputError: something else.
-        """
-        if not record:
-            return None
-        try:
-            return TypeAdapter(cls).validate_python(record)
-        except ValidationError:
-            raise InputError(
-                f"{where}: expects must be what an evaluation wrote, got something else. Evaluate "
-                "the run again."
-            ) from None
-
-    def record(self) -> dict[str, Any]:
-        """Return the numbers, for ``model.json``."""
-        return asdict(self)
-
-    def refusal(self, facts: Facts) -> str:
-        """Say why a file cannot be what the model is for; "" where nothing contradicts it.
-
-        Args:
-            facts: of `file_facts`.
-        """
-        modality, volumes = str(facts.get("modality", "")), facts.get("dims") == 3
-        if self.modality and modality not in UNSAID and not _alike(modality, self.modality):
-            return (
-                f"must be {_named(self.modality)}, which the model was trained on, got "
-                f"{_named([modality])} by its header (Modality {modality}). Leave it out."
-            )
-        if volumes and self.dims == 2 and _group(self.modality) & {*FILM, *PHOTO}:
-            return (
-                f"must be a 2D image ({_named(self.modality)}), which the model was trained on, "
-                "got a volume. Leave it out."
-            )
-        if self.dims == 3 and facts.get("dims") == 2:
-            return "must be a volume, which the model was trained on, got a 2D image. Leave it out."
-        return ""
-
-    def shape_refusal(self, shape: Sequence[int]) -> str:
-        """Say why a volume that was read cannot be given to the network; "" where it can.
-
-        Args:
-            shape: its spatial shape.
-        """
-        if not self.shape or tuple(shape) == self.shape:
-            return ""
-        wanted, got = (" x ".join(map(str, sizes)) for sizes in (self.shape, shape))
-        return (
-            f"must have the {wanted} voxels of the prepared training images, got {got}. Prepare it "
-            "as they were."
-        )
-
-    def warnings(self, facts: Facts, image: Facts | None = None) -> list[str]:
-        """Say what about a file differs from the training images, a few words each.
-
-        Args:
-            facts: of `file_facts`.
-            image: of `image_facts`.
-        """
-        found = [
-            f"{name.replace('_', ' ')} {facts[name]} by its header, training: {', '.join(known)}"
-            for name, known in self.told.items()
-            if facts.get(name) and _same(facts[name]) not in set(map(_same, known))
-        ]
-        if self.modality and facts.get("modality") in UNSAID:
-            found.append(f"the header does not say that it is one of {_named(self.modality)}")
-        if facts.get("colour") and not self.coloured:
-            found.append("a colour picture, training: grey")
-        if self.ages and isinstance(facts.get("age"), int | float):
-            low, high = self.ages
-            if not low <= float(facts["age"]) <= high:
-                found.append(f"the person's age is outside {low:.0f} to {high:.0f} of training")
-        spacing = sorted(facts.get("spacing_mm", ()))
-        if self.spacing_mm and len(spacing) == len(self.spacing_mm):
-            pairs = zip(spacing, sorted(self.spacing_mm))
-            if any(abs(mine - theirs) > SPACING * theirs for mine, theirs in pairs):
-                told = " x ".join(f"{mm:g}" for mm in spacing)
-                found.append(f"voxels of {told} mm, training: other sizes")
-        return found + self._of_image(image or {})
-
-    def _of_image(self, image: Facts) -> list[str]:
-        """One warning of all grey values out of range."""
-        odd = []
-        for name, (low, high) in self.image.items():
-            value = image.get(name)
-            if value is not None and not low <= value <= high:
-                odd.append(WORDS[name][value > high])
-        return [f"grey values unlike the training images': {', '.join(odd)}"] if odd else []
-
-
 def _of_dicom(path: Path) -> dict[str, Any]:
     with reading(path, "DICOM file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -318,40 +119,3 @@ def _is_coloured(path: Path) -> bool:
             picture.draft("RGB", (64, 64))
             small = np.asarray(picture.convert("RGB").resize((64, 64)), np.float64) / 255
     return float((small.max(axis=2) - small.min(axis=2)).mean()) > COLOUR
-
-
-def _most(entries: Sequence[Facts], column: str) -> tuple[str, ...]:
-    """Values that at least a hundredth of the entries have, the usual one first."""
-    counts = Counter(str(entry[column]) for entry in entries if entry.get(column))
-    fewest = max(1.0, counts.total() / 100)
-    return tuple(value for value, count in counts.most_common() if count >= fewest)
-
-
-def _ranges(facts: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
-    if len(facts) < FEWEST or not facts[0]:
-        return {}
-    found = {}
-    for name in facts[0]:
-        values = [fact[name] for fact in facts if name in fact]
-        low, high = np.percentile(values, EDGE)
-        reach = MARGIN * (high - low)
-        found[name] = (round(float(low - reach), 5), round(float(high + reach), 5))
-    return found
-
-
-def _alike(modality: str, known: Sequence[str]) -> bool:
-    return bool(_group([modality]) & _group(known))
-
-
-def _group(modality: Sequence[str]) -> set[str]:
-    """The codes and those that mean the same kind of image."""
-    groups = (FILM, PHOTO)
-    return set(modality).union(*(group for group in groups if set(group) & set(modality)))
-
-
-def _named(modality: Sequence[str]) -> str:
-    return " or ".join(dict.fromkeys(NAMES.get(code, code) for code in modality))
-
-
-def _same(value: Any) -> str:
-    return SAME_AS.get(str(value), str(value))

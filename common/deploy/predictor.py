@@ -117,6 +117,27 @@ class Predictor:
             [(one.file, one.reason) for one in found if one.reason],
         )
 
+    def reference(self, path: str | Path) -> dict[str, Any]:
+        """Calibrate on scans of one's own scanner, whose ages or classes a table says.
+
+        Every later prediction has the calibrated value beside the model's.
+
+        Args:
+            path: CSV, see `common.deploy.reference.read_reference`.
+
+        Returns:
+            What holds for all predictions: ``{"calibration": ...}``.
+
+        Raises:
+            InputError: a fault of the table, fewer than ten scans that can be read, or scans that
+                say nothing.
+        """
+        from common.deploy.reference import calibrate
+
+        calibrated, record = calibrate(self, path)
+        self.columns.append(calibrated.columns)
+        return {"calibration": record}
+
     def stream(self, paths: Any) -> Iterator[Prediction]:
         """Yield what `predict` returns, one after the other, so that memory does not grow."""
         single = isinstance(paths, str | Path | np.ndarray | Tensor | Mapping)

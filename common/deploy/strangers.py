@@ -12,8 +12,9 @@ from typing import Any
 
 from common.checks import InputError
 from common.data import ImageFiles
+from common.deploy.expected import Expected
 from common.deploy.familiarity import Familiarity, familiarity_warning
-from common.deploy.file_facts import Expected, file_facts, image_facts
+from common.deploy.file_facts import file_facts, image_facts
 from common.deploy.prediction import Seen
 from common.deploy.trained_model import TrainedModel
 

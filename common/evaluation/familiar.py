@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from common.config import current_parser
 from common.data import read_manifest
+from common.deploy.expected import NAMES, Expected
 from common.deploy.familiarity import Familiarity
-from common.deploy.file_facts import NAMES, Expected
 from common.networks import ImageClassifier
 
 __all__ = ["MOST", "familiar_images"]

@@ -1,18 +1,12 @@
 """Reference scans of one's own scanner: offset, slope, intervals, and what is no reference."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from common.checks import InputError
-from common.deploy.calibration import (
-    AgeCalibration,
-    ScoreCalibration,
-    TemperatureCalibration,
-    read_reference,
-)
+from common.deploy.calibration import AgeCalibration
+from common.deploy.score_calibration import ScoreCalibration, TemperatureCalibration
 
 AGES = np.arange(20.0, 80.0, 5.0)  # 12
 
@@ -88,38 +82,6 @@ def test_the_temperature_of_logits_that_were_tripled_is_three() -> None:
     assert found.probability(sure) == pytest.approx(p, abs=0.05)
 
 
-def test_a_table_of_ages_and_one_of_classes_are_read(tmp_path: Path) -> None:
-    rows = "".join(f"scan{i}.nii.gz;{20 + i}\n" for i in range(10))
-    (tmp_path / "a.csv").write_text("File; Age\n" + rows)
-    found = read_reference(tmp_path / "a.csv")
-    assert (found[3].path, found[3].known) == (tmp_path / "scan3.nii.gz", 23)
-    rows = "".join(f"{i}.png,{'ill' if i % 2 else 0}\n" for i in range(10))
-    (tmp_path / "b.csv").write_text("file,label\n" + rows)
-    known = [reference.known for reference in read_reference(tmp_path / "b.csv", ["well", "ill"])]
-    assert known == [0, 1] * 5
-
-
-BAD = {
-    "no file": (None, "CSV in UTF-8"),
-    "no column": ("file,years\n", "columns file and age"),
-    "few": ("file,age\n" + "".join(f"{i}.png,30\n" for i in range(9)), "at least 10"),
-    "age": ("file,age\na.png,old\n", "row 2: age must be years"),
-    "no name": ("file,age\n,30\n", "row 2: file must be filled"),
-    "twice": ("file,age\na.png,30\na.png,30\n", "listed once"),
-    "out": ("file,age\n../a.png,30\n", "below the folder"),
-}
-
-
-@pytest.mark.bad_input("reference")
-@pytest.mark.parametrize("case", BAD)
-def test_what_is_no_table_of_reference_scans_is_refused(tmp_path: Path, case: str) -> None:
-    text, reason = BAD[case]
-    if text is not None:
-        (tmp_path / "r.csv").write_text(text)
-    with pytest.raises(InputError, match=reason):
-        read_reference(tmp_path / "r.csv")
-
-
 @pytest.mark.bad_input("reference")
 def test_reference_scans_that_say_nothing_are_refused() -> None:
     with pytest.raises(InputError, match="rise with the known ages"):
@@ -128,5 +90,7 @@ def test_reference_scans_that_say_nothing_are_refused() -> None:
         AgeCalibration.fit(AGES, [40.0] * 12)
     with pytest.raises(InputError, match="of each class, got 2"):
         ScoreCalibration.fit([0.5] * 12, [0] * 10 + [1] * 2)
+    with pytest.raises(InputError, match="must differ"):
+        ScoreCalibration.fit([0.5] * 12, [0, 1] * 6)
     with pytest.raises(InputError, match="more than one class"):
         TemperatureCalibration.fit(np.full((12, 3), 1 / 3), [1] * 12)

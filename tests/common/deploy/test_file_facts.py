@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from common.checks import InputError
-from common.deploy.file_facts import Expected, file_facts, image_facts
+from common.deploy.expected import Expected
+from common.deploy.file_facts import file_facts, image_facts
 from tests.synthetic import ramp, write_dicom, write_nifti, write_picture
 
 FILMS = Expected(100, ("DX",), 2, told={"body_part": ("CHEST",)}, ages=(18.0, 80.0))

@@ -10,8 +10,8 @@ import torch
 
 import common
 from common.deploy import Predictor
+from common.deploy.expected import Expected
 from common.deploy.familiarity import Familiarity
-from common.deploy.file_facts import Expected
 from common.deploy.prediction import Seen
 from tests.models import BRAINS, SLICES, deployed
 from tests.synthetic import ramp, write_dicom, write_nifti, write_picture

@@ -9,8 +9,8 @@ from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
 
 from common.data import write_manifest
+from common.deploy.expected import Expected
 from common.deploy.familiarity import Familiarity
-from common.deploy.file_facts import Expected
 from common.evaluation.familiar import familiar_images
 from common.networks import ConvEncoder, ImageClassifier
 

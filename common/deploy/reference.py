@@ -1,0 +1,217 @@
+"""Reference scans of one's own scanner: read from a table, predicted on, and what they say kept.
+
+``--reference CSV`` names ten scans or more, of healthy people of known age or of known class. The
+model predicts on them as on any other scan, `common.deploy.calibration` compares, and from then on
+each prediction has a column ``..._calibrated`` and one, "calibration", that says of what.
+"""
+
+import csv
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.checks import InputError, require
+from common.deploy.calibration import AgeCalibration, require_enough
+from common.deploy.familiarity import WARN_BELOW
+from common.deploy.prediction import Seen
+from common.deploy.score_calibration import ScoreCalibration, TemperatureCalibration
+from common.files import below
+
+if TYPE_CHECKING:
+    from common.deploy.predictor import Predictor
+
+__all__ = ["Calibrated", "Reference", "calibrate", "read_reference"]
+
+_LOG = logging.getLogger(__name__)
+
+MOST_AGE = 120
+SUM = 1e-3  # by which probabilities of classes that exclude each other may miss 1
+
+Calibration = AgeCalibration | ScoreCalibration | TemperatureCalibration
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One scan of a table of reference scans.
+
+    Attributes:
+        path: the file or folder of the scan.
+        known: its age in years, or the number of its class.
+    """
+
+    path: Path
+    known: float
+
+
+def read_reference(path: str | Path, classes: Sequence[str] = ()) -> list[Reference]:
+    """Read a CSV of reference scans: a column ``file``, and ``age`` or ``label``.
+
+    Args:
+        path: comma, semicolon or tab between columns; files are relative to its folder.
+        classes: names of the model's classes; none for a model of ages.
+
+    Raises:
+        InputError: no such file, no such column, fewer than ten scans, one twice, an age that is
+            none, or a class that the model has not.
+    """
+    path = Path(path)
+    column = "label" if classes else "age"
+    rows = _rows(path, column)
+    found: list[Reference] = []
+    for line, row in enumerate(rows, start=2):
+        where = f"{path}: row {line}"
+        name = (row.get("file") or "").strip()
+        require(
+            bool(name), f"{where}: file must be filled, got nothing. Fill it or remove the row."
+        )
+        text = (row.get(column) or "").strip()
+        known = _class(text, classes, where) if classes else _age(text, where)
+        found.append(Reference(below(path.parent, name, where), known))
+    require(
+        len({reference.path for reference in found}) == len(found),
+        f"{path}: every scan must be listed once, got one twice. Remove one of the two rows.",
+    )
+    require_enough(len(found), str(path))
+    return found
+
+
+class Calibrated:
+    """The columns that a calibration adds to predictions.
+
+    Args:
+        calibration: what the reference scans said.
+    """
+
+    def __init__(self, calibration: Calibration) -> None:
+        self.calibration = calibration
+
+    def columns(self, seen: Seen) -> dict[str, list[str | float]]:
+        """Return ``<value>_calibrated``, for ages the gap, and what it was calibrated on."""
+        found, count = self.calibration, len(seen.entries)
+        added: dict[str, list[str | float]] = {}
+        if isinstance(found, AgeCalibration):
+            ages = found.age(seen.values[:, 0])
+            known = [entry.get("age") for entry in seen.entries]
+            added[f"{seen.names[0]}_calibrated"] = [float(age) for age in ages]
+            added["age_gap_calibrated"] = [
+                float(age) - float(true) if isinstance(true, int | float) else ""
+                for age, true in zip(ages, known)
+            ]
+        else:
+            several = isinstance(found, TemperatureCalibration)
+            values = seen.values if several else seen.values[:, 0]
+            changed = found.probability(values).reshape(count, -1)
+            for column, name in enumerate(seen.names):
+                added[f"{name}_calibrated"] = [float(p) for p in changed[:, column]]
+        return {**added, "calibration": [found.told] * count}
+
+
+def calibrate(predictor: "Predictor", path: str | Path) -> tuple[Calibrated, dict[str, Any]]:
+    """Predict on the scans of a table and compare.
+
+    Args:
+        predictor: the model.
+        path: CSV, see `read_reference`.
+
+    Returns:
+        The columns to add, and what is kept with the predictions: the numbers, the line that is
+        told, and how many reference scans could not be read or are unlike the training images.
+
+    Raises:
+        InputError: a fault of the table, or fewer than ten scans that can be read.
+    """
+    ages = predictor.model.regression
+    names = [name.removeprefix("probability_") for name in predictor.names]
+    references = read_reference(path, () if ages else names)
+    values, known, strange, reasons = [], [], 0, []
+    for reference in references:
+        found = predictor.predict(str(reference.path))
+        images = [one for one in found if not one.reason]
+        if not images:
+            reasons.append(found[0].reason)
+            continue
+        values.append(np.mean([list(one.values.values()) for one in images], axis=0))
+        known.append(reference.known)
+        strange += any(_is_strange(one.columns.get("familiarity")) for one in images)
+    if reasons:
+        _LOG.warning(
+            f"{path}: {len(reasons)} reference scans could not be read. First: {reasons[0]}"
+        )
+    require_enough(len(values), f"{path}: --reference")
+    calibration = _fitted(np.array(values), known, ages)
+    record = {"unread": len(reasons), "unfamiliar": strange, **calibration.record()}
+    _LOG.info(calibration.told)
+    if strange:
+        _LOG.warning(
+            f"{path}: {strange} of {len(values)} reference scans are unlike the training images"
+        )
+    return Calibrated(calibration), record
+
+
+def _fitted(values: NDArray[Any], known: Sequence[float], ages: bool) -> Calibration:
+    if ages:
+        return AgeCalibration.fit(values[:, 0], known)
+    labels = [int(label) for label in known]
+    if values.shape[1] == 1:
+        return ScoreCalibration.fit(values[:, 0], labels)
+    require(
+        bool((np.abs(values.sum(axis=1) - 1) < SUM).all()),
+        "--reference: the classes of the model must exclude each other, got several findings. "
+        "Leave --reference out.",
+    )
+    return TemperatureCalibration.fit(values, labels)
+
+
+def _is_strange(percent: Any) -> bool:
+    return isinstance(percent, float) and percent < WARN_BELOW
+
+
+def _rows(path: Path, column: str) -> list[Mapping[str, str]]:
+    """Rows of a table with a header that has ``file`` and `column`."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(
+            f"{path}: --reference must be a CSV in UTF-8, got none. Give its path."
+        ) from None
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    reader.fieldnames = names
+    for needed in ("file", column):
+        require(
+            needed in names,
+            f"{path}: must have the columns file and {column}, got no {needed}. Add it.",
+        )
+    return list(reader)
+
+
+def _age(text: str, where: str) -> float:
+    try:
+        age = float(text)
+    except ValueError:
+        age = math.nan
+    require(
+        0 <= age <= MOST_AGE,
+        f"{where}: age must be years, 0 to {MOST_AGE}, got something else. Correct the row.",
+    )
+    return age
+
+
+def _class(text: str, classes: Sequence[str], where: str) -> float:
+    names = ["other", *classes] if len(classes) == 1 else list(classes)
+    if text in names:
+        return float(names.index(text))
+    require(
+        text.isdecimal() and int(text) < len(names),
+        f"{where}: label must be a class of the model ({', '.join(names)}) or its number, 0 to "
+        f"{len(names) - 1}, got something else. Correct the row.",
+    )
+    return float(text)
