@@ -96,10 +96,10 @@ class PredictionFolder:
         self.sinks = sinks
         self.again = again
         self.notes = dict(notes or {})
-        self.counts = {"images": 0, "skipped": 0}
+        self.counts = {"images": 0, "warned": 0, "skipped": 0}
 
     def write(self, predictor: "Predictor", files: ImageFiles) -> dict[str, int]:
-        """Predict on files and write; return how many "images" were read, and "skipped" files.
+        """Predict on files and write; return the counts: "images", "warned" of them, "skipped".
 
         Raises:
             InputError: the folder cannot be written, holds an interrupted run of something else,
@@ -170,7 +170,7 @@ class PredictionFolder:
         for name in (*ROWS.values(), *TABLES.values(), EMBEDDINGS["npz"], RAW, "skipped.csv"):
             (self.path / name).unlink(missing_ok=True)
         progress.unlink(missing_ok=True)
-        self.counts = {"images": 0, "skipped": 0}
+        self.counts = {"images": 0, "warned": 0, "skipped": 0}
         self._record({**about, "complete": False, "versions": versions()})
         return set()
 
@@ -252,6 +252,7 @@ class _Journal:
         if self.folder.embeddings and one.h is not None:
             self._h.write(np.ascontiguousarray(one.h, np.float32).tobytes())
         self.folder.counts["images"] += 1
+        self.folder.counts["warned"] += bool(one.columns.get("warning"))
 
     def skip(self, name: str, reason: str) -> None:
         """List a file that has no image, or of which something could not be written."""

@@ -6,6 +6,7 @@ each prediction has a column ``..._calibrated`` and one, "calibration", that say
 """
 
 import csv
+import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -145,7 +146,8 @@ def calibrate(predictor: "Predictor", path: str | Path) -> tuple[Calibrated, dic
         )
     require_enough(len(values), f"{path}: --reference")
     calibration = _fitted(np.array(values), known, ages)
-    record = {"unread": len(reasons), "unfamiliar": strange, **calibration.record()}
+    counts = {"unread": len(reasons), "unfamiliar": strange}
+    record = json.loads(json.dumps({**counts, **calibration.record()}))  # lists, as it is read
     _LOG.info(calibration.told)
     if strange:
         _LOG.warning(

@@ -68,6 +68,8 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
     counts = folder.write(predictor, predictor.dataset.of(options.paths))
     done = "predicted" if folder.table else "embedded"
     print(f"{folder.path}: {counts['images']} images {done}")
+    if counts["warned"]:
+        print(f"{counts['warned']} of them with a warning, see its column")
     if counts["skipped"]:
         print(f"{folder.path / 'skipped.csv'}: {counts['skipped']} left out, with the reason")
     return LEFT_OUT if counts["skipped"] else 0

@@ -27,6 +27,12 @@ def main(words: Sequence[str]) -> int:
         help="write a DICOM SR for each DICOM file into DIR/sr: part of the patient's study, so it "
         "carries the patient's name and numbers",
     )
+    parser.add_argument(
+        "--reference",
+        metavar="CSV",
+        help="ten or more scans of your scanner: columns file, and age (of healthy people) or "
+        "label; predictions are calibrated on them",
+    )
     options = parser.parse_args(list(words))
     predictor = loaded(options)
     predictor.require_head()
@@ -35,8 +41,11 @@ def main(words: Sequence[str]) -> int:
         sinks.append(StudyFiles(predictor.model))
     if options.sr:
         sinks.append(DicomReports(predictor.model, options.output / "sr"))
-    folder = PredictionFolder(options.output, options.table, options.embeddings, sinks)
+    notes = predictor.reference(options.reference) if options.reference else {}
+    folder = PredictionFolder(options.output, options.table, options.embeddings, sinks, notes=notes)
     code = write(folder, predictor, options)
+    for note in notes.values():
+        print(note["told"])
     if options.sr:
         print(
             f"{options.output / 'sr'}: DICOM reports, which carry the patients' names and numbers"

@@ -112,7 +112,7 @@ def test_the_folder_holds_what_predict_returns(
         np.testing.assert_allclose(embeddings["h"], np.stack([one.h for one in found]), atol=1e-6)
         assert embeddings["name"].tolist() == [one.file for one in found]
     assert [row["file"] for row in rows(tmp_path / "out" / "skipped.csv")] == ["2.png"]
-    assert counts == {"images": 6, "skipped": 1}
+    assert counts == {"images": 6, "warned": 0, "skipped": 1}
 
 
 class Crash(Exception):

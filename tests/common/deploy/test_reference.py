@@ -1,6 +1,7 @@
 """``--reference``: a table of scans of one's own scanner, read, predicted on and kept."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 import common
+from common.__main__ import main
 from common.checks import InputError
 from common.deploy.prediction import Seen
 from common.deploy.reference import Calibrated, read_reference
@@ -77,6 +79,20 @@ def test_ages_that_are_off_are_set_right_and_said(tmp_path: Path) -> None:
     assert found.columns["predicted_age_calibrated"] == pytest.approx(raw[3] - lowest, abs=1e-3)
     assert found.columns["age_gap_calibrated"] == ""
     assert "12 reference scans" in str(found.columns["calibration"])
+
+
+def test_the_command_says_and_keeps_what_it_calibrated_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed(tmp_path / "m", BRAINS)
+    raw = brains(tmp_path, 12)
+    path = table(tmp_path / "r.csv", "age", [value - min(raw) for value in raw])
+    words = [BRAINS, str(tmp_path / "03.nii.gz"), "--weights", str(tmp_path / "m")]
+    words += ["--output", str(tmp_path / "out"), "--reference", str(path)]
+    assert main(["predict", *words]) == 0
+    notes = json.loads((tmp_path / "out" / "predictions.json").read_text())["notes"]
+    assert notes["calibration"]["scans"] == 12
+    assert notes["calibration"]["told"] in capsys.readouterr().out
 
 
 def test_a_probability_is_calibrated_in_the_table_and_noted(tmp_path: Path) -> None:
