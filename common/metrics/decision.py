@@ -48,7 +48,8 @@ def choose_threshold(label: Labels, probability: Floats) -> float:
         probability: ``(N,)`` in [0, 1].
 
     Returns:
-        Halfway between the lowest probability that is called positive and the next lower one.
+        Halfway between the lowest probability that is called positive and the next lower one; 1
+        where calling nothing positive is best.
 
     >>> choose_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.3, 0.5, 0.9]))
     0.4
@@ -59,6 +60,8 @@ def choose_threshold(label: Labels, probability: Floats) -> float:
     )
     false, true, thresholds = roc_curve(label, probability)
     lowest = float(thresholds[int(np.argmax(true - false))])
+    if lowest == np.inf:
+        return 1.0
     below = probability[probability < lowest]
     return (lowest + (float(below.max()) if len(below) else 0.0)) / 2
 

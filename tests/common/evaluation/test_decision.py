@@ -36,6 +36,10 @@ def test_the_threshold_has_the_greatest_sensitivity_and_specificity_on_its_image
     assert found == pytest.approx((0.65 + 0.6) / 2)  # of equal ones the highest
 
 
+def test_a_model_that_is_wrong_everywhere_calls_nothing_positive() -> None:
+    assert choose_threshold(LABEL, 1 - SAID) == 1.0
+
+
 def test_calls_are_counted_by_hand() -> None:
     scores = dict(zip(CALLS, call_scores(LABEL, SAID, 0.5)))
     assert scores["sensitivity"] == scores["specificity"] == 3 / 4
