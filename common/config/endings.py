@@ -43,8 +43,7 @@ def end_in_one_line(config: Mapping[str, Any]) -> None:
     Args:
         config: the merged configuration, asked on an interruption for what can be resumed.
     """
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is None or not spec.name.startswith(("monai.bundle", "common.__main__")):
+    if not _is_command():
         return
     sys.excepthook = _Hook(config)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -52,6 +51,21 @@ def end_in_one_line(config: Mapping[str, Any]) -> None:
     for handler in (*logging.root.handlers, logging.lastResort):
         if handler is not None:
             handler.addFilter(_is_news)
+
+
+def _is_command() -> bool:
+    """Whether this process is ``python -m monai.bundle`` or ``python -m common``, and no host.
+
+    A server or script that runs MONAI's command inside itself was started by other words.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    words = sys.orig_argv
+    started = words[words.index("-m") + 1 :][:1] if "-m" in words else []
+    return (
+        started in (["monai.bundle"], [__name__.partition(".config.")[0]])
+        and spec is not None
+        and spec.name == f"{started[0]}.__main__"
+    )
 
 
 class _Terminate:

@@ -26,7 +26,7 @@ __all__ = ["decode_apart"]
 
 SECONDS = 120.0  # that one image may take
 MEMORY = 8 * 2**30  # bytes of address space; 178 megapixels take one or two
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[__name__.count(".")]  # where the package lies, whatever its name
 
 
 class _Decoder:
@@ -74,7 +74,7 @@ class _Decoder:
         self.close()
         places = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         self.child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "common.data.decoder"],
+            [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -7,15 +7,14 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
-from scipy import ndimage
 
 from common.checks import require
-from common.data.dicom import is_dicom, read_dicom_colour
+from common.data.dicom_mark import is_dicom
 from common.data.photo import to_rgb
 from common.data.picture import Depth, eight_bits, opened
 from common.data.reading import check_shown
 
-__all__ = ["MARK", "Field", "find_field", "read_fundus"]
+__all__ = ["MARK", "Field", "cut_fundus", "find_field", "read_fundus"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -71,21 +70,40 @@ def read_fundus(path: str | Path, size: int, file: IO[bytes] | None = None) -> t
     """
     path = Path(path)
     if file is None and is_dicom(path):
+        from common.data.dicom import read_dicom_colour
+
         picture, cut = Image.fromarray(read_dicom_colour(path)), False
     else:
         picture, cut = _picture(path, size, file)
+    return cut_fundus(picture, size, path.name, cut)
+
+
+def cut_fundus(
+    picture: Image.Image, size: int, name: str, cut: bool = False
+) -> tuple[Pixels, bool]:
+    """Do as `read_fundus` with an upright RGB picture that is at hand.
+
+    Args:
+        picture: RGB.
+        size: pixels of a side.
+        name: what an error calls it.
+        cut: whether its field is cut out already.
+
+    Raises:
+        InputError: black or of one colour, or smaller than 32 pixels.
+    """
     require(
         min(picture.size) >= SMALLEST,
-        f"{path.name}: must have at least {SMALLEST} pixels a side, got {picture.size[0]} x "
+        f"{name}: must have at least {SMALLEST} pixels a side, got {picture.size[0]} x "
         f"{picture.size[1]}. Leave it out.",
     )
     require(
         int(np.asarray(picture).max()) > DARKEST,
-        f"{path.name}: must show something, got a black picture. Leave it out.",
+        f"{name}: must show something, got a black picture. Leave it out.",
     )
     field = Field(0, 0, *picture.size, True) if cut else find_field(picture)
     square = _square(picture, field, size)
-    check_shown(np.moveaxis(square, -1, 0), path.name)
+    check_shown(np.moveaxis(square, -1, 0), name)
     return square, field.found
 
 
@@ -115,6 +133,8 @@ def find_field(picture: Image.Image) -> Field:
         The box about it, or the whole picture.
 
     """
+    from scipy import ndimage  # slow to load, and no other kind of image needs it
+
     width, height = picture.size
     whole = Field(0, 0, width, height, False)
     shrink = max(1, -(-max(width, height) // LOOK))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.checks import InputError, require
-from common.data.dicom import is_dicom, read_dicom
+from common.data.dicom_mark import is_dicom
 from common.data.nifti import axial_slice, read_nifti
 from common.data.picture import read_picture
 
@@ -95,6 +95,8 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
     if is_picture(path):
         return read_picture(path)[None]
     if is_dicom(path):
+        from common.data.dicom import read_dicom  # pydicom and SimpleITK, for those who need them
+
         return read_dicom(path)[None]
     if not Path(path).exists():
         raise InputError(f"{path}: must exist, got no such file. Check the path.")

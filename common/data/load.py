@@ -12,6 +12,7 @@ from monai.transforms import MapTransform, Transform
 
 from common.checks import require
 from common.data.image import is_volume, read_image
+from common.data.in_memory import as_image, best_slice, in_memory, with_meta
 from common.data.nifti import axial_slice
 
 __all__ = ["EmptyMaskd", "LoadMedicalImaged"]
@@ -23,8 +24,10 @@ class LoadMedicalImaged(MapTransform):
     """Load images with `read_image`: path or list of paths (channels) to float32 (C, *spatial).
 
     A NIfTI volume with ``spatial_dims=2`` is read at the entry's ``slice``; for other images it is
-    not looked at. The last four volumes are kept, so that consecutive slices of one patient decode
-    it once.
+    not looked at. An entry without "slice", as another program gives it, is read at the slice that
+    is least black. The last four volumes are kept, so that consecutive slices of one patient decode
+    it once. An array in the place of a path is taken as it lies (`common.data.in_memory`), and
+    keeps its metadata.
 
     Args:
         keys: entries to load.
@@ -46,11 +49,14 @@ class LoadMedicalImaged(MapTransform):
         """Replace each path by its pixels in [0, 1]."""
         result = dict(data)
         for key in self.key_iterator(result):
-            result[key] = torch.from_numpy(self.read(result[key], result.get("slice")))
+            image = torch.from_numpy(self.read(result[key], result.get("slice")))
+            result[key] = with_meta(image, result[key])
         return result
 
     def read(self, value: Any, index: int | None = None) -> npt.NDArray[np.float32]:
-        """Read a path, or a list of paths as channels: (C, *spatial) in [0, 1]."""
+        """Read a path, or a list of paths as channels, or an array: (C, *spatial) in [0, 1]."""
+        if in_memory(value):
+            return as_image(value, self.spatial_dims, index)
         paths = [str(value)] if not isinstance(value, list | tuple) else [str(p) for p in value]
         channels = [self._read(path, index) for path in paths]
         shapes = {channel.shape[1:] for channel in channels}
@@ -66,7 +72,7 @@ class LoadMedicalImaged(MapTransform):
             volume = self._volume(path)
             if self.spatial_dims == 3:
                 return volume[None]
-            number = -1 if index is None else int(index)
+            number = best_slice(volume) if index is None else int(index)
             require(
                 number >= 0,
                 f"{path}: a volume read in 2D must have a slice less than 80 % black, got none. "

@@ -13,15 +13,18 @@ from monai.utils import ensure_tuple
 from PIL import Image
 
 from common.checks import require
-from common.data.fundus import read_fundus
+from common.data.fundus import cut_fundus, read_fundus
 from common.data.image import is_picture
+from common.data.in_memory import NAME, in_memory, with_meta
 from common.data.load import LoadMedicalImaged
-from common.data.photo import read_photo, square
+from common.data.photo import read_photo, square, to_rgb
 from common.data.prepare import Preparation, fit, store
 from common.data.reading import check_shown
 from common.data.stack_file import open_stack
 
 __all__ = ["PrepareImaged"]
+
+RGB = 3
 
 
 class PrepareImaged(MapTransform):
@@ -29,7 +32,8 @@ class PrepareImaged(MapTransform):
 
     A raw file and what `data_prep` made of it give the same numbers, if `preparation` is that of
     the data. A path, or a list of paths (grey channels), is read as `LoadMedicalImaged` does; an
-    entry with "index" is that row of a stack of `data_prep`.
+    entry with "index" is that row of a stack of `data_prep`. An array in the place of a path is
+    prepared as the content of a file would be (`common.data.in_memory`), and keeps its metadata.
 
     Args:
         keys: entries to load.
@@ -68,11 +72,10 @@ class PrepareImaged(MapTransform):
         result = dict(data)
         for key in self.keys:
             image = self._stored(result[key], result)
-            first = result[key] if isinstance(result[key], str | Path) else result[key][0]
-            check_shown(image, Path(str(first)).name)
+            check_shown(image, _name(result[key]))
             if self.channels == 3 and len(image) == 1:
                 image = np.repeat(image, 3, axis=0)
-            result[key] = torch.from_numpy(fit(image, self.size))
+            result[key] = with_meta(torch.from_numpy(fit(image, self.size)), result[key])
         for key in self.masks:
             if key in result:
                 mask = self._load.read(result[key], result.get("slice"))
@@ -82,21 +85,32 @@ class PrepareImaged(MapTransform):
     def _stored(self, path: Any, entry: Mapping[Hashable, Any]) -> npt.NDArray[np.float32]:
         """Read an image in the form in which it is stored, (C, H, W)."""
         index = entry.get("slice")
-        if entry.get("index") is not None:
+        if entry.get("index") is not None and not in_memory(path):
             return read_row(Path(str(path)), int(entry["index"]))
         if self.preparation.kind == "grey":
             return store(self._load.read(path, index), self.preparation)
-        pixels = self._colour(str(path), index, self.preparation.size or self.size)
+        pixels = self._colour(path, index, self.preparation.size or self.size)
         return np.moveaxis(pixels, -1, 0).astype(np.float32) / np.float32(255)
 
-    def _colour(self, path: str, index: int | None, size: int) -> npt.NDArray[np.uint8]:
+    def _colour(self, path: Any, index: int | None, size: int) -> npt.NDArray[np.uint8]:
         """Read ``(size, size, 3)`` in 0..255."""
-        if self.preparation.kind == "fundus":
-            return read_fundus(path, size)[0]
-        if is_picture(path):
-            return read_photo(path, size)
-        grey = np.rint(self._load.read(path, index)[0] * 255).astype(np.uint8)
-        return square(Image.fromarray(grey), size)
+        fundus = self.preparation.kind == "fundus"
+        if fundus and not in_memory(path):
+            return read_fundus(str(path), size)[0]
+        if not in_memory(path) and is_picture(str(path)):
+            return read_photo(str(path), size)
+        pixels = np.rint(self._load.read(path, index) * 255).astype(np.uint8)
+        colour = np.moveaxis(pixels[:3], 0, -1) if len(pixels) >= RGB else pixels[0]
+        picture = to_rgb(Image.fromarray(np.ascontiguousarray(colour)))
+        return cut_fundus(picture, size, NAME)[0] if fundus else square(picture, size)
+
+
+def _name(value: Any) -> str:
+    """What an error calls an image."""
+    if in_memory(value):
+        return NAME
+    first = value if isinstance(value, str | Path) else value[0]
+    return Path(str(first)).name
 
 
 def read_row(path: Path, index: int) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from common.checks import require
+from common.data.in_memory import NAME, as_values, as_volume, in_memory, with_meta
 from common.data.nifti import load_voxels
 from common.data.reading import reading
 from common.data.stack_file import open_stack, read_features, read_mask
@@ -24,9 +25,9 @@ class LoadStoredd(MapTransform):
     For models trained on stacks of `data_prep openbhb`, whose grey-matter densities and
     intensities keep their unit; `LoadMedicalImaged` would scale them to [0, 1].
 
-    An array is taken as it is. An entry with "index" is that row of a stack; it is named after its
-    "patient", where that is given. Any other is a NIfTI volume, which is brought into RAS order, or
-    a ``.npy`` file.
+    An entry with "index" is that row of a stack; it is named after its "patient", where that is
+    given. Any other is a NIfTI volume, which is brought into RAS order, or a ``.npy`` file. An
+    array in the place of a path is taken as it lies, and keeps its metadata.
 
     Args:
         keys: entries to load.
@@ -52,10 +53,11 @@ class LoadStoredd(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             given = result[key]
-            path = Path("array" if isinstance(given, np.ndarray | torch.Tensor) else str(given))
+            path = Path(NAME if in_memory(given) else str(given))
             index = result.get("index")
-            if isinstance(given, np.ndarray | torch.Tensor):
-                stored = np.asarray(given)
+            if in_memory(given):
+                values_only = self.table or np.ndim(given) == 1
+                stored = as_values(given).reshape(-1) if values_only else as_volume(given)
             elif index is None:
                 stored = read_features(path) if self.table else load_voxels(path)
             else:
@@ -67,7 +69,8 @@ class LoadStoredd(MapTransform):
                 bool(torch.isfinite(values).all()),
                 f"{path.name}: values must be finite, got NaN or infinity. Leave it out.",
             )
-            result[key] = values if self.table else self._volume(path, values)[None]
+            values = values if self.table else self._volume(path, values)[None]
+            result[key] = with_meta(values, given)
         return result
 
     def _row(self, path: Path, index: int) -> npt.NDArray[Any]:

@@ -12,11 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
-from isal import igzip
-from nibabel.volumeutils import apply_read_scaling
 
 from common.checks import require
 from common.data.reading import reading
@@ -141,6 +138,8 @@ def _array(path: Path) -> Voxels:
 
 def _canonical(path: Path) -> Voxels:
     """Decode the file; every way in which that fails is one line."""
+    from nibabel.volumeutils import apply_read_scaling  # for those who have NIfTI files
+
     with reading(path, "NIfTI file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nibabel warns of harmless header oddities
         with _unpacked(path) as file:
@@ -175,7 +174,11 @@ def _unpacked(path: Path) -> IO[bytes]:
     """Open the file, decompressed where its content is gzip, whatever its name."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    opened: IO[bytes] = igzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[no-untyped-call]
+    if not packed:
+        return path.open("rb")
+    from isal import igzip
+
+    opened: IO[bytes] = igzip.open(path, "rb")  # type: ignore[no-untyped-call]
     return opened
 
 
@@ -192,6 +195,8 @@ def _read(file: IO[bytes], count: int) -> bytes:
 
 def _header(start: bytes, name: str) -> Any:
     """The header of NIfTI-1 or -2, with a place for the voxels that a single file can have."""
+    import nibabel
+
     sizes = [int.from_bytes(start[:4], order) for order in ("little", "big")]
     kind = nibabel.Nifti2Image if 540 in sizes else nibabel.Nifti1Image
     header = kind.header_class.from_fileobj(  # type: ignore[no-untyped-call]  # partly typed
@@ -217,6 +222,8 @@ def _header(start: bytes, name: str) -> Any:
 
 def _to_ras(voxels: Voxels, affine: npt.NDArray[np.float64]) -> Voxels:
     """Reorder and flip the first three axes so that they run right, front, head."""
+    import nibabel
+
     if voxels.ndim < 3:
         return voxels
     flips = nibabel.io_orientation(affine)  # type: ignore[no-untyped-call]  # partly typed

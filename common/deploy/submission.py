@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, jit, nn
 
 from common.checks import InputError, require
-from common.deploy import submission_estimator
 from common.deploy.model_file import load_weights
 from common.deploy.provenance import versions
 from common.files import replacing
@@ -109,7 +108,9 @@ def export_submission(
     with replacing(target / "metadata.pkl") as partial:
         partial.write_bytes(pickle.dumps(facts))
     with replacing(target / "estimator.py") as partial:
-        partial.write_text(Path(submission_estimator.__file__).read_text(encoding="utf-8"))
+        partial.write_text(
+            Path(__file__).with_name("submission_estimator.py").read_text(encoding="utf-8")
+        )
     return target
 
 

@@ -185,7 +185,7 @@ class ChannelEncoder(nn.Module):
             `UniformCrops`, `CellCrops`.
         representation: "features": Z is an average of f, as it is; "projection": of h, at unit
             length.
-        average: "mean": weighted by P; crops with P below 1e-6 are left out where that saves work.
+        average: "mean": weighted by P; crops with P below 1e-6 are left out.
             "top": the plain mean over the `top` most probable crops (the paper's "topn").
         top: number of crops of "top"; the paper's is 8.
 
@@ -211,6 +211,8 @@ class ChannelEncoder(nn.Module):
                 f"ChannelEncoder: {name} must be {' or '.join(map(repr, allowed))}, got {value!r}.",
             )
         self.grid = cast(CropGrid, channel.grid)
+        self.crop_size, self.stride = self.grid.crop_size, self.grid.stride  # which can be exported
+        self.least, self.images = _LEAST, _IMAGES
         require(
             1 <= top <= len(self.grid),
             f"ChannelEncoder: top must be from 1 to {len(self.grid)} crops, got {top}.",
@@ -227,7 +229,12 @@ class ChannelEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Z of ``x (B, C, H, W)``."""
-        return torch.cat([self._represent(part) for part in torch.split(x, _IMAGES)])
+        if torch.jit.is_scripting():
+            return torch.cat([self._of_all_crops(part) for part in torch.split(x, self.images)])
+        else:  # the compiler leaves this out
+            if torch.compiler.is_exporting():
+                return self._of_all_crops(x)
+            return torch.cat([self._represent(part) for part in torch.split(x, self.images)])
 
     def unit(self, x: Tensor, index: Tensor) -> Tensor:
         """Return h of the crops numbered ``index (B, m)`` of `x`: unit vectors ``(B, m, D)``.
@@ -243,10 +250,30 @@ class ChannelEncoder(nn.Module):
             index = probability.topk(self.top, dim=1).indices
             weight = probability.new_full(index.shape, 1 / self.top)
         else:
-            count = int((probability > _LEAST).sum(dim=1).max())
-            weight, index = probability.topk(count, dim=1)
+            counts = probability > _LEAST
+            weight, index = (probability * counts).topk(int(counts.sum(dim=1).max()), dim=1)
         if self.representation == "features":
             f = encode_crops(self.encoder, self.grid, x, index)
             return torch.einsum("bm,bmf->bf", weight, f)
         mean = torch.einsum("bm,bmd->bd", weight, self.unit(x, index))
         return unit_length(mean)
+
+    def _of_all_crops(self, x: Tensor) -> Tensor:
+        """Do as `_represent` by encoding every crop: no count depends on the image, so it exports.
+
+        TorchScript and ONNX have no other way; it costs |T| / (crops that count) times as much.
+        """
+        probability = self.channel(x).exp()
+        if self.average == "top":
+            index = probability.topk(self.top, dim=1).indices
+            probability = torch.zeros_like(probability).scatter(1, index, 1 / self.top)
+        else:
+            probability = probability * (probability > self.least)
+        pixels = nn.functional.unfold(x, self.crop_size, stride=self.stride).transpose(1, 2)
+        crops = pixels.reshape(-1, x.shape[1], self.crop_size, self.crop_size)
+        z = self.encoder(crops)
+        if self.representation == "projection":
+            z = unit_length(self.projector(z))
+        rows = z.reshape(x.shape[0], -1, z.shape[1])
+        mean = (probability[:, :, None] * rows).sum(dim=1)
+        return unit_length(mean) if self.representation == "projection" else mean

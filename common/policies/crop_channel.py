@@ -102,6 +102,14 @@ class CropChannel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``log P(T | x)``, ``(B, |T|)``, in float32 or wider: P is to have a sum of 1."""
         logits: Tensor = self.layers(x)
+        if torch.jit.is_scripting():
+            return logits.float().log_softmax(dim=1)
+        else:  # the compiler leaves this out
+            return self._checked(logits)
+
+    def _checked(self, logits: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            return logits.log_softmax(dim=1)
         require(
             not bool(logits.isnan().any()),
             "CropChannel: log P must be finite, got NaN. The weights or the images are not finite: "
@@ -120,10 +128,11 @@ class UniformCrops(nn.Module):
     def __init__(self, grid: CropGrid) -> None:
         super().__init__()
         self.grid = grid
+        self.count = len(grid)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``log P (B, |T|)``, ``-log |T|`` everywhere."""
-        return torch.full((len(x), len(self.grid)), -math.log(len(self.grid)), device=x.device)
+        return torch.full((x.shape[0], self.count), -math.log(self.count), device=x.device)
 
 
 class CellCrops(nn.Module):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.checks import InputError, require
-from common.data.dicom import is_dicom
+from common.data.dicom_mark import is_dicom
 from common.data.fundus import read_fundus
 from common.data.image import OTHERS
 from data_prep.machinery import ARCHIVE, ARCHIVES, attempt, walk

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import require
-from common.data.dicom import dicom_facts, is_dicom
+from common.data.dicom import dicom_facts
+from common.data.dicom_mark import is_dicom
 from common.data.image import why_no_image
 from common.files import leads_below
 

@@ -2,8 +2,10 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -56,6 +58,8 @@ NOT_A_DIAL = {
 }
 SEMANTIC = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
 LARGEST = 25 * 2**20
+OURS = "monai-contrastive-bundles"
+LOCK = ROOT / "requirements.lock"
 
 pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 
@@ -127,6 +131,25 @@ def test_the_version_is_semantic_and_in_the_changelog(bundle: Path) -> None:
     for key in ("monai_version", "pytorch_version", "numpy_version"):
         assert re.fullmatch(SEMANTIC, metadata[key])
     assert metadata["required_packages_version"]["monai-contrastive-bundles"] == common.__version__
+
+
+def test_the_packages_named_are_those_imported_as_locked(bundle: Path) -> None:
+    named = config(bundle, "metadata")["required_packages_version"]
+    named = {name: version for name, version in named.items() if name != OURS}
+    lock = dict(line.split("==") for line in LOCK.read_text().splitlines() if "==" in line)
+    locked = {name.lower(): version for name, version in lock.items()}
+    assert named == {name: locked[name.lower()] for name in named}
+    assert sorted(imported() - {name.lower() for name in named}) == []
+
+
+def imported() -> set[str]:
+    """The dependencies of pyproject.toml that `common` imports, by the names of their packages."""
+    texts = "\n".join(path.read_text() for path in (ROOT / "common").rglob("*.py"))
+    modules = set(re.findall(r"^\s*(?:from|import) (\w+)", texts, flags=re.M))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split("[<>=~\\[]", line)[0].lower() for line in project["dependencies"]}
+    found = {name.lower() for m in modules for name in packages_distributions().get(m, [])}
+    return (found & needed) - {"torch", "monai", "numpy"}
 
 
 def test_the_first_input_is_image_and_the_first_output_pred(bundle: Path) -> None:

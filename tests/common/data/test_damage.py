@@ -19,7 +19,8 @@ from monai.transforms import Compose
 
 from common.checks import InputError
 from common.data import ImageFiles, PrepareImaged, decoder, image_datalist, read_image
-from common.data.dicom import dicom_facts, is_dicom
+from common.data.dicom import dicom_facts
+from common.data.dicom_mark import is_dicom
 from common.data.fundus import read_fundus
 from common.data.nifti import load_voxels
 from common.data.photo import read_photo
