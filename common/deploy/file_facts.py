@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.checks import InputError
-from common.data.dicom import facts_of, is_dicom, open_dicom
+from common.data.dicom_mark import is_dicom
 from common.data.image import is_picture, is_volume
 from common.data.reading import reading
 
@@ -86,6 +86,8 @@ def image_facts(x: NDArray[np.floating[Any]]) -> dict[str, float]:
 
 
 def _of_dicom(path: Path) -> dict[str, Any]:
+    from common.data.dicom import facts_of, open_dicom  # pydicom, for those who need it
+
     with reading(path, "DICOM file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = open_dicom(path, pixels=False)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,27 @@ PARITY = 1e-4  # of the output's scale
 pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 
 
+def small(bundle: Path, folder: Path) -> dict[str, str]:
+    """Copy the bundle's configuration with small networks; give MONAI's commands its places.
+
+    Nothing is changed where it reads images of one size only. A DenseNet of a hundred layers takes
+    half a minute to export: two blocks stand for it.
+    """
+    copied = folder / bundle.name
+    shutil.copytree(bundle / "configs", copied / "configs")
+    path = copied / "configs" / "train.json"
+    train = json.loads(path.read_text())
+    shape = json.loads((copied / "configs" / "metadata.json").read_text())
+    shape = shape["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    if not all(isinstance(size, int) for size in shape):
+        train |= narrow(bundle, "train")
+        if train["encoder"]["_target_"].endswith("DenseNetEncoder"):
+            encoder = {"_target_": "common.networks.ConvEncoder", "channels": [4, 8]}
+            train["encoder"] = encoder
+    path.write_text(json.dumps(train))
+    return {**configs(copied), "bundle_root": str(copied)}
+
+
 def configs(bundle: Path) -> dict[str, str]:
     return {
         "meta_file": str(bundle / "configs" / "metadata.json"),
@@ -34,44 +56,21 @@ def configs(bundle: Path) -> dict[str, str]:
     }
 
 
-def small(bundle: Path) -> dict[str, Any]:
-    """What makes the network small; nothing where it reads images of one size only.
-
-    A DenseNet of a hundred layers takes half a minute to export: two blocks stand for it.
-    """
-    formats = json.loads(Path(configs(bundle)["meta_file"]).read_text())["network_data_format"]
-    fixed = all(isinstance(size, int) for size in formats["inputs"]["image"]["spatial_shape"])
-    dials = {} if fixed else narrow(bundle, "inference")
-    encoder = json.loads(Path(configs(bundle)["config_file"]).read_text())["encoder"]
-    if encoder["_target_"].endswith("DenseNetEncoder"):
-        dials["encoder"] = {"_target_": "common.networks.ConvEncoder", "channels": [4, 8]}
-    return dials
-
-
-def network_of(bundle: Path) -> tuple[torch.nn.Module, torch.Tensor]:
-    """The network as inference.json has it, narrow, and an input as metadata.json has it."""
+def exported(bundle: Path, target: Path, command: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The output of the network whose export `command` writes to `target`, and the input."""
+    places = small(bundle, target.parent)
     parser = ConfigParser()
-    parser.read_config(configs(bundle)["config_file"])
-    parser.read_meta(configs(bundle)["meta_file"])
-    parser.update(small(bundle))
+    parser.read_config(places["config_file"])
+    parser.read_meta(places["meta_file"])
+    parser["bundle_root"] = places["bundle_root"]
     torch.manual_seed(0)
     network = parser.get_parsed_content("network_def").eval()
-    return network, torch.rand(_get_fake_input_shape(parser))
-
-
-def exported(bundle: Path, target: Path, command: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """What `command` writes, and the output of the network that it had, on one input."""
-    network, x = network_of(bundle)
-    for buffer in (m for m in network.modules() if hasattr(m, "running_var")):
-        torch.nn.init.normal_(buffer.running_mean, std=0.1)
-    torch.save(network.state_dict(), target.with_suffix(".pt"))
-    command(
-        net_id="network_def",
-        filepath=str(target),
-        ckpt_file=str(target.with_suffix(".pt")),
-        **configs(bundle),
-        **small(bundle),
-    )
+    for module in (m for m in network.modules() if hasattr(m, "running_mean")):
+        torch.nn.init.normal_(module.running_mean, std=0.1)
+    weights = target.with_suffix(".pt")
+    torch.save(network.state_dict(), weights)
+    command(net_id="network_def", filepath=str(target), ckpt_file=str(weights), **places)
+    x = torch.rand(_get_fake_input_shape(parser))
     with torch.no_grad():
         return network(x), x
 

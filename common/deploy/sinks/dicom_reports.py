@@ -19,7 +19,7 @@ from pydicom.uid import generate_uid
 
 import common
 from common.checks import InputError
-from common.data.dicom import is_dicom
+from common.data.dicom_mark import is_dicom
 from common.deploy.prediction import Prediction
 from common.deploy.prediction_folder import Sink
 from common.deploy.trained_model import TrainedModel
