@@ -27,7 +27,7 @@ except RuntimeError as error:
 """
 PICTURE = """
 import sys
-sys.modules.update(dict.fromkeys(("pydicom", "SimpleITK", "isal", "sklearn")))
+sys.modules.update(dict.fromkeys(("pydicom", "SimpleITK", "isal")))
 import common.config, common.deploy
 from common.data import PrepareImaged, image_datalist
 (entry,) = image_datalist(sys.argv[1])
