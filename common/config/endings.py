@@ -23,7 +23,7 @@ from monai.bundle import ConfigParser
 from common.checks import InputError
 from common.text import plain
 
-__all__ = ["Terminated", "end_in_one_line"]
+__all__ = ["Terminated", "does_not_fit", "end_in_one_line"]
 
 _LOST_RANK = re.compile("Connection (closed|reset) by peer|remote process exited|Broken pipe")
 _NO_FIT = re.compile(
@@ -35,6 +35,11 @@ _REPEATED = ("run is terminating due to exception", "resuming from iteration 0,"
 
 class Terminated(BaseException):
     """The process was asked to end (SIGTERM): by a scheduler, by torchrun, by ``kill``."""
+
+
+def does_not_fit(error: BaseException) -> bool:
+    """Whether a network was given images of other channels or another size than it takes."""
+    return isinstance(error, RuntimeError | ValueError) and bool(_NO_FIT.search(str(error)))
 
 
 def end_in_one_line(config: Mapping[str, Any]) -> None:
@@ -122,7 +127,7 @@ class _Hook:
             )
         if isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)):
             return f"error: another process of this training ended. {self._what_is_left()}"
-        if isinstance(error, RuntimeError | ValueError) and _NO_FIT.search(str(error)):
+        if does_not_fit(error):
             return (
                 f"error: image: must have the channels and the size that the network is made for, "
                 f"got others ({str(error).splitlines()[0]}). Give the data this bundle is made "

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from common.checks import InputError, require
+from common.config.endings import does_not_fit
 from common.data import ImageFiles
 from common.deploy.prediction import Columns, Embeddings, Prediction, Seen
 from common.deploy.prediction_folder import PredictionFolder
@@ -210,20 +211,23 @@ class Predictor:
     def _group(self, entries: list[dict[str, Any]], x: Tensor | None) -> Iterator[Prediction]:
         """Predict on images of one shape; pass on why a file has none."""
         if x is None:
-            for entry in entries:
-                yield Prediction(
-                    str(entry["name"]),
-                    int(entry.get("slice", -1)),
-                    reason=entry["reason"],
-                    paths=_paths(entry),
-                )
+            yield from (_left_out(entry, entry["reason"]) for entry in entries)
             return
         for start in range(0, len(x), self.batch_size):
-            stop = start + self.batch_size
-            yield from self._batch(entries[start:stop], x[start:stop])
+            some = entries[start : start + self.batch_size]
+            try:
+                yield from self._batch(some, x[start : start + self.batch_size])
+            except (RuntimeError, ValueError) as error:
+                if not does_not_fit(error):
+                    raise
+                told = (
+                    "must have the channels and the size that the network is made for, got "
+                    f"{tuple(x.shape[1:])}. Prepare it as the training images were."
+                )
+                yield from (_left_out(entry, f"{entry['name']}: {told}") for entry in some)
 
     @torch.inference_mode()
-    def _batch(self, entries: Sequence[dict[str, Any]], x: Tensor) -> Iterator[Prediction]:
+    def _batch(self, entries: Sequence[dict[str, Any]], x: Tensor) -> list[Prediction]:
         h = self.inferer(x.to(self.device), self.network.encode)
         logits = self.network.head(h).float().cpu()
         values = torch.stack([self.postprocessing({"pred": one})["pred"] for one in logits]).numpy()
@@ -231,19 +235,28 @@ class Predictor:
         for viewer in self.viewers:
             viewer(entries, x)
         added = [columns(seen) for columns in self.columns]
-        for row, entry in enumerate(entries):
-            said = dict(zip(self.names, map(float, values[row]))) if self.model.head_fitted else {}
-            known = _known(entry, said) if self.model.regression else {}
-            more = {name: told[row] for each in added for name, told in each.items()}
-            yield Prediction(
-                str(entry["name"]),
-                int(entry.get("slice", -1)),
-                said,
-                {**known, **more},
-                seen.h[row],
-                paths=_paths(entry),
-                index=int(entry.get("index", -1)),
-            )
+        return [self._prediction(seen, row, added) for row in range(len(entries))]
+
+    def _prediction(
+        self, seen: Seen, row: int, added: Sequence[Mapping[str, Sequence[str | float]]]
+    ) -> Prediction:
+        """Say of one image of a batch what the network and the columns say."""
+        entry, values = seen.entries[row], seen.values[row]
+        if not np.isfinite(values).all():
+            told = "must give a finite value, got NaN or infinity. Look at the image."
+            return _left_out(entry, f"{entry['name']}: {told}")
+        said = dict(zip(self.names, map(float, values))) if self.model.head_fitted else {}
+        known = _known(entry, said) if self.model.regression else {}
+        more = {name: told[row] for each in added for name, told in each.items()}
+        return Prediction(
+            str(entry["name"]),
+            int(entry.get("slice", -1)),
+            said,
+            {**known, **more},
+            seen.h[row],
+            paths=_paths(entry),
+            index=int(entry.get("index", -1)),
+        )
 
 
 def load(
@@ -323,6 +336,12 @@ def _light(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value for key, value in entry.items() if not isinstance(value, Tensor | np.ndarray)
     }
+
+
+def _left_out(entry: Mapping[str, Any], reason: str) -> Prediction:
+    """A file, or a slice of one, that nothing is said of."""
+    index = int(entry.get("slice", -1))
+    return Prediction(str(entry["name"]), index, reason=reason, paths=_paths(entry))
 
 
 def _paths(entry: Mapping[str, Any]) -> tuple[Path, ...]:

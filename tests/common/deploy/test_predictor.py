@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import common
 from common.checks import InputError
 from common.data import PrepareImaged
 from common.deploy import Prediction, PredictionFolder, Predictor, TrainedModel, load
+from tests.common.data.test_damage import PICTURES, damaged
 from tests.models import BRAINS, SLICES, deployed
 from tests.synthetic import ramp, write_nifti, write_picture
 
@@ -92,6 +94,44 @@ def test_what_is_no_image_is_listed_among_the_others(predictor: Predictor, image
     for nothing in ([], None, 7):
         with pytest.raises(InputError, match="predict: paths must"):
             predictor.predict(nothing)
+
+
+@pytest.mark.bad_input("files")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_bad_file_is_listed_and_none_ends_the_run(
+    predictor: Predictor, images: Path, workers: int
+) -> None:
+    for name, make in PICTURES.items():
+        (images / name).write_bytes(make(images / name))
+    for number, path in enumerate(damaged(images)):
+        if number % 6:
+            path.unlink()
+    write_nifti(images / "black.nii", np.zeros((4, 4, 4), np.int16))
+    write_picture(images / "flat.png", np.full((9, 9), 7, np.uint8))
+    os.mkfifo(images / "pipe.png")
+    (images / "link.png").symlink_to(images / "nowhere")
+    (images / "f.gif").write_bytes(b"GIF")
+    predictor.num_workers = workers
+    found = predictor.predict(images)
+    told = {one.file: one.reason for one in found if one.reason}
+    bad = {*PICTURES, "black.nii", "flat.png", "pipe.png", "link.png", "f.gif", "2.png"}
+    assert bad <= set(told)
+    assert all(reason and "\n" not in reason for reason in told.values())
+    assert {"0.png", "4.png", "v.nii"} <= {one.file for one in found if one.values}
+
+
+@pytest.mark.bad_input("pixels")
+def test_an_image_that_the_network_cannot_take_is_listed(
+    predictor: Predictor, images: Path
+) -> None:
+    listed = [{"image": ["0.png", "0.png"], "name": "two channels"}, {"image": "1.png"}]
+    (images / "list.json").write_text(json.dumps({"test": listed}))
+    two, one = predictor.predict(images / "list.json")
+    assert one.values
+    assert two.reason == (
+        "two channels: must have the channels and the size that the network is made for, got "
+        "(2, 16, 16). Prepare it as the training images were."
+    )
 
 
 def test_the_folder_holds_what_predict_returns(
