@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from monai.bundle import ConfigWorkflow
 
 from common.config import effective
@@ -151,3 +152,21 @@ def trained(
     parts.finalize()
     run(workflow(bundle, "train+evaluate", folder))
     return folder, before
+
+
+def history(folder: Path) -> dict[str, Any]:
+    (path,) = (folder / "eval").glob("*/history.json")
+    return dict(json.loads(path.read_text()))
+
+
+def resumed_as_whole(bundle: Path, workflow: Workflow, folder: Path) -> Path:
+    """Train two epochs, and one and then another: both end alike. Return the folder of the two."""
+    whole, resumed = folder / "whole", folder / "resumed"
+    run(workflow(bundle, "train", whole, epochs=2))
+    run(workflow(bundle, "train", resumed))
+    run(workflow(bundle, "train", resumed, epochs=2, resume=True))
+    assert history(resumed) == history(whole)
+    paths = [next((folder / "eval").glob("*/model.pt")) for folder in (whole, resumed)]
+    states = [torch.load(path, weights_only=True) for path in paths]
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+    return whole

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from tests.bundles.conftest import run
-from tests.bundles.test_smoke import history, refused
+from tests.bundles.conftest import history, run
+from tests.bundles.test_smoke import refused
 from tests.commands import ROOT
 
 CHEST = ROOT / "bundles" / "chest_xray_decoupled_uniformity"
