@@ -25,7 +25,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.config` → checks, files, text
 - `common.deploy` → checks, config, data, files, methods, networks, text, transforms
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
-- `common.report` → checks
+- `common.report` → checks, files
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, transforms
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pydoc import locate
-from typing import Any
+from typing import Any, get_args
 
 from monai.bundle import ComponentLocator, ReferenceResolver
 
@@ -146,6 +146,12 @@ def _arguments(target: str, locator: ComponentLocator) -> set[str]:
         found = inspect.signature(locate(name)).parameters.values()  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return set()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in found):
-        return set()
-    return {parameter.name for parameter in found}
+    known: set[str] = set()
+    for parameter in found:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            if not (told := get_args(parameter.annotation)):  # of Unpack[a TypedDict]
+                return set()
+            known |= set(told[0].__annotations__)
+        else:
+            known.add(parameter.name)
+    return known

@@ -10,7 +10,6 @@ the talk, slide 76). Repeats are seeds, each a run of its own.
 Written are ``evaluation.json``, ``scores.npz`` and ``model.pt``.
 """
 
-from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -20,14 +19,8 @@ from common.checks import require
 from common.deploy.embedding import Embedded
 from common.evaluation.cases import patients
 from common.evaluation.decision import Decided, Scored, decide, probability_of
-from common.evaluation.run_evaluation import (
-    Batches,
-    Evaluated,
-    RunArguments,
-    RunEvaluation,
-    pixels,
-    raw_name,
-)
+from common.evaluation.run_evaluation import Batches, Evaluated, pixels, raw_name
+from common.evaluation.subjects import SubjectArguments, SubjectsEvaluation
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.patient_bootstrap import LEVEL, auc, patient_interval
 from common.report.kinds.case_control import KIND
@@ -40,21 +33,18 @@ Floats = NDArray[np.floating[Any]]
 Flags = NDArray[np.bool_]
 
 
-class CaseControlEvaluation(RunEvaluation):
+class CaseControlEvaluation(SubjectsEvaluation):
     """AUC of every snapshot of a run, internal, external and by site; see the module's docstring.
 
     Args:
         training: the training subjects: "image", "label" (1 = case, 0 = control, -1 = neither,
             left out), "site" for the table.
-        test: the test subjects, likewise; with "split" ("internal" or "external"), else those of a
-            site that was trained on are internal. "patient", where given, is what intervals draw.
-        site_names: names of the sites by number, for the report.
+        test: the test subjects, likewise; see `SubjectsEvaluation`.
         site_folds: folds that the sites are dealt into to be left out together, of about as many
             subjects each; 0 leaves out each site alone.
-        deployed_head: "trained" by fine-tuning: it decides and is deployed; or "refitted": the
-            probe.
         validation: other subjects, likewise, on whom the threshold is chosen; None for none.
-        run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
+        subjects: see `common.evaluation.subjects.SubjectArguments`; a head "trained" by
+            fine-tuning decides; the network has one output.
     """
 
     kind = KIND
@@ -63,22 +53,16 @@ class CaseControlEvaluation(RunEvaluation):
         self,
         training: Batches,
         test: Batches,
-        site_names: Sequence[str] = (),
-        deployed_head: str = "refitted",
         site_folds: int = 0,
         validation: Batches | None = None,
-        **run: Unpack[RunArguments],
+        **subjects: Unpack[SubjectArguments],
     ) -> None:
-        super().__init__(**run)
+        super().__init__(training, test, **subjects)
         require(
             site_folds == 0 or site_folds >= 2,
             f"CaseControlEvaluation: site_folds must be 0 or at least 2, got {site_folds}.",
         )
         self.site_folds = site_folds
-        self.training = training
-        self.test = test
-        self.site_names = list(site_names)
-        self.uses_trained_head = self.means_trained(deployed_head)
         self.validation = validation
 
     def evaluate(self) -> Evaluated:

@@ -10,7 +10,6 @@ Written into the run folder are ``evaluation.json`` and ``scores.npz``; ``model.
 encoder with the ridge as its head, so that it predicts age in years.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -22,14 +21,8 @@ from sklearn.linear_model import Ridge
 from common.checks import require
 from common.deploy.embedding import Embedded
 from common.evaluation.gaps import Aged, gap_cases, gaps
-from common.evaluation.run_evaluation import (
-    Batches,
-    Evaluated,
-    RunArguments,
-    RunEvaluation,
-    pixels,
-    raw_name,
-)
+from common.evaluation.run_evaluation import Batches, Evaluated, pixels, raw_name
+from common.evaluation.subjects import SubjectArguments, SubjectsEvaluation
 from common.metrics.openbhb import (
     age_floor,
     balanced_accuracy,
@@ -91,20 +84,17 @@ class _Reading:
     ridge: Ridge
 
 
-class ChallengeEvaluation(RunEvaluation):
+class ChallengeEvaluation(SubjectsEvaluation):
     """Age error and site leakage of every snapshot of a run; see the module's docstring.
 
     Args:
         training: the training subjects: "image", "age" (years; NaN = not known), "site" (-1 = not
             known), in one order whenever they are asked for.
-        test: the test subjects, likewise; with "split" ("internal" or "external"), else those of a
-            site that was trained on are internal. "patient", where given, is what intervals draw.
-        site_names: names of the sites by number, for the report.
-        deployed_head: "refitted": the ridge is deployed; or "trained" to predict age (the l1
-            baseline): its errors are told as well and it is deployed, while the figures are the
-            challenge's.
+        test: the test subjects, likewise; see `SubjectsEvaluation`.
         jobs: processes to fit the heads with; -1 = one for each core.
-        run: see `common.evaluation.run_evaluation.RunArguments`; the network has one output.
+        subjects: see `common.evaluation.subjects.SubjectArguments`; the errors of a head "trained"
+            to predict age (the l1 baseline) are told as well, while the figures are the
+            challenge's; the network has one output.
     """
 
     kind = KIND
@@ -113,16 +103,10 @@ class ChallengeEvaluation(RunEvaluation):
         self,
         training: Batches,
         test: Batches,
-        site_names: Sequence[str] = (),
-        deployed_head: str = "refitted",
         jobs: int = 1,
-        **run: Unpack[RunArguments],
+        **subjects: Unpack[SubjectArguments],
     ) -> None:
-        super().__init__(**run)
-        self.training = training
-        self.test = test
-        self.site_names = list(site_names)
-        self.uses_trained_head = self.means_trained(deployed_head)
+        super().__init__(training, test, **subjects)
         self.jobs = jobs
 
     def evaluate(self) -> Evaluated:

@@ -1,12 +1,11 @@
 """The page: sections in order, one style sheet, nothing fetched from anywhere."""
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from common.checks import InputError, require
+from common.checks import require
+from common.files import replacing
 from common.report import facts, results
 from common.report.load import EVALUATION, load_runs
 from common.report.markup import Markup, render
@@ -36,13 +35,8 @@ def build_report(runs: Sequence[Path], output: Path, title: str) -> Path:
     """
     page = _page(load_runs([Path(run) for run in runs]), title)
     require(not output.is_dir(), f"{output}: output must be a file, got a folder. Add a file name.")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        _write(output, page)
-    except OSError as error:
-        raise InputError(
-            f"{output}: output must be writable, got {error.strerror}. Name another place."
-        ) from error
+    with replacing(output) as partial:
+        partial.write_text(page, encoding="utf-8", newline="\n")
     return output
 
 
@@ -95,15 +89,3 @@ def _page(runs: Sequence[Run], title: str) -> str:
         decision=[make(runs) for make in decision],
         sections=[make(runs) for make in (*OUTCOME, *of_kind, *CONTEXT)],
     )
-
-
-def _write(output: Path, page: str) -> None:
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=output.name, suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(page)
-        part.chmod(0o644)
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import monai.bundle
 import pytest
 
 from common.checks import InputError
-from common.config import Limit, guard, unknown_keys
+from common.config import Limit, guard, unknown_arguments, unknown_keys
 
 TRAIN = {
     "imports": ["$import torch"],
@@ -319,3 +319,10 @@ def test_any_other_error_keeps_its_traceback(configs: Path) -> None:
     assert done.returncode != 0
     assert "ZeroDivisionError" in done.stderr
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.bad_input("dials")
+def test_a_misspelt_argument_of_an_evaluation_is_told_though_it_takes_more() -> None:
+    block = {"_target_": "common.evaluation.ChallengeEvaluation", "site_name": [], "run_dir": "r"}
+    found = list(unknown_arguments({"evaluator": block}))
+    assert found == [("evaluator#site_name", "Did you mean 'site_names'?")]

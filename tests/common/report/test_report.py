@@ -314,7 +314,7 @@ def test_a_full_disk_leaves_the_old_report_and_nothing_else(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(InputError, match=r"report\.html: .* No space left on device"):
+    with pytest.raises(InputError, match=r"report\.html: .*No space left on device"):
         build_report([run], output, "T")
     assert output.read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "report.html"]
