@@ -18,7 +18,14 @@ import numpy.typing as npt
 from common.checks import require
 from common.data.reading import reading
 
-__all__ = ["axial_slice", "black_share", "load_voxels", "read_nifti", "scale_of"]
+__all__ = [
+    "axial_slice",
+    "black_share",
+    "load_volume",
+    "load_voxels",
+    "read_nifti",
+    "scale_of",
+]
 
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it logs oddities of a header
 
@@ -48,7 +55,25 @@ def load_voxels(path: str | Path, allow_black: bool = False) -> Voxels:
             every voxel.
     """
     path = Path(path)
-    voxels = _array(path) if path.name.lower().endswith(".npy") else _canonical(path)
+    voxels = _array(path) if path.name.lower().endswith(".npy") else _canonical(path)[0]
+    return _checked(voxels, path, allow_black)
+
+
+def load_volume(path: str | Path) -> tuple[Voxels, npt.NDArray[np.float64]]:
+    """Voxels of a 3D NIfTI file in RAS order, as `load_voxels`, and where they lie.
+
+    Returns:
+        (X, Y, Z), finite, and (4, 4): voxel to millimetres of RAS.
+
+    Raises:
+        InputError: as `load_voxels`, or a file that is no NIfTI.
+    """
+    path = Path(path)
+    voxels, affine = _canonical(path)
+    return _checked(voxels, path, allow_black=False), affine
+
+
+def _checked(voxels: Voxels, path: Path, allow_black: bool) -> Voxels:
     require(
         voxels.ndim == 3,
         f"{path.name}: must be one 3D volume, got shape {voxels.shape}. "
@@ -136,9 +161,10 @@ def _array(path: Path) -> Voxels:
         return np.array(voxels)
 
 
-def _canonical(path: Path) -> Voxels:
-    """Decode the file; every way in which that fails is one line."""
-    from nibabel.volumeutils import apply_read_scaling  # for those who have NIfTI files
+def _canonical(path: Path) -> tuple[Voxels, npt.NDArray[np.float64]]:
+    """Decode the file, with its affine; every way in which that fails is one line."""
+    import nibabel  # for those who have NIfTI files
+    from nibabel.volumeutils import apply_read_scaling
 
     with reading(path, "NIfTI file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nibabel warns of harmless header oddities
@@ -167,7 +193,10 @@ def _canonical(path: Path) -> Voxels:
             "Export it again.",
         )
         stored = np.ndarray(shape, dtype, data, offset, order="F")
-        return _to_ras(apply_read_scaling(stored, *header.get_slope_inter()), affine)
+        voxels = _to_ras(apply_read_scaling(stored, *header.get_slope_inter()), affine)
+        flips = nibabel.io_orientation(affine)  # type: ignore[no-untyped-call]  # partly typed
+        back = nibabel.orientations.inv_ornt_aff(flips, (*shape, 1, 1)[:3])  # type: ignore[no-untyped-call]
+        return voxels, np.asarray(affine @ back)
 
 
 def _unpacked(path: Path) -> IO[bytes]:
