@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 DX_STORAGE = "1.2.840.10008.5.1.4.1.1.1.1"
+MR_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 
 
 def write_nifti(
@@ -63,6 +64,29 @@ def write_dicom(path: Path, pixels: npt.NDArray[Any], bits: int = 12, **fields: 
                 setattr(data, key, value)
         data.save_as(path, enforce_file_format=True)
     return path
+
+
+def write_series(
+    folder: Path, voxels: npt.NDArray[Any], affine: npt.NDArray[np.float64], **fields: Any
+) -> list[Path]:
+    """An MR series of axial slices of (X, Y, Z) voxels in RAS order; `affine` turns nothing."""
+    uid = generate_uid(entropy_srcs=[folder.name])
+    across, along, step = (float(affine[axis, axis]) for axis in range(3))
+    files = []
+    for index in range(voxels.shape[2]):
+        corner = affine @ [voxels.shape[0] - 1, voxels.shape[1] - 1, index, 1]
+        geometry = {
+            "SOPClassUID": MR_STORAGE,
+            "Modality": "MR",
+            "SeriesInstanceUID": uid,
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "ImagePositionPatient": [-float(corner[0]), -float(corner[1]), float(corner[2])],
+            "PixelSpacing": [along, across],
+            "SliceThickness": step,
+        }
+        pixels = np.rint(voxels[::-1, ::-1, index].T).astype(np.uint16)
+        files.append(write_dicom(folder / f"{index:03d}.dcm", pixels, **(geometry | fields)))
+    return files
 
 
 def ramp(height: int = 12, width: int = 10, high: int = 4095) -> npt.NDArray[np.uint16]:

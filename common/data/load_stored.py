@@ -33,7 +33,7 @@ class LoadStoredd(MapTransform):
         keys: entries to load.
         mask: ``mask.npy`` of the prepared folder, where training used one: what lies outside
             becomes 0, and a row becomes a volume by ``volume[mask] = row``. "" for none.
-        table: rows of features, ``(F,)``, not volumes ``(1, X, Y, Z)``.
+        table: rows of features, ``(F,)``, not volumes ``(C, X, Y, Z)``.
         allow_missing_keys: pass over entries without the key.
     """
 
@@ -69,7 +69,7 @@ class LoadStoredd(MapTransform):
                 bool(torch.isfinite(values).all()),
                 f"{path.name}: values must be finite, got NaN or infinity. Leave it out.",
             )
-            values = values if self.table else self._volume(path, values)[None]
+            values = values if self.table else self._volume(path, values)
             result[key] = with_meta(values, given)
         return result
 
@@ -84,17 +84,17 @@ class LoadStoredd(MapTransform):
     def _volume(self, path: Path, values: torch.Tensor) -> torch.Tensor:
         if self.mask is None:
             require(
-                values.dim() == 3,
+                values.dim() in (3, 4),
                 f"{path.name}: must hold volumes, got rows of shape {tuple(values.shape)}. Give "
                 "--mask the mask.npy of the prepared folder.",
             )
-            return values
+            return values if values.dim() == 4 else values[None]
         mask = torch.from_numpy(self.mask)
         if values.dim() == 1 and len(values) == int(mask.sum()):
-            return torch.zeros(mask.shape).masked_scatter(mask, values)
+            return torch.zeros(mask.shape).masked_scatter(mask, values)[None]
         require(
             values.shape == mask.shape,
             f"{path.name}: must have the mask's shape {tuple(mask.shape)}, got "
             f"{tuple(values.shape)}. Bring it to the space of the training images.",
         )
-        return values.masked_fill(~mask, 0)
+        return values.masked_fill(~mask, 0)[None]

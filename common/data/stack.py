@@ -19,6 +19,7 @@ __all__ = ["StackDataset", "as_batch"]
 
 Batch = dict[str, Any]
 RGB = 3
+CHANNELS_NDIM = 5  # of a stack of volumes with several channels: (N, C, X, Y, Z)
 
 
 def as_batch(batch: Batch) -> Batch:
@@ -155,7 +156,7 @@ class StackDataset(Dataset[Batch]):
             return torch.from_numpy(volumes)
         image = torch.from_numpy(raw)
         if image.dtype != torch.uint8:
-            return image.float() if image.ndim == 2 else image.float()[:, None]
+            return image.float() if image.ndim in (2, CHANNELS_NDIM) else image.float()[:, None]
         if image.ndim == 4 and image.shape[-1] == RGB:
             image = image.movedim(-1, 1).contiguous()
         else:

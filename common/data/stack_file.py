@@ -1,6 +1,7 @@
 """Stacks on disk: many images in one ``.npy`` file, written row by row and read by memory map.
 
-A stack is ``(N, H, W)`` or ``(N, H, W, 3)`` uint8, ``(N, *spatial)`` or ``(N, features)`` float, or
+A stack is ``(N, H, W)`` or ``(N, H, W, 3)`` uint8, ``(N, *spatial)``, ``(N, C, X, Y, Z)`` or
+``(N, features)`` float, or
 ``(N, voxels)`` float beside the manifest's ``"mask"``: ``volume[mask] = row``.
 """
 

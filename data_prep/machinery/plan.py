@@ -80,6 +80,8 @@ class Plan:
             (which is then dropped), as one; each entry has one image.
         notes: lines for the user, printed before the work: which class is 0, what is left out.
         summarise: parts to further keys of the manifest, for what is known once all is done.
+        finish: called with the manifest and the target's folder once all is done, to write what is
+            made of the whole, such as a page; again at every run that finds its work done.
         root: folder of the source.
     """
 
@@ -94,6 +96,7 @@ class Plan:
     merge_copies: bool = False
     notes: list[str] = field(default_factory=list)
     summarise: Callable[[dict[str, list[Entry]]], dict[str, Any]] | None = None
+    finish: Callable[[dict[str, Any], Path], None] | None = None
     root: Path | None = None
 
 

@@ -64,20 +64,28 @@ def run(
     processes = 0 if here else workers or cores()
     try:
         if _is_finished(target, plan, names) and not (target / PROGRESS).exists():
-            return read_manifest(target)
+            return _finished(plan, target)
         (target / PROGRESS).mkdir(parents=True, exist_ok=True)
         with _locked(target):
             whole = _is_finished(target, plan, names, say=True)
             if not whole and not _mended(plan, target, processes, names):
                 _prepare(plan, target, processes, names)
             shutil.rmtree(target / PROGRESS)
-        return read_manifest(target)
+        return _finished(plan, target)
     except MachineFault as fault:
         raise describe(fault, target) from None
     except OSError as error:
         raise describe(MachineFault.of(error), target) from None
     except MemoryError:
         raise describe(MachineFault(0, "no memory"), target) from None
+
+
+def _finished(plan: Plan, target: Path) -> dict[str, Any]:
+    """The manifest, and what the plan makes of the whole."""
+    manifest = read_manifest(target)
+    if plan.finish is not None:
+        plan.finish(manifest, target)
+    return manifest
 
 
 def _prepare(plan: Plan, target: Path, processes: int, names: Names) -> None:

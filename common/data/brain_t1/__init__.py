@@ -11,8 +11,8 @@ The brain is found by `deepbet`, the template is the one that `nilearn` carries 
 """
 
 from common.data.brain_t1.head import Head, read_head
-from common.data.brain_t1.prepare import WHITE, PreparedBrain, prepare_brain, prepare_head
 from common.data.brain_t1.preparation import KIND, MAPS, SPACINGS_MM, BrainPreparation
+from common.data.brain_t1.prepare import WHITE, PreparedBrain, prepare_brain, prepare_head
 from common.data.brain_t1.series import Series, choose_t1, series_of
 from common.data.brain_t1.template import Grid, template
 

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -74,7 +75,7 @@ def _series(files: Sequence[Path]) -> Head:
     names = [str(path) for path in ordered(files)]
     with reading(files[0], "DICOM series"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = sitk.ReadImage(names if len(names) > 1 else names[0])
+        image: Any = sitk.ReadImage(names if len(names) > 1 else names[0])
     require(
         image.GetDimension() == 3 and image.GetNumberOfComponentsPerPixel() == 1,
         f"DICOM series: must be one grey volume, got {image.GetDimension()} dimensions with "

@@ -119,14 +119,12 @@ def _mapped(
     found = tissue.mixture(values, brain, target)
     total = found.tissues.sum()
     names = ("grey_share", "white_share", "csf_share")
-    shares = {
-        name: round(float(part.sum() / total), 4) for name, part in zip(names, found.tissues)
-    }
+    shares = {name: round(float(part.sum() / total), 4) for name, part in zip(names, found.tissues)}
     if preparation.map == "tissue":
         return found.tissues, shares
     if preparation.map == "vbm":
         from common.data.brain_t1.vbm import grey_matter
 
-        return grey_matter(values, brain, found.tissues, target, to_head)[None], shares
+        return grey_matter(values, brain, found.tissues, target)[None], shares
     white = max(found.means[1], 1e-6)
     return np.clip(values * (WHITE / white), 0, 1)[None].astype(np.float32), shares

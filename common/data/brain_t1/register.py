@@ -16,6 +16,8 @@ from common.data.brain_t1.template import Affine, Array, Grid, Template, sampled
 
 __all__ = ["COARSE_MM", "register"]
 
+ITK: Any = sitk  # SWIG, without types
+
 COARSE_MM = 3.0  # a finer grid brings nothing for an affine transform
 START_MM = 6.0
 WORSE = 0.15  # how much less a header's orientation must correlate than another to be doubted
@@ -42,7 +44,7 @@ def register(voxels: Array, mask: npt.NDArray[np.bool_], affine: Affine) -> tupl
     moving = sampled(shown, affine, target.grid, start)
     turn, turned = _turn(fixed, moving, target)
     total = turn
-    for transform in (sitk.Similarity3DTransform(), sitk.AffineTransform(3)):
+    for transform in (ITK.Similarity3DTransform(), ITK.AffineTransform(3)):
         total = total @ _optimised(fixed, _moved(moving, total, target.grid), transform, target)
     return start @ total, turned
 
@@ -87,12 +89,12 @@ def _rotations() -> list[npt.NDArray[np.float64]]:
 def _optimised(fixed: Array, moving: Array, transform: Any, target: Template) -> Affine:
     """Optimise one transform about the template's centre: template to moving millimetres."""
     transform.SetCenter([float(x) for x in _middle(target)])
-    method = sitk.ImageRegistrationMethod()  # type: ignore[no-untyped-call]  # SWIG
+    method = ITK.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # sums in one order, so the same result every time
     method.SetMetricAsCorrelation()
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(SAMPLED, 1)
-    method.SetInterpolator(sitk.sitkLinear)
+    method.SetInterpolator(ITK.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(1.0, 0.01, STEPS, relaxationFactor=0.6)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel([2, 1])
@@ -111,7 +113,7 @@ def _moved(moving: Array, transform: Affine, grid: Grid) -> Array:
 
 
 def _image(values: Array, grid: Grid) -> Any:
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0), np.float32))  # type: ignore[no-untyped-call]  # SWIG
+    image = ITK.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0), np.float32))
     image.SetSpacing([grid.spacing_mm] * 3)
     image.SetOrigin([float(x) for x in grid.affine[:3, 3]])
     return image

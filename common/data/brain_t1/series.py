@@ -16,12 +16,15 @@ import numpy as np
 import pydicom
 
 from common.checks import InputError, require
-from common.data.dicom import is_dicom, open_dicom
+from common.data.dicom import facts_of, open_dicom
+from common.data.dicom_mark import is_dicom
 from common.data.reading import reading
 
 __all__ = ["Series", "choose_t1", "is_t1", "ordered", "series_in", "series_of"]
 
-T1_WORDS = re.compile(r"(?<![a-z0-9])t1|mp-?2?rage|spgr|bravo|flash3d|3d ?tfe|tfl3d|ir-?fspgr", re.I)
+T1_WORDS = re.compile(
+    r"(?<![a-z0-9])t1|mp-?2?rage|spgr|bravo|flash3d|3d ?tfe|tfl3d|ir-?fspgr", re.I
+)
 OTHER_WORDS = re.compile(
     r"t2|flair|dwi|diff|adc|swi|bold|asl|perf|tof|angio|local|scout|survey|calib|field ?map|pd\b|"
     r"mip|proj|mpr|fmri|rest",
@@ -132,8 +135,6 @@ def _identity(data: pydicom.Dataset) -> tuple[str, ...]:
 
 
 def _series(members: list[tuple[Path, pydicom.Dataset]]) -> Series:
-    from common.data.dicom import facts_of
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their texts quote header values
         data = members[0][1]

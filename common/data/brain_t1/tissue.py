@@ -13,13 +13,15 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from common.data.brain_t1.template import Affine, Array, Grid, Template, sampled
+from common.data.brain_t1.template import Array, Grid, Template
 
 __all__ = ["Mixture", "field", "mixture"]
 
+ITK: Any = sitk  # SWIG, without types
 Mask = npt.NDArray[np.bool_]
 
-STEPS_N4 = (30, 30, 20)
+STEPS_N4 = (50, 50, 30)
+SHRUNK_N4 = 2  # the field is smooth; at 6 mm it is found eight times faster
 PRIOR_BLUR_MM = 4.0  # standard deviation
 PRIOR_FLOOR = 0.02
 ROUNDS = 40
@@ -41,16 +43,16 @@ def field(voxels: Array, mask: Mask, grid: Grid) -> Array:
         mask: its brain.
         grid: of both.
     """
-    image = sitk.GetImageFromArray(np.ascontiguousarray(np.where(mask, voxels, 0), np.float32))
-    where = sitk.GetImageFromArray(np.ascontiguousarray(mask, np.uint8))
+    image = ITK.GetImageFromArray(np.ascontiguousarray(np.where(mask, voxels, 0), np.float32))
+    where = ITK.GetImageFromArray(np.ascontiguousarray(mask, np.uint8))
     for volume in (image, where):
         volume.SetSpacing([grid.spacing_mm] * 3)
-    n4 = sitk.N4BiasFieldCorrectionImageFilter()  # type: ignore[no-untyped-call]  # SWIG
+    n4 = ITK.N4BiasFieldCorrectionImageFilter()
     n4.SetNumberOfThreads(1)
     n4.SetMaximumNumberOfIterations(list(STEPS_N4))
-    n4.SetConvergenceThreshold(1e-4)
-    n4.Execute(image, where)
-    logarithm: Any = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
+    n4.SetConvergenceThreshold(1e-3)
+    n4.Execute(*(ITK.Shrink(volume, [SHRUNK_N4] * 3) for volume in (image, where)))
+    logarithm: Any = ITK.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
     return np.exp(np.asarray(logarithm - logarithm[mask].mean(), np.float32))
 
 
