@@ -1,0 +1,432 @@
+"""Whether models tell strangers: what is refused, what is warned of, and how often wrongly.
+
+``python benchmarks/familiarity.py --data DIR --work DIR --out FILE --markdown FILE``
+
+`data` holds ``cxr_kermany_224``, ``dicom``, ``fundus_dr_srahim``, ``ixi_t1_hh``, ``t1_heads`` and
+``brain_age_tables``. A chest model (the bundle, all labels, the official training films) and a
+small brain-age model (T1 brains of one scanner, 6 mm) are trained briefly, then given what they
+were not made for. The third part calibrates ages on reference scans of a site never seen. The
+trained chest model is kept in `work`.
+"""
+
+import argparse
+import csv
+import json
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom
+import torch
+from monai.bundle import ConfigWorkflow
+from nibabel.processing import resample_to_output
+from paired_runs import markdown, provenance
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import common
+from common.deploy import Predictor, save_model
+from common.deploy.calibration import AgeCalibration
+from common.deploy.expected import Expected
+from common.deploy.familiarity import WARN_BELOW, Familiarity
+from common.networks import ConvEncoder, ImageClassifier
+from data_prep.__main__ import main as data_prep
+
+CHEST, BRAIN = "chest_xray_learned_transforms", "brain_mri_age_contrastive"
+CONFIGS = Path(__file__).parents[1] / "bundles" / CHEST / "configs"
+FILMS = 60  # that are altered
+GRID = (28, 34, 28)
+CHANNELS = [8, 16, 32]
+REFERENCE, DRAWS = 10, 200
+Images = list[np.ndarray]
+
+
+def train_chest(source: Path, work: Path, options: argparse.Namespace) -> Predictor:
+    """Prepare the official split, train, evaluate, and load what was deployed."""
+    if not (work / "models" / "model.pt").is_file():
+        with zipfile.ZipFile(source / "images.zip") as archive:
+            archive.extractall(work / "source")
+        with (source / "labels.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        with (work / "labels.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["image", "label", "patient", "split"])
+            for row in rows:  # whether the parts share their patients' numbers is not known
+                patient = f"{row['split']}_{row['patient']}"
+                table.writerow([row["file"], row["label"], patient, row["split"]])
+        words = ["chest_xray", "--source", str(work / "source"), "--target", str(work / "data")]
+        if data_prep([*words, "--labels", str(work / "labels.csv"), "--size", "224"]):
+            raise SystemExit("familiarity: data_prep chest_xray failed, see above.")
+        settings = {
+            "dataset_dir": str(work / "data"),
+            "output_dir": str(work / "eval"),
+            "ckpt_dir": str(work / "models"),
+            "image_size": options.size,
+            "epochs": options.epochs,
+            "snapshot_interval": options.epochs,
+            "val_interval": options.epochs + 1,
+            "batch_size": 32,
+            "learning_rate": 3e-4,
+        }
+        names = ["train", "strategy_supervised_100"]
+        run(names, **settings)
+        run([*names, "evaluate"], **settings, run=["$@evaluation.run()"])
+    return common.load(CHEST, work / "models")
+
+
+def run(names: Sequence[str], **settings: Any) -> None:
+    workflow = ConfigWorkflow(
+        config_file=[str(CONFIGS / f"{name}.json") for name in names],
+        workflow_type="train",
+        logging_file=False,
+        **settings,
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def chest_groups(data: Path, work: Path) -> dict[str, list[Path]]:
+    """Files of each kind, by what the page calls them."""
+    manifest = json.loads((work / "data" / "manifest.json").read_text())
+    test = [work / "data" / entry["image"] for entry in manifest["test"]]
+    groups = {"other films of the source (official test)": test}
+    chosen = test[:: len(test) // FILMS][:FILMS]
+    for name, images in altered([Image.open(path).convert("L") for path in chosen]).items():
+        groups[name] = [written(work / "altered" / f"{name}_{i}.png", x) for i, x in images]
+    groups["re-tagged MONOCHROME1 (DICOM)"] = [
+        as_dicom(work / "altered" / f"mono1_{i}.dcm", path) for i, path in enumerate(chosen)
+    ]
+    with zipfile.ZipFile(data / "fundus_dr_srahim" / "images_256.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpg")][:40]
+        archive.extractall(work / "fundus", names)
+    groups["fundus photographs"] = [work / "fundus" / name for name in names]
+    dicom = data / "dicom"
+    groups["other hospital: NIH, 2 PNG and 1 DICOM"] = [
+        *sorted((dicom / "txrv").glob("*.png")),
+        dicom / "txrv" / "nih_siim_cr_chest_pa_mono2.dcm",
+    ]
+    groups["the same NIH film re-tagged MONOCHROME1"] = [
+        dicom / "txrv" / "fake_monochrome1_same_pixels.dcm"
+    ]
+    return groups | by_modality(dicom)
+
+
+def by_modality(folder: Path) -> dict[str, list[Path]]:
+    """The other DICOM samples, by modality or body part."""
+    groups: dict[str, list[Path]] = {}
+    for path in sorted(
+        [*(folder / "wg04").glob("*.dcm"), *(folder / "pydicom_repo").glob("*.dcm")]
+    ):
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        part = str(header.get("BodyPartExamined") or "").lower()
+        name = str(header.Modality) + (f" {part}" if header.Modality == "CR" else "")
+        groups.setdefault(f"DICOM sample: {name}", []).append(path)
+    return groups
+
+
+def altered(films: list[Image.Image]) -> dict[str, list[tuple[int, np.ndarray]]]:
+    """Films that were turned, shrunk, cut or spoilt."""
+    generator = np.random.default_rng(0)
+    ways = {
+        "half the size": lambda film: film.resize((112, 112)),
+        "twice the size": lambda film: film.resize((448, 448)),
+        "blurred": lambda film: film.resize((32, 32)).resize((224, 224)),
+        "upside down": lambda film: film.rotate(180),
+        "turned by 90 degrees": lambda film: film.rotate(90),
+        "squeezed to half the height": lambda film: film.resize((224, 112)),
+        "a third of the film": lambda film: film.crop((75, 75, 150, 150)),
+        "at 40 % brightness": lambda film: film.point(lambda value: 0.4 * value),
+        "noise": lambda film: generator.integers(0, 256, film.size[::-1], dtype=np.uint8),
+    }
+    return {
+        name: [(i, np.asarray(way(film))) for i, film in enumerate(films)]
+        for name, way in ways.items()
+    }
+
+
+def written(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def as_dicom(path: Path, film: Path) -> Path:
+    """The stored pixels of a film under a header that says that they are inverted."""
+    pixels = np.asarray(Image.open(film).convert("L"))
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SOPClassUID = DigitalXRayImageStorageForPresentation
+    data.SOPInstanceUID = generate_uid(entropy_srcs=[path.name])
+    data.Modality, data.BodyPartExamined, data.ViewPosition = "DX", "CHEST", "PA"
+    data.PhotometricInterpretation = "MONOCHROME1"
+    data.SamplesPerPixel, data.PixelRepresentation = 1, 0
+    data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
+    data.Rows, data.Columns = pixels.shape
+    data.PixelData = pixels.tobytes()
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def counted(predictor: Predictor, groups: dict[str, list[Path]]) -> Iterator[dict[str, Any]]:
+    """What became of the files of each group."""
+    for name, paths in groups.items():
+        found = predictor.predict(paths)
+        kept = [one for one in found if not one.reason]
+        refused = [one for one in found if one.reason]
+        unlike = ["trained on" in one.reason or "training images" in one.reason for one in refused]
+        percent = [float(one.columns["familiarity"]) for one in kept]
+        warned = [str(one.columns["warning"]) for one in kept]
+        values = [next(iter(one.values.values())) for one in kept]
+        yield {
+            "group": name,
+            "files": len(found),
+            "refused": sum(unlike),
+            "unreadable": len(refused) - sum(unlike),
+            "unfamiliar": sum(value < WARN_BELOW for value in percent),
+            "other_warning": sum(
+                bool(text) and not (text.startswith("unlike") and ";" not in text)
+                for text in warned
+            ),
+            "warned": sum(map(bool, warned)),
+            "predicted_without_a_word": sum(not text for text in warned),
+            "median_familiarity": float(np.median(percent)) if percent else None,
+            "median_prediction": float(np.median(values)) if values else None,
+        }
+
+
+def train_brain(data: Path, work: Path, epochs: int) -> tuple[Predictor, dict[str, list[Path]]]:
+    """A small network on T1 brains of one scanner; and what it is given."""
+    with (data / "ixi_t1_hh" / "participants.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with np.load(data / "ixi_t1_hh" / "ixi_hh_t1_3mm_uint8.npz") as stored:
+        t1 = torch.from_numpy(stored["t1"])
+    known = np.array([k for k, row in enumerate(rows) if row["age"]])
+    order = known[np.random.default_rng(0).permutation(len(known))]
+    age = np.array([float(rows[k]["age"]) for k in order])
+    x = torch.nn.functional.avg_pool3d(t1[order].unsqueeze(1).float() / 255, 2)
+    train, held_out, test = slice(0, 110), slice(110, 140), slice(140, None)
+    torch.manual_seed(0)
+    network = ImageClassifier(ConvEncoder(3, channels=CHANNELS), CHANNELS[-1])
+    fit(network, x[train], torch.from_numpy(age[train]).float(), epochs)
+    with torch.no_grad():
+        h, unseen = network.encode(x[train]).numpy(), network.encode(x[held_out]).numpy()
+    familiarity = Familiarity.fit(h, unseen)
+    assert familiarity is not None
+    entries = [{"age": float(years)} for years in age[train]]
+    encoder = {"_target_": "common.networks.ConvEncoder", "spatial_dims": 3, "channels": CHANNELS}
+    record = {
+        **{"bundle": BRAIN, "strategy": "l1", "seed": 0, "head_fitted": True, "classes": ["age"]},
+        **{"dials": {"representation": "encoder"}, "config": {"encoder": encoder}},
+        "changed": ["encoder"],
+        "expects": Expected.gather([x[train].numpy()], entries, ["MR"]).record(),
+        "familiarity": familiarity.record(),
+    }
+    save_model(work / "models" / "model.pt", network, record)
+    return common.load(BRAIN, work / "models"), brain_groups(data, work, x[test].numpy()[:, 0])
+
+
+def fit(network: ImageClassifier, x: torch.Tensor, age: torch.Tensor, epochs: int) -> None:
+    """Absolute error, Adam, batches of 22; the last bias starts at the mean age."""
+    network.head.bias.data.fill_(float(age.mean()))
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    network.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x)).split(22):
+            optimizer.zero_grad()
+            (network(x[rows])[:, 0] - age[rows]).abs().mean().backward()
+            optimizer.step()
+        schedule.step()
+    network.eval()
+
+
+def brain_groups(data: Path, work: Path, test: np.ndarray) -> dict[str, list[Path]]:
+    """Volumes of each kind, and files that are none."""
+    heads = sorted((data / "t1_heads").glob("*.nii.gz"))
+    generator = np.random.default_rng(0)
+    made = {
+        "other brains of the scanner": list(test),
+        "raw heads, unprepared, forced onto the grid": [on_grid(path) for path in heads],
+        "not scaled (values times 300)": [300 * brain for brain in test],
+        "inverted": [1 - brain for brain in test],
+        "head to foot turned": [brain[:, :, ::-1] for brain in test],
+        "noise": [generator.uniform(size=GRID) for _ in test],
+    }
+    groups = {
+        name: [as_nifti(work / "given" / f"{name}_{i}.nii.gz", x) for i, x in enumerate(volumes)]
+        for name, volumes in made.items()
+    }
+    groups["raw heads, unprepared, as they are"] = heads
+    films = [data / "dicom" / "wg04" / "RG1_J2KI.dcm", *(data / "dicom" / "txrv").glob("*.png")]
+    return groups | {"chest films (DICOM and PNG)": films}
+
+
+def as_nifti(path: Path, volume: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nibabel.Nifti1Image(volume.astype(np.float32), np.diag([6.0, 6, 6, 1]))
+    nibabel.save(image, path)
+    return path
+
+
+def on_grid(path: Path) -> np.ndarray:
+    """A head at 6 mm about its middle, skull and all, divided by its 99.5th percentile."""
+    image = nibabel.as_closest_canonical(nibabel.load(path))
+    voxels = np.asarray(resample_to_output(image, (6.0, 6.0, 6.0), order=1).dataobj)
+    padded = np.pad(voxels, 20)
+    start = [(n - side) // 2 for n, side in zip(padded.shape, GRID)]
+    cut = padded[tuple(slice(a, a + side) for a, side in zip(start, GRID))]
+    return np.clip(cut / np.percentile(cut[cut > 0], 99.5), 0, 1)
+
+
+def calibrate(path: Path) -> list[dict[str, Any]]:
+    """Ages of each site by a ridge that never saw it, raw and after ten reference scans of it."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if "thickness" in name]
+    x = np.array([[float(row[name]) for name in names] for row in rows])
+    age = np.array([float(row["age"]) for row in rows])
+    site, person = (np.array([row[name] for row in rows]) for name in ("site", "sub_id"))
+    found = []
+    for name in np.unique(site):
+        here = site == name
+        others = ~here & ~np.isin(person, person[here])
+        ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
+        predicted = ridge.fit(x[others], age[others]).predict(x[here])
+        found.append({"site": str(name), "scans": int(here.sum()), **drawn(predicted, age[here])})
+    return found
+
+
+def drawn(predicted: np.ndarray, age: np.ndarray) -> dict[str, Any]:
+    """Errors of the scans that are no reference, over random references."""
+    generator = np.random.default_rng(0)
+    figures, refused = [], 0
+    for _ in range(DRAWS):
+        order = generator.permutation(len(age))
+        known, rest = order[:REFERENCE], order[REFERENCE:]
+        try:
+            calibration = AgeCalibration.fit(predicted[known], age[known])
+        except common.checks.InputError:  # the predictions do not rise with the ages
+            refused += 1
+            continue
+        gap, better = predicted[rest] - age[rest], calibration.age(predicted[rest]) - age[rest]
+        low, high = calibration.offset_interval
+        figures.append(
+            {
+                "mae": np.abs(gap).mean(),
+                "bias": gap.mean(),
+                "mae_calibrated": np.abs(better).mean(),
+                "bias_calibrated": np.abs(better.mean()),
+                "covered": low <= gap.mean() <= high,
+                "within": (np.abs(better) <= calibration.reach).mean(),
+                "slope_kept": calibration.slope == 1,
+            }
+        )
+    means = {key: float(np.mean([row[key] for row in figures])) for key in figures[0]}
+    return means | {"refused": refused}
+
+
+def page(result: dict[str, Any]) -> str:
+    """Return the result as Markdown."""
+    settings = result["settings"]
+    lines = [
+        "# Does this scan look like the training data?",
+        "",
+        "<!-- figures: familiarity -->",
+        "`python benchmarks/familiarity.py --data DIR --work DIR --out FILE --markdown FILE`",
+        "",
+        "Refused: listed in skipped.csv with the reason, by the header or the grid. Unfamiliar: "
+        f"the embedding's familiarity is below {WARN_BELOW:.0f} %. Other: the header or the grey "
+        "values are unlike the training's. Without a word: what a user would not hear of. "
+        f"One thread of a {result['processor']} CPU, torch {result['torch']}, {result['date']}, "
+        f"code of {result['commit']}.",
+        "",
+        f"## A chest model (Kermany, {settings['size']} px, {settings['epochs']} epochs)",
+        "",
+        table(result["chest"], "probability"),
+        "",
+        "## A brain-age model (IXI T1 of one scanner, 6 mm)",
+        "",
+        table(result["brain"], "age"),
+        "",
+        f"## Ages of a site never seen, after {REFERENCE} reference scans",
+        "",
+        "Ridge on cortical thickness, one of six sites left out in turn; mean over random "
+        "references. Covered: how often the 95 % interval of the offset holds the mean gap of all "
+        "other scans. Within: share of scans in the range that is told for healthy people. "
+        "Refused: references whose predictions fall with age.",
+        "",
+        sites(result["calibration"]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[dict[str, Any]], value: str) -> str:
+    head = ["given", "files", "refused", "unreadable", "unfamiliar", "other", "without a word"]
+    head += ["median familiarity, %", f"median {value}"]
+    body = []
+    for row in rows:
+        keys = ("files", "refused", "unreadable", "unfamiliar", "other_warning")
+        numbers = [str(row[key]) for key in (*keys, "predicted_without_a_word")]
+        medians = [
+            "" if row[key] is None else f"{row[key]:.3f}"
+            for key in ("median_familiarity", "median_prediction")
+        ]
+        body.append([row["group"], *numbers, *medians])
+    return markdown(head, body)
+
+
+def sites(rows: Sequence[dict[str, Any]]) -> str:
+    keys = ("bias", "mae", "mae_calibrated", "bias_calibrated", "covered", "within")
+    head = ["site", "scans", "bias", "MAE", "MAE calibrated", "|bias| calibrated", "covered"]
+    body = [
+        [row["site"], str(row["scans"]), *(f"{row[key]:.2f}" for key in keys), str(row["refused"])]
+        for row in rows
+    ]
+    return markdown([*head, "within", "refused"], body)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder for data and models")
+    parser.add_argument("--size", type=int, default=48, help="pixels of a film's side")
+    parser.add_argument("--epochs", type=int, default=2, help="of the chest model")
+    parser.add_argument("--brain-epochs", type=int, default=40)
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--markdown", type=Path, help="write them as a page")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    chest_work, brain_work = options.work / "chest", options.work / "brain"
+    chest_work.mkdir(parents=True, exist_ok=True)
+    chest = train_chest(options.data / "cxr_kermany_224", chest_work, options)
+    brain, given = train_brain(options.data, brain_work, options.brain_epochs)
+    tables = options.data / "brain_age_tables"
+    result = {
+        **provenance(),
+        "date": time.strftime("%Y-%m-%d"),
+        "settings": {key: getattr(options, key) for key in ("size", "epochs", "brain_epochs")},
+        "chest": list(counted(chest, chest_groups(options.data, chest_work))),
+        "brain": list(counted(brain, given)),
+        "calibration": calibrate(tables / "openneuro_thickness_multisite.csv"),
+    }
+    text = page(result)
+    print(text)
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
