@@ -130,18 +130,18 @@ def choose(
 ) -> tuple[dict[str, float | None], dict[str, dict[str, float]]]:
     """Weight of each method by validation accuracy at `CHOSEN_AT`, and all those accuracies."""
     chosen: dict[str, float | None] = {}
-    seen: dict[str, dict[str, float]] = {}
+    tried: dict[str, dict[str, float]] = {}
     for method in METHODS:
-        found = {
+        accuracies = {
             weight: train(method, weight, CHOSEN_AT, seed, out)["validation_accuracy"]
             for weight in WEIGHTS.get(method, (None,))
             if not only_finished
             or (settings_of(method, weight, CHOSEN_AT, seed, out)[0] / "trained.json").is_file()
         }
-        if found:
-            chosen[method] = max(found, key=lambda weight: found[weight])
-        seen[method] = {"" if w is None else f"{w:g}": value for w, value in found.items()}
-    return chosen, seen
+        if accuracies:
+            chosen[method] = max(accuracies, key=lambda weight: accuracies[weight])
+        tried[method] = {"" if w is None else f"{w:g}": value for w, value in accuracies.items()}
+    return chosen, tried
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

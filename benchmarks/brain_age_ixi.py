@@ -302,8 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     brains = load(options.source, options.average)
-    found = summary(brains, options.out, options.models, options.seeds)
-    result = {**provenance(), "settings": SETTINGS, "seeds": options.seeds, **found}
+    figures = summary(brains, options.out, options.models, options.seeds)
+    result = {**provenance(), "settings": SETTINGS, "seeds": options.seeds, **figures}
     (options.out / "brain_age_ixi.json").write_text(json.dumps(result, indent=1) + "\n")
     print(report(result))
     return 0

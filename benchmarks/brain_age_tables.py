@@ -130,14 +130,14 @@ def classical_ages(table: Table, train: Array, name: str) -> tuple[Array, Array]
 
 def cross_validated(table: Table, model: str, fairs: Sequence[Fair], seed: int) -> list[Any]:
     """Predictions of every test fold; `fairs` holds FairKL's choice of each fold."""
-    found = []
+    folds_read = []
     for (train, test), fair in zip(folds(table), fairs):
         if model in LOSSES:
             h, age = represent(table, train, model, fair, seed)
         else:
             h, age = classical_ages(table, train, model)
-        found.append(predictions(table, train, test, h, age))
-    return found
+        folds_read.append(predictions(table, train, test, h, age))
+    return folds_read
 
 
 def floors(table: Table, mae: float, draws: int) -> list[list[Any]]:
@@ -146,19 +146,19 @@ def floors(table: Table, mae: float, draws: int) -> list[list[Any]]:
     The representation is age on 30 Gaussian bumps of the kernel's width, so that the linear probe
     can find sites in the middle of the age range.
     """
-    found = []
+    runs = []
     for seed in range(draws):
         noise = np.random.default_rng(seed).normal(size=len(table.age))
         age = table.age + mae * np.sqrt(np.pi / 2) * noise
         knots = np.linspace(age.min(), age.max(), 30)
         h = np.exp(-0.5 * ((age[:, None] - knots) / SIGMA) ** 2)
-        found.append([predictions(table, train, test, h, age) for train, test in folds(table)])
-    return found
+        runs.append([predictions(table, train, test, h, age) for train, test in folds(table)])
+    return runs
 
 
 def left_out(table: Table, model: str, fair: Fair, seed: int) -> dict[str, float]:
     """MAE on each site after training on all others."""
-    found = {}
+    errors = {}
     for number, name in enumerate(table.sites):
         train = np.flatnonzero(table.site != number)
         train = train[~np.isin(table.group[train], table.group[table.site == number])]
@@ -167,8 +167,8 @@ def left_out(table: Table, model: str, fair: Fair, seed: int) -> dict[str, float
             age = fit_age(h[train], table.age[train]).predict(h) if age is None else age
         else:
             age = classical_ages(table, train, model)[1]
-        found[name] = float(np.abs(age - table.age)[table.site == number].mean())
-    return found
+        errors[name] = float(np.abs(age - table.age)[table.site == number].mean())
+    return errors
 
 
 class Pooled(NamedTuple):
@@ -220,8 +220,8 @@ def measure(table: Table, out: Path, seeds: Sequence[int]) -> tuple[dict[str, An
         job = partial(cross_validated, table, model, fairs, seed)
         runs.setdefault(name, []).append(kept(out / f"{name} {seed}.json", job))
         job = partial(left_out, table, model, usual, seed)
-        found = kept(out / f"{name} {seed} site out.json", job)
-        outside.setdefault(name, []).append(found)
+        error = kept(out / f"{name} {seed} site out.json", job)
+        outside.setdefault(name, []).append(error)
 
     for model in (*CLASSICAL, *LOSSES):
         for seed in [0] if model in CLASSICAL else seeds:
@@ -241,19 +241,19 @@ def measure(table: Table, out: Path, seeds: Sequence[int]) -> tuple[dict[str, An
 def summary(table: Table, out: Path, seeds: Sequence[int]) -> dict[str, Any]:
     """The figures of one table, per seed, with paired intervals over subjects."""
     runs, choices, outside = measure(table, out, seeds)
-    read = {name: [pooled(table, run) for run in found] for name, found in runs.items()}
-    found = {name: [figures(table, run) for run in several] for name, several in read.items()}
-    level = float(np.mean([figure[0] for figure in found["y-aware"]]))
+    read = {name: [pooled(table, run) for run in by_name] for name, by_name in runs.items()}
+    by_name = {name: [figures(table, run) for run in several] for name, several in read.items()}
+    level = float(np.mean([figure[0] for figure in by_name["y-aware"]]))
     for name, mae in (("age itself", 0.0), ("age with y-aware's error", level)):
         draws = 1 if mae == 0 else 5
         job = partial(floors, table, mae, draws)
         several = [pooled(table, run) for run in kept(out / f"{name}.json", job)]
-        found[name] = [figures(table, run) for run in several]
+        by_name[name] = [figures(table, run) for run in several]
     pairs = [(name, f"{name} + FairKL") for name in LOSSES]
     pairs += [(base, name) for base in ("ridge", "l1") for name in LOSSES if name != "l1"]
     return {
         "columns": COLUMNS,
-        "figures": found,
+        "figures": by_name,
         "paired": {f"{b} against {a}": change(table, read[a], read[b]) for a, b in pairs},
         "choices": choices,
         "leave_site_out": outside,

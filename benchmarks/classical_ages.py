@@ -25,16 +25,16 @@ def classical_ages(views: Array, age: Array, train: Array, model: str) -> Array:
         model: one of `CLASSICAL`.
     """
     x = views - views[:, train].mean(axis=(0, 1))
-    seen = x[:, train].reshape(-1, x.shape[2])
-    dot, square = x @ seen.T, (x**2).sum(axis=2)
+    known = x[:, train].reshape(-1, x.shape[2])
+    dot, square = x @ known.T, (x**2).sum(axis=2)
     target = np.tile(age[train], len(views))
-    number = np.arange(len(seen)).reshape(len(views), -1)
+    number = np.arange(len(known)).reshape(len(views), -1)
     folds = [
         (number[:, fit].ravel(), number[:, held].ravel())
         for fit, held in KFold(5).split(np.arange(len(train)))
     ]
     tuned: dict[str, Any] = {"cv": folds, "scoring": "neg_mean_absolute_error"}
-    own = dot[:, train].reshape(len(seen), -1)
+    own = dot[:, train].reshape(len(known), -1)
     if model == "RBF-SVR":
         return support_vector_ages(dot, square, train, target, tuned)
     # coordinates in the span of the training maps: ridge and components see nothing else of x
@@ -50,16 +50,16 @@ def classical_ages(views: Array, age: Array, train: Array, model: str) -> Array:
 def support_vector_ages(
     dot: Array, square: Array, train: Array, target: Array, tuned: dict[str, Any]
 ) -> Array:
-    seen = square[:, train].ravel()
-    distance = square[:, :, None] + seen - 2 * dot
+    known = square[:, train].ravel()
+    distance = square[:, :, None] + known - 2 * dot
     distance /= np.median(distance[:, train])
-    found = []
+    searches = []
     for gamma in (0.01, 0.03, 0.1, 0.3, 1.0):
         kernel = np.exp(-gamma * distance)
         grid = {"C": 10.0 ** np.arange(0, 5, 0.5)}
         search = GridSearchCV(SVR(kernel="precomputed"), grid, **tuned)
-        found.append((search.fit(kernel[:, train].reshape(len(seen), -1), target), kernel))
-    best, kernel = max(found, key=lambda pair: pair[0].best_score_)
+        searches.append((search.fit(kernel[:, train].reshape(len(known), -1), target), kernel))
+    best, kernel = max(searches, key=lambda pair: pair[0].best_score_)
     return mean_over_views(best, kernel)
 
 

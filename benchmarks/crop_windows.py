@@ -84,10 +84,10 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     arguments = parser.parse_args()
-    found = {name: case(name) for name in CASES}
+    cases = {name: case(name) for name in CASES}
     print("| crops | by windows, ms | each different crop, ms | every crop, ms | ratios |")
     print("|---|---:|---:|---:|---:|")
-    for name, result in found.items():
+    for name, result in cases.items():
         own, *others = result["values"].values()
         if any(abs(other - own) > 1e-5 * abs(own) for other in others):
             raise SystemExit(f"{name}: the values differ, {result['values']}.")
@@ -97,7 +97,7 @@ def main() -> None:
             f"| {name} | {ours:.0f} | {' | '.join(f'{other:.0f}' for other in rest)} | {ratios} |"
         )
     if arguments.out:
-        result = {**provenance(), "threads": torch.get_num_threads(), "cases": found}
+        result = {**provenance(), "threads": torch.get_num_threads(), "cases": cases}
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

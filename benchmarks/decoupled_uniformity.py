@@ -108,14 +108,14 @@ def row(kernel: str, size: int) -> dict[str, Any]:
     return {"size": size, "prior": kernel, "bytes": used, **timed}
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(measurement: dict[str, Any]) -> list[str]:
     """Write a line of the table for each form, with the ratios of the peers to ours."""
-    seconds, used = found["seconds"], found["bytes"]
+    seconds, used = measurement["seconds"], measurement["bytes"]
     table = []
     for form in seconds:
-        cells = [f"{found['size']:,}", found["prior"], form]
+        cells = [f"{measurement['size']:,}", measurement["prior"], form]
         cells += [f"{seconds[form] * 1e3:,.1f}", f"{used[form] / 1e6:,.1f}"]
-        cells += [f"{found['values'][form]:.6f}"]
+        cells += [f"{measurement['values'][form]:.6f}"]
         if form == "ours":
             cells += ["", ""]
         else:
@@ -132,15 +132,15 @@ def errors() -> list[dict[str, Any]]:
     mu = torch.nn.functional.normalize(z, dim=-1).mean(dim=1)
     embedding = torch.randn(1024, DIMENSIONS, generator=generator)
     ages = torch.rand(1024, 1, generator=generator) * 60 + 20
-    found = []
+    rows = []
     for name, prior, sigmas in (("embedding", embedding, (3, 10, 100)), ("age", ages, (1, 5, 20))):
         for sigma in sigmas:
             exact = smoothed(mu.double(), prior.double(), sigma)
             ours = _smoothed(mu, Gaussian(sigma), prior, REGULARIZATION)
             forms = {"ours": ours, "inverse float32": smoothed(mu, prior, sigma)}
             apart = {form: float((a - exact).norm() / exact.norm()) for form, a in forms.items()}
-            found.append({"prior": name, "sigma": sigma, "error": apart})
-    return found
+            rows.append({"prior": name, "sigma": sigma, "error": apart})
+    return rows
 
 
 def main() -> None:
@@ -164,9 +164,9 @@ def main() -> None:
             print(*lines(rows[-1]), sep="\n", flush=True)
     print("\n| prior | sigma | error of ours | of the inverse in float32 |\n|---|---:|---:|---:|")
     precision = errors()
-    for found in precision:
-        both = " | ".join(f"{error:.1e}" for error in found["error"].values())
-        print(f"| {found['prior']} | {found['sigma']} | {both} |")
+    for precise in precision:
+        both = " | ".join(f"{error:.1e}" for error in precise["error"].values())
+        print(f"| {precise['prior']} | {precise['sigma']} | {both} |")
     if arguments.out:
         versions = {"torch": torch.__version__, "python": platform.python_version()}
         whole = {"versions": versions, "rows": rows, "errors": precision}

@@ -216,17 +216,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     SETTINGS.update({key: json.loads(value) for key, value in (s.split("=") for s in options.set)})
-    found = {}
+    sets = {}
     for name in options.sets:
         images = SETS[name](options.data, options.out)
         images = images.inner() if options.inner else images
         comparison = Comparison(name, images, options.out, options.shorten)
-        found[name] = summary(images, all_runs(comparison, options.seeds))
-        print(f"\n{name}\n\n{report(found[name])}\n", flush=True)
+        sets[name] = summary(images, all_runs(comparison, options.seeds))
+        print(f"\n{name}\n\n{report(sets[name])}\n", flush=True)
     path = options.out / "decoupled_uniformity_images.json"
     if path.is_file():  # other sets of an earlier call
-        found = json.loads(path.read_text())["sets"] | found
-    result = {**provenance(), "settings": SETTINGS, "schedule": SCHEDULE, "sets": found}
+        sets = json.loads(path.read_text())["sets"] | sets
+    result = {**provenance(), "settings": SETTINGS, "schedule": SCHEDULE, "sets": sets}
     path.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 

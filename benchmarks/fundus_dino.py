@@ -121,11 +121,11 @@ def figure_two(backbone: nn.Module, eyes: Eyes, strength: str, seed: int) -> dic
     group = views(strength).get_parsed_content("global_views")[0]
     x = eyes.x[torch.from_numpy(parts(eyes, seed).test[:60])].float() / 255
     drawn = [encoded(backbone, group(x)[0])[:, -SETTINGS["width"] :] for _ in range(10)]
-    found = augmentation_groups(torch.stack(drawn, dim=1).numpy())
+    groups = augmentation_groups(torch.stack(drawn, dim=1).numpy())
     return {
-        "positive": float(found.positive.mean()),
-        "negative": float(found.negative.mean()),
-        "silhouette": found.silhouette,
+        "positive": float(groups.positive.mean()),
+        "negative": float(groups.negative.mean()),
+        "silhouette": groups.silhouette,
     }
 
 

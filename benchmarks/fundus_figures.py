@@ -58,8 +58,8 @@ def interval(values: Array) -> list[float]:
 
 
 def summary(eyes: Eyes, runs: Mapping[str, list[Any]], seeds: Sequence[int]) -> dict[str, Any]:
-    found = figures(eyes, runs, seeds)
-    areas, drawn = found["areas"], found["drawn"]
+    both = figures(eyes, runs, seeds)
+    areas, drawn = both["areas"], both["drawn"]
     rows = [
         {"model": model, "probe": probe, "per_seed": areas[model, probe]}
         | {"interval": interval(drawn[model, probe])}
@@ -89,8 +89,8 @@ def tested(areas: Mapping[Any, list[float]], probe: str, models: Sequence[str]) 
     y = np.array([areas[model, probe] for model in models]).T
     if min(y.shape) < 2:
         return {"f": None, "degrees": None, "p": None}
-    found = repeated_measures_anova(y)
-    return {"f": found.f, "degrees": list(found.degrees), "p": found.p}
+    anova = repeated_measures_anova(y)
+    return {"f": anova.f, "degrees": list(anova.degrees), "p": anova.p}
 
 
 def of_views(runs: Mapping[str, list[Any]], kind: str) -> list[dict[str, Any]]:

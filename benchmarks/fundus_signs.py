@@ -97,15 +97,15 @@ def trial(data: Path, name: str) -> dict[str, Any]:
     SETTINGS.update(own)
     eyes = load(data, SETTINGS["image"], SETTINGS["global"])
     x = unlabelled(eyes, 0)
-    found = {"0": signs(method(strength, 0), x, strength)}
+    by_epoch = {"0": signs(method(strength, 0), x, strength)}
     every = max(SETTINGS["epochs"] // 10, 1)
 
     def watch(network: DINO, epoch: int) -> None:
         if epoch % every == 0 or epoch == SETTINGS["epochs"]:
-            found[str(epoch)] = signs(network, x, strength)
+            by_epoch[str(epoch)] = signs(network, x, strength)
 
     _, history = pretrain(eyes, strength, 0, watch)
-    tried = {"strength": strength, "settings": dict(SETTINGS), "signs": found, **history}
+    tried = {"strength": strength, "settings": dict(SETTINGS), "signs": by_epoch, **history}
     SETTINGS.update(usual)
     return tried
 

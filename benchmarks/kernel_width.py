@@ -68,9 +68,9 @@ def measure(table: Table, out: Path, seeds: Sequence[int]) -> list[dict[str, obj
                 )
                 for seed in seeds
             ]
-            found = {name: [run[name] for run in runs] for name in ("mae", "bacc")}
+            figures = {name: [run[name] for run in runs] for name in ("mae", "bacc")}
             rows.append(
-                {"sigma": sigma, "loss": loss, "pull": pull(table.age, loss, sigma)} | found
+                {"sigma": sigma, "loss": loss, "pull": pull(table.age, loss, sigma)} | figures
             )
     return rows
 

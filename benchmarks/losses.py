@@ -210,8 +210,8 @@ def compare(size: int, loss: str) -> dict[str, Any]:
 
 def alone(size: int, loss: str) -> dict[str, Any]:
     """Measure one pass of ours; a row of the table."""
-    found = measure(loss, "ours", size)
-    return {"size": size, "loss": loss} | {key: {"ours": found[key]} for key in found}
+    measured = measure(loss, "ours", size)
+    return {"size": size, "loss": loss} | {key: {"ours": measured[key]} for key in measured}
 
 
 def line(row: dict[str, Any]) -> str:
@@ -240,8 +240,8 @@ def main() -> None:
     if arguments.measure:
         loss, size = arguments.losses[0], arguments.sizes[0]
         timed = arguments.measure == "times"
-        found = times(loss, size) if timed else single_cost(loss, arguments.measure, size)
-        print(json.dumps(found))
+        measured = times(loss, size) if timed else single_cost(loss, arguments.measure, size)
+        print(json.dumps(measured))
         return
     print("| size | loss | ms | MB | fastest peer | its ms | its MB | faster | smaller |")
     print("|---:|---|---:|---:|---|---:|---:|---:|---:|")

@@ -82,9 +82,11 @@ def images(entries: Sequence[dict[str, Any]], key: str) -> Tensor:
 
 def fundus(data: Path, out: Path) -> Places:
     """Photographs of two thirds of the people for training, of the others for the test."""
-    found = SETS["fundus"](data, out)
-    x = nn.functional.interpolate(found.x.float() / 255, SIDE, mode="bilinear", antialias=True)
-    train, test = (torch.from_numpy(rows) for rows in found.splits[0])
+    photographs = SETS["fundus"](data, out)
+    x = nn.functional.interpolate(
+        photographs.x.float() / 255, SIDE, mode="bilinear", antialias=True
+    )
+    train, test = (torch.from_numpy(rows) for rows in photographs.splits[0])
     x[(x.amax(dim=1, keepdim=True) < 0.06).expand_as(x)] = 0  # the frame around the retina
     smooth = ndimage.gaussian_filter(x[test, 0].numpy(), (0, SIDE / 10, SIDE / 10))
     centre = torch.zeros(len(test), 1, SIDE, SIDE)
@@ -170,10 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             for seed in options.seeds
         ]
-        found = {key: [run[key] for run in runs] for key in runs[0]}
-        result["sets"][name] = {"test_images": len(places.test), **found}
+        figures = {key: [run[key] for run in runs] for key in runs[0]}
+        result["sets"][name] = {"test_images": len(places.test), **figures}
         print(name, markdown(["share of P", "mean (std over seeds)"], [
-            [key, mean_and_spread(values)] for key, values in found.items()
+            [key, mean_and_spread(values)] for key, values in figures.items()
         ]), sep="\n")  # fmt: skip
     (options.out / "trainable_crop_places.json").write_text(json.dumps(result, indent=1) + "\n")
     return 0

@@ -201,8 +201,8 @@ def agree(cases: dict[str, Case]) -> None:
         kinds = [torch.cat([v for p in passes for v in p if v.shape[-1] == s]) for s in (224, 96)]
         each = [torch.stack([k.mean((0, 2, 3)), k.std((0, 2, 3))]) for k in kinds]
         moments[name] = torch.stack(each)
-    for name, found in moments.items():
-        worst = (found - moments["Pillow"]).abs().max().item()
+    for name, moment in moments.items():
+        worst = (moment - moments["Pillow"]).abs().max().item()
         print(f"{name}: moments differ by {worst:.3f} from Pillow's", file=sys.stderr)
         if worst > 0.15:  # three standard deviations of what 64 pictures leave to chance
             sys.exit(f"{name}: the views differ from Pillow's by {worst:.3f} in mean or spread")
@@ -244,8 +244,8 @@ def table(rows: list[dict[str, object]]) -> str:
     for row in rows:
         stages = row["stages"]
         assert isinstance(stages, dict)
-        told = ", ".join(f"{name} {value:.2f}" for name, value in stages.items())
-        lines.append(f"\n{row['contender']}, ms per image: {told}")
+        stages_ms = ", ".join(f"{name} {value:.2f}" for name, value in stages.items())
+        lines.append(f"\n{row['contender']}, ms per image: {stages_ms}")
     return "\n".join(lines)
 
 

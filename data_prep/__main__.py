@@ -94,8 +94,8 @@ def _told(error: Exception, options: argparse.Namespace) -> tuple[str, int]:
     if isinstance(error, InputError):
         return str(error), 2
     if isinstance(error, OSError):
-        told = f"must be readable, got an error ({error.strerror}). Check disk and permissions."
-        return plain(f"{getattr(options, 'source', 'data_prep')}: {told}"), 2
+        problem = f"must be readable, got an error ({error.strerror}). Check disk and permissions."
+        return plain(f"{getattr(options, 'source', 'data_prep')}: {problem}"), 2
     place = traceback.extract_tb(error.__traceback__)[-1]
     return (
         f"data_prep: must not fail like this, got {type(error).__name__} in line {place.lineno} "

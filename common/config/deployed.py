@@ -31,19 +31,19 @@ def as_deployed(record: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
     """
     network = followed({**own, **record["config"]}, "network_def")
     changed = {key: record["config"][key] for key in record["changed"] if key in network}
-    told = {**changed, **record["dials"]}
-    for name, value in told.items():
+    recorded = {**changed, **record["dials"]}
+    for name, value in recorded.items():
         require(
             runs_nothing(value),
             f"{path}: {name} must be built of this project's and MONAI's own parts, got other code "
             "to run. Use a model you trust.",
         )
-    known = {name: value for name, value in told.items() if name in own}
+    known = {name: value for name, value in recorded.items() if name in own}
     try:
         check_limits({**own, **known}, {})
     except InputError as error:
         raise InputError(f"{path}: {error} Train again, or copy the folder again.") from None
-    return {**own, **told}
+    return {**own, **recorded}
 
 
 def runs_nothing(value: Any) -> bool:

@@ -120,9 +120,9 @@ def _check_places(config: Mapping[str, Any]) -> None:
     below = [key for key in ("output_dir", "ckpt_dir") if "@bundle_root" in str(config.get(key))]
     if "bundle" in config and below:
         path = Path(str(config.get("bundle_root"))) / "configs" / "train.json"
-        found = json.loads(path.read_text()).get("bundle") if path.is_file() else None
+        of_folder = json.loads(path.read_text()).get("bundle") if path.is_file() else None
         require(
-            found == config["bundle"],
+            of_folder == config["bundle"],
             f"bundle_root: must be the folder of bundle {config['bundle']!r}, below which results "
             f"are written, got {as_text(config.get('bundle_root'))}. Give --bundle_root, or both "
             "--output_dir and --ckpt_dir.",

@@ -162,10 +162,10 @@ def as_text(value: Any) -> str:
 def _condition(text: str, rule: str) -> tuple[str, bool, tuple[str, ...]] | None:
     if not text:
         return None
-    found = _CONDITION.fullmatch(text)
-    if found is None:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
         raise ValueError(f"{rule!r}: a condition is 'if DIAL is [not] VALUE or VALUE'.")
-    return found[1], not found[2], tuple(found[3].split(" or "))
+    return match[1], not match[2], tuple(match[3].split(" or "))
 
 
 def _as_condition(value: Any) -> str:

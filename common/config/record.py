@@ -164,14 +164,14 @@ def _configuration(parser: ConfigParser) -> dict[str, Any]:
 
 def _dials(parser: ConfigParser, written: Mapping[str, Any]) -> dict[str, Any]:
     sources = _config(parser).get("sources", {})
-    found = {}
+    dials = {}
     for key, value in written.items():
         counted = isinstance(value, Mapping) and str(value.get("_target_")).startswith(DATA)
         if key in sources or _is_plain(value) or counted:
             resolved = parser.get_parsed_content(key)
             if _is_data(resolved) and (isinstance(resolved, int) or not counted):
-                found[key] = resolved
-    return found
+                dials[key] = resolved
+    return dials
 
 
 def _is_plain(value: Any) -> bool:
@@ -225,30 +225,30 @@ def _gives_more(parser: ConfigParser, record: Mapping[str, Any], path: Path) -> 
 
 
 def _settle(
-    parser: ConfigParser, told: Mapping[str, Any], names: Sequence[str], path: Path
+    parser: ConfigParser, recorded: Mapping[str, Any], names: Sequence[str], path: Path
 ) -> None:
     """Take over what was not given; refuse what was and differs."""
     own, taken = _own_file(parser), {}
-    _check_told(parser, {name: told[name] for name in names}, path)
+    _check_told(parser, {name: recorded[name] for name in names}, path)
     for name in names:
         now = _config(parser).get(name)
-        if name not in _config(parser) or now == told[name]:
+        if name not in _config(parser) or now == recorded[name]:
             continue
         if _given(parser, own, name):
-            where, trained, given = _difference(name, told[name], now)
+            where, trained, given = _difference(name, recorded[name], now)
             raise InputError(
                 f"{path}: {where} must be as trained, {trained!r}, got {given!r}. Leave it out, or "
                 "train with it."
             )
-        taken[name] = told[name]
+        taken[name] = recorded[name]
     if taken:
         _replace(parser, taken)
         _LOG.info("%s: as trained: %s", path, ", ".join(sorted(taken)))
 
 
-def _check_told(parser: ConfigParser, told: Mapping[str, Any], path: Path) -> None:
+def _check_told(parser: ConfigParser, recorded: Mapping[str, Any], path: Path) -> None:
     """Refuse a record whose dials no run can have had."""
-    known = {name: value for name, value in told.items() if name in _config(parser)}
+    known = {name: value for name, value in recorded.items() if name in _config(parser)}
     try:
         check_limits({**_config(parser), **known}, {})
     except InputError as error:

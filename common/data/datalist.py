@@ -63,15 +63,15 @@ def _files(source: Path) -> list[Path]:
 
     Those are locked, or links, which may lead in circles; whoever loads one meets the reason.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
 
     def locked(error: OSError) -> None:
-        found.append(Path(str(error.filename)))
+        paths.append(Path(str(error.filename)))
 
     for folder, folders, names in os.walk(source, onerror=locked):
-        found += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
-        found += [path for path in (Path(folder, name) for name in names) if _is_meant(path)]
-    return sorted(found)
+        paths += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
+        paths += [path for path in (Path(folder, name) for name in names) if _is_meant(path)]
+    return sorted(paths)
 
 
 def _is_meant(path: Path) -> bool:

@@ -19,9 +19,9 @@ def healthy_class(names: Sequence[str]) -> int | None:
     (0, None)
     """
     for level in (2, 1):
-        found = [number for number, name in enumerate(names) if healthiness(name) == level]
-        if found:
-            return found[0] if len(found) == 1 else None
+        numbers = [number for number, name in enumerate(names) if healthiness(name) == level]
+        if numbers:
+            return numbers[0] if len(numbers) == 1 else None
     return None
 
 

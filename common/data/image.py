@@ -100,8 +100,8 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         return read_dicom(path)[None]
     if not Path(path).exists():
         raise InputError(f"{path}: must exist, got no such file. Check the path.")
-    told = why_no_image(Path(path))
-    reason = f" ({told})" if told else ""
+    why = why_no_image(Path(path))
+    reason = f" ({why})" if why else ""
     raise InputError(
         f"{Path(path).name}: must be PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or .npy, got another "
         f"type{reason}. Convert it or leave it out."

@@ -131,18 +131,18 @@ def _entries(source: Iterable[Any], features: Mapping[str, Any] | None) -> list[
     items = list(source)
     folders = [_folder(item) for item in items if isinstance(item, str | Path) and _is_there(item)]
     base = _common(folders) if len(folders) > 1 else ""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for number, item in enumerate(items):
         if isinstance(item, np.ndarray | Tensor):
-            found.append({"image": item, "name": f"array {number}"})
+            entries.append({"image": item, "name": f"array {number}"})
         elif isinstance(item, Mapping) and "image" in item:
-            found.append({"name": f"entry {number}", **item})
+            entries.append({"name": f"entry {number}", **item})
         elif isinstance(item, str | Path) and str(item):
-            found += _listed(item, base, features)
+            entries += _listed(item, base, features)
         else:
-            told = f"item {number}: must be a path or an array, got {type(item).__name__}."
-            found.append(_left_out({"image": "", "name": f"item {number}"}, told))
-    return found
+            reason = f"item {number}: must be a path or an array, got {type(item).__name__}."
+            entries.append(_left_out({"image": "", "name": f"item {number}"}, reason))
+    return entries
 
 
 def _listed(path: str | Path, base: str, features: Mapping[str, Any] | None) -> list[Entry]:
@@ -150,8 +150,8 @@ def _listed(path: str | Path, base: str, features: Mapping[str, Any] | None) -> 
     try:
         entries = image_datalist(path, features)
     except (InputError, OSError, ValueError) as error:
-        told = str(error) if isinstance(error, InputError) else f"{path}: {type(error).__name__}."
-        return [_left_out({"image": str(path), "name": Path(path).name or str(path)}, told)]
+        reason = str(error) if isinstance(error, InputError) else f"{path}: {type(error).__name__}."
+        return [_left_out({"image": str(path), "name": Path(path).name or str(path)}, reason)]
     inside = os.path.relpath(_folder(path), base) if base else "."
     if inside == "." or str(path).lower().endswith(".json"):
         return entries

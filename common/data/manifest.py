@@ -109,8 +109,8 @@ def fingerprint(dataset_dir: str | Path) -> str:
         InputError: as `read_manifest`.
     """
     manifest = read_manifest(dataset_dir)
-    told = json.dumps([manifest[key] for key in (*PARTS, "sha256")], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    text = json.dumps([manifest[key] for key in (*PARTS, "sha256")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def class_names(manifest: Mapping[str, Any], column: str = "label") -> list[str]:
@@ -211,11 +211,11 @@ def keep_labels(
     order = seeded_order(classes, seed)
     count = max(1, round(label_fraction * len(order)))
     kept = set(order[:count])
-    seen = set().union(*(classes[patient] for patient in kept))
+    covered = set().union(*(classes[patient] for patient in kept))
     for patient in order[count:]:
-        if classes[patient] - seen:
+        if classes[patient] - covered:
             kept.add(patient)
-            seen |= classes[patient]
+            covered |= classes[patient]
     return [
         dict(entry) if str(entry["patient"]) in kept else {**entry, "label": -1} for entry in data
     ]

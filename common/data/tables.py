@@ -234,7 +234,7 @@ def _sheets(path: Path) -> dict[str, Rows]:
         require(size <= LARGEST, f"{path.name}: must be a table of at most 500 MB, got {size}.")
         with path.open("rb") as file:
             packed = file.read(4) == b"PK\3\4"
-        found = _workbook(path) if packed else {path.name: _lines(path)}
+        contents = _workbook(path) if packed else {path.name: _lines(path)}
     except InputError:
         raise
     except Exception as error:  # openpyxl raises whatever a damaged workbook makes it meet
@@ -242,7 +242,7 @@ def _sheets(path: Path) -> dict[str, Rows]:
             f"{path.name}: must be a readable CSV or XLSX table, got {type(error).__name__}. "
             "Check the path, or save it again as CSV UTF-8."
         ) from None
-    sheets = {name: [row for row in rows if any(row[1])] for name, rows in found.items()}
+    sheets = {name: [row for row in rows if any(row[1])] for name, rows in contents.items()}
     sheets = {name: rows for name, rows in sheets.items() if rows}
     require(bool(sheets), f"{path.name}: must have rows, got none.")
     return sheets

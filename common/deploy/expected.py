@@ -175,26 +175,26 @@ class Expected:
             facts: of `file_facts`.
             image: of `image_facts`.
         """
-        found = [
+        warnings = [
             f"{name.replace('_', ' ')} {facts[name]} by its header, training: {', '.join(known)}"
             for name, known in self.told.items()
             if facts.get(name) and _same(facts[name]) not in set(map(_same, known))
         ]
         if self.modality and facts.get("modality") in UNSAID:
-            found.append(f"the header does not say that it is one of {_named(self.modality)}")
+            warnings.append(f"the header does not say that it is one of {_named(self.modality)}")
         if facts.get("colour") and not self.coloured:
-            found.append("a colour picture, training: grey")
+            warnings.append("a colour picture, training: grey")
         if self.ages and isinstance(facts.get("age"), int | float):
             low, high = self.ages
             if not low <= float(facts["age"]) <= high:
-                found.append(f"the person's age is outside {low:.0f} to {high:.0f} of training")
+                warnings.append(f"the person's age is outside {low:.0f} to {high:.0f} of training")
         spacing = sorted(facts.get("spacing_mm", ()))
         if self.spacing_mm and len(spacing) == len(self.spacing_mm):
             pairs = zip(spacing, sorted(self.spacing_mm))
             if any(abs(mine - theirs) > SPACING * theirs for mine, theirs in pairs):
-                told = " x ".join(f"{mm:g}" for mm in spacing)
-                found.append(f"voxels of {told} mm, training: other sizes")
-        return found + self._of_image(image or {})
+                sizes = " x ".join(f"{mm:g}" for mm in spacing)
+                warnings.append(f"voxels of {sizes} mm, training: other sizes")
+        return warnings + self._of_image(image or {})
 
     def _of_image(self, image: Facts) -> list[str]:
         """One warning of all grey values out of range."""
@@ -216,13 +216,13 @@ def _most(entries: Sequence[Facts], column: str) -> tuple[str, ...]:
 def _ranges(facts: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     if len(facts) < FEWEST or not facts[0]:
         return {}
-    found = {}
+    ranges = {}
     for name in facts[0]:
         values = [fact[name] for fact in facts if name in fact]
         low, high = np.percentile(values, EDGE)
         reach = MARGIN * (high - low)
-        found[name] = (round(float(low - reach), 5), round(float(high + reach), 5))
-    return found
+        ranges[name] = (round(float(low - reach), 5), round(float(high + reach), 5))
+    return ranges
 
 
 def _alike(modality: str, known: Sequence[str]) -> bool:

@@ -182,8 +182,8 @@ def familiarity_warning(percent: float) -> str:
     """
     if percent >= WARN_BELOW:
         return ""
-    told = f"{percent:.1g}" if percent >= 0.01 else "below 0.01"
-    return f"unlike the training images (familiarity {told} %): do not rely on the prediction"
+    written = f"{percent:.1g}" if percent >= 0.01 else "below 0.01"
+    return f"unlike the training images (familiarity {written} %): do not rely on the prediction"
 
 
 def _root(h: NDArray[Any]) -> Floats:

@@ -163,9 +163,9 @@ def load_model(path: Path, network: nn.Module, bundle: str) -> dict[str, Any]:
     )
     record = read_model_record(path, bundle)
     load_weights(path, network)
-    found = digest(network)
+    weights_digest = digest(network)
     require(
-        record.get("weights", found) == found,
+        record.get("weights", weights_digest) == weights_digest,
         f"{path}: must hold the weights that {path.stem}.json speaks of, got others. Copy both "
         "files from the same folder, or evaluate again.",
     )

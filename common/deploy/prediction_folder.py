@@ -113,17 +113,19 @@ class PredictionFolder:
             bar = _bar(len(keys), len(keys) - len(todo))
             stack.callback(bar.close)
             place = iter(files.chunks(predictor.batch_size, todo))
-            for found in predictor.chunks(files, todo):
+            for chunk in predictor.chunks(files, todo):
                 indices = next(place)
-                self._add(journal, found)
+                self._add(journal, chunk)
                 journal.end([keys[index] for index in indices])
                 bar.update(len(indices))
         self._end(predictor)
         return self.counts
 
-    def _add(self, journal: "_Journal", found: Sequence[Prediction]) -> None:
+    def _add(self, journal: "_Journal", predictions: Sequence[Prediction]) -> None:
         """Write the predictions of some whole files."""
-        for (name, *_), images in groupby(found, lambda one: (one.file, one.paths, one.index)):
+        for (name, *_), images in groupby(
+            predictions, lambda one: (one.file, one.paths, one.index)
+        ):
             read = []
             for one in images:
                 if one.reason:

@@ -42,18 +42,18 @@ def write_prior(
     classifier = network.classifier if isinstance(network, Method) else network
     if str(weights):
         load_weights(Path(weights), classifier)
-    found = embed(classifier.to(device), batches, device)
+    embedded = embed(classifier.to(device), batches, device)
     require(
-        "image_key" in found.columns,
+        "image_key" in embedded.columns,
         "write_prior: the batches must hold 'image_key', got "
-        f"{', '.join(sorted(found.columns)) or 'none'}. Add it to columns of the StackDataset, or "
-        "use common.data.with_prior.",
+        f"{', '.join(sorted(embedded.columns)) or 'none'}. Add it to columns of the StackDataset, "
+        "or use common.data.with_prior.",
     )
-    keys = [str(key) for key in found.columns["image_key"]]
+    keys = [str(key) for key in embedded.columns["image_key"]]
     require(
         len(set(keys)) == len(keys),
         f"write_prior: every image must come once, got {len(keys)} of which {len(set(keys))} "
         "differ. Leave out the sampler.",
     )
-    save_prior(path, keys, found.h)
-    _LOG.info("%s: %d images, %d numbers each", path, *found.h.shape)
+    save_prior(path, keys, embedded.h)
+    _LOG.info("%s: %d images, %d numbers each", path, *embedded.h.shape)

@@ -14,12 +14,12 @@ _PACKAGES = ("monai-contrastive-bundles", "torch", "monai", "pytorch-ignite", "s
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and the packages a number depends on, device and commit."""
-    found = {"python": platform.python_version()}
-    found |= {name: version(name) for name in _PACKAGES}
+    facts = {"python": platform.python_version()}
+    facts |= {name: version(name) for name in _PACKAGES}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    found |= {"device": device, "threads": str(torch.get_num_threads())}
+    facts |= {"device": device, "threads": str(torch.get_num_threads())}
     commit = _commit()
-    return found | ({"commit": commit} if commit else {})
+    return facts | ({"commit": commit} if commit else {})
 
 
 def _commit() -> str:

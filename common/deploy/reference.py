@@ -64,7 +64,7 @@ def read_reference(path: str | Path, classes: Sequence[str] = ()) -> list[Refere
     path = Path(path)
     column = "label" if classes else "age"
     rows = _rows(path, column)
-    found: list[Reference] = []
+    references: list[Reference] = []
     for line, row in enumerate(rows, start=2):
         where = f"{path}: row {line}"
         name = (row.get("file") or "").strip()
@@ -73,13 +73,13 @@ def read_reference(path: str | Path, classes: Sequence[str] = ()) -> list[Refere
         )
         text = (row.get(column) or "").strip()
         known = _class(text, classes, where) if classes else _age(text, where)
-        found.append(Reference(below(path.parent, name, where), known))
+        references.append(Reference(below(path.parent, name, where), known))
     require(
-        len({reference.path for reference in found}) == len(found),
+        len({reference.path for reference in references}) == len(references),
         f"{path}: every scan must be listed once, got one twice. Remove one of the two rows.",
     )
-    require_enough(len(found), str(path))
-    return found
+    require_enough(len(references), str(path))
+    return references
 
 
 class Calibrated:
@@ -92,25 +92,25 @@ class Calibrated:
     def __init__(self, calibration: Calibration) -> None:
         self.calibration = calibration
 
-    def columns(self, seen: Seen) -> dict[str, list[str | float]]:
+    def columns(self, batch: Seen) -> dict[str, list[str | float]]:
         """Return ``<value>_calibrated``, for ages the gap, and what it was calibrated on."""
-        found, count = self.calibration, len(seen.entries)
+        calibration, count = self.calibration, len(batch.entries)
         added: dict[str, list[str | float]] = {}
-        if isinstance(found, AgeCalibration):
-            ages = found.age(seen.values[:, 0])
-            known = [entry.get("age") for entry in seen.entries]
-            added[f"{seen.names[0]}_calibrated"] = [float(age) for age in ages]
+        if isinstance(calibration, AgeCalibration):
+            ages = calibration.age(batch.values[:, 0])
+            known = [entry.get("age") for entry in batch.entries]
+            added[f"{batch.names[0]}_calibrated"] = [float(age) for age in ages]
             added["age_gap_calibrated"] = [
                 float(age) - float(true) if isinstance(true, int | float) else ""
                 for age, true in zip(ages, known)
             ]
         else:
-            several = isinstance(found, TemperatureCalibration)
-            values = seen.values if several else seen.values[:, 0]
-            changed = found.probability(values).reshape(count, -1)
-            for column, name in enumerate(seen.names):
+            several = isinstance(calibration, TemperatureCalibration)
+            values = batch.values if several else batch.values[:, 0]
+            changed = calibration.probability(values).reshape(count, -1)
+            for column, name in enumerate(batch.names):
                 added[f"{name}_calibrated"] = [float(p) for p in changed[:, column]]
-        return {**added, "calibration": [found.told] * count}
+        return {**added, "calibration": [calibration.told] * count}
 
 
 def calibrate(predictor: "Predictor", path: str | Path) -> tuple[Calibrated, dict[str, Any]]:
@@ -132,10 +132,10 @@ def calibrate(predictor: "Predictor", path: str | Path) -> tuple[Calibrated, dic
     references = read_reference(path, () if ages else names)
     values, known, strange, reasons = [], [], 0, []
     for reference in references:
-        found = predictor.predict(str(reference.path))
-        images = [one for one in found if not one.reason]
+        predictions = predictor.predict(str(reference.path))
+        images = [one for one in predictions if not one.reason]
         if not images:
-            reasons.append(found[0].reason)
+            reasons.append(predictions[0].reason)
             continue
         values.append(np.mean([list(one.values.values()) for one in images], axis=0))
         known.append(reference.known)

@@ -128,8 +128,8 @@ class TemperatureCalibration:
             len(np.unique(y)) > 1,
             "--reference: must hold scans of more than one class, got one. Add others.",
         )
-        found = np.array([_temperature(logs[rows], y[rows]) for rows in _draws(y, seed)])
-        return cls(len(y), _temperature(logs, y), _quantiles(found))
+        temperatures = np.array([_temperature(logs[rows], y[rows]) for rows in _draws(y, seed)])
+        return cls(len(y), _temperature(logs, y), _quantiles(temperatures))
 
     def probability(self, probability: NDArray[np.floating[Any]]) -> Floats:
         """Return the calibrated probabilities ``(N, K)``."""
@@ -186,8 +186,8 @@ def _temperature(logs: Floats, y: NDArray[Any]) -> float:
         p = softmax(logs / math.exp(log_t), axis=1)
         return -float(np.log(np.clip(p[np.arange(len(y)), y], 1e-12, 1)).sum())
 
-    found = minimize_scalar(loss, bounds=(-math.log(20), math.log(20)), method="bounded")
-    return math.exp(float(found.x))
+    minimum = minimize_scalar(loss, bounds=(-math.log(20), math.log(20)), method="bounded")
+    return math.exp(float(minimum.x))
 
 
 def _draws(y: NDArray[Any], seed: int) -> Iterator[NDArray[np.intp]]:

@@ -72,19 +72,21 @@ class Strangers:
             raise InputError(f"{entry['name']}: {reason}")
         return {"facts": facts}
 
-    def columns(self, seen: Seen) -> dict[str, list[str | float]]:
+    def columns(self, batch: Seen) -> dict[str, list[str | float]]:
         """Return "familiarity" (per cent; "" where it is not known) and "warning" of a batch."""
         if self.expected is None:
             return {}
-        percent: list[str | float] = [""] * len(seen.entries)
-        told: list[list[str]] = [
+        percent: list[str | float] = [""] * len(batch.entries)
+        warnings: list[list[str]] = [
             self.expected.warnings(entry.get("facts", {}), image_facts(x.cpu().numpy()))
-            for entry, x in zip(seen.entries, seen.x)
+            for entry, x in zip(batch.entries, batch.x)
         ]
         if self.familiarity is not None:
-            percent = [float(value) for value in self.familiarity.percent(seen.h)]
-            told = [[familiarity_warning(float(p)), *words] for p, words in zip(percent, told)]
-        return {"familiarity": percent, "warning": ["; ".join(filter(None, w)) for w in told]}
+            percent = [float(value) for value in self.familiarity.percent(batch.h)]
+            warnings = [
+                [familiarity_warning(float(p)), *words] for p, words in zip(percent, warnings)
+            ]
+        return {"familiarity": percent, "warning": ["; ".join(filter(None, w)) for w in warnings]}
 
 
 class _OfOneGrid:

@@ -39,8 +39,8 @@ def bundle_folder(bundle: str, root: str | Path = ".") -> Path:
     Raises:
         InputError: it is in none of these places.
     """
-    told = config_folder()
-    places = [Path(root), *([told.parent] if told else []), OURS / bundle]
+    configs = config_folder()
+    places = [Path(root), *([configs.parent] if configs else []), OURS / bundle]
     for place in places:
         path = place / "configs" / "train.json"
         if path.is_file() and read_json(path, CURE).get("bundle") == bundle:
@@ -138,8 +138,8 @@ class TrainedModel:
     def classes(self, outputs: int) -> list[str]:
         """Name the outputs of the network: as the training data did, or else the bundle."""
         own = list(self.output["channel_def"].values())
-        told = output_names(self.record.get("classes") or own, outputs)
-        return told or [f"class {number}" for number in range(outputs)]
+        names = output_names(self.record.get("classes") or own, outputs)
+        return names or [f"class {number}" for number in range(outputs)]
 
     def load(self, network: nn.Module) -> None:
         """Load the weights strictly.

@@ -44,8 +44,8 @@ def require_finite_images(engine: Engine, batch: Mapping[str, Any]) -> None:
         return
     numbers = bad.nonzero()[:, 0].tolist()
     names = batch_names(engine)
-    told = [names[i] if i < len(names) else f"image {i} of the batch" for i in numbers]
-    where = _listed(told) or "the batch of another process"
+    images = [names[i] if i < len(names) else f"image {i} of the batch" for i in numbers]
+    where = _listed(images) or "the batch of another process"
     raise InputError(
         f"ContrastiveTrainer: every image must be finite numbers, got NaN or infinity in {where} "
         f"{_place(engine)}. Leave it out and prepare the data again; the weights are those before "
@@ -87,9 +87,9 @@ def finite_terms(
     length = torch.stack([part.float() for part in lengths]).sum()
     numbers = torch.stack([*values, bad.float(), length, one if scale is None else scale])
     *read, bad_term, slope, factor = numbers.tolist()
-    found = dict(zip(terms, read))
+    by_name = dict(zip(terms, read))
     if bad_term:
-        wrong = [f"{name} {value}" for name, value in found.items() if not math.isfinite(value)]
+        wrong = [f"{name} {value}" for name, value in by_name.items() if not math.isfinite(value)]
         got = ", ".join(wrong) or "NaN or infinity in another process"
         raise InputError(f"ContrastiveTrainer: every loss must be finite, got {got}{_end(engine)}")
     if not math.isfinite(slope) and not factor > 1 and not _are_finite(gradients):
@@ -97,7 +97,7 @@ def finite_terms(
             f"ContrastiveTrainer: every gradient must be finite, got NaN or infinity in the phase "
             f"{phase}, of which the loss is finite,{_end(engine)}"
         )
-    return found
+    return by_name
 
 
 def _are_finite(tensors: Sequence[Tensor]) -> bool:

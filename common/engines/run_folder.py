@@ -179,9 +179,9 @@ class RunFolder:
 
 def _head(model: nn.Module) -> nn.Linear:
     """Return the linear layer behind the encoder of `model`."""
-    found = model.head
-    assert isinstance(found, nn.Linear)
-    return found
+    head = model.head
+    assert isinstance(head, nn.Linear)
+    return head
 
 
 def _data(dataset_dir: Path) -> dict[str, Any]:

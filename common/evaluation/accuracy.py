@@ -102,11 +102,14 @@ class AccuracyEvaluation(RunEvaluation):
             if self.uses_trained_head
             else shares_of_probe(probe, test.h)
         )
-        seen = Called(test.label, said, test.patient)
-        result["calls"] = calls(seen, self.classes, self.manifest, self.part)
+        called = Called(test.label, said, test.patient)
+        result["calls"] = calls(called, self.classes, self.manifest, self.part)
         return Evaluated(
             result,
-            {"scores.npz": _scores(predicted, test), "cases.npz": called_cases(seen, self.batches)},
+            {
+                "scores.npz": _scores(predicted, test),
+                "cases.npz": called_cases(called, self.batches),
+            },
             _told(result),
             None if self.uses_trained_head else as_layer(probe, outputs),
         )
@@ -118,8 +121,10 @@ class AccuracyEvaluation(RunEvaluation):
         small_test = Embedded(pixels(self.batches, _SIDE), test.logits, test.columns)
         pairs = {raw_name(self.training): (small, small_test), "untrained": (train, test)}
         return {
-            name: accuracy_shares(_predict(fit_probe(seen.h, seen.label), unseen), unseen, aligned)
-            for name, (seen, unseen) in pairs.items()
+            name: accuracy_shares(
+                _predict(fit_probe(fitted_on.h, fitted_on.label), scored_on), scored_on, aligned
+            )
+            for name, (fitted_on, scored_on) in pairs.items()
         }
 
 
@@ -148,11 +153,11 @@ def _aligned(train: Embedded, test: Embedded) -> NDArray[np.bool_] | None:
     return np.array([usual.get(value, -1) == bias for value, bias in zip(test.label, test.bias)])
 
 
-def _decided(seen: Embedded) -> Integers:
+def _decided(images: Embedded) -> Integers:
     """Classes the head gives: the largest logit, or the sign of the only one."""
-    if seen.logits.shape[1] == 1:
-        return np.asarray(seen.logits[:, 0] > 0, dtype=np.int64)
-    return np.asarray(seen.logits.argmax(axis=1), dtype=np.int64)
+    if images.logits.shape[1] == 1:
+        return np.asarray(images.logits[:, 0] > 0, dtype=np.int64)
+    return np.asarray(images.logits.argmax(axis=1), dtype=np.int64)
 
 
 def shares_of_head(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -168,8 +173,8 @@ def shares_of_probe(probe: Pipeline, h: NDArray[np.floating[Any]]) -> NDArray[np
     return said
 
 
-def _predict(probe: Pipeline, seen: Embedded) -> Integers:
-    return np.asarray(probe.predict(seen.h.astype(np.float64)), dtype=np.int64)
+def _predict(probe: Pipeline, images: Embedded) -> Integers:
+    return np.asarray(probe.predict(images.h.astype(np.float64)), dtype=np.int64)
 
 
 def accuracy_shares(
@@ -190,16 +195,16 @@ def accuracy_shares(
     return shares
 
 
-def _histograms(seen: Embedded) -> dict[str, Any]:
-    groups = pair_distances(seen.h, seen.label, seen.bias)
+def _histograms(images: Embedded) -> dict[str, Any]:
+    groups = pair_distances(images.h, images.label, images.bias)
     return {
         name: {
-            "pairs": len(found),
-            "mean": float(found.mean()) if len(found) else None,
-            "std": float(found.std()) if len(found) else None,
-            "counts": np.histogram(found, _EDGES)[0].tolist(),
+            "pairs": len(distances),
+            "mean": float(distances.mean()) if len(distances) else None,
+            "std": float(distances.std()) if len(distances) else None,
+            "counts": np.histogram(distances, _EDGES)[0].tolist(),
         }
-        for name, found in groups.items()
+        for name, distances in groups.items()
     }
 
 

@@ -51,7 +51,7 @@ class Called:
 
 
 def calls(
-    seen: Called,
+    test: Called,
     classes: Sequence[str],
     manifest: Mapping[str, Any] | None = None,
     part: str = "test",
@@ -59,13 +59,13 @@ def calls(
     """Return what `common.report.calls.Calls` holds.
 
     Args:
-        seen: the images, in the order of the manifest's part.
+        test: the images, in the order of the manifest's part.
         classes: names by number; numbers are used where there are not as many as classes.
         manifest: whose columns make the subgroups.
         part: of the manifest.
     """
-    count = seen.probability.shape[1]
-    right, sure, patient = seen.right, seen.sure, seen.patient
+    count = test.probability.shape[1]
+    right, sure, patient = test.right, test.sure, test.patient
     return {
         "classes": list(classes) if len(classes) == count else [str(k) for k in range(count)],
         "images": len(right),
@@ -74,25 +74,25 @@ def calls(
         "calibration_error": _estimate(
             lambda rows: calibration_error(right[rows], sure[rows]), patient
         ),
-        "confusion": confusion_matrix(seen.label, seen.called, labels=range(count)).tolist(),
+        "confusion": confusion_matrix(test.label, test.called, labels=range(count)).tolist(),
         "reliability": [each._asdict() for each in reliability(right, sure)],
         "subgroups": list(_groups(right, patient, manifest, part)),
     }
 
 
-def called_cases(seen: Called, batches: Batches) -> dict[str, NDArray[Any]]:
+def called_cases(test: Called, batches: Batches) -> dict[str, NDArray[Any]]:
     """Return each image by its patient's number, and pictures of the surest errors.
 
     Args:
-        seen: as `calls` has them.
+        test: as `calls` has them.
         batches: the images, in the same order.
     """
-    size = np.where(seen.right == 0, seen.sure, -1.0)
+    size = np.where(test.right == 0, test.sure, -1.0)
     rows = [row for row in np.argsort(-size, kind="stable")[:WORST].tolist() if size[row] >= 0]
     return {
-        "patient": seen.patient,
-        "label": seen.label.astype(np.float64),
-        "said": seen.called.astype(np.float64),
+        "patient": test.patient,
+        "label": test.label.astype(np.float64),
+        "said": test.called.astype(np.float64),
         "worst": np.array(rows, dtype=np.int64),
         "image": worst_pictures(batches, rows),
     }

@@ -49,9 +49,9 @@ def subgroups(
     for column in COLUMNS:
         names = class_names(manifest or {}, column)
         values = np.array([_named(column, entry.get(column), names) for entry in entries])
-        found = sorted(set(values.tolist()) - {""}, key=_in_order)
-        if 2 <= len(found) <= MOST or (column == "site" and len(found) > 1):
-            yield from ((column, name, values == name) for name in found)
+        groups = sorted(set(values.tolist()) - {""}, key=_in_order)
+        if 2 <= len(groups) <= MOST or (column == "site" and len(groups) > 1):
+            yield from ((column, name, values == name) for name in groups)
 
 
 def patients(
@@ -107,16 +107,16 @@ def worst_pictures(batches: Batches, rows: Sequence[int]) -> NDArray[np.uint8]:
         ``(n, H, W)`` or ``(n, H, W, 3)``; of a volume the middle slice of the last axis; each
         between its darkest and its brightest value. ``(0, 1, 1)`` where there is nothing to see.
     """
-    wanted, found, start = set(rows), {}, 0
+    wanted, pictures, start = set(rows), {}, 0
     for batch in batches:
         x = batch["image"]
         if x.ndim < 4:
             break
         for row in sorted(wanted & set(range(start, start + len(x)))):
-            found[row] = _picture(x[row - start])
+            pictures[row] = _picture(x[row - start])
         start += len(x)
     empty = np.zeros((0, 1, 1), np.uint8)
-    return np.stack([found[row] for row in rows]) if found else empty
+    return np.stack([pictures[row] for row in rows]) if pictures else empty
 
 
 def _picture(x: Tensor) -> NDArray[np.uint8]:

@@ -104,12 +104,12 @@ class ChannelEvaluation(RunEvaluation):
             {key: probe.predict(test.z[key].astype(np.float64)) for key, probe in fitted.items()}
             for fitted in (probes, plain)
         )
-        seen, unseen = (_embedded(table, chosen) for table in tables)
+        fitted_on, scored_on = (_embedded(table, chosen) for table in tables)
         pictures, variance = channel_pictures(self.encoder.grid, test)
-        result = accuracy_result({"refitted": predicted[chosen]}, seen, unseen) | {
+        result = accuracy_result({"refitted": predicted[chosen]}, fitted_on, scored_on) | {
             "part": self.part,
-            "epochs": [{"epoch": epoch, **accuracy_shares(predicted[chosen], unseen)}],
-            "baselines": {"pixels": accuracy_shares(_pixels(train, test), unseen)},
+            "epochs": [{"epoch": epoch, **accuracy_shares(predicted[chosen], scored_on)}],
+            "baselines": {"pixels": accuracy_shares(_pixels(train, test), scored_on)},
             "distances": None,
             "channel": {
                 "deployed": " ".join(chosen),
@@ -118,7 +118,9 @@ class ChannelEvaluation(RunEvaluation):
                 "point_variance": variance,
             },
         }
-        said = Called(test.label, shares_of_probe(probes[chosen], test.z[chosen]), unseen.patient)
+        said = Called(
+            test.label, shares_of_probe(probes[chosen], test.z[chosen]), scored_on.patient
+        )
         result["calls"] = calls(said, self.classes, self.manifest, self.part)
         arrays = {
             "channel.npz": pictures,

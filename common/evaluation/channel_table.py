@@ -117,13 +117,13 @@ class _Look:
         index = needed.float().topk(count, dim=1).indices
         f = encode_crops(self.encoder.encoder, self.encoder.grid, x, index)
         h = nn.functional.normalize(self.encoder.projector(f), dim=-1)
-        found = {}
+        averages = {}
         for average, weight in weights.items():
             chosen = weight.gather(1, index)
-            found["features", average] = torch.einsum("bm,bmf->bf", chosen, f)
+            averages["features", average] = torch.einsum("bm,bmf->bf", chosen, f)
             mean = torch.einsum("bm,bmd->bd", chosen, h)
-            found["projection", average] = nn.functional.normalize(mean, dim=1)
-        return probability, found
+            averages["projection", average] = nn.functional.normalize(mean, dim=1)
+        return probability, averages
 
     def _weights(self, x: Tensor, probability: Tensor) -> dict[str, Tensor]:
         """What each crop counts in each average, ``(B, |T|)``."""

@@ -79,21 +79,21 @@ def decision(
     """
     if not (validation.has_both and test.has_both):
         return None
-    chosen, seen = validation.known, test.known
+    chosen, scored = validation.known, test.known
     threshold = choose_threshold(chosen.label, chosen.probability)
-    called = seen.probability > threshold
-    roc, precision = curves(seen.label, seen.probability)
+    called = scored.probability > threshold
+    roc, precision = curves(scored.label, scored.probability)
     return {
         "finding": finding,
         "threshold": threshold,
         "chosen_on": _counted(chosen),
-        "scored_on": _counted(seen),
-        "figures": _with_ends(seen, threshold, CALLS, 1000),
-        "confusion": confusion_matrix(seen.label, called.astype(int), labels=[0, 1]).tolist(),
+        "scored_on": _counted(scored),
+        "figures": _with_ends(scored, threshold, CALLS, 1000),
+        "confusion": confusion_matrix(scored.label, called.astype(int), labels=[0, 1]).tolist(),
         "roc": roc,
         "precision_recall": precision,
-        "reliability": [each._asdict() for each in reliability(seen.label, seen.probability)],
-        "patients": _with_ends(_by_patient(seen), threshold, OF_GROUPS, _DRAWS),
+        "reliability": [each._asdict() for each in reliability(scored.label, scored.probability)],
+        "patients": _with_ends(_by_patient(scored), threshold, OF_GROUPS, _DRAWS),
         "subgroups": list(_groups(test, threshold, manifest)),
     }
 
@@ -115,12 +115,16 @@ def decide(
         manifest: see `decision`.
     """
     every = [decision(*given, manifest) for given in zip(findings, validation, test)]
-    made = [(seen, found) for seen, found in zip(test, every) if found is not None]
+    made = [
+        (scored, decision_made)
+        for scored, decision_made in zip(test, every)
+        if decision_made is not None
+    ]
     if not made:
         return [], {}
-    seen, first = made[0]
-    cases = _cases(seen, first["threshold"], batches)
-    return [found for _, found in made], {"cases.npz": cases}
+    scored, first = made[0]
+    cases = _cases(scored, first["threshold"], batches)
+    return [decision_made for _, decision_made in made], {"cases.npz": cases}
 
 
 def _cases(test: Scored, threshold: float, batches: Batches) -> dict[str, NDArray[Any]]:
@@ -137,37 +141,41 @@ def _cases(test: Scored, threshold: float, batches: Batches) -> dict[str, NDArra
     }
 
 
-def _counted(seen: Scored) -> dict[str, int]:
+def _counted(scored: Scored) -> dict[str, int]:
     return {
-        "images": len(seen.label),
-        "patients": len(np.unique(seen.patient)),
-        "positive": int(seen.label.sum()),
+        "images": len(scored.label),
+        "patients": len(np.unique(scored.patient)),
+        "positive": int(scored.label.sum()),
     }
 
 
-def _by_patient(seen: Scored) -> Scored:
+def _by_patient(scored: Scored) -> Scored:
     """Patients: one is positive that has a positive image; the mean probability of the images."""
-    names, number = np.unique(seen.patient, return_inverse=True)
+    names, number = np.unique(scored.patient, return_inverse=True)
     count = np.bincount(number)
-    label = (np.bincount(number, seen.label) > 0).astype(np.int64)
-    return Scored(label, np.bincount(number, seen.probability) / count, names)
+    label = (np.bincount(number, scored.label) > 0).astype(np.int64)
+    return Scored(label, np.bincount(number, scored.probability) / count, names)
 
 
 def _with_ends(
-    seen: Scored, threshold: float, names: tuple[str, ...], draws: int
+    scored: Scored, threshold: float, names: tuple[str, ...], draws: int
 ) -> dict[str, dict[str, float | None]]:
     """Each figure and the ends of its interval over patients; None for what there is not."""
     kept = [CALLS.index(name) for name in names]
     drawn = np.array(
-        [seen[rows].figures(threshold) for rows in patient_samples(seen.patient, draws=draws)]
+        [scored[rows].figures(threshold) for rows in patient_samples(scored.patient, draws=draws)]
     )
-    values = seen.figures(threshold)
-    found: dict[str, dict[str, float | None]] = {}
+    values = scored.figures(threshold)
+    figures: dict[str, dict[str, float | None]] = {}
     for name, column in zip(names, kept):
         known = np.isfinite(values[column])
         low, high = percentiles(drawn[:, column]) if known else (None, None)
-        found[name] = {"value": float(values[column]) if known else None, "low": low, "high": high}
-    return found
+        figures[name] = {
+            "value": float(values[column]) if known else None,
+            "low": low,
+            "high": high,
+        }
+    return figures
 
 
 def _groups(

@@ -100,12 +100,12 @@ def _counted(part: Aged) -> dict[str, int]:
 def _with_ends(part: Aged) -> dict[str, dict[str, float | None]]:
     """Each figure with the ends of its interval over subjects."""
     drawn = np.array([part[rows].figures() for rows in patient_samples(part.patient, draws=_DRAWS)])
-    found: dict[str, dict[str, float | None]] = {}
+    figures: dict[str, dict[str, float | None]] = {}
     for name, value, draws in zip(FIGURES, part.figures().tolist(), drawn.T):
         known = np.isfinite(value) and bool(np.isfinite(draws).any())
         low, high = percentiles(draws) if known else (None, None)
-        found[name] = {"value": value if known else None, "low": low, "high": high}
-    return found
+        figures[name] = {"value": value if known else None, "low": low, "high": high}
+    return figures
 
 
 def _groups(subjects: Aged, manifest: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:

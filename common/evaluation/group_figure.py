@@ -61,13 +61,13 @@ class GroupFigure:
         with torch.random.fork_rng(_devices(device)):
             torch.manual_seed(self.seed)
             h = self._represented(classifier, batches, device)
-        found = augmentation_groups(h)
-        edges = np.linspace(0, max(found.positive.max(), found.negative.max(), 1e-12), BINS + 1)
-        pairs = {"positive": found.positive, "negative": found.negative}
+        groups = augmentation_groups(h)
+        edges = np.linspace(0, max(groups.positive.max(), groups.negative.max(), 1e-12), BINS + 1)
+        pairs = {"positive": groups.positive, "negative": groups.negative}
         figures = {
             "images": len(h),
             "views": h.shape[1],
-            "silhouette": found.silhouette,
+            "silhouette": groups.silhouette,
             "edges": edges.tolist(),
             **{
                 name: {
@@ -86,19 +86,19 @@ class GroupFigure:
     ) -> NDArray[np.float32]:
         """Representations ``(N, V, features)`` of the views."""
         classifier.eval()
-        found: list[NDArray[np.float32]] = []
+        parts: list[NDArray[np.float32]] = []
         left = self.images
         for batch in batches:
             x = batch["image"][:left].to(device)
-            seen = [
+            features = [
                 classifier.encode(self.views(x)[0])[:, -self.features :]
                 for _ in range(self.repeats)
             ]
-            found.append(torch.stack(seen, dim=1).float().cpu().numpy())
+            parts.append(torch.stack(features, dim=1).float().cpu().numpy())
             left -= len(x)
             if left <= 0:
                 break
-        return np.concatenate(found)
+        return np.concatenate(parts)
 
 
 def _devices(device: str | torch.device) -> list[torch.device]:

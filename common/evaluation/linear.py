@@ -56,17 +56,17 @@ class LinearEvaluation(RunEvaluation):
         baselines = self._baselines()
         epochs = []
         for epoch in self.course():
-            seen = self.embed(self.batches)
-            probe = linear_probe(seen.h, seen.label, seen.fold)
+            test = self.embed(self.batches)
+            probe = linear_probe(test.h, test.label, test.fold)
             epochs.append({"epoch": epoch, **_figures(probe), "auc_folds": probe.auc})
         summary, gallery = audit_transforms(
             self.network.policy, transform, self.batches, self.device
         )
-        columns = {"label": seen.label, "fold": seen.fold, "patient": seen.patient}
-        figures = self._result(seen, probe, epochs)
+        columns = {"label": test.label, "fold": test.fold, "patient": test.patient}
+        figures = self._result(test, probe, epochs)
         low, high = figures["interval"]["low"], figures["interval"]["high"]
-        head = fit_head(seen.h, seen.label)
-        decisions, cases = self._decision(seen, probe, head)
+        head = fit_head(test.h, test.label)
+        decisions, cases = self._decision(test, probe, head)
         return Evaluated(
             figures | {"baselines": baselines, "transform": summary, "decisions": decisions},
             {"gallery.npz": gallery, "scores.npz": {**columns, "score": probe.scores}} | cases,
@@ -74,7 +74,7 @@ class LinearEvaluation(RunEvaluation):
             head,
         )
 
-    def _decision(self, seen: Embedded, probe: Probe, head: tuple[Tensor, Tensor]) -> Decided:
+    def _decision(self, embedded: Embedded, probe: Probe, head: tuple[Tensor, Tensor]) -> Decided:
         """The threshold of the deployed head, and what it does to images that fitted none."""
         if self.validation is None:
             return [], {}
@@ -83,28 +83,28 @@ class LinearEvaluation(RunEvaluation):
         scores = other.h.astype(np.float64) @ weight[0] + bias[0]
         patient = patients(self.manifest, "validation", other.patient)
         chosen = Scored(other.label, probability_of(scores), patient)
-        test = Scored(seen.label, probability_of(probe.scores), seen.patient)
+        test = Scored(embedded.label, probability_of(probe.scores), embedded.patient)
         name = self.classes[1] if len(self.classes) == 2 else "the finding"
         return decide([name], [chosen], [test], self.batches, self.manifest)
 
     def _baselines(self) -> dict[str, dict[str, float]]:
-        [seen] = self.untrained(self.batches)
+        [test] = self.untrained(self.batches)
         baselines: dict[str, NDArray[np.float32]] = {
             "pixels": pixels(self.batches),
-            "untrained": seen.h,
+            "untrained": test.h,
         }
         return {
-            name: _figures(linear_probe(features, seen.label, seen.fold))
+            name: _figures(linear_probe(features, test.label, test.fold))
             for name, features in baselines.items()
         }
 
-    def _result(self, seen: Embedded, probe: Probe, epochs: list[dict[str, Any]]) -> dict[str, Any]:
-        low, high = patient_interval(seen.label, probe.scores, seen.fold, seen.patient)
+    def _result(self, test: Embedded, probe: Probe, epochs: list[dict[str, Any]]) -> dict[str, Any]:
+        low, high = patient_interval(test.label, probe.scores, test.fold, test.patient)
         return {
             "counts": {
-                "test_images": len(seen.label),
-                "test_patients": len(np.unique(seen.patient)),
-                "test_positive": int(seen.label.sum()),
+                "test_images": len(test.label),
+                "test_patients": len(np.unique(test.patient)),
+                "test_positive": int(test.label.sum()),
             },
             "epochs": epochs,
             **_figures(probe),

@@ -116,7 +116,7 @@ class MacroAUROCEvaluation(RunEvaluation):
         epoch, path = self.snapshots()[-1]
         baselines = self._baselines()
         self.load(path)
-        seen = {one.name: self._seen(one.test) for one in self.sets}
+        tests = {one.name: self._seen(one.test) for one in self.sets}
         first = self.sets[0]
         rows: list[dict[str, Any]] = []
         kept: dict[str, NDArray[Any]] = {}
@@ -130,22 +130,26 @@ class MacroAUROCEvaluation(RunEvaluation):
                 deployed = probes[number]
             for other in self.sets:
                 if other.classes == one.classes:
-                    test = seen[other.name]
-                    told = _probabilities(probes, test)
-                    rows.append(_row(one.name, other.name, probes, test, told, healthy))
+                    test = tests[other.name]
+                    probability = _probabilities(probes, test)
+                    rows.append(_row(one.name, other.name, probes, test, probability, healthy))
                     if other is one is first:
-                        kept = {"label": test.label, "patient": test.patient, "probability": told}
+                        kept = {
+                            "label": test.label,
+                            "patient": test.patient,
+                            "probability": probability,
+                        }
         groups, views = self._groups()
         result = {
             "deployed_head": "trained" if self.uses_trained_head else "refitted",
             "classes": list(first.classes),
             "left_out": _named(first.classes, healthy_class(first.classes)),
-            "counts": _counts(first, seen[first.name]),
+            "counts": _counts(first, tests[first.name]),
             **{name: rows[0][name] for name in FIGURES},
             "interval": {"level": LEVEL, "method": _METHOD, **rows[0]["interval"]},
             "matrix": rows,
             "epochs": [{"epoch": epoch, "auroc": rows[0]["auroc"]}],
-            "logistic": self._logistic(seen[first.name]),
+            "logistic": self._logistic(tests[first.name]),
             "baselines": baselines,
             "groups": groups,
         }
@@ -276,11 +280,11 @@ def _intervals(
     drawn = []
     for rows in patient_samples(test.patient):
         chosen = generator.integers(len(probability), size=len(probability))
-        found = {
+        figures = {
             seed: list(class_scores(test.label[rows], probability[seed][rows], healthy).values())
             for seed in np.unique(chosen).tolist()
         }
-        drawn.append(np.mean([found[seed] for seed in chosen.tolist()], axis=0))
+        drawn.append(np.mean([figures[seed] for seed in chosen.tolist()], axis=0))
     columns = np.array(drawn).T
     return {
         name: [_finite(end) for end in percentiles(values)]
@@ -295,9 +299,9 @@ def _regression(
 ) -> dict[str, float]:
     """AUROC of a logistic regression."""
     probe = fit_probe(features, train.label)
-    told = np.zeros((len(test.label), int(max(train.label.max(), test.label.max())) + 1))
-    told[:, probe.classes_] = probe.predict_proba(test_features.astype(np.float64))
-    return {name: value for name, value in class_scores(test.label, told, None).items()
+    probability = np.zeros((len(test.label), int(max(train.label.max(), test.label.max())) + 1))
+    probability[:, probe.classes_] = probe.predict_proba(test_features.astype(np.float64))
+    return {name: value for name, value in class_scores(test.label, probability, None).items()
             if name in ("auroc", "aupr")}  # fmt: skip
 
 

@@ -117,11 +117,11 @@ class MultiLabelEvaluation(RunEvaluation):
             )
             for name in names
         ]
-        seen = [
+        scored = [
             Scored(_known(test, name)[1], probability_of(scores[name]), test.patient)
             for name in names
         ]
-        return decide(names, chosen, seen, self.batches, self.manifest)
+        return decide(names, chosen, scored, self.batches, self.manifest)
 
     def _check(self, train: Embedded, test: Embedded) -> None:
         for part in (train, test):
@@ -155,8 +155,8 @@ class MultiLabelEvaluation(RunEvaluation):
             known, label = _known(test, name)
             if _both(test, name):
                 areas[name] = auc(label[known], values[known])
-        found = [area for area in areas.values() if area is not None]
-        return {"auc_mean": float(np.mean(found)), "auc": areas}
+        finite = [area for area in areas.values() if area is not None]
+        return {"auc_mean": float(np.mean(finite)), "auc": areas}
 
     def _intervals(self, scores: dict[str, Floats], test: Embedded) -> dict[str, Any]:
         draws = {
@@ -174,11 +174,11 @@ class MultiLabelEvaluation(RunEvaluation):
             "test_images": len(test.h),
             "test_patients": len(np.unique(test.patient)),
         }
-        for part, seen in (("training", train), ("test", test)):
+        for part, images in (("training", train), ("test", test)):
             for name in self.findings:
-                known, label = _known(seen, name)
-                told = f"{int(label[known].sum())} of {int(known.sum())}"
-                counts.setdefault(f"{part}_present", {})[name] = told
+                known, label = _known(images, name)
+                share = f"{int(label[known].sum())} of {int(known.sum())}"
+                counts.setdefault(f"{part}_present", {})[name] = share
         return counts
 
     def _layer(self, probes: dict[str, Pipeline], features: int) -> tuple[Tensor, Tensor]:
@@ -211,13 +211,13 @@ class _Area:
         return auc(label, self.scores[rows])
 
 
-def _known(seen: Embedded, name: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _known(images: Embedded, name: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Where a finding counts, and its labels (-1 elsewhere)."""
-    values = np.nan_to_num(np.asarray(seen.columns[name], dtype=np.float64), nan=-1)
+    values = np.nan_to_num(np.asarray(images.columns[name], dtype=np.float64), nan=-1)
     label = values.astype(np.int64)
     return label >= 0, label
 
 
-def _both(seen: Embedded, name: str) -> bool:
-    known, label = _known(seen, name)
+def _both(images: Embedded, name: str) -> bool:
+    known, label = _known(images, name)
     return len(np.unique(label[known])) == 2

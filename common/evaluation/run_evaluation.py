@@ -66,14 +66,14 @@ class Evaluated:
     Attributes:
         figures: what the kind's schema holds, as JSON objects.
         arrays: the arrays of each archive, by its name in the run folder.
-        told: the figures in one line, for the log.
+        summary: the figures in one line, for the log.
         head: weight ``(outputs, F)`` and bias ``(outputs,)`` to deploy; None for the trained one.
         classes: names of the outputs; those of the training data unless given.
     """
 
     figures: Mapping[str, Any]
     arrays: Mapping[str, Mapping[str, NDArray[Any]]]
-    told: str
+    summary: str
     head: tuple[Tensor, Tensor] | None = None
     classes: Sequence[str] | None = None
 
@@ -116,11 +116,11 @@ class RunEvaluation(ABC):
         """Evaluate, write the results, deploy, and return what ``evaluation.json`` holds."""
         with locked(self.run_dir):
             self._tell_of_how_many_epochs(self.snapshots()[-1][0])
-            found = self.evaluate()
-            whole = self._write(found)
-            self._deploy(found)
+            evaluated = self.evaluate()
+            whole = self._write(evaluated)
+            self._deploy(evaluated)
             who = f"{self.about['strategy']}, seed {self.about['seed']}"
-            _LOG.info(f"{who}: {found.told}, written to {self.run_dir}")
+            _LOG.info(f"{who}: {evaluated.summary}, written to {self.run_dir}")
             return whole
 
     @abstractmethod
@@ -129,13 +129,13 @@ class RunEvaluation(ABC):
 
     def snapshots(self) -> list[tuple[int, Path]]:
         """Return (epoch, file) of the snapshots of the run, in the order of training."""
-        found = {}
+        paths = {}
         for path in self.run_dir.glob("network_epoch=*.pt"):
             match = re.fullmatch(r"network_epoch=(\d+)\.pt", path.name)
             if match:
-                found[int(match[1])] = path
+                paths[int(match[1])] = path
         last = self._last_epoch()
-        kept = sorted((epoch, path) for epoch, path in found.items() if epoch <= last)
+        kept = sorted((epoch, path) for epoch, path in paths.items() if epoch <= last)
         require(
             bool(kept),
             f"{self.run_dir}: holds no snapshot network_epoch=<n>.pt. Run train.json with the same "
@@ -179,7 +179,7 @@ class RunEvaluation(ABC):
                     classifier.encode(batch["image"].to(self.device))
         return [embed(classifier, part, self.device) for part in parts]
 
-    def _write(self, found: "Evaluated") -> dict[str, Any]:
+    def _write(self, evaluated: "Evaluated") -> dict[str, Any]:
         """Write ``evaluation.json`` by the kind's schema, and archives, each whole or not at all.
 
         Returns:
@@ -189,9 +189,9 @@ class RunEvaluation(ABC):
         about = {**self.about, "settings": self.settings, "versions": versions()}
         about |= {"date": date.today().isoformat()}
         about |= {"data_set": self.manifest["source"]} if self.manifest else {}
-        figures = to_json(from_json(self.kind.result, found.figures, path))
+        figures = to_json(from_json(self.kind.result, evaluated.figures, path))
         whole = {**about, "kind": self.kind.name, **figures}
-        for name, content in found.arrays.items():
+        for name, content in evaluated.arrays.items():
             with replacing(self.run_dir / name) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **content)  # type: ignore[arg-type]
         text = json.dumps(whole, indent=1, allow_nan=False)
@@ -199,15 +199,15 @@ class RunEvaluation(ABC):
             partial.write_text(text + "\n")
         return whole
 
-    def _deploy(self, found: "Evaluated") -> None:
+    def _deploy(self, evaluated: "Evaluated") -> None:
         """Write ``model.pt``: the classifier as it is loaded, with another head where one is given.
 
         Raises:
             InputError: the network has another number of outputs.
         """
         linear = self.classifier.head
-        if found.head is not None:
-            weight, bias = found.head
+        if evaluated.head is not None:
+            weight, bias = evaluated.head
             require(
                 linear.weight.shape == weight.shape,
                 f"{type(self).__name__}: the network must have {len(weight)} output(s), got "
@@ -219,12 +219,12 @@ class RunEvaluation(ABC):
         about = {
             **self.record,
             **self.now,
-            "classes": found.classes
+            "classes": evaluated.classes
             or output_names(
-                self.classes if found.head is not None else self.record.get("classes") or [],
+                self.classes if evaluated.head is not None else self.record.get("classes") or [],
                 linear.out_features,
             ),
-            "head_fitted": found.head is not None or digest(linear) != self.record.get("head"),
+            "head_fitted": evaluated.head is not None or digest(linear) != self.record.get("head"),
             **familiar_images(self.classifier, self.device),
         }
         save_model(self.model_path, self.classifier, about)

@@ -46,7 +46,7 @@ def dino(
     1.3863
     """
     _check(z, teacher, center)
-    seen, views = teacher.shape[1], z.shape[1]
+    large, views = teacher.shape[1], z.shape[1]
     wide = torch.promote_types(z.dtype, torch.float32)
     with torch.autocast(z.device.type, enabled=False):
         centred = teacher.detach().to(wide) - center.detach().to(wide)
@@ -55,9 +55,11 @@ def dino(
         s = z.to(wide) / temperature
         log_sum = s.logsumexp(dim=2)  # (B, V)
         # a global view is compared with the other G - 1 teachers, a local one with all G
-        agreement = ((every - q) * s[:, :seen]).sum() + (every * s[:, seen:]).sum()
-        total = (seen - 1) * log_sum[:, :seen].sum() + seen * log_sum[:, seen:].sum() - agreement
-        return total / (len(z) * seen * (views - 1))
+        agreement = ((every - q) * s[:, :large]).sum() + (every * s[:, large:]).sum()
+        total = (
+            (large - 1) * log_sum[:, :large].sum() + large * log_sum[:, large:].sum() - agreement
+        )
+        return total / (len(z) * large * (views - 1))
 
 
 class DINO(nn.Module):

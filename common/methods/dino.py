@@ -106,12 +106,12 @@ class DINO(Method):
             batch: "image" ``(B, C, H, W)`` in [0, 1], and the target of the head where it learns.
         """
         x = batch["image"]
-        seen = [view for group in self.global_views for view in group(x)]
+        large = [view for group in self.global_views for view in group(x)]
         local = [view for group in self.local_views for view in group(x)]
         with torch.no_grad():
-            h = self._teacher.encode(seen)
+            h = self._teacher.encode(large)
             target = self._by_subject(self._teacher.project(h), self._seen)
-        z = self._by_subject(self.student(seen + local), self._views)
+        z = self._by_subject(self.student(large + local), self._views)
         if self.head_loss is not None:
             yield self._head_phase(self.head_loss, h[: len(x)], batch)
         loss = self.loss(z, target)

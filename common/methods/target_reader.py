@@ -23,7 +23,7 @@ def read_targets(
     Returns:
         Target -> tensor.
     """
-    found = {}
+    targets = {}
     for target in getattr(loss, "targets", ()):
         column = columns.get(target, target)
         require(
@@ -32,5 +32,5 @@ def read_targets(
             f"{', '.join(sorted(batch))}. Add the column to the manifest, or name another in "
             "columns.",
         )
-        found[target] = batch[column]
-    return found
+        targets[target] = batch[column]
+    return targets

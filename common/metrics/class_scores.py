@@ -50,10 +50,10 @@ def average_precision(label: NDArray[Any], scores: Floats) -> float:
         scores: ``(N,)``; those of equal score are passed together.
     """
     order = np.argsort(-scores, kind="stable")
-    found = np.cumsum(label[order])
+    true_positives = np.cumsum(label[order])
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    rise = np.diff(found[last], prepend=0)
-    return float((rise * found[last] / (last + 1)).sum() / found[-1])
+    rise = np.diff(true_positives[last], prepend=0)
+    return float((rise * true_positives[last] / (last + 1)).sum() / true_positives[-1])
 
 
 def class_scores(label: Labels, probability: Floats, healthy: int | None) -> dict[str, float]:

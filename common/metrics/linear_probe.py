@@ -193,19 +193,19 @@ def fit_tuned_probe(
         "images.",
     )
     held_out = first.argsort().argsort()[number] >= len(first) - max(1, len(first) // 10)
-    seen, kept = features.astype(np.float64), np.flatnonzero(~held_out)[:_CHOOSING]
+    h, kept = features.astype(np.float64), np.flatnonzero(~held_out)[:_CHOOSING]
     model = LogisticRegression(warm_start=True, **(_SPARSE if issparse(features) else _NEWTON))
     with warnings.catch_warnings():  # where rounding stops Newton's method lbfgs goes on
         warnings.filterwarnings("ignore", category=LinAlgWarning)
         warnings.filterwarnings("ignore", "Line search of Newton solver", ConvergenceWarning)
         scores = [
             model.set_params(C=strength)
-            .fit(seen[kept], label[kept])
-            .score(seen[held_out], label[held_out])
+            .fit(h[kept], label[kept])
+            .score(h[held_out], label[held_out])
             for strength in strengths
         ]
         best = strengths[int(np.argmax(scores))]
-        return make_pipeline(model.set_params(C=best).fit(seen, label))
+        return make_pipeline(model.set_params(C=best).fit(h, label))
 
 
 class ProbeAUC(ProbeMetric):

@@ -51,6 +51,6 @@ def opposite_classes(accuracy: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     for i, j in combinations(np.flatnonzero(np.ptp(accuracy, axis=0) > 0), 2):
         tests = (test(accuracy[:, i], accuracy[:, j]) for test in (pearsonr, spearmanr, kendalltau))
         opposite[i, j] = opposite[j, i] = any(
-            found.statistic < _CORRELATION and found.pvalue < _P_VALUE for found in tests
+            pearson.statistic < _CORRELATION and pearson.pvalue < _P_VALUE for pearson in tests
         )
     return opposite

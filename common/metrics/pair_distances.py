@@ -71,8 +71,8 @@ def pair_distances(
     for name, blocks in _blocks(cells).items():
         pairs = _draw(blocks, first, size, max_pairs, generator)
         difference = (unit[order[left]] - unit[order[right]] for left, right in _chunks(pairs))
-        found = [np.linalg.norm(part, axis=1) for part in difference]
-        distances[name] = np.concatenate(found) if found else np.zeros(0)
+        parts = [np.linalg.norm(part, axis=1) for part in difference]
+        distances[name] = np.concatenate(parts) if parts else np.zeros(0)
     return distances
 
 

@@ -44,13 +44,13 @@ def patient_interval(
     groups = [(here, _Patients(patient[here])) for here in rows]
     means = []
     for _ in range(draws):
-        found = []
+        areas = []
         for here, patients in groups:
             index = here[patients.draw(generator)]
             if len(np.unique(label[index])) == 2:
-                found.append(auc(label[index], scores[index]))
-        if len(found) == len(groups):
-            means.append(np.mean(found))
+                areas.append(auc(label[index], scores[index]))
+        if len(areas) == len(groups):
+            means.append(np.mean(areas))
     return percentiles(np.array(means), level)
 
 

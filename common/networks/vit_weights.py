@@ -66,16 +66,16 @@ def load_vit_weights(encoder: VisionTransformer, path: str | Path = "") -> Visio
     """
     if not str(path):
         return encoder
-    found = _backbone(_read(Path(path)), encoder.pool)
+    tensors = _backbone(_read(Path(path)), encoder.pool)
     wanted = encoder.state_dict()
-    if encoder.pool == "mean" and "norm.weight" not in found:
-        found |= {name: wanted[name] for name in ("norm.weight", "norm.bias")}
-    if "pos_embed" in found and found["pos_embed"].dim() == 3:
-        found["pos_embed"] = _resized(found["pos_embed"], encoder.side)
-    _check(found, wanted, path)
-    require_finite(found, str(path), "Download it again.")
-    encoder.load_state_dict(found, strict=True)
-    logger.info("%s: %d of %d tensors loaded", path, len(found), len(wanted))
+    if encoder.pool == "mean" and "norm.weight" not in tensors:
+        tensors |= {name: wanted[name] for name in ("norm.weight", "norm.bias")}
+    if "pos_embed" in tensors and tensors["pos_embed"].dim() == 3:
+        tensors["pos_embed"] = _resized(tensors["pos_embed"], encoder.side)
+    _check(tensors, wanted, path)
+    require_finite(tensors, str(path), "Download it again.")
+    encoder.load_state_dict(tensors, strict=True)
+    logger.info("%s: %d of %d tensors loaded", path, len(tensors), len(wanted))
     return encoder
 
 
@@ -109,16 +109,16 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _backbone(state: Mapping[str, Any], pool: str) -> dict[str, Any]:
     """Return the tensors of an encoder by its names: prefixes taken off, the rest set aside."""
-    found = {}
+    tensors = {}
     for name, value in state.items():
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)
         if not name.startswith(NOT_BACKBONE):
-            found[name] = value
+            tensors[name] = value
     if pool == "mean":
-        found = {name: v for name, v in found.items() if not name.startswith("norm.")}
-        found = {name.replace("fc_norm.", "norm."): v for name, v in found.items()}
-    return found
+        tensors = {name: v for name, v in tensors.items() if not name.startswith("norm.")}
+        tensors = {name.replace("fc_norm.", "norm."): v for name, v in tensors.items()}
+    return tensors
 
 
 def _resized(positions: Tensor, side: int) -> Tensor:
@@ -131,23 +131,24 @@ def _resized(positions: Tensor, side: int) -> Tensor:
     return torch.cat([positions[:, :1].float(), grid.flatten(2).transpose(1, 2)], dim=1)
 
 
-def _check(found: Mapping[str, Any], wanted: Mapping[str, Tensor], path: str | Path) -> None:
+def _check(tensors: Mapping[str, Any], wanted: Mapping[str, Tensor], path: str | Path) -> None:
     """Refuse names that are missing, not known, or of another shape."""
-    missing = [name for name in wanted if name not in found]
-    unexpected = [name for name in found if name not in wanted]
+    missing = [name for name in wanted if name not in tensors]
+    unexpected = [name for name in tensors if name not in wanted]
     other = [
-        f"{name} {tuple(getattr(found[name], 'shape', ()))} for {tuple(wanted[name].shape)}"
+        f"{name} {tuple(getattr(tensors[name], 'shape', ()))} for {tuple(wanted[name].shape)}"
         for name in wanted
-        if name in found and getattr(found[name], "shape", None) != wanted[name].shape
+        if name in tensors and getattr(tensors[name], "shape", None) != wanted[name].shape
     ]
     kinds = {"lacks": missing, "adds": unexpected, "differs in shape": other}
-    told = [
+    differences = [
         f"{kind} {len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for kind, names in kinds.items()
         if names
     ]
     require(
-        not told,
+        not differences,
         f"{path}: the file must hold the {len(wanted)} tensors of the encoder, got one that "
-        f"{', '.join(told)}. Set embed_dim, depth, heads, patch_size and pool as in the file.",
+        f"{', '.join(differences)}. Set embed_dim, depth, heads, patch_size and pool as in the "
+        "file.",
     )

@@ -63,21 +63,21 @@ class Calls:
 def calls_of(runs: Sequence[Run]) -> tuple[Run | None, Calls | None]:
     """The run that is spoken of, the first seed of the verdict's first strategy, and its calls."""
     for run in compared(group_runs(runs))[0].runs:
-        if (found := getattr(run.result, "calls", None)) is not None:
-            return run, found
+        if (result := getattr(run.result, "calls", None)) is not None:
+            return run, result
     return None, None
 
 
 def in_words(runs: Sequence[Run]) -> list[str]:
     """Of how many of 100 images the class is named, and which two are confused most."""
-    _, found = calls_of(runs)
-    if found is None or found.accuracy.value is None:
+    _, result = calls_of(runs)
+    if result is None or result.accuracy.value is None:
         return []
-    lines = [f"Names the right class of {100 * found.accuracy.value:.0f} of 100 images."]
-    if pairs := _pairs(found):
+    lines = [f"Names the right class of {100 * result.accuracy.value:.0f} of 100 images."]
+    if pairs := _pairs(result):
         count, true, said = pairs[0]
-        of = sum(found.confusion[true])
-        named = found.classes[true], found.classes[said]
+        of = sum(result.confusion[true])
+        named = result.classes[true], result.classes[said]
         lines.append(
             f"Its commonest error: {count} of {of} images of {named[0]} called {named[1]}."
         )
@@ -86,14 +86,14 @@ def in_words(runs: Sequence[Run]) -> list[str]:
 
 def which_for_which(runs: Sequence[Run]) -> Markup:
     """Each class, and the confusion matrix (of many classes its largest entries)."""
-    run, found = calls_of(runs)
-    if run is None or found is None:
+    run, result = calls_of(runs)
+    if run is None or result is None:
         return Markup()
-    matrix = np.array(found.confusion)
+    matrix = np.array(result.confusion)
     rows = [
         (name, [str(matrix[k].sum()), _share(matrix[k, k], matrix[k].sum()),
                 _share(matrix[k, k], matrix[:, k].sum())])
-        for k, name in enumerate(found.classes)
+        for k, name in enumerate(result.classes)
     ]  # fmt: skip
     heads = [
         "images",
@@ -101,30 +101,30 @@ def which_for_which(runs: Sequence[Run]) -> Markup:
         "precision: of the class, of those named",
     ]
     words = (
-        f"Of {found.images} test images of {found.patients} patients the class of "
-        f"{found.accuracy.written()} was named (95 % interval over patients)."
+        f"Of {result.images} test images of {result.patients} patients the class of "
+        f"{result.accuracy.written()} was named (95 % interval over patients)."
     )
     return section(
         "classes",
         "Which is taken for which",
         paragraph(words),
         figure_table("class", heads, rows) if len(rows) <= 3 * MOST else Markup(),
-        _matrix(found),
+        _matrix(result),
         paragraph(f"Of {run.strategy}, seed {run.seed}.", "note"),
     )
 
 
 def calibration(runs: Sequence[Run]) -> Markup:
     """The reliability curve of the most probable class."""
-    _, found = calls_of(runs)
-    if found is None:
+    _, result = calls_of(runs)
+    if result is None:
         return Markup()
-    bins = found.reliability
+    bins = result.reliability
     counts = ", ".join(str(each.images) for each in bins)
     chart = reliability_chart(
         [(each.predicted, each.observed) for each in bins], "share called rightly"
     )
-    error = f"error {found.calibration_error.written(percent=False)}"
+    error = f"error {result.calibration_error.written(percent=False)}"
     note = "Dashed: probabilities that mean what they say. Below it too much is promised."
     shown = panel(chart, "Calibration", value=error, words=f"images of each dot: {counts}")
     return section("curves", "Calibration", panels(shown, kind="halves"), paragraph(note, "note"))
@@ -132,15 +132,15 @@ def calibration(runs: Sequence[Run]) -> Markup:
 
 def for_whom(runs: Sequence[Run]) -> Markup:
     """Accuracy of subgroups with their counts; nothing where there are none."""
-    _, found = calls_of(runs)
-    if found is None or not found.subgroups:
+    _, result = calls_of(runs)
+    if result is None or not result.subgroups:
         return Markup()
     rows = [
         (
             f"{each.column}: {each.name}",
             [str(each.images), str(each.patients), each.accuracy.written()],
         )
-        for each in found.subgroups
+        for each in result.subgroups
     ]
     table = figure_table("group", ["images", "patients", "accuracy"], rows)
     return section("subgroups", "For whom it works", table)
@@ -148,10 +148,10 @@ def for_whom(runs: Sequence[Run]) -> Markup:
 
 def worst(runs: Sequence[Run]) -> Markup:
     """The surest errors, as pictures."""
-    run, found = calls_of(runs)
-    if run is None or found is None:
+    run, result = calls_of(runs)
+    if run is None or result is None:
         return Markup()
-    names = found.classes
+    names = result.classes
 
     def words(label: float, said: float) -> str:
         return f"called {names[int(said)]}, is {names[int(label)]}"
@@ -161,13 +161,13 @@ def worst(runs: Sequence[Run]) -> Markup:
 
 def patients(runs: Sequence[Run]) -> Markup:
     """A row a patient; nothing where every image is its own."""
-    run, found = calls_of(runs)
-    if run is None or found is None or found.patients == found.images:
+    run, result = calls_of(runs)
+    if run is None or result is None or result.patients == result.images:
         return Markup()
 
     def row(label: NDArray[Any], said: NDArray[Any]) -> list[str]:
         return [
-            ", ".join(found.classes[int(k)] for k in np.unique(each)) for each in (label, said)
+            ", ".join(result.classes[int(k)] for k in np.unique(each)) for each in (label, said)
         ] + [f"{int((label != said).sum())}"]
 
     return each_patient(run, ["is", "called", "wrong images"], row)
@@ -180,21 +180,21 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "–"
 
 
-def _pairs(found: Calls) -> list[tuple[int, int, int]]:
+def _pairs(result: Calls) -> list[tuple[int, int, int]]:
     """(images, true class, class named), of wrong ones, the commonest first."""
     every = [
         (count, true, said)
-        for true, row in enumerate(found.confusion)
+        for true, row in enumerate(result.confusion)
         for said, count in enumerate(row)
         if true != said and count
     ]
     return sorted(every, key=lambda each: -each[0])
 
 
-def _matrix(found: Calls) -> Markup:
-    names = found.classes
+def _matrix(result: Calls) -> Markup:
+    names = result.classes
     if len(names) <= MOST:
-        rows = [(names[k], [str(n) for n in row]) for k, row in enumerate(found.confusion)]
+        rows = [(names[k], [str(n) for n in row]) for k, row in enumerate(result.confusion)]
         return figure_table("is \\ called", names, rows)
-    pairs = [(f"{names[t]} → {names[s]}", [str(n)]) for n, t, s in _pairs(found)[:PAIRS]]
+    pairs = [(f"{names[t]} → {names[s]}", [str(n)]) for n, t, s in _pairs(result)[:PAIRS]]
     return figure_table("commonest errors", ["images"], pairs)

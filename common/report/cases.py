@@ -78,20 +78,20 @@ def worst_errors(run: Run, words: Callable[[float, float], str], nothing: str) -
     cases = read_cases(run)
     if cases is None:
         return Markup()
-    told = [
+    errors = [
         (f"patient {cases.patient[row]}", words(cases.label[row], cases.said[row]))
         for row in cases.worst
     ]
-    title = f"The {len(told)} worst errors" if len(told) > 1 else "The worst errors"
-    if not told:
+    title = f"The {len(errors)} worst errors" if len(errors) > 1 else "The worst errors"
+    if not errors:
         return section("worst", title, paragraph(nothing))
     if not len(cases.image):
         return section(
-            "worst", title, figure_table("patient", ["error"], [(n, [w]) for n, w in told])
+            "worst", title, figure_table("patient", ["error"], [(n, [w]) for n, w in errors])
         )
     shown = [
         figure(framed(image, f"{name}, {said}"), name=name, words=said)
-        for image, (name, said) in zip(cases.image, told)
+        for image, (name, said) in zip(cases.image, errors)
     ]
     note = "The greatest first. Patients have the numbers of the prepared data; look at the image "
     note += "before blaming the model: a wrong label looks like this too."

@@ -31,8 +31,8 @@ def decisions_of(runs: Sequence[Run]) -> tuple[Run | None, Sequence[Decision]]:
     """The run that is spoken of, the first seed of the verdict's first strategy, its decisions."""
     lead, _ = compared(group_runs(runs))
     for run in lead.runs:
-        if found := getattr(run.result, "decisions", ()):
-            return run, found
+        if decisions := getattr(run.result, "decisions", ()):
+            return run, decisions
     return None, ()
 
 
@@ -40,30 +40,32 @@ def in_words(runs: Sequence[Run]) -> list[str]:
     """A sentence a finding: "Finds 91 of 100 images with pneumonia at 84 % specificity ..."."""
     lines = []
     for each in decisions_of(runs)[1]:
-        found, spared = (each.figures[name].value for name in ("sensitivity", "specificity"))
-        if found is not None and spared is not None:
+        sensitivity, specificity = (
+            each.figures[name].value for name in ("sensitivity", "specificity")
+        )
+        if sensitivity is not None and specificity is not None:
             lines.append(
-                f"Finds {100 * found:.0f} of 100 {each.of_100} at {100 * spared:.0f} % specificity "
-                "at the threshold chosen on validation."
+                f"Finds {100 * sensitivity:.0f} of 100 {each.of_100} at "
+                f"{100 * specificity:.0f} % specificity at the threshold chosen on validation."
             )
     return lines
 
 
 def at_the_threshold(runs: Sequence[Run]) -> Markup:
     """Figures at the threshold, of images and patients, and the confusion matrix."""
-    run, found = decisions_of(runs)
+    run, decisions = decisions_of(runs)
     if run is None:
         return Markup()
     parts: list[Markup] = []
-    for each in found:
-        seen, chosen = each.scored_on, each.chosen_on
+    for each in decisions:
+        scored_on, chosen = each.scored_on, each.chosen_on
         words = (
             f"Threshold {each.threshold:.2f}: the greatest sensitivity + specificity on "
             f"{plural(chosen.images, 'validation image')} of {plural(chosen.patients, 'patient')} "
             f"({chosen.positive} show it), never on the test part. The figures are of "
-            f"{plural(seen.images, 'test image')} of {plural(seen.patients, 'patient')}, "
-            f"{100 * seen.positive / seen.images:.0f} % of which show it; both predictive values "
-            "change with that share."
+            f"{plural(scored_on.images, 'test image')} of {plural(scored_on.patients, 'patient')}, "
+            f"{100 * scored_on.positive / scored_on.images:.0f} % of which show it; both "
+            "predictive values change with that share."
         )
         rows = [
             (name, [_figure(each.figures, key), _figure(each.patients, key)])
@@ -75,7 +77,7 @@ def at_the_threshold(runs: Sequence[Run]) -> Markup:
             ("does not", [str(alarm), str(right)]),
         ]
         parts += [
-            *([heading(each.finding)] if len(found) > 1 else []),
+            *([heading(each.finding)] if len(decisions) > 1 else []),
             paragraph(words),
             figure_table("figure", ["images (95 % interval)", "patients (95 % interval)"], rows),
             figure_table("truth", ["called", "not called"], matrix),
@@ -87,14 +89,14 @@ def at_the_threshold(runs: Sequence[Run]) -> Markup:
 
 def curves(runs: Sequence[Run]) -> Markup:
     """ROC, precision-recall and reliability, the threshold marked."""
-    run, found = decisions_of(runs)
+    run, decisions = decisions_of(runs)
     if run is None:
         return Markup()
     parts = [
         block(each.finding, panels(*_panels(each), kind="halves"))
-        if len(found) > 1
+        if len(decisions) > 1
         else panels(*_panels(each), kind="halves")
-        for each in found
+        for each in decisions
     ]
     note = (
         "Dot: the chosen threshold. Dashed: guessing; in the last chart, probabilities that mean "
@@ -108,11 +110,11 @@ def curves(runs: Sequence[Run]) -> Markup:
 
 def for_whom(runs: Sequence[Run]) -> Markup:
     """Figures of subgroups with their counts."""
-    run, found = decisions_of(runs)
+    run, decisions = decisions_of(runs)
     if run is None:
         return Markup()
     parts = []
-    for each in found:
+    for each in decisions:
         rows = [
             (
                 f"{group.column}: {group.name}",
@@ -126,7 +128,7 @@ def for_whom(runs: Sequence[Run]) -> Markup:
             for group in each.subgroups
         ]
         if rows:
-            title = [heading(each.finding)] if len(found) > 1 else []
+            title = [heading(each.finding)] if len(decisions) > 1 else []
             heads = ["images", "patients", "show it", *OF_GROUPS.values()]
             parts += [*title, figure_table("group", heads, rows)]
     if not parts:
@@ -139,10 +141,10 @@ def for_whom(runs: Sequence[Run]) -> Markup:
 
 def worst(runs: Sequence[Run]) -> Markup:
     """The greatest errors of the first finding, as pictures."""
-    run, found = decisions_of(runs)
+    run, decisions = decisions_of(runs)
     if run is None:
         return Markup()
-    each = found[0]
+    each = decisions[0]
 
     def words(label: float, said: float) -> str:
         truth = "shows it" if label == 1 else "does not"
@@ -153,10 +155,10 @@ def worst(runs: Sequence[Run]) -> Markup:
 
 def patients(runs: Sequence[Run]) -> Markup:
     """A row a patient, of the first finding."""
-    run, found = decisions_of(runs)
+    run, decisions = decisions_of(runs)
     if run is None:
         return Markup()
-    threshold = found[0].threshold
+    threshold = decisions[0].threshold
 
     def row(label: np.ndarray, said: np.ndarray) -> list[str]:
         mean = float(said.mean())
@@ -176,8 +178,8 @@ def _who(run: Run) -> str:
 
 
 def _figure(figures: dict[str, Estimate], key: str) -> str:
-    found = figures.get(key)
-    return "" if found is None else found.written(percent=key not in ("auc", "average_precision"))
+    figure = figures.get(key)
+    return "" if figure is None else figure.written(percent=key not in ("auc", "average_precision"))
 
 
 def _panels(each: Decision) -> list[Markup]:

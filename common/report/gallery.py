@@ -69,12 +69,12 @@ def gallery(runs: Sequence[Run]) -> Markup:
 
 def _keys(pictures: Gallery | None) -> dict[Key, int]:
     """Name (and how often it came before) of each picture, to find it in other runs."""
-    seen: Counter[str] = Counter()
-    found = {}
+    times: Counter[str] = Counter()
+    index_of = {}
     for index, name in enumerate(pictures.names if pictures else ()):
-        found[name, seen[name]] = index
-        seen[name] += 1
-    return found
+        index_of[name, times[name]] = index
+        times[name] += 1
+    return index_of
 
 
 def _row(

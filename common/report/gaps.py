@@ -42,11 +42,11 @@ class Years:
         """Return it as text."""
         if self.value is None or self.low is None or self.high is None:
             return "–"
-        told = [
+        numbers = [
             signed(x, decimals) if sign else f"{x:.{decimals}f}"
             for x in (self.value, self.low, self.high)
         ]
-        return f"{told[0]} ({told[1]} to {told[2]})"
+        return f"{numbers[0]} ({numbers[1]} to {numbers[2]})"
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Gaps:
 def gaps_of(runs: Sequence[Run]) -> tuple[Run | None, Gaps | None]:
     """The run that is spoken of, the first seed of the verdict's first strategy, and its gaps."""
     for run in _lead(runs).runs:
-        if (found := getattr(run.result, "gaps", None)) is not None:
-            return run, found
+        if (result := getattr(run.result, "gaps", None)) is not None:
+            return run, result
     return None, None
 
 
@@ -109,9 +109,9 @@ def in_words(runs: Sequence[Run]) -> list[str]:
         for part in SITES
     )
     lines = [f"Age error {known:.1f} years at known sites, {new:.1f} at new ones."]
-    _, found = gaps_of(runs)
-    sides = [getattr(found, part).bias.value for part in SITES] if found else []
-    if found and None not in sides:
+    _, result = gaps_of(runs)
+    sides = [getattr(result, part).bias.value for part in SITES] if result else []
+    if result and None not in sides:
         said = [f"{abs(b):.1f} years too {'old' if b > 0 else 'young'}" for b in sides]
         lines.append(
             f"Subjects of known sites come out {said[0]} on average, of new sites {said[1]}."
@@ -121,14 +121,14 @@ def in_words(runs: Sequence[Run]) -> list[str]:
 
 def distribution(runs: Sequence[Run]) -> Markup:
     """Figures of the gap, its distribution, and the gap against age."""
-    run, found = gaps_of(runs)
-    if run is None or found is None:
+    run, result = gaps_of(runs)
+    if run is None or result is None:
         return Markup()
     heads = ["subjects", "mean absolute gap", "mean gap (bias)", "deviation", "gap per 10 years"]
     rows = [
         (swatch(COLOURS[part], SITES[part]), [str(each.subjects), *_cells(each), _per_ten(each)])
         for part in SITES
-        for each in [getattr(found, part)]
+        for each in [getattr(result, part)]
     ]
     note = (
         "Gap: predicted − true age, years; 95 % intervals over subjects in parentheses. A gap that "
@@ -141,20 +141,20 @@ def distribution(runs: Sequence[Run]) -> Markup:
         "How far off, and on which side",
         figure_table("subjects of", heads, rows),
         legend(*(swatch(COLOURS[part], name) for part, name in SITES.items())),
-        panels(_histogram(found), *_against_age(run, found), kind="halves"),
+        panels(_histogram(result), *_against_age(run, result), kind="halves"),
         paragraph(note, "note"),
     )
 
 
 def for_whom(runs: Sequence[Run]) -> Markup:
     """Gaps by site, sex, age and the like, with counts."""
-    _, found = gaps_of(runs)
-    if found is None:
+    _, result = gaps_of(runs)
+    if result is None:
         return Markup()
     heads = ["subjects", "mean absolute gap", "mean gap (bias)", "deviation"]
     rows = [
         (f"{group.column}: {group.name}", [str(group.subjects), *_cells(group)])
-        for group in found.subgroups
+        for group in result.subgroups
     ]
     if not rows:
         words = "The prepared data name no site, sex or other group with two values or more."
@@ -183,8 +183,8 @@ def patients(runs: Sequence[Run]) -> Markup:
     def row(age: NDArray[Any], said: NDArray[Any]) -> list[str]:
         true, mean = float(age.mean()), float(said.mean())
         known = np.isfinite(true)
-        told = [f"{true:.1f}", signed(mean - true, 1)] if known else ["–", "–"]
-        return [told[0], f"{mean:.1f}", told[1]]
+        cells = [f"{true:.1f}", signed(mean - true, 1)] if known else ["–", "–"]
+        return [cells[0], f"{mean:.1f}", cells[1]]
 
     return each_patient(run, ["age", "predicted", "gap"], row)
 
@@ -205,18 +205,18 @@ def _per_ten(each: GapFigures) -> str:
     return Years(*(None if end is None else 10 * end for end in ends)).written(sign=True)
 
 
-def _histogram(found: Gaps) -> Markup:
-    lines = [steps(found.edges, found.counts[part], COLOURS[part]) for part in SITES]
+def _histogram(result: Gaps) -> Markup:
+    lines = [steps(result.edges, result.counts[part], COLOURS[part]) for part in SITES]
     top = max(max(line.y) for line in lines)
     frame = Frame(
-        nice_axis(found.edges[0], found.edges[-1]).titled("predicted − true age, years"),
+        nice_axis(result.edges[0], result.edges[-1]).titled("predicted − true age, years"),
         nice_axis(0.0, top or 1.0, 4).titled("share of subjects"),
         HEIGHT,
     )
     return panel(line_chart(lines, frame, "Distribution of the gap"), "Distribution of the gap")
 
 
-def _against_age(run: Run, found: Gaps) -> list[Markup]:
+def _against_age(run: Run, result: Gaps) -> list[Markup]:
     """Gap against age, with the line of least squares of each."""
     scores = run.arrays
     if scores is None or not len(scores.age):
@@ -230,7 +230,7 @@ def _against_age(run: Run, found: Gaps) -> list[Markup]:
     low, high = float(scores.age.min()), float(scores.age.max())
     lines = [((low, 0.0), (high, 0.0), "var(--soft)")]
     for part, here in members.items():
-        figures = getattr(found, part)
+        figures = getattr(result, part)
         if here.any() and figures.slope.value is not None:
             middle, slope = float(scores.age[here].mean()), figures.slope.value
             ends = [(x, figures.bias.value + slope * (x - middle)) for x in (low, high)]

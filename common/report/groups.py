@@ -95,7 +95,7 @@ def group_row(
     group: Group,
     figures: Sequence[tuple[int, Figure]],
     decimals: int,
-    told: Callable[[float], str] = "{:.3f}".format,
+    written: Callable[[float], str] = "{:.3f}".format,
     *,
     unit: str = "",
     bar: bool = False,
@@ -106,7 +106,7 @@ def group_row(
         group: the strategy.
         figures: seed and figure of each run that has one.
         decimals: of the mean and the interval.
-        told: writes the figure of a seed.
+        written: writes the figure of a seed.
         unit: behind the interval.
         bar: whether the mean is the end of a bar, which has no small dots.
     """
@@ -117,7 +117,7 @@ def group_row(
     several = len(figures) > 1 and not bar
     words = f"{mean:.{decimals}f} ({low:.{decimals}f}–{high:.{decimals}f}{unit})"
     words += f", {plural(len(figures), 'seed')}" if several else ""
-    dots = tuple((each.value, f"seed {seed}: {told(each.value)}") for seed, each in figures)
+    dots = tuple((each.value, f"seed {seed}: {written(each.value)}") for seed, each in figures)
     return DotRow(group.name, group.colour, words, dots if several else (), mean, low, high, bar)
 
 

@@ -49,9 +49,9 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
     """
     require(len(folders) > 0, "build_report: runs must be at least one folder, got none. Name one.")
     runs = [load_run(folder) for folder in folders]
-    seen: dict[tuple[str, int], Path] = {}
+    folder_of: dict[tuple[str, int], Path] = {}
     for run in runs:
-        twin = seen.setdefault((run.strategy, run.seed), run.folder)
+        twin = folder_of.setdefault((run.strategy, run.seed), run.folder)
         require(
             twin is run.folder,
             f"{run.folder / EVALUATION}: strategy and seed must differ between runs, got "

@@ -105,21 +105,23 @@ def _paired(first: Group, second: Group) -> list[tuple[float, float]]:
 
 def _against_baselines(group: Group, baselines: dict[str, float]) -> str:
     measure = group.measure
-    told = {
+    sentences = {
         name: f"on {BASELINE_SENTENCES.get(name, name)} ({measure.name} {measure.written(value)})"
         for name, value in baselines.items()
     }
-    if not told:
+    if not sentences:
         return ""
     reached = [
-        words for name, words in told.items() if not measure.better(group.worse, baselines[name])
+        words
+        for name, words in sentences.items()
+        if not measure.better(group.worse, baselines[name])
     ]
     if reached:
         return (
             f"Beware: {measure.baseline} {listed(reached)} does about as well or better, so on "
             "these images the figure says little about the training."
         )
-    worse = f"{measure.baseline} {listed(list(told.values()))} does worse"
+    worse = f"{measure.baseline} {listed(list(sentences.values()))} does worse"
     return f"{sentence(worse)}: the training adds to it."
 
 
@@ -170,8 +172,8 @@ def _paper_order(groups: Sequence[Group]) -> str:
     expected = " > ".join(group.name for group in present)
     if all(better.value > worse.value for better, worse in pairwise(present)):
         return f"The order the paper reports holds here, mean by mean: {expected}."
-    found = " > ".join(f"{group.name} ({group.value:.3f})" for group in _ranked(present))
-    return f"The order the paper reports ({expected}) does not hold here: {found}."
+    ours = " > ".join(f"{group.name} ({group.value:.3f})" for group in _ranked(present))
+    return f"The order the paper reports ({expected}) does not hold here: {ours}."
 
 
 def by_epoch(runs: Sequence[Run]) -> Markup:

@@ -139,8 +139,8 @@ class Run:
     @property
     def chance(self) -> float | None:
         """The figure of guessing."""
-        found = self.measure.chance if self.result.chance is None else self.result.chance
-        return None if found is None else self.measure.scale * found
+        chance = self.measure.chance if self.result.chance is None else self.result.chance
+        return None if chance is None else self.measure.scale * chance
 
 
 def results(runs: Iterable[Run], of: type[R]) -> list[R]:

@@ -59,12 +59,12 @@ def must_be(rule: str, low: float = -math.inf, high: float = math.inf) -> WrapVa
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         try:
-            found = handler(tuple(value) if isinstance(value, list) else value)
+            checked = handler(tuple(value) if isinstance(value, list) else value)
         except ValidationError:
             raise PydanticCustomError("rule", "{rule}", {"rule": rule}) from None
-        if isinstance(found, float) and not (math.isfinite(found) and low <= found <= high):
+        if isinstance(checked, float) and not (math.isfinite(checked) and low <= checked <= high):
             raise PydanticCustomError("rule", "{rule}", {"rule": rule})
-        return found
+        return checked
 
     return WrapValidator(check)
 
@@ -111,10 +111,10 @@ def _schema(of: Any) -> TypeAdapter[Any]:
 
 def to_json(value: Any) -> dict[str, Any]:
     """Return a dataclass as JSON objects; `from_json` would accept them."""
-    found: dict[str, Any] = _schema(type(value)).dump_python(
+    content: dict[str, Any] = _schema(type(value)).dump_python(
         value, mode="json", exclude_defaults=True
     )
-    return found
+    return content
 
 
 def from_json(of: type[T], values: Mapping[str, Any], path: Path) -> T:
@@ -129,11 +129,11 @@ def from_json(of: type[T], values: Mapping[str, Any], path: Path) -> T:
         InputError: a key is missing or breaks its rule.
     """
     try:
-        found: T = _schema(of).validate_json(json.dumps(values), strict=True)
-        return found
+        result: T = _schema(of).validate_json(json.dumps(values), strict=True)
+        return result
     except ValidationError as error:
-        told = _told(of, values, error)
-    raise InputError(f"{path}: {told}. {CURE}")
+        problem = _told(of, values, error)
+    raise InputError(f"{path}: {problem}. {CURE}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -182,14 +182,14 @@ def read_arrays(path: Path, axes: Mapping[str, int] | None = None) -> dict[str, 
 
 def _told(of: type[Any], values: Mapping[str, Any], error: ValidationError) -> str:
     """The first mistake as "key must be rule, got value"; what is missing comes last."""
-    found = sorted(error.errors(), key=lambda each: each["type"] == "missing")[0]
-    place, got = list(found["loc"]), _brief(found["input"])
-    if found["type"] == "missing":
-        got, found = "no such key", _of_null(of, values, place) or found
-    if found["type"] == "field":
-        place.append(found["ctx"]["key"])
+    first = sorted(error.errors(), key=lambda each: each["type"] == "missing")[0]
+    place, got = list(first["loc"]), _brief(first["input"])
+    if first["type"] == "missing":
+        got, first = "no such key", _of_null(of, values, place) or first
+    if first["type"] == "field":
+        place.append(first["ctx"]["key"])
         got = "something else"
-    rule = _RULES.get(found["type"], found["msg"])
+    rule = _RULES.get(first["type"], first["msg"])
     key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return f"{key[1:]} must be {rule}, got {got}"
 

@@ -79,8 +79,8 @@ def transform_of(run: Run) -> Transform | None:
 def _transforms(group: Group) -> list[tuple[int, Transform]]:
     """(seed, transform) of the runs that say what their transformations did, all alike in names."""
     known = [(run.seed, transform_of(run)) for run in group.runs]
-    found = [(seed, transform) for seed, transform in known if transform is not None]
-    return [pair for pair in found if pair[1].names == found[0][1].names]
+    transforms = [(seed, transform) for seed, transform in known if transform is not None]
+    return [pair for pair in transforms if pair[1].names == transforms[0][1].names]
 
 
 def _learned_first(runs: Sequence[Run]) -> list[Group]:
@@ -108,14 +108,14 @@ def histograms(runs: Sequence[Run]) -> Markup:
 def _panels(group: Group) -> list[Markup]:
     transforms = _transforms(group)
     first = transforms[0][1]
-    found = []
+    made = []
     for index, parameter in enumerate(parameters(first.names, first.units)):
         mean = finite_mean([transform.lam_mean[index] for _, transform in transforms])
         words = f"{mean:.2f} ± {_spread(group, index):.3f}" if math.isfinite(mean) else "never used"
         bars = _bars(group, index, f"{group.name}, {parameter.title}: {words}")
         chart = bars + ends(parameter.zero, parameter.one)
-        found.append(panel(chart, parameter.title, words=words, kind="small"))
-    return found
+        made.append(panel(chart, parameter.title, words=words, kind="small"))
+    return made
 
 
 def _bars(group: Group, index: int, title: str) -> Markup:
@@ -165,7 +165,7 @@ def spread_over_images(runs: Sequence[Run]) -> Markup:
     axis = nice_axis(0.0, max(0.3, highest), 4)
     references = [(PRACTICALLY_CONSTANT, f"practically constant {PRACTICALLY_CONSTANT}")]
     references.append((UNIFORM_SPREAD, f"uniform draw {UNIFORM_SPREAD:.2f}"))
-    told = [paragraph(words) for words in sentences if words] or [
+    paragraphs = [paragraph(words) for words in sentences if words] or [
         paragraph(
             "No transformation is practically constant: every standard deviation of λ over images "
             f"is {PRACTICALLY_CONSTANT} or more."
@@ -176,7 +176,7 @@ def spread_over_images(runs: Sequence[Run]) -> Markup:
     return section(
         "spread",
         "Does the transformation depend on the image?",
-        *told,
+        *paragraphs,
         chart,
         paragraph(note, "note"),
     )

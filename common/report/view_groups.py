@@ -77,10 +77,10 @@ def read_places(run: Run) -> NDArray[np.float64] | None:
 def view_groups(runs: Sequence[Run]) -> Markup:
     """Densities and map of every strategy that has them, first seed."""
     shown = [
-        (group, run, found)
+        (group, run, groups)
         for group in group_runs(runs)
         for run in [next((run for run in group.runs if _of_run(run)), group.runs[0])]
-        if (found := _of_run(run)) is not None
+        if (groups := _of_run(run)) is not None
     ]
     if not shown:
         return Markup()
@@ -96,7 +96,7 @@ def view_groups(runs: Sequence[Run]) -> Markup:
         "view-groups",
         "Do the views of an image belong together?",
         legend(*(swatch(COLOURS[pair], NAMES[pair]) for pair in COLOURS)),
-        *(_block(group, run, found) for group, run, found in shown),
+        *(_block(group, run, groups) for group, run, groups in shown),
         paragraph(note, "note"),
     )
 
@@ -105,15 +105,15 @@ def _of_run(run: Run) -> Groups | None:
     return getattr(run.result, "groups", None)
 
 
-def _block(group: Group, run: Run, found: Groups) -> Markup:
+def _block(group: Group, run: Run, groups: Groups) -> Markup:
     words = (
-        f"mean distance {found.positive.mean:.2f} of positive and "
-        f"{found.negative.mean:.2f} of negative pairs, silhouette {found.silhouette:.3f}"
+        f"mean distance {groups.positive.mean:.2f} of positive and "
+        f"{groups.negative.mean:.2f} of negative pairs, silhouette {groups.silhouette:.3f}"
     ).replace("-", "−")
-    lines = [steps(found.edges, getattr(found, pair).counts, COLOURS[pair]) for pair in COLOURS]
+    lines = [steps(groups.edges, getattr(groups, pair).counts, COLOURS[pair]) for pair in COLOURS]
     top = max(EMPTY, *(max(line.y) for line in lines))
     frame = Frame(
-        nice_axis(found.edges[0], found.edges[-1], 5).titled("distance of two views"),
+        nice_axis(groups.edges[0], groups.edges[-1], 5).titled("distance of two views"),
         Axis(0.0, top).titled("share of the pairs"),
         300,
     )

@@ -69,9 +69,9 @@ def box(x: Tensor, lam: Tensor, lengths: Sequence[int]) -> tuple[Tensor, ...]:
     Returns:
         One index tensor per dimension of `x`; they broadcast to ``(B, C, *lengths)``.
     """
-    found = [torch.arange(count, device=x.device) for count in x.shape[:2]]
+    counters = [torch.arange(count, device=x.device) for count in x.shape[:2]]
     shape = [1] * x.dim()
-    indices = [found[0].reshape(-1, *shape[1:]), found[1].reshape(1, -1, *shape[2:])]
+    indices = [counters[0].reshape(-1, *shape[1:]), counters[1].reshape(1, -1, *shape[2:])]
     for axis, (side, length) in enumerate(zip(x.shape[2:], lengths)):
         places = side - length
         first = (lam[:, axis : axis + 1] * (places + 1)).floor().clamp(0, places).long()

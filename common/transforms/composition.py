@@ -127,8 +127,8 @@ class Composition(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""
-        told = f", settings={self.settings}" if self.settings else ""
-        return f"order={list(self.order)}, spatial_dims={self.spatial_dims}{told}"
+        settings = f", settings={self.settings}" if self.settings else ""
+        return f"order={list(self.order)}, spatial_dims={self.spatial_dims}{settings}"
 
     def _transform(
         self, x: Tensor, lam: Tensor, generator: Generator | None, only: Sequence[str]

@@ -131,7 +131,7 @@ def find_scans(source: Path) -> tuple[dict[str, dict[str, Path]], Walk]:
         match = NAME.fullmatch(path.name)
         if match:
             folders[path.parent][match["scan"]][KINDS[match["kind"].lower()]] = path
-    found: dict[str, dict[str, Path]] = {}
+    volumes_of: dict[str, dict[str, Path]] = {}
     repeated = 0
     for scans in folders.values():
         stray = [name for name, volumes in scans.items() if set(volumes) == {"seg"}]
@@ -139,14 +139,14 @@ def find_scans(source: Path) -> tuple[dict[str, dict[str, Path]], Walk]:
         if len(stray) == len(lacking) == 1:
             scans[lacking[0]] |= scans.pop(stray[0])
         for name, volumes in scans.items():
-            repeated += name in found
-            found[name] = volumes
+            repeated += name in volumes_of
+            volumes_of[name] = volumes
     require(
         not repeated,
         f"{source}: every scan must be there once, got {repeated} in two folders, by their names. "
         "Remove one of each.",
     )
-    return dict(sorted(found.items())), walked
+    return dict(sorted(volumes_of.items())), walked
 
 
 def _is_volume(path: Path) -> bool:

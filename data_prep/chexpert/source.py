@@ -96,12 +96,12 @@ def read_table(table: Path, source: Path, part: str) -> list[Row]:
 
 def _row(line: Line, source: Path, part: str) -> Row:
     where = line.where
-    found = re.search(r"(?:^|/)((?:train|valid|test)/.*?(patient\d+)/.+)$", line["path"])
+    match = re.search(r"(?:^|/)((?:train|valid|test)/.*?(patient\d+)/.+)$", line["path"])
     require(
-        found is not None,
+        match is not None,
         f"{where}: Path must be like train/patient00001/study1/view1_frontal.jpg, got another.",
     )
-    path, patient = Path(PurePosixPath(found[1])), found[2]  # type: ignore[index]
+    path, patient = Path(PurePosixPath(match[1])), match[2]  # type: ignore[index]
     require(
         is_file(below(source, path.as_posix(), f"{where}: Path")),
         f"{where}: Path must be a file below the source folder, got one that is missing. "
@@ -126,8 +126,8 @@ def _labels(line: dict[str, str], where: str) -> dict[str, int]:
     for name in PATHOLOGIES:
         value = _value(line, name, where)
         columns[name.lower().replace(" ", "_")] = (0 if healthy else -1) if value is None else value
-    found = set(columns.values())
-    label = 1 if 1 in found else 0 if found == {0} else -1
+    values = set(columns.values())
+    label = 1 if 1 in values else 0 if values == {0} else -1
     return {"label": label, **columns}
 
 

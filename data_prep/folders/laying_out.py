@@ -91,13 +91,13 @@ def lay_out(
     people = find_people(table.rows, root, choices.overlap)
     if table.folders:
         _check_folders(people)
-    found = _pictures(people, root, choices)
-    parts = {picture.entry["patient"]: row.part for row, picture in found if row.part}
+    pictures = _pictures(people, root, choices)
+    parts = {picture.entry["patient"]: row.part for row, picture in pictures if row.part}
     return Plan(
         source=source,
         licence=licence,
         arguments={key: getattr(choices, key) for key in ("bits", "seed", "size")} | arguments,
-        items=_stacks(found) if choices.stack else _files(found),
+        items=_stacks(pictures) if choices.stack else _files(pictures),
         convert=convert,
         split=partial(_split, choices=choices, given=parts),
         skipped=[*(walked.skipped if walked else []), *people.skipped],
@@ -113,7 +113,7 @@ def lay_out(
 
 def _pictures(people: People, root: Path, choices: Choices) -> Found:
     """Give every image its pseudonym and its place in the output."""
-    found = []
+    pictures = []
     for number, patient in enumerate(seeded_order(people.images, seed=0), start=1):
         name = f"p{number:04d}"
         for index, (row, entry) in enumerate(people.images[patient]):
@@ -127,21 +127,21 @@ def _pictures(people: People, root: Path, choices: Choices) -> Found:
                 part=row.part,
                 slices=choices.slices,
             )
-            found.append((row, picture))
-    return found
+            pictures.append((row, picture))
+    return pictures
 
 
-def _files(found: Found) -> list[Item]:
+def _files(pictures: Found) -> list[Item]:
     return [
         Item(picture.stem.replace("/", "_"), picture, (_origin(row, picture),))
-        for row, picture in found
+        for row, picture in pictures
     ]
 
 
-def _stacks(found: Found) -> list[Item]:
+def _stacks(pictures: Found) -> list[Item]:
     items = []
-    for number, start in enumerate(range(0, len(found), ROWS)):
-        chosen = found[start : start + ROWS]
+    for number, start in enumerate(range(0, len(pictures), ROWS)):
+        chosen = pictures[start : start + ROWS]
         shard = Shard(f"images_{number:04d}.npy", tuple(picture for _, picture in chosen))
         items.append(Item(f"images_{number:04d}", shard, tuple(_origin(*pair) for pair in chosen)))
     return items

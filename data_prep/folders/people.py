@@ -88,12 +88,12 @@ def _add(people: People, row: Row, path: Path) -> None:
 def _guesses(counts: Counter[str]) -> str:
     names, own = counts["file name"], counts["image"]
     known = counts.total() - names - own
-    told = {
+    images_of = {
         "are known for": known,
         "are guessed from the start of the file's name (up to _) for": names,
         "are not known for": own,
     }
-    words = ", ".join(f"{text} {count} images" for text, count in told.items() if count)
+    words = ", ".join(f"{text} {count} images" for text, count in images_of.items() if count)
     return f"patients {words}" + (", each of which counts as its own" if own else "")
 
 

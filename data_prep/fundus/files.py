@@ -114,13 +114,13 @@ class Pictures:
 
     def find(self, name: str) -> Place | None:
         """Return the first picture of a name; None where there is none."""
-        found = self.named(name)
-        return found[0] if found else None
+        places = self.named(name)
+        return places[0] if places else None
 
     def tables(self, pattern: str) -> list[Path]:
         """Return the files below the source whose name, in lower case, fits; sorted."""
-        found = walk(self.source, lambda path: fnmatch(path.name.lower(), pattern))
-        return found.files
+        walked = walk(self.source, lambda path: fnmatch(path.name.lower(), pattern))
+        return walked.files
 
     def _files(self) -> list[Place]:
         return [

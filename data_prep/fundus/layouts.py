@@ -101,7 +101,7 @@ class Found:
 
 def messidor2(pictures: Pictures) -> Found:
     """Grades of Krause et al. 2018; ungradable photographs are left out."""
-    found = Found(GRADES)
+    photographs = Found(GRADES)
     table, *_ = _tables(pictures, "messidor_data*")
     patients: dict[str, str] = {}
     for path in pictures.tables("messidor*2*"):
@@ -120,15 +120,15 @@ def messidor2(pictures: Pictures) -> Found:
         grade, patient = row["adjudicated_dr_grade"], patients.get(_stem(name), name)
         if not says_nothing(grade):
             facts = _grade(grade, row.where)
-            found.add(pictures.find(name), name, row.where, patient=patient, facts=facts)
+            photographs.add(pictures.find(name), name, row.where, patient=patient, facts=facts)
         else:
-            found.skip(name, "its table says that it cannot be graded")
-    return found
+            photographs.skip(name, "its table says that it cannot be graded")
+    return photographs
 
 
 def idrid(pictures: Pictures) -> Found:
     """The disease grading sets; those for segmentation and localisation are not looked at."""
-    found = Found(GRADES)
+    photographs = Found(GRADES)
     for word, part in (("training", "training"), ("testing", "test")):
         table, *_ = _tables(pictures, f"*grading*{word}*labels*")
         graded = any("grading" in place.name.lower() for place in pictures.places)
@@ -144,13 +144,15 @@ def idrid(pictures: Pictures) -> Found:
             edema = row.get("risk of macular edema", "")
             facts |= {} if says_nothing(edema) else {"macular_edema": _whole(edema, row.where, 2)}
             place = places[0] if places else None
-            found.add(place, name, row.where, patient=f"{part} {name}", part=part, facts=facts)
-    return found
+            photographs.add(
+                place, name, row.where, patient=f"{part} {name}", part=part, facts=facts
+            )
+    return photographs
 
 
 def aptos2019(pictures: Pictures) -> Found:
     """One photograph of each patient, as far as is known."""
-    found = Found(GRADES)
+    photographs = Found(GRADES)
     tables = {
         part: path
         for name, part in (("train", "training"), ("valid", "validation"), ("test", "test"))
@@ -166,13 +168,15 @@ def aptos2019(pictures: Pictures) -> Found:
         for row in read_table(path, "id_code", "diagnosis"):
             name = row["id_code"]
             facts = _grade(row["diagnosis"], row.where)
-            found.add(pictures.find(name), name, row.where, patient=name, part=given, facts=facts)
-    return found
+            photographs.add(
+                pictures.find(name), name, row.where, patient=name, part=given, facts=facts
+            )
+    return photographs
 
 
 def papila(pictures: Pictures) -> Found:
     """Both eyes of 244 patients; the header of the tables takes several rows."""
-    found = Found(GLAUCOMA)
+    photographs = Found(GLAUCOMA)
     for side, eye in (("od", "R"), ("os", "L")):
         table, *_ = _tables(pictures, f"patient_data_{side}*")
         rows = read_rows(table)
@@ -187,53 +191,55 @@ def papila(pictures: Pictures) -> Found:
             diagnosis = cells["diagnosis"]
             facts = {
                 "label": -1 if says_nothing(diagnosis) else _whole(diagnosis, table.name, 2),
-                **_person(cells, table.name, found.unknown_ages),
+                **_person(cells, table.name, photographs.unknown_ages),
             }
-            found.add(
+            photographs.add(
                 pictures.find(name), name, table.name, patient=number[1], eye=eye, facts=facts
             )
-    return found
+    return photographs
 
 
 def odir(pictures: Pictures) -> Found:
     """The table that has one row an eye; the label is the first where an eye has several."""
-    found = Found(list(ODIR.values()))
+    photographs = Found(list(ODIR.values()))
     table, *_ = _tables(pictures, "full_df*")
     for row in read_table(table, "id", "labels", "filename"):
         name = row["filename"]
         letter = next((char for char in row["labels"] if char in ODIR), None)
         if letter is None:
-            found.skip(name, "its table has no label for it")
+            photographs.skip(name, "its table has no label for it")
             continue
-        person = _person(row, row.where, found.unknown_ages)
+        person = _person(row, row.where, photographs.unknown_ages)
         facts = {"label": list(ODIR).index(letter), **person}
         eye = "L" if "left" in name.lower() else "R"
-        found.add(pictures.find(name), name, row.where, patient=row["id"], eye=eye, facts=facts)
-    return found
+        photographs.add(
+            pictures.find(name), name, row.where, patient=row["id"], eye=eye, facts=facts
+        )
+    return photographs
 
 
 def srahim(pictures: Pictures) -> Found:
     """The table of this copy; patient and eye are in the name."""
-    found = Found([*GRADES, "advanced diabetic eye disease"])
+    photographs = Found([*GRADES, "advanced diabetic eye disease"])
     table, *_ = _tables(pictures, "labels.csv")
     for row in read_table(table, "file", "dr_grade", "maculopathy"):
         name = row["file"]
         patient, eye = _named(name)
         maculopathy = {"0": 0, "1": 1}.get(row["maculopathy"].removesuffix(".0"), -1)
         facts = {**_grade(row["dr_grade"], row.where), "maculopathy": maculopathy}
-        found.add(pictures.find(name), name, row.where, patient=patient, eye=eye, facts=facts)
-    return found
+        photographs.add(pictures.find(name), name, row.where, patient=patient, eye=eye, facts=facts)
+    return photographs
 
 
 def class_folders(pictures: Pictures) -> Found:
     """The folder that holds a picture is its class; patients are not known."""
     folders = [PurePosixPath(place.name).parent.name for place in pictures.places]
     classes = name_classes(folders, "folders")
-    found = Found(classes.names, classes.notes)
+    photographs = Found(classes.names, classes.notes)
     for place, folder in zip(pictures.places, folders):
         facts = {"label": classes.numbers[folder]}
-        found.eyes.append(Eye(place, place.name, None, None, facts))
-    return found
+        photographs.eyes.append(Eye(place, place.name, None, None, facts))
+    return photographs
 
 
 def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
@@ -257,22 +263,24 @@ def own(pictures: Pictures, labels: Path | None, negative: str | None) -> Found:
 
     images = [PurePosixPath(name) for name in place_of]
     table = find_labels(pictures.source, images, labels, negative, find=find, keep_parts=True)
-    found = Found(table.classes, table.notes, table.sites)
+    photographs = Found(table.classes, table.notes, table.sites)
     if len(place_of) < len(pictures.places):
         twice = len(pictures.places) - len(place_of)
-        found.notes.append(f"{twice} pictures of archives lie beside them too: they are read once")
+        photographs.notes.append(
+            f"{twice} pictures of archives lie beside them too: they are read once"
+        )
     for row in table.rows:
         place = place_of[row.path.as_posix()]
         try:
             header = attempt(_header, place)
         except InputError as error:
-            found.skipped.append({"file": place.name, "reason": str(error)})
+            photographs.skipped.append({"file": place.name, "reason": str(error)})
             continue
         patient, eye = _named(row.path.as_posix())
         facts = {key: header[key] for key in DICOM_FACTS if key in header} | row.entry
         patient = row.patient or header.get("patient") or patient
-        found.eyes.append(Eye(place, patient, header.get("eye", eye), row.part, facts))
-    return found
+        photographs.eyes.append(Eye(place, patient, header.get("eye", eye), row.part, facts))
+    return photographs
 
 
 def _keys(places: list[Place]) -> dict[str, str]:
@@ -369,7 +377,7 @@ def find_photographs(
         InputError: not the layout, or ``--labels`` beside a published one, which has its own.
     """
     if layout == "folders":
-        found = own(pictures, labels, negative)
+        photographs = own(pictures, labels, negative)
     else:
         for name, given in (("labels", labels), ("negative", negative)):
             require(
@@ -377,7 +385,7 @@ def find_photographs(
                 f"fundus: --{name} must be left out for --layout {layout}, which has labels of its "
                 "own.",
             )
-        found = LAYOUTS[layout](pictures)
-        check_once((eye.place.name for eye in found.eyes), found.rows)
-    found.notes += age_note(found.unknown_ages, layout)
-    return found
+        photographs = LAYOUTS[layout](pictures)
+        check_once((eye.place.name for eye in photographs.eyes), photographs.rows)
+    photographs.notes += age_note(photographs.unknown_ages, layout)
+    return photographs

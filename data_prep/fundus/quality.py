@@ -14,12 +14,12 @@ SIDE = 256  # pixels
 FLAGS = ("no field", "dark", "bright", "blurred")
 
 
-def quality(pixels: npt.NDArray[np.uint8], found: bool) -> dict[str, float | str]:
+def quality(pixels: npt.NDArray[np.uint8], field_found: bool) -> dict[str, float | str]:
     """Measure one prepared photograph.
 
     Args:
         pixels: ``(256, 256, 3)``, the field of view padded square; focus depends on the size.
-        found: whether a field of view was found in the picture.
+        field_found: whether a field of view was found in the picture.
 
     Returns:
         ``field_share``: share of the square that is field (a whole disc: 0.785); ``dark_share``
@@ -39,7 +39,7 @@ def quality(pixels: npt.NDArray[np.uint8], found: bool) -> dict[str, float | str
     focus = 0.0
     if inner.any():
         focus = float(ndimage.laplace(green)[inner].std() / max(green[inner].mean(), 1.0))
-    wrong = (not found, dark > MOST_DARK, bright > MOST_BRIGHT, focus < LEAST_FOCUS)
+    wrong = (not field_found, dark > MOST_DARK, bright > MOST_BRIGHT, focus < LEAST_FOCUS)
     return {
         "field_share": round(float(field.mean()), 4),
         "dark_share": round(dark, 4),

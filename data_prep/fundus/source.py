@@ -61,17 +61,17 @@ def plan(options: argparse.Namespace) -> Plan:
     """
     require(options.size >= 32, f"fundus: --size must be >= 32, got {options.size}.")
     pictures = Pictures(options.source)
-    found = find_photographs(pictures, options.layout, options.labels, options.negative)
-    named = {eye.place.path for eye in found.eyes if eye.place.member is None}
+    photographs = find_photographs(pictures, options.layout, options.labels, options.negative)
+    named = {eye.place.path for eye in photographs.eyes if eye.place.member is None}
     pictures.walked.leave_out(named, "that no table names, or left out")
-    published = options.split == "published" and any(eye.part for eye in found.eyes)
+    published = options.split == "published" and any(eye.part for eye in photographs.eyes)
     if published:
-        _check_parts(found.eyes)
+        _check_parts(photographs.eyes)
     items = [
         Item(photograph.stem.replace("/", "_"), photograph, (_origin(eye),))
-        for eye, photograph in _photographs(found.eyes, published, options)
+        for eye, photograph in _photographs(photographs.eyes, published, options)
     ]
-    classes = REFERABLE if options.label == "referable" else found.classes
+    classes = REFERABLE if options.label == "referable" else photographs.classes
     return Plan(
         source=f"fundus photographs, {options.layout} (data_prep fundus)",
         licence="that of the source",
@@ -82,24 +82,27 @@ def plan(options: argparse.Namespace) -> Plan:
         items=items,
         convert=convert,
         split=partial(_split, seed=options.seed),
-        skipped=[*pictures.walked.skipped, *found.skipped],
+        skipped=[*pictures.walked.skipped, *photographs.skipped],
         extra={
-            "classes": {"label": classes, **({"site": found.sites} if found.sites else {})},
+            "classes": {
+                "label": classes,
+                **({"site": photographs.sites} if photographs.sites else {}),
+            },
             **Preparation("fundus", options.size, 8).record(),
         },
         merge_copies=not published,
         summarise=_summary,
         root=options.source,
-        notes=[*found.notes, *pictures.walked.notes],
+        notes=[*photographs.notes, *pictures.walked.notes],
     )
 
 
 def convert(photograph: Photograph, output: Output) -> list[Entry]:
     """Read one photograph, measure it and write it as PNG."""
-    pixels, found = photograph.place.read(photograph.size)
+    pixels, field_found = photograph.place.read(photograph.size)
     measured = pixels if photograph.size == SIDE else photograph.place.read(SIDE)[0]
     path = output.write(f"images/{photograph.stem}.png", encode_png(pixels, MARK))
-    return [{**photograph.entry, **quality(measured, found), "image": path}]
+    return [{**photograph.entry, **quality(measured, field_found), "image": path}]
 
 
 def _photographs(

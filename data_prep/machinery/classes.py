@@ -89,7 +89,8 @@ def name_classes(texts: Sequence[str], where: str, negative: str | None = None) 
         else:
             spellings[_key(text, where)][_spaced(text)] += count
     shown = {
-        key: min(found, key=lambda name: (-found[name], name)) for key, found in spellings.items()
+        key: min(counts, key=lambda name: (-counts[name], name))
+        for key, counts in spellings.items()
     }
     order, note = _ordered(list(shown), shown, where, negative)
     place = {key: index for index, key in enumerate(order)}
@@ -181,7 +182,7 @@ def _no_classes(classes: list[list[str]], parts: list[str | None], asked: bool) 
     if (
         None not in in_part
         and len(in_part) > 1
-        and all(names == found for found in in_part.values())
+        and all(names == names_there for names_there in in_part.values())
     ):
         return ""
     several = "several" if any(healthiness(name) for name in distinct) else "none"
@@ -189,8 +190,8 @@ def _no_classes(classes: list[list[str]], parts: list[str | None], asked: bool) 
 
 
 def _part_of(folder: list[str]) -> str | None:
-    found = [SPLITS[name.lower()] for name in folder if name.lower() in SPLITS]
-    return found[0] if len(found) == 1 else None
+    parts = [SPLITS[name.lower()] for name in folder if name.lower() in SPLITS]
+    return parts[0] if len(parts) == 1 else None
 
 
 def is_unlabelled(text: str) -> bool:

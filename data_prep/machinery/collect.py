@@ -154,8 +154,8 @@ def _origins(records: list[dict[str, Any]]) -> dict[str, Any]:
                     else:
                         files[path] = number
     return {
-        path: told[0] if isinstance(told, list) and len(set(told)) == 1 else told
-        for path, told in files.items()
+        path: origin[0] if isinstance(origin, list) and len(set(origin)) == 1 else origin
+        for path, origin in files.items()
     }
 
 

@@ -215,8 +215,8 @@ def _from_folders(
         )
         for path, name, part in zip(images, names, parts)
     ]
-    rows, told = _settled(rows, "folders")
-    notes = notes if reason else [*classes.notes, *told]
+    rows, more = _settled(rows, "folders")
+    notes = notes if reason else [*classes.notes, *more]
     return LabelTable(rows, classes.names, [], notes, not reason)
 
 
@@ -270,8 +270,8 @@ def read_labels(
     ]
     _check_together(rows, lines, table.name, columns.overlap)
     rows = [replace(row, entry=row.entry | kept) for row, kept in zip(rows, groups)]
-    rows, told = _settled(rows, table.name)
-    notes = [*classes.notes, *told, *age_note(unknown, table.name)]
+    rows, more = _settled(rows, table.name)
+    notes = [*classes.notes, *more, *age_note(unknown, table.name)]
     left_out = len(set(map(PurePath, images)) - {row.path for row in rows})
     if left_out:
         notes.append(f"{left_out} images are not in {table.name} and are left out")
@@ -377,13 +377,13 @@ def _image(line: Line, source: Path, find: Find | None) -> Path:
     spellings = [name, unicodedata.normalize("NFD", name)]
     spellings += [spelling.replace("\\", "/") for spelling in spellings]
     usable = [s for s in spellings if s and len(s) < 1000 and s.isprintable()]
-    found = next((path for path in map(find or partial(_file, source), usable) if path), None)
-    if found is None:
+    path_there = next((path for path in map(find or partial(_file, source), usable) if path), None)
+    if path_there is None:
         raise InputError(
             f"{line.where}: image must be a file below the source folder, got a name of none. "
             "Correct the name or remove the row."
         )
-    return found
+    return path_there
 
 
 def _file(source: Path, name: str) -> Path | None:

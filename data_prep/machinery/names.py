@@ -143,9 +143,9 @@ def _rows(by_number: dict[int, Origin], manifest: dict[str, Any]) -> Iterable[li
     for part in ("training", "validation", "test"):
         for entry in manifest.get(part, []):
             images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-            told = origins.get(images[0])
+            numbered = origins.get(images[0])
             row = entry.get("index")
-            number = told[row] if isinstance(told, list) else told
+            number = numbered[row] if isinstance(numbered, list) else numbered
             if number is not None:
                 origin = by_number[number]
                 known = [str(entry["patient"]), origin.name, origin.patient]

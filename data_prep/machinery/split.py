@@ -52,9 +52,9 @@ def split_by_share(
         labels.setdefault(entry["patient"], set()).add(entry["label"] if even else 0)
     testing: list[str] = []
     validating: set[str] = set()
-    for kind in sorted({tuple(sorted(found)) for found in labels.values()}):
+    for kind in sorted({tuple(sorted(own_labels)) for own_labels in labels.values()}):
         order = seeded_order(
-            (p for p, found in labels.items() if tuple(sorted(found)) == kind), seed
+            (p for p, own_labels in labels.items() if tuple(sorted(own_labels)) == kind), seed
         )
         n_test, n_validation = round(test * len(order)), round(validation * len(order))
         testing += order[:n_test]

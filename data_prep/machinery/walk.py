@@ -71,10 +71,10 @@ def walk(source: Path, wanted: Callable[[Path], bool]) -> Walk:
         os.access(source, os.R_OK | os.X_OK),
         f"{source}: source must be a folder one may read, got a locked one. Check its permissions.",
     )
-    found = Walk()
+    walked = Walk()
 
     def skip(path: str | Path, reason: str) -> None:
-        found.skipped.append({"file": Path(path).relative_to(source).as_posix(), "reason": reason})
+        walked.skipped.append({"file": Path(path).relative_to(source).as_posix(), "reason": reason})
 
     def locked(error: OSError) -> None:
         skip(str(error.filename), f"the folder cannot be read ({error.strerror})")
@@ -89,14 +89,14 @@ def walk(source: Path, wanted: Callable[[Path], bool]) -> Walk:
             path = Path(folder, name)
             take, reason = _judge(path, source, wanted)
             if take:
-                found.files.append(path)
+                walked.files.append(path)
             elif reason:
                 skip(path, reason)
             else:
-                found.others += 1
-    found.files.sort()
-    found.skipped.sort(key=lambda line: line["file"])
-    return found
+                walked.others += 1
+    walked.files.sort()
+    walked.skipped.sort(key=lambda line: line["file"])
+    return walked
 
 
 def header_facts(path: Path) -> dict[str, Any]:

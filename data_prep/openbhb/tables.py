@@ -143,8 +143,8 @@ def _one_file_each(source: Path, suffix: str, unknown: list[str]) -> tuple[list[
             reason = f"must have a file sub-*_{suffix}.npy or .nii.gz, got none."
             skipped.append({"file": f"participant {patient}", "reason": reason})
             continue
-        found = _subject(line, patient, path_of, None, unknown)
-        subjects.append(replace(found, name=path_of.relative_to(source).as_posix()))
+        described = _subject(line, patient, path_of, None, unknown)
+        subjects.append(replace(described, name=path_of.relative_to(source).as_posix()))
     listed = {subject.patient for subject in subjects}
     for path in (path for name, path in files.items() if name not in listed):
         reason = "its subject must be in participants.tsv, got no such line."
@@ -189,7 +189,9 @@ def _named_splits(subjects: list[Subject], source: Path) -> list[Subject]:
 
     A test subject whose split says neither is internal if its site has training subjects.
     """
-    seen = {s.site for s in subjects if "train" in _parts_in(s.split) and s.site is not None}
+    training_sites = {
+        s.site for s in subjects if "train" in _parts_in(s.split) and s.site is not None
+    }
     named = []
     for subject in subjects:
         split = subject.split
@@ -199,7 +201,7 @@ def _named_splits(subjects: list[Subject], source: Path) -> list[Subject]:
             f"{source}: split must be train, internal_test, external_test, val or test, "
             "got something else. Correct the table.",
         )
-        by_site = "internal" if subject.site in seen else "external"
+        by_site = "internal" if subject.site in training_sites else "external"
         named.append(replace(subject, split=known[0] if known else by_site))
     require(
         any(subject.split == "train" for subject in named),

@@ -160,8 +160,8 @@ def labelled_photos(
         InputError: as `read_labels`.
     """
     images = [path.relative_to(source) for path in paths]
-    found = read_labels(table, source, negative, images)
-    rows = sorted(found.rows, key=lambda row: row.path.as_posix())
+    labelled = read_labels(table, source, negative, images)
+    rows = sorted(labelled.rows, key=lambda row: row.path.as_posix())
     order = seeded_order((_owner(row) for row in rows), seed)
     drawn = dict.fromkeys(order, "training")
     drawn |= dict.fromkeys(order[: round(0.4 * len(order))], "validation")
@@ -178,7 +178,7 @@ def labelled_photos(
         )
         for row in rows
     ]
-    return photos, found.classes, found.notes
+    return photos, labelled.classes, labelled.notes
 
 
 def _owner(row: Row) -> str:
@@ -203,18 +203,18 @@ def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str
     known = [row for row in rows if not says_nothing(row["bias"])]
     names = list(number_names(canonical(row["bias"]) for row in known))
     number = {row["file"]: names.index(canonical(row["bias"])) for row in known}
-    found = [replace(photo, bias=number.get(photo.name, photo.bias)) for photo in photos]
+    biased = [replace(photo, bias=number.get(photo.name, photo.bias)) for photo in photos]
     require(
         any(photo.name in number for photo in photos),
         f"{table}: file must name images below the source, got none that exist. Write the names "
         "relative to --source.",
     )
     known_names = {photo.name for photo in photos}
-    lacking = sum(photo.bias is None for photo in found)
+    lacking = sum(photo.bias is None for photo in biased)
     strange = len(number.keys() - known_names)
     notes = [f"{table.name}: {lacking} images have no bias"] if lacking else []
     notes += [f"{table.name}: {strange} rows name no image of this layout"] if strange else []
-    return found, names, notes
+    return biased, names, notes
 
 
 def _named_by_bias(
@@ -253,8 +253,8 @@ def _named_by_bias(
 
 def _by_folder(paths: list[Path]) -> dict[Path, list[Path]]:
     """Paths below each folder, in their order."""
-    found: dict[Path, list[Path]] = defaultdict(list)
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in paths:
         for folder in path.parents:
-            found[folder].append(path)
-    return found
+            by_folder[folder].append(path)
+    return by_folder

@@ -175,8 +175,8 @@ def _shards(options: argparse.Namespace, size: int, walked: Walk) -> Work:
     )
     classes = {"label": labels}
     if options.bias:
-        photos, classes["bias"], told = with_biases(photos, options.bias)
-        notes = [*notes, *told]
+        photos, classes["bias"], more = with_biases(photos, options.bias)
+        notes = [*notes, *more]
     elif photos[0].bias is not None:
         highest = max(photo.bias or 0 for photo in photos)
         classes["bias"] = [str(number) for number in range(highest + 1)]

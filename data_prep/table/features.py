@@ -77,12 +77,12 @@ def _named(free: Sequence[str], wanted: Sequence[str], name: str) -> list[str]:
     """The columns that names or patterns fit, in the order of the table."""
     patterns = [pattern.strip().lower() for pattern in wanted]
     hits = {p: [c for c in free if c.lower() == p or fnmatchcase(c.lower(), p)] for p in patterns}
-    nothing = [pattern for pattern, found in hits.items() if not found]
+    nothing = [pattern for pattern, columns in hits.items() if not columns]
     require(
         not nothing,
         f"--columns: must name columns of {name} that have no other meaning, got {few(nothing)}.",
     )
-    chosen = {column for found in hits.values() for column in found}
+    chosen = {column for columns in hits.values() for column in columns}
     return [column for column in free if column in chosen]
 
 
@@ -116,5 +116,5 @@ def _tells(column: str, rows: Sequence[Person]) -> str:
 
 
 def _values(column: str, rows: Sequence[Person]) -> Floats:
-    found = (number(person.line[column]) for person in rows)
-    return np.array([np.nan if value is None else value for value in found], float)
+    numbers = (number(person.line[column]) for person in rows)
+    return np.array([np.nan if value is None else value for value in numbers], float)

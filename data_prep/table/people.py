@@ -184,18 +184,20 @@ def _splits(
     places: dict[str, set[str]] = {}
     for _, who, entry in used:
         places.setdefault(who, set()).add(entry.get("site", ""))
-    mixed = sum(bool(found & outside) and bool(found - outside) for found in places.values())
+    mixed = sum(
+        bool(own_codes & outside) and bool(own_codes - outside) for own_codes in places.values()
+    )
     require(
         not mixed,
         f"{name}: a person must be at external sites or at others, got {mixed} at both. If ids "
         "start anew at each site, join both: --id SITE ID.",
     )
-    codes = number_names(min(found) for found in places.values())
+    codes = number_names(min(own_codes) for own_codes in places.values())
     drawn = split_by_share(
         [
-            {"patient": who, "label": codes[min(found)]}
-            for who, found in places.items()
-            if not found & outside
+            {"patient": who, "label": codes[min(own_codes)]}
+            for who, own_codes in places.items()
+            if not own_codes & outside
         ],
         seed,
         *shares,

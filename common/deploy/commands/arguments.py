@@ -17,8 +17,8 @@ LEFT_OUT = 3  # exit code
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are `InputError`."""
 
-    def __init__(self, command: str, told: str) -> None:
-        super().__init__(f"python -m common {command}", description=told, epilog=EPILOG)
+    def __init__(self, command: str, description: str) -> None:
+        super().__init__(f"python -m common {command}", description=description, epilog=EPILOG)
         self.add_argument("bundle", help="name of a bundle, or its folder")
         self.add_argument(
             "paths",

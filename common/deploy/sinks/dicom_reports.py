@@ -185,6 +185,6 @@ def _silent() -> Iterator[None]:
 def _remarks(predictions: Sequence[Prediction]) -> list[str]:
     """What is told of the images beside the values, such as warnings."""
     texts = {
-        f"{name}: {told}" for one in predictions for name, told in one.columns.items() if told != ""
+        f"{name}: {cell}" for one in predictions for name, cell in one.columns.items() if cell != ""
     }
     return sorted(texts)

@@ -125,10 +125,10 @@ def line_chart(lines: Sequence[Line], frame: Frame, title: str, *, named: bool =
 
 def _ends(lines: Sequence[Line], frame: Frame) -> list[tuple[Line, float, float]]:
     """Each main line, the height it ends at, and where its label goes."""
-    found = [(frame.place(line.known[-1][1]), line) for line in lines if line.named]
-    found.sort(key=lambda end: end[0])
-    moved = spread_apart([y for y, _ in found], LABEL_GAP, 8, frame.height - 8)
-    return [(line, y, at) for (y, line), at in zip(found, moved)]
+    ends = [(frame.place(line.known[-1][1]), line) for line in lines if line.named]
+    ends.sort(key=lambda end: end[0])
+    moved = spread_apart([y for y, _ in ends], LABEL_GAP, 8, frame.height - 8)
+    return [(line, y, at) for (y, line), at in zip(ends, moved)]
 
 
 def shortened(label: str) -> str:

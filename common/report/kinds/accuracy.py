@@ -77,9 +77,9 @@ class Distances:
 
     def __post_init__(self) -> None:
         for moment in ("before", "after"):
-            found = getattr(self, moment)
+            histograms = getattr(self, moment)
             for name in GROUPS:
-                if name not in found or len(found[name].counts) != len(self.edges) - 1:
+                if name not in histograms or len(histograms[name].counts) != len(self.edges) - 1:
                     refuse(f"{moment}.{name}.counts", f"a list of {len(self.edges) - 1} numbers")
 
 
@@ -116,26 +116,26 @@ class Accuracy(Result, Shares):
     def share(self, head: str, images: str) -> float:
         """Accuracy in percent by who decided and on which images; NaN where there are none."""
         held = {self.deployed_head: self, "refitted": self.probe}.get(head)
-        found = getattr(held, images, None)
-        return math.nan if found is None else 100 * float(found)
+        share = getattr(held, images, None)
+        return math.nan if share is None else 100 * float(share)
 
 
 def table(runs: Sequence[Run]) -> Markup:
     """Accuracy of each strategy: mean ± standard deviation over seeds, by head and images."""
     groups = group_runs(runs)
-    found = results(runs, Accuracy)
+    all_results = results(runs, Accuracy)
     columns = [
         (head, images)
         for head in HEADS
         for images in IMAGES
-        if any(math.isfinite(result.share(head, images)) for result in found)
+        if any(math.isfinite(result.share(head, images)) for result in all_results)
     ]
     heads = [f"{HEADS[head]}: {IMAGES[images]}" for head, images in columns]
     rows = [
         (swatch(group.colour, group.name), [_cell(group, *column) for column in columns])
         for group in groups
     ]
-    parts = sorted({result.part for result in found})
+    parts = sorted({result.part for result in all_results})
     note = (
         f"Scored on the {' and '.join(parts)} part, after the last epoch; %, mean ± standard "
         "deviation over seeds. The trained head learned beside the encoder; the refitted probe is "
@@ -195,26 +195,26 @@ def _cell(group: Group, head: str, images: str) -> str:
 
 
 def _distances(group: Group) -> Distances | None:
-    found = [result.distances for result in results(group.runs, Accuracy)]
-    return next((distances for distances in found if distances is not None), None)
+    of_runs = [result.distances for result in results(group.runs, Accuracy)]
+    return next((distances for distances in of_runs if distances is not None), None)
 
 
 def _panels(group: Group, axis: Axis) -> list[Markup]:
-    found = _distances(group)
-    if found is None:
+    of_group = _distances(group)
+    if of_group is None:
         return []
     return [
-        _panel(group, found, moment, pairs, axis)
+        _panel(group, of_group, moment, pairs, axis)
         for pairs in PAIRS
         for moment in ("before", "after")
     ]
 
 
-def _panel(group: Group, found: Distances, moment: str, pairs: str, axis: Axis) -> Markup:
+def _panel(group: Group, of_group: Distances, moment: str, pairs: str, axis: Axis) -> Markup:
     lines, means = [], []
     for side, colour in SIDES.items():
-        distances = getattr(found, moment)[f"{pairs}_{side}"]
-        lines.append(steps(found.edges, distances.counts, colour))
+        distances = getattr(of_group, moment)[f"{pairs}_{side}"]
+        lines.append(steps(of_group.edges, distances.counts, colour))
         means.append((colour, distances.mean))
     across = axis.titled("distance of two images")
     frame = Frame(across, Axis(0.0, max(1e-9, *(max(line.y) for line in lines))), PANEL_HEIGHT)

@@ -87,7 +87,7 @@ class CaseControl(Result, Areas):
 def table(runs: Sequence[Run]) -> Markup:
     """AUC inside and outside the training sites, on one axis."""
     groups = group_runs(runs)
-    figures = [Figure.of(found, name) for found in results(runs, CaseControl) for name in TITLES]
+    figures = [Figure.of(result, name) for result in results(runs, CaseControl) for name in TITLES]
     axis = auc_axis([value for figure in figures for value in (figure.value, figure.low)])
     charts = []
     for name, title in TITLES.items():
@@ -97,12 +97,14 @@ def table(runs: Sequence[Run]) -> Markup:
         ]
         charts += [heading(title), dot_chart(rows, axis, [CHANCE], "AUC")]
     probes = [
-        f"{group.name} {finite_mean([found.probe.auc_external for found in tuned]):.2f}"
+        f"{group.name} {finite_mean([result.probe.auc_external for result in tuned]):.2f}"
         for group in groups
         if (tuned := [r for r in results(group.runs, CaseControl) if r.deployed_head == "trained"])
     ]
-    told = f" A probe on the fine-tuned features, external: {', '.join(probes)}." if probes else ""
-    note = "Lines: intervals over patients, averaged over seeds; small dots: seeds." + told
+    beside = (
+        f" A probe on the fine-tuned features, external: {', '.join(probes)}." if probes else ""
+    )
+    note = "Lines: intervals over patients, averaged over seeds; small dots: seeds." + beside
     return section("case-control", "Inside and outside the sites", *charts, paragraph(note, "note"))
 
 
@@ -134,7 +136,7 @@ def leave_site_out(runs: Sequence[Run]) -> Markup:
 
 
 def _sites(group: Group) -> list[SiteRow]:
-    tables = [found.leave_site_out for found in results(group.runs, CaseControl)]
+    tables = [result.leave_site_out for result in results(group.runs, CaseControl)]
     return [row for table in tables if table is not None for row in table.sites]
 
 

@@ -143,12 +143,14 @@ def errors(runs: Sequence[Run]) -> Markup:
         for group in groups
         if (trained := [r.head.mae_external for r in results(group.runs, Challenge) if r.head])
     ]
-    told = f"External error of the network's own trained output: {', '.join(head)}." if head else ""
+    own_head = (
+        f"External error of the network's own trained output: {', '.join(head)}." if head else ""
+    )
     return section(
         "age-error",
         "Age error",
         *charts,
-        paragraph("Ridge regression on the frozen features. " + told, "note"),
+        paragraph("Ridge regression on the frozen features. " + own_head, "note"),
     )
 
 

@@ -190,14 +190,14 @@ def representations(runs: Sequence[Run]) -> Markup:
     groups = _groups(runs)
     if not groups:
         return Markup()
-    found = [channel for group in groups for channel in _channels(group)]
-    top = max(channel.top for channel in found)
+    channels = [channel for group in groups for channel in _channels(group)]
+    top = max(channel.top for channel in channels)
     names = {"mean": "mean over P", "top": f"top {top}", "oracle": "oracle"}
     columns = [
         (representation, average)
         for representation in REPRESENTATIONS
         for average in AVERAGES
-        if any(_share(channel, (representation, average), "accuracy") for channel in found)
+        if any(_share(channel, (representation, average), "accuracy") for channel in channels)
     ]
     heads = [
         f"{REPRESENTATION_NAMES[representation]}: {names[average]}"
@@ -216,14 +216,14 @@ def representations(runs: Sequence[Run]) -> Markup:
             ]
             rows.append((name, cells))
     pixels = baseline_means(runs).get("pixels")
-    told = "" if pixels is None else f" The pixels themselves: {pixels:.2f} %."
+    beside = "" if pixels is None else f" The pixels themselves: {pixels:.2f} %."
     note = (
         "Accuracy (%) of a logistic regression on frozen features of the training images, its "
         "penalty chosen on a tenth of them, mean ± standard deviation over seeds; below it at "
         "scikit-learn's own C = 1, a penalty that hides what is left of features that have all but "
         "collapsed. The projection is what the loss saw, f the layer below. An image is the "
         "average of its crops: weighted by P(T | x), plainly over the most probable ones, or over "
-        "those inside the digit's cell, which no network is told (oracle)." + told
+        "those inside the digit's cell, which no network is told (oracle)." + beside
     )
     return section(
         "representations",
@@ -231,7 +231,7 @@ def representations(runs: Sequence[Run]) -> Markup:
         part_warning(runs),
         figure_table("strategy", heads, rows),
         paragraph(note, "note"),
-        *_choices(groups, found),
+        *_choices(groups, channels),
     )
 
 
@@ -328,7 +328,7 @@ def _written(values: Sequence[float], decimals: int) -> str:
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
-def _choices(groups: Sequence[Group], found: Sequence[ChannelBlock]) -> list[Markup]:
+def _choices(groups: Sequence[Group], channels: Sequence[ChannelBlock]) -> list[Markup]:
     """The table of what the channel chose and how even the representations are."""
     heads = ["P on crops that touch something", "entropy of P (nats)", "Gaussian potential"]
     rows = [
@@ -344,7 +344,7 @@ def _choices(groups: Sequence[Group], found: Sequence[ChannelBlock]) -> list[Mar
     ]
     highest = ", ".join(
         f"{math.log(count):.2f} for {plural(count, 'crop')}"
-        for count in sorted({channel.grid.crops for channel in found})
+        for count in sorted({channel.grid.crops for channel in channels})
     )
     note = (
         f"Means over test images. A uniform choice has the highest entropy: {highest}. The "

@@ -154,7 +154,7 @@ def matrix(runs: Sequence[Run]) -> Markup:
     groups = group_runs(runs)
     cells: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for group in groups:
-        for row in (row for found in results(group.runs, MacroAUROC) for row in found.matrix):
+        for row in (row for result in results(group.runs, MacroAUROC) for row in result.matrix):
             of_pair = cells.setdefault((row.training, row.test), {})
             of_pair.setdefault(group.key, []).append(row)
     if len(cells) < 2:
@@ -191,9 +191,9 @@ def differences(runs: Sequence[Run]) -> Markup:
     every = repeated_measures_anova(scores)
     rows = []
     for i, j in combinations(range(len(groups)), 2):
-        found = repeated_measures_anova(scores[:, [i, j]])
+        anova = repeated_measures_anova(scores[:, [i, j]])
         gap = float((scores[:, i] - scores[:, j]).mean())
-        cells = [f"{gap:+.3f}".replace("-", "−"), *_told(found)]
+        cells = [f"{gap:+.3f}".replace("-", "−"), *_told(anova)]
         rows.append((_name(groups[i]) + " − " + _name(groups[j]), cells))
     words = ""
     if len(groups) > 2:
@@ -219,11 +219,11 @@ def _name(group: Group) -> Markup:
     return swatch(group.colour, group.name)
 
 
-def _told(found: Anova) -> tuple[str, str]:
-    if not math.isfinite(found.f):
+def _told(anova: Anova) -> tuple[str, str]:
+    if not math.isfinite(anova.f):
         return "–", "–"
-    first, second = found.degrees
-    return f"{found.f:.2f} ({first}, {second})", "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
+    first, second = anova.degrees
+    return f"{anova.f:.2f} ({first}, {second})", "< 0.001" if anova.p < 0.001 else f"{anova.p:.3f}"
 
 
 def _known(rows: Sequence[Row], name: str) -> list[float]:
@@ -240,7 +240,7 @@ def _with_ends(rows: Sequence[Row], name: str) -> str:
 
 def _shared(groups: Sequence[Group]) -> tuple[list[Group], NDArray[np.float64]] | None:
     """AUROC ``(seeds, strategies)`` of the seeds, of run and probe, that all strategies have."""
-    found = {
+    by_strategy = {
         group.key: {
             (run.seed, number): seed.auroc
             for run in group.runs
@@ -250,10 +250,10 @@ def _shared(groups: Sequence[Group]) -> tuple[list[Group], NDArray[np.float64]] 
         }
         for group in groups
     }
-    common = set.intersection(*(set(values) for values in found.values()))
+    common = set.intersection(*(set(values) for values in by_strategy.values()))
     if len(groups) < 2 or len(common) < 2:
         return None
-    scores = np.array([[found[g.key][seed] for g in groups] for seed in sorted(common)])
+    scores = np.array([[by_strategy[g.key][seed] for g in groups] for seed in sorted(common)])
     return list(groups), scores
 
 

@@ -66,9 +66,9 @@ class MultiLabel(Result, FindingAreas):
 def findings(runs: Sequence[Run]) -> Markup:
     """A chart for each finding, all on one axis; the baselines as words."""
     groups = group_runs(runs)
-    found = results(runs, MultiLabel)
-    names = list(dict.fromkeys(name for result in found for name in result.known))
-    figures = [figure for result in found for figure in result.known.values()]
+    all_results = results(runs, MultiLabel)
+    names = list(dict.fromkeys(name for result in all_results for name in result.known))
+    figures = [figure for result in all_results for figure in result.known.values()]
     axis = auc_axis([value for figure in figures for value in (figure.value, figure.low)])
     charts = []
     for name in names:
@@ -78,8 +78,8 @@ def findings(runs: Sequence[Run]) -> Markup:
         ]
         rows = [group_row(group, each, 3) for group, each in by_group if each]
         charts += [heading(finding_name(name)), dot_chart(rows, axis, [CHANCE], "AUC")]
-        if told := _baselines(runs, name):
-            charts.append(paragraph(f"Without training: {told}.", "note"))
+        if without_training := _baselines(runs, name):
+            charts.append(paragraph(f"Without training: {without_training}.", "note"))
     note = (
         "Lines: intervals over patients, averaged over seeds; small dots: seeds. Images on which a "
         "finding is uncertain or not mentioned do not count for it."
