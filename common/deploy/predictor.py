@@ -230,7 +230,8 @@ class Predictor:
     def _batch(self, entries: Sequence[dict[str, Any]], x: Tensor) -> list[Prediction]:
         h = self.inferer(x.to(self.device), self.network.encode)
         logits = self.network.head(h).float().cpu()
-        values = torch.stack([self.postprocessing({"pred": one})["pred"] for one in logits]).numpy()
+        # (classes, B): for a transform of one image, the images of a batch are what pixels are
+        values = torch.as_tensor(self.postprocessing({"pred": logits.T})["pred"]).T.numpy()
         seen = Seen(entries, x, h.float().cpu().numpy(), values, self.names)
         for viewer in self.viewers:
             viewer(entries, x)
