@@ -22,6 +22,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "bundles" / "README.md",
+    ROOT / "docs" / "own_data.md",
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]
 

@@ -8,8 +8,9 @@ For every bundle of 2D images. Three forms of source::
 
 A ``labels.csv`` in the source with columns ``image`` (or ``file``) and ``label`` is taken as
 ``--labels``; ``--labels folders`` passes it over, ``--labels none`` labels nothing. Columns by
-other names are named: ``--image --label --patient --split --age --site COLUMN``. ``--groups
-COLUMN ...`` keeps further columns, for results by subgroup. ``--class-names normal pneumonia``
+other names are named: ``--image --label --patient --split --age --site --bias COLUMN``. ``--groups
+COLUMN ...`` keeps further columns, for results by subgroup; ``--findings COLUMN ...`` are several
+labels of 1 and 0 at once. ``--class-names normal pneumonia``
 names classes that the table calls 0 and 1; ``--negative NAME`` says which class is 0 (see
 `data_prep.machinery.classes`).
 

@@ -102,7 +102,11 @@ def lay_out(
         split=partial(_split, choices=choices, given=parts),
         skipped=[*(walked.skipped if walked else []), *people.skipped],
         extra={
-            "classes": {"label": table.classes, "site": table.sites},
+            "classes": {
+                "label": table.classes,
+                "site": table.sites,
+                **({"bias": table.biases} if table.biases else {}),
+            },
             **choices.preparation.record(),
         },
         merge_copies=True,

@@ -27,7 +27,7 @@ from data_prep.machinery import (
 __all__ = ["add_arguments", "plan"]
 
 SIZES = {"grey": 512, "photo": 224, "fundus": 256}
-COLUMNS = ("image", "label", "patient", "split", "age", "site")
+COLUMNS = ("image", "label", "patient", "split", "age", "site", "bias")
 NONE = "none"  # word for --labels
 LARGEST_SHARE = 0.9
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in COLUMNS:
         parser.add_argument(f"--{name}", metavar="COLUMN", help=f"the table's column for {name}")
     parser.add_argument("--groups", nargs="+", metavar="COLUMN", default=[], help="columns to keep")
+    parser.add_argument("--findings", nargs="+", metavar="COLUMN", default=[], help="of 1 and 0")
     parser.add_argument("--class-names", nargs="+", metavar="NAME", help="of the classes 0, 1, ...")
     parser.add_argument("--patient-folders", action="store_true", help="class/patient/image")
     parser.add_argument(
@@ -116,7 +117,7 @@ def _choices(options: argparse.Namespace) -> Choices:
 
 def _recorded(options: argparse.Namespace) -> dict[str, Any]:
     """What the manifest says of the options; those that were left out are not in it."""
-    names = ("groups", "class_names", "patient_folders", "stack", "slices", *COLUMNS)
+    names = ("groups", "findings", "class_names", "patient_folders", "stack", "slices", *COLUMNS)
     given = {name: getattr(options, name) for name in names if getattr(options, name)}
     always = {name: getattr(options, name) for name in ("kind", "overlap", "validation", "test")}
     return {**always, **given, **label_arguments(options)}
@@ -135,12 +136,15 @@ def _labelled(options: argparse.Namespace, walked: Walk) -> LabelTable:
         options.labels,
         options.negative,
         keep_parts=True,
-        columns=Columns(named, tuple(options.groups), options.overlap != "refuse"),
+        columns=Columns(
+            named, tuple(options.groups), tuple(options.findings), options.overlap != "refuse"
+        ),
         classes_by_folder=True,
         patient_folders=options.patient_folders,
     )
     if table.folders:
-        given = next(iter([*named, *(["groups"] if options.groups else [])]), "")
+        listed = [name for name in ("groups", "findings") if getattr(options, name)]
+        given = next(iter([*named, *listed]), "")
         require(
             not given,
             f"folders: --{given} must name a column of a table, got folders as labels. Give "

@@ -5,8 +5,8 @@
 - tables: `read_table`, `read_rows`, `Line`, `number`, `canonical`, `check_once`, `is_missing`,
   `says_nothing` (tables);
 - labels: `add_label_arguments`, `label_arguments`, `find_labels`, `read_labels`, `LabelTable`,
-  `Row`, `Columns`, `read_age`, `age_note`, `BESIDE`, `FOLDERS` (labels); which class is which
-  number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
+  `Row`, `read_age`, `age_note`, `BESIDE`, `FOLDERS` (labels), `Columns` (columns); which class is
+  which number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
 - splits by patient: `split_by_share`, `split_by_test_size`, `split_as_told`, `FOLDS` (split);
 - writing: `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt` (files);
 - what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
@@ -24,12 +24,12 @@ from common.data.tables import (
     says_nothing,
 )
 from data_prep.machinery.classes import SPLITS, is_unlabelled, name_classes, number_names
+from data_prep.machinery.columns import Columns
 from data_prep.machinery.faults import MachineFault, describe
 from data_prep.machinery.files import Output, attempt, encode_nifti, encode_png, to_integers
 from data_prep.machinery.labels import (
     BESIDE,
     FOLDERS,
-    Columns,
     LabelTable,
     Row,
     add_label_arguments,

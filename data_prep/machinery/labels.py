@@ -10,7 +10,7 @@ import argparse
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -27,12 +27,12 @@ from common.data.tables import (
     says_nothing,
 )
 from data_prep.machinery.classes import SPLITS, folder_names, name_classes, number_names
+from data_prep.machinery.columns import Columns
 
 __all__ = [
     "BESIDE",
     "FOLDERS",
     "OLDEST_AGE",
-    "Columns",
     "LabelTable",
     "Row",
     "add_label_arguments",
@@ -48,11 +48,6 @@ MOST_AGE = 120  # years; beyond, and below 0, are codes for "unknown"
 LONGEST_CODE = 9999  # of what is printed
 FOLDERS = "folders"  # word for --labels
 BESIDE = "labels.csv"
-MOST_GROUPS = 50  # values of a column that is kept: with more it may be a name, a date or a number
-RESERVED = (
-    *("image", "label", "patient", "index", "slice", "fold", "part", "split", "origin", "mask"),
-    *("age", "site", "copy", "name"),
-)
 
 Find = Callable[[str], Path | None]
 
@@ -69,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """All rows, the names behind the numbers of ``label`` and ``site``, and lines for the user.
+    """All rows, names behind the numbers of ``label``, ``site`` and ``bias``, lines for the user.
 
     `folders` says that the labels are names of folders.
     """
@@ -79,32 +74,7 @@ class LabelTable:
     sites: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     folders: bool = False
-
-
-@dataclass(frozen=True)
-class Columns:
-    """How a table of labels calls its columns, and which others are kept.
-
-    Args:
-        named: of "image", "label", "patient", "split", "age" and "site" to the table's own name.
-        groups: columns whose values, at most 50, go into the manifest as they are spelt.
-        overlap: accept patients in two parts of the split.
-    """
-
-    named: Mapping[str, str] = field(default_factory=dict)
-    groups: tuple[str, ...] = ()
-    overlap: bool = False
-
-    def wanted(self) -> list[str | tuple[str, ...]]:
-        """Return what the header must hold: names in lower case, or a choice of two."""
-        image, label = self.named.get("image"), self.named.get("label", "label")
-        given = [name for role, name in self.named.items() if role not in ("image", "label")]
-        rest = [name.lower() for name in (label, *given, *self.groups)]
-        return [("image", "file") if image is None else image.lower(), *rest]
-
-    def rename(self, line: Line) -> None:
-        """Give the columns of a row the names that are used here."""
-        line.update({role: line[name.lower()] for role, name in self.named.items()})
+    biases: list[str] = field(default_factory=list)
 
 
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
@@ -258,45 +228,27 @@ def read_labels(
     """
     columns = columns or Columns()
     lines = read_table(table, *columns.wanted())
-    groups = _groups(lines, columns.groups, table.name)
+    kept = columns.kept(lines, table.name)
     for line in lines:
-        columns.rename(line)
         name_classes([line["label"]], f"{line.where}: label")
     classes = name_classes([line["label"] for line in lines], f"{table.name}: label", negative)
-    sites = number_names(canonical(line["site"]) for line in lines if not _no_site(line))
+    sites = number_names(canonical(line["site"]) for line in lines if _names(line, "site"))
     unknown: list[str] = []
+    biases = number_names(canonical(line["bias"]) for line in lines if _names(line, "bias"))
     rows = [
         _row(line, _image(line, source, find), classes.numbers, sites, unknown) for line in lines
     ]
+    if "bias" in columns.named:
+        numbers = [biases.get(canonical(line["bias"]), -1) for line in lines]
+        rows = [replace(r, entry={**r.entry, "bias": k}) for r, k in zip(rows, numbers)]
     _check_together(rows, lines, table.name, columns.overlap)
-    rows = [replace(row, entry=row.entry | kept) for row, kept in zip(rows, groups)]
+    rows = [replace(row, entry=row.entry | extra) for row, extra in zip(rows, kept)]
     rows, more = _settled(rows, table.name)
     notes = [*classes.notes, *more, *age_note(unknown, table.name)]
     left_out = len(set(map(PurePath, images)) - {row.path for row in rows})
     if left_out:
         notes.append(f"{left_out} images are not in {table.name} and are left out")
-    return LabelTable(rows, classes.names, list(sites), notes)
-
-
-def _groups(lines: list[Line], names: Sequence[str], where: str) -> list[dict[str, str]]:
-    """The values of the columns to keep, by row; none where the table says nothing."""
-    kept: list[dict[str, str]] = [{} for _ in lines]
-    for name in (name.lower() for name in names):
-        require(
-            name not in RESERVED,
-            f"--groups: {name} must be a column of another name than {', '.join(RESERVED)}, which "
-            "have a meaning of their own. Rename it.",
-        )
-        values = name_classes([line[name] for line in lines], f"{where}: {name}")
-        require(
-            len(values.names) <= MOST_GROUPS,
-            f"{where}: {name} must have at most {MOST_GROUPS} values to be kept as a group, got "
-            f"{len(values.names)}. A column of names or numbers is none.",
-        )
-        for line, columns in zip(lines, kept):
-            number = values.numbers[line[name]]
-            columns |= {name: values.names[number]} if number >= 0 else {}
-    return kept
+    return LabelTable(rows, classes.names, list(sites), notes, biases=list(biases))
 
 
 def read_age(text: str, where: str, unknown: list[str] | None = None) -> float | None:
@@ -339,15 +291,16 @@ def age_note(unknown: list[str], where: str) -> list[str]:
     return [f"{where}: {len(unknown)} ages are unknown, not in 0..{MOST_AGE} years ({codes})"]
 
 
-def _no_site(line: Line) -> bool:
-    return says_nothing(line.get("site", ""))
+def _names(line: Line, column: str) -> bool:
+    """Whether a row names a site or the like."""
+    return not says_nothing(line.get(column, ""))
 
 
 def _row(
     line: Line, path: Path, classes: dict[str, int], sites: dict[str, int], unknown: list[str]
 ) -> Row:
     entry: dict[str, Any] = {"label": classes[line["label"]]}
-    if not _no_site(line):
+    if _names(line, "site"):
         entry["site"] = sites[canonical(line["site"])]
     age = read_age(line.get("age", ""), line.where, unknown)
     if age is not None:

@@ -123,6 +123,19 @@ def test_a_volume_gives_the_slices_nearest_to_the_middle(tmp_path: Path) -> None
     assert names == ["003.png", "004.png", "005.png"] * 2
 
 
+def test_several_findings_and_a_bias_are_read_from_a_table(tmp_path: Path) -> None:
+    source = pictures(tmp_path / "in", *(f"{i}.png" for i in range(3)))
+    text = "image,Effusion,lung edema,scanner\n0.png,1,,A\n1.png,0,0.0,B\n2.png,,0,A"
+    options = ("--findings", "effusion", "lung edema", "--bias", "scanner", "--test", "0")
+    given = ("--labels", str(table(tmp_path, text)), *options, "--validation", "0")
+    assert prepare(source, tmp_path / "out", *given) == 0
+    manifest = read_manifest(tmp_path / "out")
+    columns = ("effusion", "lung_edema", "label", "bias")
+    found = sorted(tuple(entry[name] for name in columns) for entry in manifest["training"])
+    assert found == [(-1, 0, -1, 0), (0, 0, 0, 1), (1, -1, 1, 0)]
+    assert manifest["classes"] == {"label": ["absent", "present"], "site": [], "bias": ["A", "B"]}
+
+
 BAD: dict[str, tuple[list[str], tuple[str, ...], str]] = {
     "one class": (["a/0.png", "a/1.png"], (), "one folder alone"),
     "no folders": (["0.png", "1.png"], (), "not in exactly one"),
@@ -173,6 +186,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("--groups", "id"),
         "at most 50 values",
     ),
+    "finding": ("image,oedema\n0.png,7", ("--findings", "oedema"), "must be 1, 0 or empty"),
     "reserved": ("image,label,age\n0.png,1,3", ("--groups", "age"), "of another name"),
     "folders too": ("image,label\n0.png,1", ("--patient-folders",), "--patient-folders must be"),
 }
