@@ -43,12 +43,12 @@ def against_inverse(result: Result) -> Any:
 
 def last_signs(result: Result) -> Any:
     """Trials of the teacher: first and last signs, the last loss, that of a uniform output."""
-    found = []
+    actual = []
     for trial in result["trials"].values():
         signs = list(trial["signs"].values())
         kept = [signs[0]["nearer"], signs[-1], trial["loss"][-1], trial["steps"], trial["settings"]]
-        found.append({"kept": kept, "uniform": math.log(trial["settings"]["prototypes"])})
-    return found
+        actual.append({"kept": kept, "uniform": math.log(trial["settings"]["prototypes"])})
+    return actual
 
 
 def losses_and_signs(result: Result) -> Any:
@@ -74,11 +74,11 @@ def step_costs(result: Result) -> Any:
 
 def of_windows(result: Result) -> Any:
     """How many times the time of ours the others take."""
-    found = []
+    actual = []
     for case in result["cases"].values():
         ours, *others = case["seconds"].values()
-        found.append({"seconds": [ours, *others], "ratios": [other / ours for other in others]})
-    return found
+        actual.append({"seconds": [ours, *others], "ratios": [other / ours for other in others]})
+    return actual
 
 
 def of_biased_digits(result: Result) -> Any:

@@ -264,7 +264,7 @@ def _records(name: str) -> tuple[tuple[float, ...], ...]:
 def without_source(text: str) -> list[str]:
     """``line: figures`` of what the named files do not hold."""
     every = list(printed(text))
-    rows = [found for found in every if len(found.words) > 1]
+    rows = [actual for actual in every if len(actual.words) > 1]
     kept = [float(_plain(word)) for row in rows if has_source(row) for word in row.words]
     tables = tuple(sorted(kept))
     return [f"{p.line}: {', '.join(p.words)}" for p in every if not has_source(p, tables)]

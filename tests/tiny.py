@@ -158,8 +158,8 @@ def write_record(folder: Path, dials: Mapping[str, Any] | None = None, **facts: 
     """What a training called "learned" leaves in its folder beside snapshots."""
     folder.mkdir(parents=True, exist_ok=True)
     named = {"bundle": "tiny", "strategy": "learned", "seed": 0, "data": None, "classes": None}
-    told = {"config": dict(dials or {}), "dials": dict(dials or {}), "changed": []}
-    (folder / "run.json").write_text(json.dumps({**named, **told, "head": "", **facts}))
+    message = {"config": dict(dials or {}), "dials": dict(dials or {}), "changed": []}
+    (folder / "run.json").write_text(json.dumps({**named, **message, "head": "", **facts}))
 
 
 def written(

@@ -78,8 +78,8 @@ def test_neighbours_are_mutual_where_the_views_of_a_photograph_are_alike(
     one = torch.tensor([[0.0, 3.0], [0.0, -3.0], [3.0, 0.0], [-3.0, 0.0]])
     assert signs.neighbours(one, one) == {"mutual": 1.0, "nearer": 1.0}
     # the first two stay; the last two are swapped, and so the farthest from their own
-    found = signs.neighbours(one, one[[0, 1, 3, 2]])
-    assert found == {"mutual": 0.5, "nearer": 0.5}
+    actual = signs.neighbours(one, one[[0, 1, 3, 2]])
+    assert actual == {"mutual": 0.5, "nearer": 0.5}
 
 
 @pytest.mark.parametrize("sharp", [False, True])
@@ -90,10 +90,10 @@ def test_a_teacher_that_gives_all_photographs_one_output_has_equal_entropies(
     last = network.teacher.module.head.last_layer
     last.weight_v.data[:] = last.weight_v.data[:1].clone()  # all prototypes alike
     network.loss.center[0, 0] = -10.0 if sharp else 0.0
-    found = signs.signs(network, eyes(benchmark).x, "weak")
+    actual = signs.signs(network, eyes(benchmark).x, "weak")
     expected = 0.0 if sharp else math.log(8)
-    assert found["entropy"] == pytest.approx(expected, abs=1e-5)
-    assert found["entropy of mean"] == pytest.approx(expected, abs=1e-5)
+    assert actual["entropy"] == pytest.approx(expected, abs=1e-5)
+    assert actual["entropy of mean"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_reading_the_signs_changes_neither_draws_nor_network(

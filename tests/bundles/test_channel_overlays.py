@@ -125,8 +125,10 @@ def test_one_run_deploys_one_representation_after_the_other(
     uniform = json.loads((BUNDLE / "configs" / "channel_uniform.json").read_text())["channel"]
     run(workflow(BUNDLE, "inference", tmp_path, **settings, **unread, channel=uniform))
     with Image.open(min((tmp_path / "eval" / "crops").iterdir())) as picture:
-        seen = np.asarray(picture).astype(int)
-    tint = seen[..., 1] - seen[..., 0]  # cyan over black: the middle is in more crops than a corner
+        observed = np.asarray(picture).astype(int)
+    tint = (
+        observed[..., 1] - observed[..., 0]
+    )  # cyan over black: the middle is in more crops than a corner
     assert tint[24, 24] > tint[0, 0] > 0
 
 

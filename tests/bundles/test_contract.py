@@ -148,8 +148,8 @@ def imported() -> set[str]:
     modules = set(re.findall(r"^\s*(?:from|import) (\w+)", texts, flags=re.M))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {re.split("[<>=~\\[]", line)[0].lower() for line in project["dependencies"]}
-    found = {name.lower() for m in modules for name in packages_distributions().get(m, [])}
-    return (found & needed) - {"torch", "monai", "numpy"}
+    actual = {name.lower() for m in modules for name in packages_distributions().get(m, [])}
+    return (actual & needed) - {"torch", "monai", "numpy"}
 
 
 def test_the_first_input_is_image_and_the_first_output_pred(bundle: Path) -> None:
@@ -255,8 +255,8 @@ def test_an_evaluation_records_which_data_it_read(bundle: Path, tmp_path: Path) 
     listed = {**{part: [] for part in (*PARTS, "skipped")}, **{key: {} for key in keys}}
     write_manifest(tmp_path, {**listed, "source": "test", "licence": "none"})
     parser = ConfigParser({"dataset_dir": str(tmp_path), **config(bundle, "evaluate")})
-    found = parser.get_parsed_content("evaluation#data")
-    assert found in (fingerprint(tmp_path), [fingerprint(tmp_path)])
+    actual = parser.get_parsed_content("evaluation#data")
+    assert actual in (fingerprint(tmp_path), [fingerprint(tmp_path)])
 
 
 def test_every_target_resolves_and_ours_through_a_public_door(bundle: Path) -> None:

@@ -88,8 +88,8 @@ def test_verify_metadata_passes(bundle: Path, tmp_path: Path) -> None:
         rules = {key: {"type": kinds[kind]} for key, kind in REQUIRED.items()}
         schema = {"type": "object", "properties": rules, "required": list(rules)}
         path.write_text(json.dumps(schema))
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    given = {"filepath": str(path), "hash_val": found, "hash_type": "sha256"}
+    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    given = {"filepath": str(path), "hash_val": actual, "hash_type": "sha256"}
     verify_metadata(meta_file=configs(bundle)["meta_file"], **given)
 
 
@@ -111,5 +111,5 @@ def test_onnx_export_keeps_the_output(bundle: Path, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     expected, x = exported(bundle, tmp_path / "model.onnx", onnx_export)
     session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
-    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    assert close(found, expected)
+    (actual,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    assert close(actual, expected)

@@ -140,14 +140,14 @@ def test_an_overlay_changes_what_it_names_and_nothing_else(bundle: Path, tmp_pat
         after = AFTER.get((bundle.name, axis), [])
         if str(after) not in before:
             before[str(after)] = built(bundle, after, tmp_path)
-        found = changed(before[str(after)], built(bundle, [*after, path.stem], tmp_path))
+        actual = changed(before[str(after)], built(bundle, [*after, path.stem], tmp_path))
         must, may = (set(words.split()) for words in CHANGES[axis])
         beside = {"folder", *BESIDE.get(path.stem, "").split()}
         if DEFAULT & {path.stem, f"{bundle.name}/{path.stem}"}:
-            assert found <= {"folder"}, path.stem
+            assert actual <= {"folder"}, path.stem
         else:
-            assert found & must, path.stem
-            assert found <= must | may | beside, path.stem
+            assert actual & must, path.stem
+            assert actual <= must | may | beside, path.stem
 
 
 TOGETHER = {  # bundle -> overlays that go together

@@ -111,9 +111,9 @@ def test_raw_and_prepared_images_are_the_same_to_the_network(bundle: Path, tmp_p
     infer = chain(bundle, "inference.json", "preprocessing", out, size)
     stored = images(infer, image_datalist(out))
     entries = image_datalist(raw)  # of BraTS, the one modality that was prepared
-    found = images(infer, [e for e in entries if not re.search("_(t1|seg)", e["name"])])
-    assert found.shape[2:] == (size, size)
-    for image in found:
+    actual = images(infer, [e for e in entries if not re.search("_(t1|seg)", e["name"])])
+    assert actual.shape[2:] == (size, size)
+    for image in actual:
         assert any(torch.equal(image, other) for other in stored)
 
 

@@ -33,9 +33,9 @@ PHANTOM_RUN = "eval_phantom"
 def runs(bundle: Path) -> list[list[str]]:
     """The words after ``monai.bundle`` of every run in one process, in the order of the page."""
     page = module_commands(bundle / "docs" / "README.md")
-    found = [words[1:] for words in page if words[:2] == ["monai.bundle", "run"]]
-    found = [words for words in found if PHANTOM_RUN not in words]
-    return [words for words in found if "--tracking" not in words or find_spec("mlflow")]
+    actual = [words[1:] for words in page if words[:2] == ["monai.bundle", "run"]]
+    actual = [words for words in actual if PHANTOM_RUN not in words]
+    return [words for words in actual if "--tracking" not in words or find_spec("mlflow")]
 
 
 def shortened(bundle: Path, phantom: Path, words: list[str]) -> dict[str, Any]:

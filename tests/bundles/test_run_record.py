@@ -96,8 +96,8 @@ def test_a_model_from_elsewhere_runs_no_code(encoder: Any, tmp_path: Path) -> No
     (tmp_path / "model.json").write_text(json.dumps({**record, "config": {"encoder": encoder}}))
     parser = ConfigParser(ConfigParser.load_config_file(BUNDLE / "configs" / "inference.json"))
     parser.update({"bundle_root": str(BUNDLE), "ckpt_dir": str(tmp_path)})
-    told = refused(lambda: parser.get_parsed_content("network_def"))
-    assert "model.json: encoder must be built of this project's and MONAI's own parts" in told
+    message = refused(lambda: parser.get_parsed_content("network_def"))
+    assert "model.json: encoder must be built of this project's and MONAI's own parts" in message
 
 
 pytestmark = pytest.mark.slow
@@ -113,15 +113,15 @@ def test_training_leaves_the_deployed_model_alone(trained: Path) -> None:
 def test_evaluation_refuses_what_the_run_was_not_trained_with(
     make: Callable[..., Any], trained: Path
 ) -> None:
-    told = refused(lambda: make("train+evaluate", label_fraction=0.9))
-    assert told.endswith(
+    message = refused(lambda: make("train+evaluate", label_fraction=0.9))
+    assert message.endswith(
         "run.json: label_fraction must be as trained, 0.5, got 0.9. Leave it out, or train with it."
     )
     assert "epochs must be as trained, 1, got 7" in refused(
         lambda: make("train+evaluate", epochs=7)
     )
-    told = refused(lambda: make("train+evaluate", loss={"_target_": "common.losses.InfoNCE"}))
-    assert "loss#_target_ must be as trained, 'common.losses.DecoupledInfoNCE'" in told
+    message = refused(lambda: make("train+evaluate", loss={"_target_": "common.losses.InfoNCE"}))
+    assert "loss#_target_ must be as trained, 'common.losses.DecoupledInfoNCE'" in message
     assert not (trained / "models").exists()
 
 
@@ -140,8 +140,8 @@ def test_a_resumed_run_takes_only_more_epochs(make: Callable[..., Any], trained:
 
 @pytest.mark.bad_input("run")
 def test_a_new_run_in_its_folder_is_refused(make: Callable[..., Any], trained: Path) -> None:
-    told = refused(lambda: make("train", **SMALL))
-    assert "a new run must have a folder of its own" in told
+    message = refused(lambda: make("train", **SMALL))
+    assert "a new run must have a folder of its own" in message
 
 
 def test_evaluation_and_inference_read_what_was_trained(

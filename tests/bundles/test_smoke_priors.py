@@ -47,9 +47,9 @@ def test_an_autoencoder_writes_the_table_that_photographs_train_with(
     run(workflow(NATURAL, names, tmp_path))
     run(workflow(NATURAL, f"{names}+evaluate", tmp_path))
     name = "decoupled_uniformity_prior_vae_no_color_no_crop"
-    found = result(tmp_path, f"{name}_seed0")
-    assert found["strategy"] == name
-    assert found["settings"]["probability"] == [0.0, 0.5, 0.0, 0.0]
+    actual = result(tmp_path, f"{name}_seed0")
+    assert actual["strategy"] == name
+    assert actual["settings"]["probability"] == [0.0, 0.5, 0.0, 0.0]
 
 
 def test_films_train_without_a_table_and_with_that_of_a_trained_encoder(

@@ -61,10 +61,10 @@ def test_evaluation_writes_the_result_the_report_and_the_model(
     bundle: Path, phantom: Phantom, trained: Any
 ) -> None:
     folder = trained[0]
-    found = result(folder)
+    actual = result(folder)
     test = read_manifest(phantom(bundle))["test"]
-    assert found["kind"] == facts(bundle)["kind"]
-    assert sum(found["counts"][f"{p}_subjects"] for p in ("internal", "external")) == len(test)
+    assert actual["kind"] == facts(bundle)["kind"]
+    assert sum(actual["counts"][f"{p}_subjects"] for p in ("internal", "external")) == len(test)
     assert bundle.name in (folder / "eval" / "report.html").read_text()
     state = torch.load(folder / "models" / "model.pt", weights_only=True)
     (path,) = (folder / "eval").glob("*/network_epoch=1.pt")
@@ -286,6 +286,6 @@ def test_a_table_of_other_subjects_is_refused(
 def test_sites_are_left_out_in_five_folds(trained: Any, bundle: Path) -> None:
     if bundle != PRIOR:
         pytest.skip("leaves out each site alone")
-    found = result(trained[0])
-    assert len(found["site_names"]) == 5
-    assert {row["site"] for row in found["leave_site_out"]["sites"]} <= set(range(5))
+    actual = result(trained[0])
+    assert len(actual["site_names"]) == 5
+    assert {row["site"] for row in actual["leave_site_out"]["sites"]} <= set(range(5))

@@ -35,10 +35,10 @@ def _fail_halfway(path: Path, error: Exception) -> None:
 def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path: Path, error: Exception) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_text("old")
-    with pytest.raises(InputError, match="could not be written") as told:
+    with pytest.raises(InputError, match="could not be written") as message:
         _fail_halfway(path, error)
-    assert "\n" not in str(told.value)
-    assert str(path) in str(told.value)
+    assert "\n" not in str(message.value)
+    assert str(path) in str(message.value)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("checkpoint.pt", "old")]
 
 

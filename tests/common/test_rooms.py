@@ -24,13 +24,13 @@ def imported(path: Path) -> set[str]:
 
 def test_the_map_of_the_rooms_names_what_each_imports() -> None:
     lines = (common.__doc__ or "").replace("\n  ", " ")
-    told = dict(re.findall(r"^- `common\.(\w+)` → (.+)$", lines, re.MULTILINE))
+    message = dict(re.findall(r"^- `common\.(\w+)` → (.+)$", lines, re.MULTILINE))
     rooms = {path.stem for path in ROOT.iterdir() if path.suffix in ("", ".py")}
-    found = {}
+    actual = {}
     for room in rooms - {"__init__", "__main__", "__pycache__"}:
         inside = ROOT / room
         files = inside.rglob("*.py") if inside.is_dir() else [inside.with_suffix(".py")]
-        found[room] = set().union(*map(imported, files)) - {room}
-    assert {room: set(line.split(", ")) - {"nothing"} for room, line in told.items()} == found
-    order = list(told)
-    assert all(order.index(other) < order.index(room) for room in found for other in found[room])
+        actual[room] = set().union(*map(imported, files)) - {room}
+    assert {room: set(line.split(", ")) - {"nothing"} for room, line in message.items()} == actual
+    order = list(message)
+    assert all(order.index(other) < order.index(room) for room in actual for other in actual[room])

@@ -21,15 +21,15 @@ def auc(label: Array, scores: Array) -> float:
 
 def linear_evaluation(features: Array, label: Array, fold: Array) -> tuple[list[float], Array]:
     """AUC of each fold by a logistic regression fitted on the others, and all decision values."""
-    scores, found = np.zeros(len(label)), []
+    scores, actual = np.zeros(len(label)), []
     for number in sorted(set(fold.tolist())):
-        seen, held_out = fold != number, fold == number
-        mean, std = features[seen].mean(axis=0), features[seen].std(axis=0)
-        model = LogisticRegression(max_iter=2000).fit((features[seen] - mean) / std, label[seen])
+        used, held_out = fold != number, fold == number
+        mean, std = features[used].mean(axis=0), features[used].std(axis=0)
+        model = LogisticRegression(max_iter=2000).fit((features[used] - mean) / std, label[used])
         unit = (features[held_out] - mean) / std
         scores[held_out] = unit @ model.coef_[0] + model.intercept_[0]
-        found.append(auc(label[held_out], scores[held_out]))
-    return found, scores
+        actual.append(auc(label[held_out], scores[held_out]))
+    return actual, scores
 
 
 def patient_bootstrap(
@@ -39,7 +39,7 @@ def patient_bootstrap(
     generator = np.random.default_rng(seed)
     means = []
     for _ in range(draws):
-        found = []
+        actual = []
         for number in sorted(set(fold.tolist())):
             names = sorted(set(patient[fold == number].tolist()))
             chosen = generator.integers(len(names), size=len(names))
@@ -50,9 +50,9 @@ def patient_bootstrap(
                 if fold[row] == number and patient[row] == names[k]
             ]
             if len(set(label[rows].tolist())) == 2:
-                found.append(auc(label[rows], scores[rows]))
-        if len(found) == len(set(fold.tolist())):
-            means.append(sum(found) / len(found))
+                actual.append(auc(label[rows], scores[rows]))
+        if len(actual) == len(set(fold.tolist())):
+            means.append(sum(actual) / len(actual))
     return means
 
 
@@ -60,12 +60,12 @@ def best_of_five_folds(features: Array, target: Array, models: list[Any], folds:
     """The first model with the best mean score over the folds, fitted on all rows."""
     means = []
     for model, score in models:
-        found = []
+        actual = []
         for held_out in folds:
-            seen = np.setdiff1d(np.arange(len(target)), held_out)
-            predicted = model.fit(features[seen], target[seen]).predict(features[held_out])
-            found.append(score(target[held_out], predicted))
-        means.append(sum(found) / len(found))
+            used = np.setdiff1d(np.arange(len(target)), held_out)
+            predicted = model.fit(features[used], target[used]).predict(features[held_out])
+            actual.append(score(target[held_out], predicted))
+        means.append(sum(actual) / len(actual))
     return models[int(np.argmax(means))][0].fit(features, target)
 
 

@@ -74,11 +74,11 @@ def byol_step(
     """Weights F, G, Q and the slow F, G after one step of plain gradient descent."""
     w = {name: value.clone().requires_grad_() for name, value in w.items()}
     loss = torch.zeros((), dtype=torch.double)
-    for seen, other in (views, views[::-1]):
-        p, z = project(seen, w) @ w["Q"], project(other, slow)
-        for i in range(len(seen)):
+    for used, other in (views, views[::-1]):
+        p, z = project(used, w) @ w["Q"], project(other, slow)
+        for i in range(len(used)):
             apart = p[i] / p[i].norm() - z[i] / z[i].norm()
-            loss = loss + apart.square().sum() / len(seen)
+            loss = loss + apart.square().sum() / len(used)
     return _descended(w, loss, slow, rate, momentum)
 
 

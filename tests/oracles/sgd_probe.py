@@ -45,7 +45,7 @@ def sgd(
     rate: float,
 ) -> list[tuple[Array, Array]]:
     """Weight and bias after every epoch: gradient of the cross entropy and momentum by hand."""
-    bias, found = np.zeros(len(weight)), []
+    bias, actual = np.zeros(len(weight)), []
     speed, speed_of_bias = np.zeros_like(weight), np.zeros_like(bias)
     weight = weight.copy()
     for epoch, batches in enumerate(order):
@@ -62,8 +62,8 @@ def sgd(
                 slope_of_bias += p / len(rows)
             speed, speed_of_bias = 0.9 * speed + slope, 0.9 * speed_of_bias + slope_of_bias
             weight, bias = weight - step * speed, bias - step * speed_of_bias
-        found.append((weight.copy(), bias.copy()))
-    return found
+        actual.append((weight.copy(), bias.copy()))
+    return actual
 
 
 def groups(h: Array) -> tuple[list[float], list[float], float]:

@@ -89,11 +89,11 @@ def mirror(image: Image, lam: float, axes: list[int] | None = None) -> Image:
 
 def box(sides: tuple[int, ...], lam: list[float], size: float) -> list[tuple[int, int]]:
     """First pixel and length along each axis."""
-    found = []
+    actual = []
     for side, share in zip(sides, lam):
         length = round(size * side)
-        found.append((min(int(share * (side - length + 1)), side - length), length))
-    return found
+        actual.append((min(int(share * (side - length + 1)), side - length), length))
+    return actual
 
 
 def cutout(image: Image, lam: list[float], size: float = 0.25) -> Image:

@@ -54,13 +54,13 @@ def attention(x: Tensor, w: State, name: str, heads: int) -> tuple[Tensor, Tenso
     """The mixed tokens ``(T, F)`` and the weights ``(heads, T, T)`` of one image."""
     q, k, v = linear(x, w, f"{name}.qkv").chunk(3, dim=1)
     width = x.shape[1] // heads
-    mixed, seen = [], []
+    mixed, used = [], []
     for head in range(heads):
         own = slice(head * width, (head + 1) * width)
         weights = (q[:, own] @ k[:, own].T / math.sqrt(width)).softmax(dim=1)
         mixed.append(weights @ v[:, own])
-        seen.append(weights)
-    return linear(torch.cat(mixed, dim=1), w, f"{name}.proj"), torch.stack(seen)
+        used.append(weights)
+    return linear(torch.cat(mixed, dim=1), w, f"{name}.proj"), torch.stack(used)
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -80,11 +80,11 @@ def blocks(image: Tensor, w: State, heads: int, patch: int) -> tuple[list[Tensor
     after, weights, index = [], [], 0
     while f"blocks.{index}.norm1.weight" in w:
         name = f"blocks.{index}"
-        mixed, seen = attention(normalised(x, w, f"{name}.norm1"), w, f"{name}.attn", heads)
+        mixed, used = attention(normalised(x, w, f"{name}.norm1"), w, f"{name}.attn", heads)
         x = x + mixed
         hidden = gelu(linear(normalised(x, w, f"{name}.norm2"), w, f"{name}.mlp.fc1"))
         x = x + linear(hidden, w, f"{name}.mlp.fc2")
         after.append(x)
-        weights.append(seen)
+        weights.append(used)
         index += 1
     return after, weights

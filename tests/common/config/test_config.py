@@ -324,5 +324,5 @@ def test_any_other_error_keeps_its_traceback(configs: Path) -> None:
 @pytest.mark.bad_input("dials")
 def test_a_misspelt_argument_of_an_evaluation_is_told_though_it_takes_more() -> None:
     block = {"_target_": "common.evaluation.ChallengeEvaluation", "site_name": [], "run_dir": "r"}
-    found = list(unknown_arguments({"evaluator": block}))
-    assert found == [("evaluator#site_name", "Did you mean 'site_names'?")]
+    actual = list(unknown_arguments({"evaluator": block}))
+    assert actual == [("evaluator#site_name", "Did you mean 'site_names'?")]

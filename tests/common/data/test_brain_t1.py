@@ -55,11 +55,13 @@ def test_brightness_of_any_scale_gives_the_same_tissues_which_sum_to_one() -> No
     target = template(3.0)
     noise = np.random.default_rng(0).normal(0, 0.02, target.t1.shape)
     levels = np.array([0.6, 0.9, 0.2])[target.tissues.argmax(axis=0)] + noise
-    found = mixture((levels * 1000).astype(np.float32), target.brain, target)
-    assert np.allclose(found.tissues.sum(axis=0), target.brain, atol=1e-5)
-    assert np.allclose(np.array(found.means) / found.means[1], [0.6 / 0.9, 1, 0.2 / 0.9], atol=0.05)
+    actual = mixture((levels * 1000).astype(np.float32), target.brain, target)
+    assert np.allclose(actual.tissues.sum(axis=0), target.brain, atol=1e-5)
+    assert np.allclose(
+        np.array(actual.means) / actual.means[1], [0.6 / 0.9, 1, 0.2 / 0.9], atol=0.05
+    )
     same = mixture((levels * 7).astype(np.float32), target.brain, target)
-    assert np.allclose(same.tissues, found.tissues, atol=1e-3)
+    assert np.allclose(same.tissues, actual.tissues, atol=1e-3)
 
 
 def test_an_intensity_map_has_the_white_matter_at_eight_tenths() -> None:
@@ -93,9 +95,9 @@ def test_of_a_patients_series_the_t1_weighted_one_is_chosen_by_its_header(tmp_pa
     for number, (words, echo) in enumerate(kinds.items()):
         folder = tmp_path / f"{number}"
         write_series(folder, voxels, affine, SeriesDescription=words, EchoTime=echo)
-    found, skipped = series_of(tmp_path.rglob("*.dcm"))
-    chosen = choose_t1(found)
-    assert (len(found), skipped) == (4, [])
+    actual, skipped = series_of(tmp_path.rglob("*.dcm"))
+    chosen = choose_t1(actual)
+    assert (len(actual), skipped) == (4, [])
     assert chosen is not None
     assert chosen.files[0].parent.name == "1"
 

@@ -248,9 +248,9 @@ def test_every_jpeg_is_read_without_the_gpl_library() -> None:
 
 def sorted_out(files: ImageFiles) -> tuple[list[str], dict[str, str]]:
     """The names of the images that were read, and the reasons of the others."""
-    found = [entry for images in files for entry in images]
-    read = [entry["name"] for entry in found if "reason" not in entry]
-    return read, {entry["name"]: entry["reason"] for entry in found if "reason" in entry}
+    actual = [entry for images in files for entry in images]
+    read = [entry["name"] for entry in actual if "reason" not in entry]
+    return read, {entry["name"]: entry["reason"] for entry in actual if "reason" in entry}
 
 
 @pytest.mark.bad_input("files")
@@ -263,11 +263,11 @@ def test_bad_files_are_listed_and_the_rest_is_predicted(tmp_path: Path) -> None:
     write_dicom(tmp_path / "good.dcm", ramp())
     (tmp_path / "good").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "good")
-    names, told = sorted_out(ImageFiles(tmp_path, Compose([PrepareImaged(size=8)])))
+    names, message = sorted_out(ImageFiles(tmp_path, Compose([PrepareImaged(size=8)])))
     assert "good.dcm" in names
-    assert set(PICTURES) | {"link"} <= set(told)
-    assert all("\n" not in reason for reason in told.values())
-    assert len(names) + len(told) == len(image_datalist(tmp_path))
+    assert set(PICTURES) | {"link"} <= set(message)
+    assert all("\n" not in reason for reason in message.values())
+    assert len(names) + len(message) == len(image_datalist(tmp_path))
 
 
 @pytest.mark.bad_input("files")
@@ -281,10 +281,10 @@ def test_what_looks_like_an_image_and_is_not_read_is_told(tmp_path: Path, kind: 
     os.mkfifo(tmp_path / "g.png")
     (tmp_path / "h.png").symlink_to(tmp_path / "nowhere")
     prepare = PrepareImaged(size=8, preparation={"kind": kind, "size": 32})
-    read, told = sorted_out(ImageFiles(tmp_path, prepare))
+    read, message = sorted_out(ImageFiles(tmp_path, prepare))
     assert "good.png" in read
-    assert {*read, *told} == {path.name for path in tmp_path.iterdir()} - {"e.txt"}
-    assert {"f.gif", "g.png", "h.png"} <= set(told)
+    assert {*read, *message} == {path.name for path in tmp_path.iterdir()} - {"e.txt"}
+    assert {"f.gif", "g.png", "h.png"} <= set(message)
 
 
 @pytest.mark.bad_input("files")

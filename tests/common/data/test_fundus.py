@@ -48,8 +48,8 @@ def test_the_field_is_the_disc_without_text_and_marks() -> None:
 
 def test_a_disc_cut_by_the_picture_is_padded_to_a_square(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(camera(300, 120, radius=100)))
-    pixels, found = read_fundus(path, 100)
-    assert found
+    pixels, field_found = read_fundus(path, 100)
+    assert field_found
     assert pixels.shape == (100, 100, 3)
     assert not pixels[:15].any()
     assert not pixels[-15:].any()
@@ -59,15 +59,15 @@ def test_a_disc_cut_by_the_picture_is_padded_to_a_square(tmp_path: Path) -> None
 def test_where_no_disc_stands_out_the_whole_picture_is_kept(tmp_path: Path) -> None:
     pixels = np.zeros((60, 60, 3), np.uint8)
     pixels[5:7] = pixels[:, 20:22] = 200  # lines only
-    square, found = read_fundus(saved(tmp_path, Image.fromarray(pixels)), 60)
-    assert not found
+    square, field_found = read_fundus(saved(tmp_path, Image.fromarray(pixels)), 60)
+    assert not field_found
     np.testing.assert_array_equal(square, pixels)
 
 
 def test_a_prepared_picture_stays_as_it_is(tmp_path: Path) -> None:
     first, _ = read_fundus(saved(tmp_path, Image.fromarray(camera())), 96)
-    again, found = read_fundus(saved(tmp_path, Image.fromarray(first), "again.png"), 96)
-    assert found
+    again, field_found = read_fundus(saved(tmp_path, Image.fromarray(first), "again.png"), 96)
+    assert field_found
     np.testing.assert_array_equal(again, first)
     load = PrepareImaged(size=96, preparation={"kind": "fundus"})
     loaded = load({"image": str(tmp_path / "eye.png")})["image"]
@@ -77,8 +77,8 @@ def test_a_prepared_picture_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_marked_picture_is_not_cut_again(tmp_path: Path) -> None:
     path = tmp_path / "eye.png"
     path.write_bytes(encode_png(camera(), MARK))
-    square, found = read_fundus(path, 300)
-    assert found
+    square, field_found = read_fundus(path, 300)
+    assert field_found
     np.testing.assert_array_equal(square[50:250], camera())
 
 
@@ -107,11 +107,11 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path, kind: str) -> None:
         "alpha.png": lambda: picture.convert("RGBA"),
     }[kind]()
     path = saved(tmp_path, made, kind)
-    square, found = read_fundus(path, 160)
+    square, field_found = read_fundus(path, 160)
     wanted, _ = read_fundus(saved(tmp_path, picture, "plain.png"), 160)
     if kind in ("grey.png", "sixteen.png"):
         wanted = np.repeat(np.asarray(Image.fromarray(wanted).convert("L"))[..., None], 3, axis=2)
-    assert found
+    assert field_found
     assert np.abs(square.astype(int) - wanted).mean() < 4
 
 
@@ -128,9 +128,9 @@ def test_ophthalmic_dicom_is_read_in_colour(tmp_path: Path, photometric: str) ->
     path = write_dicom(
         tmp_path / "eye.dcm", stored, bits=8, PhotometricInterpretation=photometric, Modality="OP"
     )
-    square, found = read_fundus(path, 160)
+    square, field_found = read_fundus(path, 160)
     wanted, _ = read_fundus(saved(tmp_path, Image.fromarray(pixels)), 160)
-    assert found
+    assert field_found
     if photometric.startswith("MONOCHROME"):  # shown from black to white
         wanted = np.rint(wanted * (255 / pixels.max())).astype(np.uint8)
     assert np.abs(square.astype(int) - wanted).mean() < 2
@@ -138,9 +138,9 @@ def test_ophthalmic_dicom_is_read_in_colour(tmp_path: Path, photometric: str) ->
 
 def test_a_large_jpeg_is_decoded_small(tmp_path: Path) -> None:
     picture = Image.fromarray(camera()).resize((3000, 2000), Image.Resampling.BILINEAR)
-    square, found = read_fundus(saved(tmp_path, picture, "large.jpg"), 96)
+    square, field_found = read_fundus(saved(tmp_path, picture, "large.jpg"), 96)
     small, _ = read_fundus(saved(tmp_path, Image.fromarray(camera()), "small.png"), 96)
-    assert found
+    assert field_found
     assert np.abs(square.astype(int) - small).mean() < 4
 
 

@@ -114,10 +114,10 @@ def test_unreadable_files_are_noted_and_the_others_come_through(tmp_path: Path) 
     for name in ("a.png", "b.png", "c.png"):
         write_picture(tmp_path / name, ramp())
     (tmp_path / "b.png").write_bytes(b"broken")
-    found = [entry for (entry,) in ImageFiles(tmp_path, Compose([LoadMedicalImaged()]))]
-    assert [entry["name"] for entry in found if "reason" not in entry] == ["a.png", "c.png"]
-    assert found[1]["name"] == "b.png"
-    assert "truncated or damaged" in found[1]["reason"]
+    actual = [entry for (entry,) in ImageFiles(tmp_path, Compose([LoadMedicalImaged()]))]
+    assert [entry["name"] for entry in actual if "reason" not in entry] == ["a.png", "c.png"]
+    assert actual[1]["name"] == "b.png"
+    assert "truncated or damaged" in actual[1]["reason"]
 
 
 def test_broken_volume_in_a_folder_reaches_the_notes(tmp_path: Path) -> None:

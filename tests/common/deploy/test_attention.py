@@ -44,10 +44,10 @@ def test_every_image_has_a_picture_of_its_own_attention(tmp_path: Path) -> None:
     model = network()
     image = predict(model, tmp_path, ["a.png", "sub/b.nii.gz"], [-1, 3])
     vit = model.encoder.encoder
-    seen = vit.attention((image - 0.5) / 0.2).mean(dim=1)
+    observed = vit.attention((image - 0.5) / 0.2).mean(dim=1)
     for index, name in enumerate(("a.png.png", "sub/b.nii.gz_3.png")):
         with Image.open(tmp_path / "attention" / name) as picture:
-            expected = attention_overlay(image[index], seen[index].detach())
+            expected = attention_overlay(image[index], observed[index].detach())
             assert np.abs(np.asarray(picture).astype(int) - expected).max() <= 1
 
 

@@ -21,12 +21,12 @@ def healthy(
 
 def test_an_offset_is_the_mean_gap_with_its_t_interval() -> None:
     gaps = np.tile([7.0, 9.0], 6)  # mean 8, standard deviation sqrt(12 / 11), t(11) = 2.20099
-    found = AgeCalibration.fit(AGES + gaps, AGES)
-    assert (found.offset, found.slope) == (pytest.approx(8), 1)
+    actual = AgeCalibration.fit(AGES + gaps, AGES)
+    assert (actual.offset, actual.slope) == (pytest.approx(8), 1)
     half = 2.20099 * np.sqrt(12 / 11) / np.sqrt(12)
-    assert found.offset_interval == pytest.approx((8 - half, 8 + half), abs=1e-4)
-    assert found.age(AGES + 8) == pytest.approx(AGES)
-    assert found.expected(AGES) == pytest.approx(AGES + 8)
+    assert actual.offset_interval == pytest.approx((8 - half, 8 + half), abs=1e-4)
+    assert actual.age(AGES + 8) == pytest.approx(AGES)
+    assert actual.expected(AGES) == pytest.approx(AGES + 8)
 
 
 def test_a_slope_is_taken_only_where_its_interval_excludes_one() -> None:
@@ -37,8 +37,8 @@ def test_a_slope_is_taken_only_where_its_interval_excludes_one() -> None:
 
 
 def test_the_interval_of_the_offset_covers_it_in_nineteen_of_twenty() -> None:
-    found = [AgeCalibration.fit(*healthy(seed, 12, 8)).offset_interval for seed in range(400)]
-    assert np.mean([low <= 8 <= high for low, high in found]) == pytest.approx(0.95, abs=0.04)
+    actual = [AgeCalibration.fit(*healthy(seed, 12, 8)).offset_interval for seed in range(400)]
+    assert np.mean([low <= 8 <= high for low, high in actual]) == pytest.approx(0.95, abs=0.04)
 
 
 def test_ten_scans_take_away_most_of_an_offset_of_fifteen_years() -> None:
@@ -58,15 +58,15 @@ def test_probabilities_that_are_two_too_high_in_log_odds_are_shifted_back() -> N
     generator = np.random.default_rng(0)
     z = generator.normal(0, 2, 1500)
     label = (generator.uniform(size=1500) < expit(z)).astype(int)
-    found = ScoreCalibration.fit(expit(z + 2), label)
-    assert (found.offset, found.slope) == (pytest.approx(-2, abs=0.25), 1)
-    assert found.offset_interval[0] < -2 < found.offset_interval[1]
-    assert found.probability(expit(np.array([2.0]))) == pytest.approx([0.5], abs=0.06)
+    actual = ScoreCalibration.fit(expit(z + 2), label)
+    assert (actual.offset, actual.slope) == (pytest.approx(-2, abs=0.25), 1)
+    assert actual.offset_interval[0] < -2 < actual.offset_interval[1]
+    assert actual.probability(expit(np.array([2.0]))) == pytest.approx([0.5], abs=0.06)
 
 
 def test_separable_scans_have_an_answer_and_keep_their_order() -> None:
-    found = ScoreCalibration.fit([0.01] * 6 + [0.2, 0.9, 0.99, 0.999], [0] * 6 + [1] * 4)
-    calibrated = found.probability(np.array([0.01, 0.2, 0.9]))
+    actual = ScoreCalibration.fit([0.01] * 6 + [0.2, 0.9, 0.99, 0.999], [0] * 6 + [1] * 4)
+    calibrated = actual.probability(np.array([0.01, 0.2, 0.9]))
     assert np.all(np.diff(calibrated) > 0)
     assert 0 < calibrated[0] < 0.5 < calibrated[2] < 1
 
@@ -77,9 +77,9 @@ def test_the_temperature_of_logits_that_were_tripled_is_three() -> None:
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     label = [int(generator.choice(3, p=row)) for row in p]
     sure = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
-    found = TemperatureCalibration.fit(sure, label)
-    assert found.temperature == pytest.approx(3, abs=0.3)
-    assert found.probability(sure) == pytest.approx(p, abs=0.05)
+    actual = TemperatureCalibration.fit(sure, label)
+    assert actual.temperature == pytest.approx(3, abs=0.3)
+    assert actual.probability(sure) == pytest.approx(p, abs=0.05)
 
 
 @pytest.mark.bad_input("reference")

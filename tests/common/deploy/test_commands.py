@@ -90,11 +90,11 @@ def test_nothing_but_the_report_tells_the_patient(
     pytest.importorskip("highdicom")
     write_dicom(tmp_path / "in" / "odd.dcm", ramp(30, 30), PatientName="Smith", **STUDY)
     main(["predict", *words, "--json", "--sr", "--embeddings", "npz"])
-    told = "".join(capfd.readouterr())
+    message = "".join(capfd.readouterr())
     paths = [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".dcm"]
     held = b"".join(path.read_bytes() for path in paths)
     for name in ("Smith", "Doe", "4711"):
-        assert name not in told + "".join(str(path) for path in tmp_path.rglob("*"))
+        assert name not in message + "".join(str(path) for path in tmp_path.rglob("*"))
         assert name.encode() not in held
 
 

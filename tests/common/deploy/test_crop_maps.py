@@ -22,13 +22,13 @@ def test_a_pixel_is_covered_as_probably_as_its_crops_together() -> None:
     generator = torch.Generator().manual_seed(0)
     p = torch.rand(2, 9, dtype=torch.double, generator=generator)
     p = p / p.sum(dim=1, keepdim=True)
-    found = coverage(p, GRID)
+    actual = coverage(p, GRID)
     for image in range(2):
         for row, column in [(0, 0), (3, 5), (4, 4), (8, 8)]:
             starts = [(2 * (t // 3), 2 * (t % 3)) for t in range(9)]
             inside = [top <= row < top + 4 and left <= column < left + 4 for top, left in starts]
             wanted = float(p[image][inside].sum())
-            assert float(found[image, row, column]) == pytest.approx(wanted, abs=1e-12)
+            assert float(actual[image, row, column]) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_every_image_has_a_picture_of_its_own_crops_however_the_encoder_splits(

@@ -21,17 +21,17 @@ def embeddings(count: int, seed: int, scale: float = 1.0) -> np.ndarray:
 
 
 def fitted(held_out: int = 300) -> Familiarity:
-    found = Familiarity.fit(embeddings(600, 1), embeddings(held_out, 2))
-    assert found is not None
-    return found
+    actual = Familiarity.fit(embeddings(600, 1), embeddings(held_out, 2))
+    assert actual is not None
+    return actual
 
 
 def test_the_distance_is_that_of_a_probabilistic_pca() -> None:
-    h, found = embeddings(600, 1), fitted()
-    pca = PCA(len(found.variance), svd_solver="full").fit(np.sqrt(h))
+    h, actual = embeddings(600, 1), fitted()
+    pca = PCA(len(actual.variance), svd_solver="full").fit(np.sqrt(h))
     centred = np.sqrt(embeddings(7, 5, 1.1)) - pca.mean_
-    told = np.sqrt(np.einsum("ni,ij,nj->n", centred, pca.get_precision(), centred))
-    assert found.distance(embeddings(7, 5, 1.1)) == pytest.approx(told, rel=0.01)
+    message = np.sqrt(np.einsum("ni,ij,nj->n", centred, pca.get_precision(), centred))
+    assert actual.distance(embeddings(7, 5, 1.1)) == pytest.approx(message, rel=0.01)
 
 
 def test_images_of_the_same_kind_are_familiar_evenly_from_0_to_100() -> None:
@@ -58,19 +58,19 @@ def test_training_images_left_out_in_turn_stand_in_for_held_out_ones() -> None:
 def test_few_held_out_images_do_not_make_false_alarms() -> None:
     shares = []
     for seed in range(20):
-        found = Familiarity.fit(embeddings(300, 1), embeddings(20, 100 + seed))
-        assert found is not None
-        shares.append(np.mean(found.percent(embeddings(500, 3)) < 1))
+        actual = Familiarity.fit(embeddings(300, 1), embeddings(20, 100 + seed))
+        assert actual is not None
+        shares.append(np.mean(actual.percent(embeddings(500, 3)) < 1))
     assert np.mean(shares) == pytest.approx(0.01, abs=0.01)
 
 
 def test_what_is_written_is_read_and_is_small() -> None:
-    found = fitted()
-    text = json.dumps(found.record())
+    actual = fitted()
+    text = json.dumps(actual.record())
     again = Familiarity.from_record(json.loads(text), "model.json")
     assert again is not None
     h = embeddings(50, 3)
-    assert again.percent(h) == pytest.approx(found.percent(h), rel=1e-6)
+    assert again.percent(h) == pytest.approx(actual.percent(h), rel=1e-6)
     wide = np.random.default_rng(0).normal(size=(700, 1024))
     large = Familiarity.fit(wide, wide[:20])
     assert large is not None

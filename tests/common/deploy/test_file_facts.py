@@ -18,8 +18,8 @@ BRAINS = Expected(100, ("MR",), 3, shape=(5, 6, 7), spacing_mm=(3.0, 3.0, 3.0))
 def test_the_header_of_a_film_tells_what_it_is_and_not_of_whom(tmp_path: Path) -> None:
     fields = {"BodyPartExamined": "HAND", "PatientAge": "034Y", "PatientName": "Doe^Jane"}
     facts = file_facts(write_dicom(tmp_path / "a.dcm", ramp(), Modality="CR", **fields))
-    told = {"modality": "CR", "body_part": "HAND", "age": 34}
-    assert facts == {"kind": "dicom", "dims": 2, "colour": False} | told
+    message = {"modality": "CR", "body_part": "HAND", "age": 34}
+    assert facts == {"kind": "dicom", "dims": 2, "colour": False} | message
 
 
 def test_a_volume_tells_its_spacing_and_a_picture_whether_it_has_colours(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_a_volume_of_another_grid_is_refused() -> None:
 
 def test_odd_headers_are_warned_of() -> None:
     odd = {"body_part": "HAND", "modality": "OT", "colour": True, "age": 7}
-    found = FILMS.warnings(odd)
-    assert len(found) == 4
-    assert "body part HAND" in found[0]
+    actual = FILMS.warnings(odd)
+    assert len(actual) == 4
+    assert "body part HAND" in actual[0]
     assert FILMS.warnings({"body_part": "THORAX", "modality": "DX", "age": 30}) == []
     assert BRAINS.warnings({"spacing_mm": [3, 3, 3.1]}) == []
     assert "voxels of 1 x 1.3 x 1.3 mm" in BRAINS.warnings({"spacing_mm": [1, 1.3, 1.3]})[0]
@@ -84,9 +84,9 @@ def test_the_facts_of_an_image_worked_out_by_hand() -> None:
     x = np.zeros((1, 4, 4))
     x[0, 1:3, 1:3] = 1.0
     spread = np.sqrt(0.25 * 0.75)
-    told = {"mean": 0.25, "contrast": spread, "black": 0.75, "white": 0.25, "mirror": 1.0}
-    told |= {"middle": 1 / spread, "detail": (4 / 12) / spread}
-    assert image_facts(x) == pytest.approx(told)
+    message = {"mean": 0.25, "contrast": spread, "black": 0.75, "white": 0.25, "mirror": 1.0}
+    message |= {"middle": 1 / spread, "detail": (4 / 12) / spread}
+    assert image_facts(x) == pytest.approx(message)
     assert image_facts(np.ones((2, 3, 3))) == {"mean": 1, "contrast": 0}
     assert image_facts(np.ones(7)) == {}
 

@@ -51,13 +51,13 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_a_prediction_is_the_sigmoid_of_the_head_of_the_prepared_image(
     predictor: Predictor, images: Path
 ) -> None:
-    (found,) = predictor.predict(images / "0.png")
+    (actual,) = predictor.predict(images / "0.png")
     x = PrepareImaged(size=16)({"image": str(images / "0.png")})["image"][None]
     with torch.no_grad():
         expected = predictor.network(x).sigmoid().item()
         h = predictor.network.encode(x)[0]
-    assert found.row() == {"file": "0.png", "slice": -1, "probability_lesion": expected}
-    torch.testing.assert_close(torch.tensor(found.h), h, rtol=0, atol=1e-6)
+    assert actual.row() == {"file": "0.png", "slice": -1, "probability_lesion": expected}
+    torch.testing.assert_close(torch.tensor(actual.h), h, rtol=0, atol=1e-6)
 
 
 def test_images_stay_in_order_whatever_reads_them(predictor: Predictor, images: Path) -> None:
@@ -79,18 +79,18 @@ def test_arrays_and_files_of_several_folders_are_predicted_together(
     predictor: Predictor, images: Path
 ) -> None:
     write_picture(images.parent / "more" / "0.png", ramp(20, 24, 90))
-    found = predictor.predict([images / "0.png", images.parent / "more"])
-    assert [one.file for one in found] == ["in/0.png", "more/0.png"]
-    assert found[0].values == found[1].values
+    actual = predictor.predict([images / "0.png", images.parent / "more"])
+    assert [one.file for one in actual] == ["in/0.png", "more/0.png"]
+    assert actual[0].values == actual[1].values
 
 
 @pytest.mark.bad_input("files")
 def test_what_is_no_image_is_listed_among_the_others(predictor: Predictor, images: Path) -> None:
     (images / "empty").mkdir()
     wrong: list[Any] = ["", None, 7, b"x", "a\0b", "/no/where", images / "empty", "x" * 5000]
-    found = predictor.predict([*wrong, images / "2.png", images / "0.png"])
-    assert [bool(one.reason) for one in found] == [True] * (len(wrong) + 1) + [False]
-    assert all("\n" not in one.reason for one in found)
+    actual = predictor.predict([*wrong, images / "2.png", images / "0.png"])
+    assert [bool(one.reason) for one in actual] == [True] * (len(wrong) + 1) + [False]
+    assert all("\n" not in one.reason for one in actual)
     for nothing in ([], None, 7):
         with pytest.raises(InputError, match="predict: paths must"):
             predictor.predict(nothing)
@@ -112,12 +112,12 @@ def test_every_bad_file_is_listed_and_none_ends_the_run(
     (images / "link.png").symlink_to(images / "nowhere")
     (images / "f.gif").write_bytes(b"GIF")
     predictor.num_workers = workers
-    found = predictor.predict(images)
-    told = {one.file: one.reason for one in found if one.reason}
+    actual = predictor.predict(images)
+    message = {one.file: one.reason for one in actual if one.reason}
     bad = {*PICTURES, "black.nii", "flat.png", "pipe.png", "link.png", "f.gif", "2.png"}
-    assert bad <= set(told)
-    assert all(reason and "\n" not in reason for reason in told.values())
-    assert {"0.png", "4.png", "v.nii"} <= {one.file for one in found if one.values}
+    assert bad <= set(message)
+    assert all(reason and "\n" not in reason for reason in message.values())
+    assert {"0.png", "4.png", "v.nii"} <= {one.file for one in actual if one.values}
 
 
 @pytest.mark.bad_input("pixels")
@@ -140,17 +140,17 @@ def test_the_folder_holds_what_predict_returns(
     counts = PredictionFolder(tmp_path / "out", embeddings="npz").write(
         predictor, predictor.dataset.of(images)
     )
-    found = [one for one in predictor.predict(images) if not one.reason]
+    actual = [one for one in predictor.predict(images) if not one.reason]
     written = rows(tmp_path / "out" / "predictions.csv")
-    assert [row["file"] for row in written] == [one.file for one in found]
+    assert [row["file"] for row in written] == [one.file for one in actual]
     assert [row["slice"] for row in written] == [""] * 4 + ["1", "2"]
-    for row, one in zip(written, found):
+    for row, one in zip(written, actual):
         assert float(row["probability_lesion"]) == pytest.approx(
             one.values["probability_lesion"], abs=1e-6
         )
     with np.load(tmp_path / "out" / "embeddings.npz") as embeddings:
-        np.testing.assert_allclose(embeddings["h"], np.stack([one.h for one in found]), atol=1e-6)
-        assert embeddings["name"].tolist() == [one.file for one in found]
+        np.testing.assert_allclose(embeddings["h"], np.stack([one.h for one in actual]), atol=1e-6)
+        assert embeddings["name"].tolist() == [one.file for one in actual]
     assert [row["file"] for row in rows(tmp_path / "out" / "skipped.csv")] == ["2.png"]
     assert counts == {"images": 6, "warned": 0, "skipped": 1}
 

@@ -21,8 +21,8 @@ from tests.synthetic import ramp, write_nifti, write_picture
 def test_a_table_of_ages_and_one_of_classes_are_read(tmp_path: Path) -> None:
     rows = "".join(f"scan{i}.nii.gz;{20 + i}\n" for i in range(10))
     (tmp_path / "a.csv").write_text("File; Age\n" + rows)
-    found = read_reference(tmp_path / "a.csv")
-    assert (found[3].path, found[3].known) == (tmp_path / "scan3.nii.gz", 23)
+    actual = read_reference(tmp_path / "a.csv")
+    assert (actual[3].path, actual[3].known) == (tmp_path / "scan3.nii.gz", 23)
     rows = "".join(f"{i}.png,{'ill' if i % 2 else 0}\n" for i in range(10))
     (tmp_path / "b.csv").write_text("file,label\n" + rows)
     known = [reference.known for reference in read_reference(tmp_path / "b.csv", ["well", "ill"])]
@@ -56,8 +56,8 @@ def brains(folder: Path, count: int) -> list[float]:
     for number in range(count):
         voxels = generator.uniform(0, 1 + number, (6, 6, 6)).astype(np.float32)
         write_nifti(folder / f"{number:02d}.nii.gz", voxels)
-    found = common.load(BRAINS, folder / "m").predict(folder)
-    return [one.values["predicted_age"] for one in found]
+    actual = common.load(BRAINS, folder / "m").predict(folder)
+    return [one.values["predicted_age"] for one in actual]
 
 
 def table(path: Path, column: str, known: list[float]) -> Path:
@@ -75,10 +75,10 @@ def test_ages_that_are_off_are_set_right_and_said(tmp_path: Path) -> None:
     path = table(tmp_path / "r.csv", "age", [value - lowest for value in raw])
     notes = predictor.reference(path)["calibration"]
     assert notes["offset"] == pytest.approx(lowest, abs=1e-4)
-    (found,) = predictor.predict(tmp_path / "03.nii.gz")
-    assert found.columns["predicted_age_calibrated"] == pytest.approx(raw[3] - lowest, abs=1e-3)
-    assert found.columns["age_gap_calibrated"] == ""
-    assert "12 reference scans" in str(found.columns["calibration"])
+    (actual,) = predictor.predict(tmp_path / "03.nii.gz")
+    assert actual.columns["predicted_age_calibrated"] == pytest.approx(raw[3] - lowest, abs=1e-3)
+    assert actual.columns["age_gap_calibrated"] == ""
+    assert "12 reference scans" in str(actual.columns["calibration"])
 
 
 def test_the_command_says_and_keeps_what_it_calibrated_on(
@@ -119,8 +119,10 @@ def test_a_probability_is_calibrated_in_the_table_and_noted(tmp_path: Path) -> N
 
 def test_probabilities_of_several_classes_keep_their_sum() -> None:
     values = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
-    seen = Seen([{}, {}], None, values, values, ["probability_a", "probability_b", "probability_c"])  # type: ignore[arg-type]
-    columns = Calibrated(TemperatureCalibration(20, 2.0, (1.5, 2.5))).columns(seen)
+    observed = Seen(
+        [{}, {}], None, values, values, ["probability_a", "probability_b", "probability_c"]
+    )  # type: ignore[arg-type]
+    columns = Calibrated(TemperatureCalibration(20, 2.0, (1.5, 2.5))).columns(observed)
     total = np.sum([columns[f"probability_{name}_calibrated"] for name in "abc"], axis=0)
     assert total == pytest.approx([1, 1])
     assert 0.4 < float(columns["probability_a_calibrated"][0]) < 0.7

@@ -59,25 +59,25 @@ def predictor(model: Path) -> Predictor:
 def test_an_image_like_those_of_training_has_no_warning(
     predictor: Predictor, tmp_path: Path
 ) -> None:
-    found = predictor.predict(written(tmp_path, slices(20, 2)))
-    assert np.mean([one.columns["warning"] == "" for one in found]) >= 0.85
-    assert np.median([float(one.columns["familiarity"]) for one in found]) > 10
+    actual = predictor.predict(written(tmp_path, slices(20, 2)))
+    assert np.mean([one.columns["warning"] == "" for one in actual]) >= 0.85
+    assert np.median([float(one.columns["familiarity"]) for one in actual]) > 10
 
 
 @pytest.mark.bad_input("strangers")
 def test_an_inverted_image_is_predicted_with_a_warning(
     predictor: Predictor, tmp_path: Path
 ) -> None:
-    (found,) = predictor.predict(written(tmp_path, [255 - slices(1, 3)[0]]))
-    assert "probability_lesion" in found.values
-    assert "the middle darker" in str(found.columns["warning"])
+    (actual,) = predictor.predict(written(tmp_path, [255 - slices(1, 3)[0]]))
+    assert "probability_lesion" in actual.values
+    assert "the middle darker" in str(actual.columns["warning"])
 
 
 @pytest.mark.bad_input("strangers")
 def test_an_embedding_that_lies_apart_is_warned_of_before_all_else(predictor: Predictor) -> None:
     h = np.full((1, predictor.network.head.in_features), 1e4, np.float32)
-    seen = Seen([{"facts": {"colour": True}}], torch.rand(1, 1, 16, 16), h, h[:, :1], ["age"])
-    (columns,) = [columns(seen) for columns in predictor.columns]
+    observed = Seen([{"facts": {"colour": True}}], torch.rand(1, 1, 16, 16), h, h[:, :1], ["age"])
+    (columns,) = [columns(observed) for columns in predictor.columns]
     assert float(columns["familiarity"][0]) < 0.01
     first, second = str(columns["warning"][0]).split("; ")[:2]
     assert first.startswith("unlike the training images (familiarity below 0.01 %)")
@@ -114,11 +114,11 @@ def test_an_unprepared_head_and_a_film_are_refused_by_a_model_of_prepared_brains
     write_nifti(head, np.arange(729, dtype=np.float32).reshape(9, 9, 9))
     brain = write_nifti(tmp_path / "b.nii.gz", np.arange(210, dtype=np.float32).reshape(5, 6, 7))
     film = write_picture(tmp_path / "film.png", ramp(16, 16, 255).astype(np.uint8))
-    found = predictor.predict([head, film, brain])
-    assert "5 x 6 x 7 voxels of the prepared training images, got 9 x 9 x 9" in found[0].reason
-    assert "must be a volume" in found[1].reason
-    assert found[2].reason == ""
-    assert "grey values unlike" in str(found[2].columns["warning"])
+    actual = predictor.predict([head, film, brain])
+    assert "5 x 6 x 7 voxels of the prepared training images, got 9 x 9 x 9" in actual[0].reason
+    assert "must be a volume" in actual[1].reason
+    assert actual[2].reason == ""
+    assert "grey values unlike" in str(actual[2].columns["warning"])
 
 
 def test_a_model_that_knows_nothing_of_its_training_says_so_once(
@@ -127,5 +127,5 @@ def test_a_model_that_knows_nothing_of_its_training_says_so_once(
     with caplog.at_level(logging.WARNING):
         predictor = common.load(SLICES, deployed(tmp_path / "m"))
     assert "strangers are not told" in caplog.text
-    (found,) = predictor.predict(written(tmp_path / "in", slices(1, 3)))
-    assert "familiarity" not in found.columns
+    (actual,) = predictor.predict(written(tmp_path / "in", slices(1, 3)))
+    assert "familiarity" not in actual.columns

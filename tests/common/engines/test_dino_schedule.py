@@ -56,8 +56,8 @@ def test_the_exponential_schedule_changes_by_one_factor_from_start_to_end() -> N
         expected.append(value)
         value *= 0.005 ** (1 / 20)
     assert value == pytest.approx(0.01)
-    found = values(ExponentialSchedule(Setting(), "number", 2.0, 0.01))
-    assert found == pytest.approx(expected, rel=1e-12)
+    actual = values(ExponentialSchedule(Setting(), "number", 2.0, 0.01))
+    assert actual == pytest.approx(expected, rel=1e-12)
     assert values(ExponentialSchedule(Setting(), "number", 0.5, 0.5)) == [0.5] * 20
 
 
@@ -125,11 +125,11 @@ def train(
     """State after training, and rate and decay of both groups in every iteration."""
     parser = ConfigParser(config(folder, 4, resume, seed))
     engine: ContrastiveTrainer = parser.get_parsed_content("trainer")
-    seen: list[tuple[float, float, float, float]] = []
+    observed: list[tuple[float, float, float, float]] = []
 
     def watch() -> None:
         decayed, rest = engine.optimizers["encoder"].param_groups
-        seen.append((decayed["lr"], decayed["weight_decay"], rest["lr"], rest["weight_decay"]))
+        observed.append((decayed["lr"], decayed["weight_decay"], rest["lr"], rest["weight_decay"]))
         if stop is not None and engine.state.iteration == stop:
             raise KeyboardInterrupt
 
@@ -139,15 +139,15 @@ def train(
     else:
         with pytest.raises(KeyboardInterrupt):
             engine.run()
-    return {"network": engine.network.state_dict(), **engine.optimizers.state_dict()}, seen
+    return {"network": engine.network.state_dict(), **engine.optimizers.state_dict()}, observed
 
 
 def test_every_iteration_has_the_values_of_its_schedules(tmp_path: Path) -> None:
-    _, seen = train(tmp_path)
+    _, observed = train(tmp_path)
     rates = oracle.cosine(0.3, 1e-3, 4, 2, warmup=1)
     decays = oracle.cosine(0.04, 0.4, 4, 2)
     expected = [(rate, decay, rate, 0.0) for rate, decay in zip(rates, decays)]
-    assert [value for row in seen for value in row] == pytest.approx(
+    assert [value for row in observed for value in row] == pytest.approx(
         [value for row in expected for value in row]
     )
 

@@ -120,16 +120,16 @@ def test_an_unshuffled_sampler_keeps_the_order() -> None:
 
 def test_history_holds_the_mean_of_every_term_of_every_epoch(tmp_path: Path) -> None:
     engine = trainer(make("simclr"), entries(IMAGES), BATCH, max_epochs=2)
-    seen: list[float] = []
+    observed: list[float] = []
     engine.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.output[0]["loss"])
+        Events.ITERATION_COMPLETED, lambda e: observed.append(e.state.output[0]["loss"])
     )
     run_folder(tmp_path / "runs", {"network": engine.network}).attach(engine)
     engine.run()
     kept = json.loads((tmp_path / "runs" / "history.json").read_text())
     assert kept["epoch"] == [1, 2]
     assert set(kept["terms"]) == {"loss", "encoder/loss", "encoder/contrastive"}
-    expected = [sum(seen[:3]) / 3, sum(seen[3:]) / 3]
+    expected = [sum(observed[:3]) / 3, sum(observed[3:]) / 3]
     assert kept["terms"]["loss"] == pytest.approx(expected, rel=1e-12)
 
 

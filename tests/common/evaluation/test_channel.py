@@ -78,8 +78,8 @@ def test_each_representation_is_the_one_the_encoder_gives(
     assert set(table.z) == {
         (name, how) for name in ("features", "projection") for how in ("mean", "top", "oracle")
     }
-    found = torch.from_numpy(table.z[representation, average])
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    actual = torch.from_numpy(table.z[representation, average])
+    torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("channel", [UniformCrops(GRID), ORACLE], ids=["uniform", "oracle"])
@@ -95,21 +95,21 @@ def test_without_a_learned_channel_the_mean_is_over_all_crops_and_there_is_no_to
 
 
 def test_a_crop_is_encoded_once_for_all_averages() -> None:
-    encoder, seen = channel_encoder(), []
+    encoder, embedded = channel_encoder(), []
     encoder.channel.layers[-1].bias.data[:5] += 60  # crops 0 to 4 share all of P
-    encoder.encoder.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
+    encoder.encoder.register_forward_pre_hook(lambda _, x: embedded.append(len(x[0])))
     x = torch.rand(3, 1, 24, 24) + 0.1
     tabulate(encoder, [{"image": x, "label": torch.arange(3)}], "cpu", ORACLE)
-    (count,) = seen
+    (count,) = embedded
     assert 1 + 3 * 5 <= count <= 1 + 3 * 6  # crops 0 to 4, four of them on top, and the oracle's
 
 
 def test_touching_is_the_share_of_p_on_crops_with_something_in_them() -> None:
     table = tabulate(channel_encoder(), TEST, "cpu")
-    for image, p, found in zip(IMAGES, table.probability, table.touching):
+    for image, p, actual in zip(IMAGES, table.probability, table.touching):
         lit = [bool(crop.any()) for crop in crops(image, 6, 3)]
         assert 0 < sum(lit) < 20
-        assert found == pytest.approx(p[lit].sum(), abs=1e-6)
+        assert actual == pytest.approx(p[lit].sum(), abs=1e-6)
 
 
 def test_a_limit_takes_the_first_images_and_their_columns() -> None:
@@ -202,14 +202,14 @@ def test_the_pixels_as_they_are_stand_beside_them(study: Study) -> None:
 
 
 def test_the_channels_own_figures_are_those_of_its_table(study: Study) -> None:
-    table, found = tabulate(channel_encoder(), TEST, "cpu"), study.result["channel"]
+    table, actual = tabulate(channel_encoder(), TEST, "cpu"), study.result["channel"]
     entropy = [-sum(v * math.log(v) for v in row.tolist() if v > 0) for row in table.probability]
-    assert found["touching"]["mean"] == pytest.approx(table.touching.mean(), abs=1e-6)
-    assert found["touching"]["std"] == pytest.approx(table.touching.std(), abs=1e-6)
-    assert found["entropy"]["mean"] == pytest.approx(np.mean(entropy), abs=1e-4)
+    assert actual["touching"]["mean"] == pytest.approx(table.touching.mean(), abs=1e-6)
+    assert actual["touching"]["std"] == pytest.approx(table.touching.std(), abs=1e-6)
+    assert actual["entropy"]["mean"] == pytest.approx(np.mean(entropy), abs=1e-4)
     z = table.z["projection", "mean"]
-    assert found["gaussian_potential"] == pytest.approx(gaussian_potential(z), abs=1e-6)
-    assert found["grid"] == {"image_size": 24, "crop_size": 6, "stride": 3, "crops": 49}
+    assert actual["gaussian_potential"] == pytest.approx(gaussian_potential(z), abs=1e-6)
+    assert actual["grid"] == {"image_size": 24, "crop_size": 6, "stride": 3, "crops": 49}
 
 
 def test_the_report_gets_images_maps_pairs_and_points(study: Study) -> None:

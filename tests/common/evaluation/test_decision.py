@@ -30,10 +30,10 @@ MANIFEST: dict[str, Any] = {
 
 
 def test_the_threshold_has_the_greatest_sensitivity_and_specificity_on_its_images() -> None:
-    found = choose_threshold(LABEL, SAID)
+    actual = choose_threshold(LABEL, SAID)
     every = [sum(call_scores(LABEL, SAID, t)[2:4]) for t in np.linspace(0, 1, 201)]
-    assert sum(call_scores(LABEL, SAID, found)[2:4]) == pytest.approx(max(every))
-    assert found == pytest.approx((0.65 + 0.6) / 2)  # of equal ones the highest
+    assert sum(call_scores(LABEL, SAID, actual)[2:4]) == pytest.approx(max(every))
+    assert actual == pytest.approx((0.65 + 0.6) / 2)  # of equal ones the highest
 
 
 def test_a_model_that_is_wrong_everywhere_calls_nothing_positive() -> None:
@@ -66,20 +66,20 @@ def test_curves_start_and_end_where_they_must_and_stay_short() -> None:
 
 def test_the_threshold_comes_from_validation_and_never_from_the_test_part() -> None:
     low = Scored(LABEL, SAID / 10, NAMES)
-    found = decision("tumour", low, TEST, MANIFEST)
-    assert found is not None
-    assert found["threshold"] == pytest.approx(choose_threshold(LABEL, SAID / 10))
-    assert found["confusion"] == [[1, 3], [0, 4]]  # above 0.0625 all but one
-    assert found["scored_on"] == {"images": 8, "patients": 6, "positive": 4}
+    actual = decision("tumour", low, TEST, MANIFEST)
+    assert actual is not None
+    assert actual["threshold"] == pytest.approx(choose_threshold(LABEL, SAID / 10))
+    assert actual["confusion"] == [[1, 3], [0, 4]]  # above 0.0625 all but one
+    assert actual["scored_on"] == {"images": 8, "patients": 6, "positive": 4}
 
 
 def test_intervals_draw_patients_and_patients_are_called_by_their_mean() -> None:
-    found = decision("tumour", TEST, TEST, MANIFEST)
-    assert found is not None
-    for each in found["figures"].values():
+    actual = decision("tumour", TEST, TEST, MANIFEST)
+    assert actual is not None
+    for each in actual["figures"].values():
         assert 0 <= each["low"] <= each["value"] <= each["high"] <= 1
-    assert found["patients"]["sensitivity"]["value"] == 2 / 3  # p3 alone is called wrongly
-    assert found["patients"]["specificity"]["value"] == 1.0
+    assert actual["patients"]["sensitivity"]["value"] == 2 / 3  # p3 alone is called wrongly
+    assert actual["patients"]["specificity"]["value"] == 1.0
 
 
 def test_subgroups_have_the_manifests_names_and_their_own_counts() -> None:
@@ -98,8 +98,8 @@ def test_a_manifest_of_other_images_is_refused() -> None:
 
 def test_the_worst_errors_come_first_and_carry_the_manifests_numbers_only() -> None:
     images = [{"image": torch.rand(4, 1, 6, 6)}, {"image": torch.rand(4, 1, 6, 6)}]
-    found, archives = decide(["tumour"], [TEST], [TEST], images, MANIFEST)
-    assert len(found) == 1
+    actual, archives = decide(["tumour"], [TEST], [TEST], images, MANIFEST)
+    assert len(actual) == 1
     cases = archives["cases.npz"]
     assert cases["worst"].tolist() == [3]  # missed at 0.35
     assert cases["patient"].tolist() == NAMES.tolist()
@@ -141,26 +141,26 @@ def test_probabilities_are_those_of_the_logits() -> None:
 
 def test_a_class_taken_for_another_is_counted_in_its_row() -> None:
     said = np.eye(3)[[0, 1, 1, 2]] * 0.7 + 0.1
-    found = calls(Called(np.array([0, 1, 2, 2]), said, np.arange(4).astype(str)), ["a", "b", "c"])
-    assert found["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
-    assert found["accuracy"]["value"] == 0.75
-    assert found["calibration_error"]["value"] == pytest.approx(0.8 - 0.75)
+    actual = calls(Called(np.array([0, 1, 2, 2]), said, np.arange(4).astype(str)), ["a", "b", "c"])
+    assert actual["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    assert actual["accuracy"]["value"] == 0.75
+    assert actual["calibration_error"]["value"] == pytest.approx(0.8 - 0.75)
 
 
 def test_gaps_have_a_side_a_size_and_a_slope() -> None:
     age = np.array([20.0, 40, 60, 80, 30, 50])
-    told = age + np.array([3.0, 1, -1, -3, 5, 5])
+    message = age + np.array([3.0, 1, -1, -3, 5, 5])
     internal = np.array([True] * 4 + [False] * 2)
-    found = gaps(Aged(age, told, np.arange(6).astype(str), internal))
-    assert found["internal"]["bias"]["value"] == 0
-    assert found["internal"]["mae"]["value"] == 2
-    assert found["internal"]["slope"]["value"] == pytest.approx(-0.1)
-    assert found["external"]["bias"] == {"value": 5.0, "low": 5.0, "high": 5.0}
-    assert sum(found["counts"]["internal"]) == 4
-    assert from_json(Gaps, found, None).external.mae.value == 5  # type: ignore[arg-type]
+    actual = gaps(Aged(age, message, np.arange(6).astype(str), internal))
+    assert actual["internal"]["bias"]["value"] == 0
+    assert actual["internal"]["mae"]["value"] == 2
+    assert actual["internal"]["slope"]["value"] == pytest.approx(-0.1)
+    assert actual["external"]["bias"] == {"value": 5.0, "low": 5.0, "high": 5.0}
+    assert sum(actual["counts"]["internal"]) == 4
+    assert from_json(Gaps, actual, None).external.mae.value == 5  # type: ignore[arg-type]
 
 
 def test_what_is_computed_is_what_the_report_reads() -> None:
-    found = decision("tumour", TEST, TEST, MANIFEST)
-    assert found is not None
-    assert from_json(Decision, found, None).of_100 == "images with tumour"  # type: ignore[arg-type]
+    actual = decision("tumour", TEST, TEST, MANIFEST)
+    assert actual is not None
+    assert from_json(Decision, actual, None).of_100 == "images with tumour"  # type: ignore[arg-type]

@@ -92,9 +92,9 @@ def test_the_interval_is_the_loop_over_draws_of_patients() -> None:
     features, label, fold, patient = data()
     scores = features[:, 0]
     means = oracle.patient_bootstrap(label, scores, fold, patient, draws=40, seed=7)
-    found = patient_interval(label, scores, fold, patient, level=0.8, draws=40, seed=7)
+    actual = patient_interval(label, scores, fold, patient, level=0.8, draws=40, seed=7)
     assert np.std(means) > 0.01
-    assert found == pytest.approx(np.quantile(means, [0.1, 0.9]), abs=1e-12)
+    assert actual == pytest.approx(np.quantile(means, [0.1, 0.9]), abs=1e-12)
 
 
 def test_draws_in_which_a_fold_loses_a_class_are_left_out() -> None:
@@ -238,14 +238,14 @@ def test_embedding_keeps_the_order_of_the_batches_and_the_mode_of_evaluation() -
         {"image": x[rows], "label": torch.tensor(label[rows]), "patient": patient[rows]}
         for rows in (slice(0, 3), slice(3, 5))
     ]
-    seen = embed(network, batches, "cpu")
+    embedded = embed(network, batches, "cpu")
     assert not network.training
     with torch.no_grad():
-        torch.testing.assert_close(torch.tensor(seen.h), network.encode(x))
-        torch.testing.assert_close(torch.tensor(seen.logits), network(x))
-    assert seen.label.tolist() == label
-    assert seen.patient.tolist() == patient
-    assert seen.fold.tolist() == [0] * 5
+        torch.testing.assert_close(torch.tensor(embedded.h), network.encode(x))
+        torch.testing.assert_close(torch.tensor(embedded.logits), network(x))
+    assert embedded.label.tolist() == label
+    assert embedded.patient.tolist() == patient
+    assert embedded.fold.tolist() == [0] * 5
 
 
 def test_what_takes_long_to_encode_says_how_far_it_is(
@@ -306,20 +306,20 @@ def test_the_penalty_is_the_best_on_the_last_tenth_of_the_patients(
         right.append(int((one.predict(features[held_out]) == label[held_out]).sum()))
     assert len(set(right)) > 1
     best = STRENGTHS[right.index(max(right))]
-    found = fit_tuned_probe(kind(features), label, patient, STRENGTHS[:3])
-    assert best == found[-1].C
+    actual = fit_tuned_probe(kind(features), label, patient, STRENGTHS[:3])
+    assert best == actual[-1].C
     whole = LogisticRegression(C=best, tol=1e-9, max_iter=50000).fit(features, label)
     wanted = whole.predict_proba(features)
-    assert found.predict_proba(kind(features)) == pytest.approx(wanted, abs=close)
+    assert actual.predict_proba(kind(features)) == pytest.approx(wanted, abs=close)
 
 
 def test_collapsed_features_are_read_as_well_as_those_they_are_a_fraction_of() -> None:
     features, label = three_classes(0)
-    found, collapsed = (
+    actual, collapsed = (
         fit_tuned_probe(scale * features, label, np.arange(1000)) for scale in (1.0, 0.01)
     )
-    assert STRENGTHS[0] < found[-1].C < collapsed[-1].C == 1e4 * found[-1].C < STRENGTHS[-1]
-    wanted = found.predict_proba(features)
+    assert STRENGTHS[0] < actual[-1].C < collapsed[-1].C == 1e4 * actual[-1].C < STRENGTHS[-1]
+    wanted = actual.predict_proba(features)
     assert collapsed.predict_proba(0.01 * features) == pytest.approx(wanted, abs=1e-4)
 
 

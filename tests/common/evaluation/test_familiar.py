@@ -40,9 +40,9 @@ def parser(tmp_path: Path) -> ConfigParser:
 
 
 def test_a_deployment_measures_training_and_validation_images(parser: ConfigParser) -> None:
-    found = parser.get_parsed_content("found")
-    expected = Expected.from_record(found["expects"], "")
-    familiarity = Familiarity.from_record(found["familiarity"], "")
+    actual = parser.get_parsed_content("found")
+    expected = Expected.from_record(actual["expects"], "")
+    familiarity = Familiarity.from_record(actual["familiarity"], "")
     assert expected is not None
     assert familiarity is not None
     assert (expected.images, expected.modality, expected.ages) == (40, ("DX",), (30, 30))

@@ -147,8 +147,8 @@ def test_the_deployed_head_predicts_the_age_the_ridge_does(challenge: Study) -> 
     expected = fit_age(train.h, train.age).predict(external.h)
     with torch.no_grad():
         image = torch.cat([batch["image"] for batch in EXTERNAL])
-        found = challenge.deployed()(image)[:, 0].numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+        actual = challenge.deployed()(image)[:, 0].numpy()
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3)
     scores = challenge.scores
     np.testing.assert_allclose(scores["predicted_age"][30:], expected, rtol=0, atol=1e-6)
     assert scores["internal"].tolist() == [True] * 30 + [False] * 30
@@ -246,8 +246,10 @@ def test_cases_are_told_by_a_probe_inside_and_outside_the_training_sites(
     probe = fit_probe(train.h, train.label)
     result = case_control.result
     for name, part in (("internal", INTERNAL), ("external", EXTERNAL)):
-        seen = case_control.embedded(part)
-        expected = oracle.auc(seen.label, probe.decision_function(seen.h.astype(np.float64)))
+        embedded = case_control.embedded(part)
+        expected = oracle.auc(
+            embedded.label, probe.decision_function(embedded.h.astype(np.float64))
+        )
         assert result[f"auc_{name}"] == pytest.approx(expected, abs=1e-12)
         low, high = result["interval"][f"auc_{name}"]
         assert low < expected < high
@@ -260,13 +262,15 @@ def test_cases_are_told_by_a_probe_inside_and_outside_the_training_sites(
 
 
 def test_each_site_is_scored_by_a_probe_of_the_other_sites(case_control: Study) -> None:
-    seen = case_control.embedded(TRAIN + without_split(INTERNAL) + without_split(EXTERNAL))
+    embedded = case_control.embedded(TRAIN + without_split(INTERNAL) + without_split(EXTERNAL))
     rows = case_control.result["leave_site_out"]["sites"]
     assert [row["site"] for row in rows] == [0, 1, 2, 3, 4]
     for row in rows:
-        here = seen.site == row["site"]
-        probe = fit_probe(seen.h[~here], seen.label[~here])
-        expected = auc(seen.label[here], probe.decision_function(seen.h[here].astype(float)))
+        here = embedded.site == row["site"]
+        probe = fit_probe(embedded.h[~here], embedded.label[~here])
+        expected = auc(
+            embedded.label[here], probe.decision_function(embedded.h[here].astype(float))
+        )
         assert row["auc"] == pytest.approx(expected, abs=1e-9)
         assert row["subjects"] == here.sum()
 
@@ -274,7 +278,7 @@ def test_each_site_is_scored_by_a_probe_of_the_other_sites(case_control: Study) 
 def test_sites_are_dealt_into_folds_that_are_left_out_together(tmp_path: Path) -> None:
     arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "site_folds": 2}
     study = Study(tmp_path, CaseControlEvaluation, site_names=["A", "B"], **arguments)
-    seen = study.embedded(TRAIN + without_split(INTERNAL) + without_split(EXTERNAL))
+    embedded = study.embedded(TRAIN + without_split(INTERNAL) + without_split(EXTERNAL))
     rows = study.result["leave_site_out"]["sites"]
     names = study.result["site_names"]
     assert len(rows) == len(names) == 2
@@ -282,12 +286,14 @@ def test_sites_are_dealt_into_folds_that_are_left_out_together(tmp_path: Path) -
     folds = [[number[name] for name in fold.split(", ")] for fold in names]
     assert sorted(folds[0] + folds[1]) == [0, 1, 2, 3, 4]
     for row, sites in zip(rows, folds):
-        here = np.isin(seen.site, sites)
-        probe = fit_probe(seen.h[~here], seen.label[~here])
-        expected = auc(seen.label[here], probe.decision_function(seen.h[here].astype(float)))
+        here = np.isin(embedded.site, sites)
+        probe = fit_probe(embedded.h[~here], embedded.label[~here])
+        expected = auc(
+            embedded.label[here], probe.decision_function(embedded.h[here].astype(float))
+        )
         assert row["auc"] == pytest.approx(expected, abs=1e-9)
         assert row["subjects"] == here.sum()
-    assert abs(rows[0]["subjects"] - rows[1]["subjects"]) <= np.bincount(seen.site).max()
+    assert abs(rows[0]["subjects"] - rows[1]["subjects"]) <= np.bincount(embedded.site).max()
     with pytest.raises(InputError, match="site_folds must be 0 or at least 2, got 1"):
         Study(tmp_path / "one", CaseControlEvaluation, **arguments | {"site_folds": 1})
 
@@ -295,10 +301,12 @@ def test_sites_are_dealt_into_folds_that_are_left_out_together(tmp_path: Path) -
 def test_a_fine_tuned_head_decides_and_has_no_leave_site_out_table(tmp_path: Path) -> None:
     arguments = {"training": TRAIN, "test": INTERNAL + EXTERNAL, "deployed_head": "trained"}
     study = Study(tmp_path, CaseControlEvaluation, **arguments)
-    seen = study.embedded(INTERNAL)
-    assert study.result["auc_internal"] == pytest.approx(oracle.auc(seen.label, seen.logits[:, 0]))
+    embedded = study.embedded(INTERNAL)
+    assert study.result["auc_internal"] == pytest.approx(
+        oracle.auc(embedded.label, embedded.logits[:, 0])
+    )
     assert study.result["leave_site_out"] is None
-    np.testing.assert_allclose(study.scores["score"][:30], seen.logits[:, 0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(study.scores["score"][:30], embedded.logits[:, 0], rtol=0, atol=1e-6)
     assert np.abs(study.scores["probe"] - study.scores["score"]).min() > 1e-3
 
 
@@ -327,9 +335,9 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def test_accuracy_is_that_of_the_last_head_in_all_and_by_bias(classes: Study) -> None:
-    seen, result = classes.embedded(FAIR), classes.result
-    right = seen.logits.argmax(axis=1) == seen.label
-    aligned = seen.bias == (seen.label + 1) % 3
+    embedded, result = classes.embedded(FAIR), classes.result
+    right = embedded.logits.argmax(axis=1) == embedded.label
+    aligned = embedded.bias == (embedded.label + 1) % 3
     assert 0 < aligned.sum() < 60
     assert result["accuracy"] == pytest.approx(right.mean())
     assert result["accuracy_aligned"] == pytest.approx(right[aligned].mean())
@@ -342,21 +350,23 @@ def test_accuracy_is_that_of_the_last_head_in_all_and_by_bias(classes: Study) ->
 
 
 def test_a_probe_refitted_on_frozen_features_stands_beside_the_head(classes: Study) -> None:
-    train, seen = classes.embedded(BIASED), classes.embedded(FAIR)
-    predicted = fit_probe(train.h, train.label).predict(seen.h.astype(np.float64))
-    assert classes.result["probe"]["accuracy"] == pytest.approx((predicted == seen.label).mean())
+    train, embedded = classes.embedded(BIASED), classes.embedded(FAIR)
+    predicted = fit_probe(train.h, train.label).predict(embedded.h.astype(np.float64))
+    assert classes.result["probe"]["accuracy"] == pytest.approx(
+        (predicted == embedded.label).mean()
+    )
     assert classes.result["deployed_head"] == "trained"
     expected = classes.networks[12].classifier.state_dict()
     torch.testing.assert_close(classes.deployed(3).state_dict(), expected, rtol=0, atol=0)
 
 
 def test_distances_of_pairs_are_told_before_and_after_training(classes: Study) -> None:
-    seen, distances = classes.embedded(FAIR), classes.result["distances"]
+    embedded, distances = classes.embedded(FAIR), classes.result["distances"]
     assert set(distances) == {"edges", "before", "after"}
-    for name, found in pair_distances(seen.h, seen.label, seen.bias).items():
+    for name, actual in pair_distances(embedded.h, embedded.label, embedded.bias).items():
         after = distances["after"][name]
-        assert after["counts"] == np.histogram(found, distances["edges"])[0].tolist()
-        assert after["mean"] == pytest.approx(found.mean(), abs=1e-6)
+        assert after["counts"] == np.histogram(actual, distances["edges"])[0].tolist()
+        assert after["mean"] == pytest.approx(actual.mean(), abs=1e-6)
         assert distances["before"][name]["pairs"] == after["pairs"] == sum(after["counts"])
     assert distances["before"] != distances["after"]
 

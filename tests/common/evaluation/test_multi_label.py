@@ -72,8 +72,8 @@ def test_intervals_hold_the_figures_and_are_of_patients(study: Study) -> None:
 
 def test_counts_say_how_many_are_present_of_those_that_count(study: Study) -> None:
     edema = torch.cat([batch["edema"] for batch in TEST])
-    told = f"{int((edema == 1).sum())} of {int((edema >= 0).sum())}"
-    assert study.result["counts"]["test_present"]["edema"] == told
+    message = f"{int((edema == 1).sum())} of {int((edema >= 0).sum())}"
+    assert study.result["counts"]["test_present"]["edema"] == message
     assert study.result["counts"]["test_present"]["rare"] == "0 of 0"
 
 

@@ -91,8 +91,8 @@ def test_every_snapshot_is_probed_in_the_order_of_its_epoch(evaluated: Any) -> N
     result = read(folder)
     assert [entry["epoch"] for entry in result["epochs"]] == [1, 2, 10]
     for entry in result["epochs"]:
-        seen = embed(networks[entry["epoch"]].classifier, held_out(), "cpu")
-        probe = linear_probe(seen.h, seen.label, seen.fold)
+        embedded = embed(networks[entry["epoch"]].classifier, held_out(), "cpu")
+        probe = linear_probe(embedded.h, embedded.label, embedded.fold)
         assert entry["auc_folds"] == pytest.approx(probe.auc, abs=1e-12)
         assert entry["auc_mean"] == pytest.approx(probe.mean, abs=1e-12)
     assert result["auc_mean"] == result["epochs"][-1]["auc_mean"]
@@ -114,8 +114,8 @@ def test_the_pixel_baseline_is_the_probe_on_the_pixels(evaluated: Any) -> None:
     label = np.concatenate([batch["label"] for batch in held_out()])
     fold = np.concatenate([batch["fold"] for batch in held_out()])
     auc, _ = oracle.linear_evaluation(pixels, label, fold)
-    found = read(evaluated[0])["baselines"]["pixels"]
-    assert found["auc_mean"] == pytest.approx(np.mean(auc), abs=1e-12)
+    actual = read(evaluated[0])["baselines"]["pixels"]
+    assert actual["auc_mean"] == pytest.approx(np.mean(auc), abs=1e-12)
 
 
 def test_snapshots_beyond_the_end_of_the_training_are_left_out(tmp_path: Path) -> None:
@@ -129,11 +129,11 @@ def test_snapshots_beyond_the_end_of_the_training_are_left_out(tmp_path: Path) -
 
 def test_scores_and_gallery_belong_to_the_last_snapshot(evaluated: Any) -> None:
     folder, networks = evaluated
-    seen = embed(networks[10].classifier, held_out(), "cpu")
-    probe = linear_probe(seen.h, seen.label, seen.fold)
+    embedded = embed(networks[10].classifier, held_out(), "cpu")
+    probe = linear_probe(embedded.h, embedded.label, embedded.fold)
     with np.load(folder / "run" / "scores.npz") as scores:
         np.testing.assert_allclose(scores["score"], probe.scores, rtol=0, atol=1e-12)
-        assert scores["patient"].tolist() == seen.patient.tolist()
+        assert scores["patient"].tolist() == embedded.patient.tolist()
     with np.load(folder / "run" / "gallery.npz") as gallery:
         assert gallery["image"].shape == (6, 8, 8)
         assert gallery["name"][0] == "01.png"
@@ -150,9 +150,9 @@ def test_the_deployed_model_loads_strictly_and_decides_as_the_probe_on_all_folds
     assert set(state) == set(network.state_dict())
     encoder = networks[10].classifier.encoder.state_dict()
     torch.testing.assert_close(network.encoder.state_dict(), encoder, rtol=0, atol=0)
-    seen = embed(network, held_out(), "cpu")
-    positive = seen.logits[:, 0][seen.label == 1].mean()
-    assert positive > seen.logits[:, 0][seen.label == 0].mean() + 0.5
+    embedded = embed(network, held_out(), "cpu")
+    positive = embedded.logits[:, 0][embedded.label == 1].mean()
+    assert positive > embedded.logits[:, 0][embedded.label == 0].mean() + 0.5
 
 
 def test_the_report_reads_the_run(evaluated: Any) -> None:
@@ -309,5 +309,5 @@ def test_a_last_batch_of_one_image_is_evaluated_too(tmp_path: Path) -> None:
     network.classifier = ImageClassifier(norm, 64)
     write_record(tmp_path / "run")
     torch.save(network.state_dict(), tmp_path / "run" / "network_epoch=1.pt")
-    found = evaluation(tmp_path, network, one_apart()).run()
-    assert 0 <= found["baselines"]["untrained"]["auc_mean"] <= 1
+    actual = evaluation(tmp_path, network, one_apart()).run()
+    assert 0 <= actual["baselines"]["untrained"]["auc_mean"] <= 1

@@ -29,11 +29,11 @@ PROBABILITY = RNG.dirichlet(np.ones(5), 40).round(1)  # with ties; nobody is of 
 
 
 def test_figures_of_classes_equal_their_counts_and_leave_out_the_healthy_and_the_missing() -> None:
-    found = class_scores(LABEL, PROBABILITY, 0)
+    actual = class_scores(LABEL, PROBABILITY, 0)
     for name, value in oracle.scores(LABEL, PROBABILITY).items():
-        assert found[name] == pytest.approx(value), name
+        assert actual[name] == pytest.approx(value), name
     areas = [average_precision_score(k == LABEL, PROBABILITY[:, k]) for k in range(4)]
-    assert found["aupr"] == pytest.approx(np.mean(areas))
+    assert actual["aupr"] == pytest.approx(np.mean(areas))
 
 
 def test_the_class_that_is_left_out_is_known_by_its_name_and_else_none_is() -> None:
@@ -63,10 +63,10 @@ def drawn(epoch: int, count: int = 21) -> Tensor:
 
 
 def fitted(epochs: int = 4) -> SGDProbe:
-    seen = iter(range(epochs))
+    embedded = iter(range(epochs))
     held = drawn(100, 12)
     return fit_sgd_probe(
-        lambda: drawn(next(seen)), np.arange(21) % 3, held, np.arange(12) % 3, 3,
+        lambda: drawn(next(embedded)), np.arange(21) % 3, held, np.arange(12) % 3, 3,
         epochs=epochs, batch_size=8, learning_rate=16.0, seed=5,
     )  # fmt: skip
 
@@ -82,12 +82,12 @@ def test_the_probe_is_the_epoch_of_best_validation_of_sgd_by_hand() -> None:
     logits = [held @ w.T + b for w, b in steps]
     scores = [macro_auroc(truth, softmax(values, axis=1)) for values in logits]
     assert len(set(scores)) > 1
-    found = fitted()
-    assert found.validation == pytest.approx(scores)
-    assert found.epoch - 1 == scores.index(max(scores))
-    weight, bias = steps[found.epoch - 1]
-    np.testing.assert_allclose(found.weight, weight, atol=1e-5)
-    np.testing.assert_allclose(found.bias, bias, atol=1e-5)
+    actual = fitted()
+    assert actual.validation == pytest.approx(scores)
+    assert actual.epoch - 1 == scores.index(max(scores))
+    weight, bias = steps[actual.epoch - 1]
+    np.testing.assert_allclose(actual.weight, weight, atol=1e-5)
+    np.testing.assert_allclose(actual.bias, bias, atol=1e-5)
 
 
 def test_a_validation_part_of_one_class_is_refused() -> None:
@@ -103,11 +103,11 @@ def test_of_equal_probes_the_first_is_deployed() -> None:
 
 def test_groups_of_views_have_the_distances_and_the_silhouette_of_loops() -> None:
     h = np.random.default_rng(1).normal(size=(4, 3, 5)) + np.arange(4)[:, None, None]
-    found = augmentation_groups(h)
+    actual = augmentation_groups(h)
     positive, negative, silhouette = oracle.groups(h)
-    np.testing.assert_allclose(np.sort(found.positive), np.sort(positive))
-    np.testing.assert_allclose(np.sort(found.negative), np.sort(negative))
-    assert found.silhouette == pytest.approx(silhouette)
+    np.testing.assert_allclose(np.sort(actual.positive), np.sort(positive))
+    np.testing.assert_allclose(np.sort(actual.negative), np.sort(negative))
+    assert actual.silhouette == pytest.approx(silhouette)
 
 
 def test_the_map_keeps_views_that_lie_together_together() -> None:
@@ -165,9 +165,9 @@ def test_sets_of_the_same_classes_are_tested_on_each_other(study: Study) -> None
 
 
 def test_the_figures_are_means_over_seeds_of_the_stored_probabilities(study: Study) -> None:
-    told, label = study.scores["probability"], study.scores["label"]
-    assert told.shape == (2, 18, 3)
-    each = [class_scores(label, p, 0) for p in told]
+    message, label = study.scores["probability"], study.scores["label"]
+    assert message.shape == (2, 18, 3)
+    each = [class_scores(label, p, 0) for p in message]
     row = study.result["matrix"][0]
     assert [seed["auroc"] for seed in row["seeds"]] == pytest.approx([e["auroc"] for e in each])
     for name in ("auroc", "aupr", "sensitivity", "specificity", "accuracy", "exact"):
@@ -201,9 +201,9 @@ def test_a_fine_tuned_head_decides_itself(tmp_path: Path) -> None:
     protocol = ProbeProtocol(side=8, epochs=1, seeds=1)
     study = Study(tmp_path, MacroAUROCEvaluation, outputs=3, sets=SETS, protocol=protocol,
                   deployed_head="trained")  # fmt: skip
-    seen = study.embedded(SETS[0].test)
-    expected = softmax(seen.logits, axis=1)
-    assert study.result["auroc"] == pytest.approx(macro_auroc(seen.label, expected))
+    embedded = study.embedded(SETS[0].test)
+    expected = softmax(embedded.logits, axis=1)
+    assert study.result["auroc"] == pytest.approx(macro_auroc(embedded.label, expected))
     np.testing.assert_allclose(study.scores["probability"][0], expected, atol=1e-6)
     assert [row["test"] for row in study.result["matrix"]] == ["own", "other"]
     assert study.result["groups"] is None

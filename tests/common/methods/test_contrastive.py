@@ -74,9 +74,9 @@ def test_one_step_is_the_written_out_step(views: int) -> None:
         regularizer=Gap(), regularizer_weight=REGULARIZER_WEIGHT, head_loss=cross_entropy,
     )  # fmt: skip
     x = content()
-    seen = [x["image"] / (1 + view) for view in range(views)]
+    observed = [x["image"] / (1 + view) for view in range(views)]
     before, both = weights(method), (LOSS_WEIGHT, REGULARIZER_WEIGHT)
-    expected = oracle.step(seen, x["label"], x["site"], before, both, RATES, TEMPERATURE)
+    expected = oracle.step(observed, x["label"], x["site"], before, both, RATES, TEMPERATURE)
     assert all((expected[name] - before[name]).abs().max() > 1e-6 for name in before)
     one_batch(method, x)
     torch.testing.assert_close(weights(method), expected, rtol=0, atol=1e-10)

@@ -55,8 +55,8 @@ def trained(channel: nn.Module, images: Tensor) -> ChannelEncoder:
 
 @torch.no_grad()
 def accuracy(network: ChannelEncoder, train: Digits, test: Digits) -> float:
-    seen, unseen = network(train.images[: 2 * TESTED]), network(test.images)
-    probe = fit_probe(seen.numpy(), train.label[: 2 * TESTED], standardized=False)
+    observed, unseen = network(train.images[: 2 * TESTED]), network(test.images)
+    probe = fit_probe(observed.numpy(), train.label[: 2 * TESTED], standardized=False)
     return float(probe.score(unseen.numpy(), test.label))
 
 

@@ -82,17 +82,17 @@ def test_alternate_and_shared_differ_only_in_the_images_the_encoder_sees() -> No
     ],
 )
 def test_backward_passes_of_the_encoder(update: str, alpha: tuple[float, ...], passes: int) -> None:
-    method, seen = matrix_method(alpha=alpha, update=update), []
+    method, observed = matrix_method(alpha=alpha, update=update), []
     forward = method.classifier.encoder.forward
 
     def watched(x: Tensor) -> Tensor:
         h: Tensor = forward(x)
-        h.register_hook(lambda _: seen.append(1))
+        h.register_hook(lambda _: observed.append(1))
         return h
 
     method.classifier.encoder.forward = watched
     one_batch(method, batch())
-    assert len(seen) == passes
+    assert len(observed) == passes
 
 
 def test_one_backward_pass_gives_m_its_gradient_through_batch_normalisation() -> None:

@@ -144,12 +144,12 @@ def test_a_channel_without_weights_has_no_phase_and_needs_no_rate() -> None:
 def test_the_encoder_learns_from_crops_that_the_channel_can_choose() -> None:
     network, x = method(CellCrops(GRID, cell=4), crops=20), torch.zeros(2, 1, 8, 8).double()
     x[0, 0, :4, 4:], x[1, 0, 4:, :4] = 0.5, 0.9
-    seen: list[Tensor] = []
-    network.representation.encoder.register_forward_pre_hook(lambda _, c: seen.append(c[0]))
+    observed: list[Tensor] = []
+    network.representation.encoder.register_forward_pre_hook(lambda _, c: observed.append(c[0]))
     next(iter(network.steps({"image": x})))
     # one black crop, of which none was drawn, and the one crop in each digit's cell
-    assert len(seen[0]) == 1 + 2
-    assert seen[0][1:].flatten(1).min() >= 0.5
+    assert len(observed[0]) == 1 + 2
+    assert observed[0][1:].flatten(1).min() >= 0.5
 
 
 @pytest.mark.parametrize(

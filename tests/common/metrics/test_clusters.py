@@ -15,20 +15,20 @@ LABEL = [0, 0, 1, 1, 1, 1, 2]
 
 
 def test_clusters_are_compared_with_classes_by_the_formulas() -> None:
-    found = clustering_scores(np.array(POINTS), np.array(LABEL))
-    assert found["ami"] == pytest.approx(
+    actual = clustering_scores(np.array(POINTS), np.array(LABEL))
+    assert actual["ami"] == pytest.approx(
         oracle.adjusted_information(LABEL, CLUSTER, largest=True), abs=1e-12
     )
-    assert found["ami_arithmetic"] == pytest.approx(
+    assert actual["ami_arithmetic"] == pytest.approx(
         oracle.adjusted_information(LABEL, CLUSTER, largest=False), abs=1e-12
     )
-    assert found["silhouette"] == pytest.approx(oracle.silhouette(POINTS, CLUSTER), abs=1e-12)
+    assert actual["silhouette"] == pytest.approx(oracle.silhouette(POINTS, CLUSTER), abs=1e-12)
 
 
 def test_a_cluster_of_one_row_counts_nothing_and_unknown_rows_are_left_out() -> None:
     points, label = [[0.0], [1.0], [10.0]], [0, 1, 1]
-    found = clustering_scores(np.array([*points, [3.0]]), np.array([*label, -1]), clusters=2)
-    assert found["silhouette"] == pytest.approx(oracle.silhouette(points, [0, 0, 1]), abs=1e-12)
+    actual = clustering_scores(np.array([*points, [3.0]]), np.array([*label, -1]), clusters=2)
+    assert actual["silhouette"] == pytest.approx(oracle.silhouette(points, [0, 0, 1]), abs=1e-12)
 
 
 def test_the_same_seed_finds_the_same_clusters() -> None:
@@ -63,10 +63,10 @@ def test_opposite_classes_are_those_of_the_three_correlations_by_loops(seed: int
     columns = accuracy.T.tolist()
     expected = [[i != j and oracle.opposite(a, b) for j, b in enumerate(columns)]
                 for i, a in enumerate(columns)]  # fmt: skip
-    found = opposite_classes(accuracy)
-    assert found.dtype == bool
-    np.testing.assert_array_equal(found, expected)
-    assert found[0, 5]
+    actual = opposite_classes(accuracy)
+    assert actual.dtype == bool
+    np.testing.assert_array_equal(actual, expected)
+    assert actual[0, 5]
 
 
 def test_one_correlation_below_the_bound_is_enough() -> None:

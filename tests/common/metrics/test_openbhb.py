@@ -56,9 +56,9 @@ def test_age_is_read_by_ridge_with_the_best_r2_over_contiguous_folds() -> None:
     folds = np.array_split(np.arange(60), 5)
     models = [(Ridge(alpha=alpha), oracle.r2) for alpha in STRENGTHS]
     expected = oracle.best_of_five_folds(features, age, models, folds)
-    found = fit_age(features, age)
-    assert found.alpha == expected.alpha
-    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-12)
+    actual = fit_age(features, age)
+    assert actual.alpha == expected.alpha
+    np.testing.assert_allclose(actual.coef_, expected.coef_, rtol=0, atol=1e-12)
     test, test_age, _ = subjects(seed=1)
     error = np.mean([abs(a - b) for a, b in zip(expected.predict(test), test_age)])
     assert age_mae(features, age, test, test_age) == pytest.approx(error, abs=1e-12)
@@ -81,16 +81,16 @@ def test_the_site_is_read_by_saga_with_the_best_balanced_accuracy_over_stratifie
     test_site[:3] = 7  # a site nobody trained on
     hits = oracle.balanced_accuracy(test_site[3:], expected.predict(test[3:]))
     assert 0.4 < hits < 0.99
-    found = site_balanced_accuracy(features, site, test, test_site)
-    assert found == pytest.approx(hits, abs=1e-12)
+    actual = site_balanced_accuracy(features, site, test, test_site)
+    assert actual == pytest.approx(hits, abs=1e-12)
 
 
 def test_features_without_the_site_are_at_chance_and_with_it_at_one() -> None:
     _, _, site = subjects(150)
     zero = np.zeros((150, 2))
     assert site_balanced_accuracy(zero, site, zero, site) == pytest.approx(1 / 3)
-    told = 10.0 * np.eye(3)[site]
-    assert site_balanced_accuracy(told, site, told, site) == 1.0
+    message = 10.0 * np.eye(3)[site]
+    assert site_balanced_accuracy(message, site, message, site) == 1.0
 
 
 SPOILT = {
@@ -123,24 +123,24 @@ def pairs(count: int = 30) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 def test_distances_are_those_of_the_loop_over_pairs() -> None:
     z, label, bias = pairs()
     expected = oracle.distance_groups(z, label, bias)
-    found = pair_distances(z, label, bias)
-    assert set(found) == set(expected)
+    actual = pair_distances(z, label, bias)
+    assert set(actual) == set(expected)
     for name, distances in expected.items():
-        np.testing.assert_allclose(np.sort(found[name]), np.sort(distances), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(np.sort(actual[name]), np.sort(distances), rtol=0, atol=1e-12)
 
 
 def test_a_group_too_large_is_represented_by_some_of_its_pairs_without_repetition() -> None:
     z, label, bias = pairs()
     expected = oracle.distance_groups(z, label, bias)
-    found = pair_distances(z, label, bias, max_pairs=20)
-    for name, distances in found.items():
+    actual = pair_distances(z, label, bias, max_pairs=20)
+    for name, distances in actual.items():
         assert len(distances) == min(20, len(expected[name]))
         assert len(np.unique(distances.round(12))) == len(distances)
         assert np.abs(distances[:, None] - np.array(expected[name])).min(axis=1).max() < 1e-12
     again = pair_distances(z, label, bias, max_pairs=20)
     other = pair_distances(z, label, bias, max_pairs=20, seed=1)
-    np.testing.assert_array_equal(again["negative_conflicting"], found["negative_conflicting"])
-    assert not np.array_equal(other["negative_conflicting"], found["negative_conflicting"])
+    np.testing.assert_array_equal(again["negative_conflicting"], actual["negative_conflicting"])
+    assert not np.array_equal(other["negative_conflicting"], actual["negative_conflicting"])
 
 
 def test_every_pair_is_as_likely_to_be_drawn() -> None:
@@ -159,20 +159,20 @@ def test_rows_without_label_or_bias_are_left_out_and_a_group_may_be_empty() -> N
     z, label, bias = pairs()
     some = label * 0
     some[5:9] = -1
-    found = pair_distances(z, some, bias)
+    actual = pair_distances(z, some, bias)
     kept = np.delete(np.arange(30), [5, 6, 7, 8])
     expected = pair_distances(z[kept], some[kept], bias[kept])
-    assert found["negative_aligned"].size == found["negative_conflicting"].size == 0
-    np.testing.assert_array_equal(found["positive_aligned"], expected["positive_aligned"])
+    assert actual["negative_aligned"].size == actual["negative_conflicting"].size == 0
+    np.testing.assert_array_equal(actual["positive_aligned"], expected["positive_aligned"])
 
 
 def test_a_hundred_thousand_rows_need_no_matrix_of_pairs() -> None:
     rng = np.random.default_rng(0)
     z, label = rng.normal(size=(100_000, 3)), rng.integers(0, 10, 100_000)
     bias = np.where(rng.random(100_000) < 0.999, label, (label + 1) % 10)
-    found = pair_distances(z, label, bias, max_pairs=1000)
-    assert [len(distances) for distances in found.values()] == [1000] * 4
-    assert all(d.min() >= 0 and d.max() <= 2 for d in found.values())
+    actual = pair_distances(z, label, bias, max_pairs=1000)
+    assert [len(distances) for distances in actual.values()] == [1000] * 4
+    assert all(d.min() >= 0 and d.max() <= 2 for d in actual.values())
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_the_watched_age_error_is_a_ridge_on_thirds(
     metric = ProbeMAE()
     metric.update((torch.tensor(features[:9]), torch.tensor(age[:9])))
     metric.update((torch.tensor(features[9:]), torch.tensor(age[9:])))
-    found = metric.compute()
-    assert np.isfinite(found) == finite
+    actual = metric.compute()
+    assert np.isfinite(actual) == finite
     assert finite or "must hold 15 subjects with an age, got 14" in caplog.text
     third, h = np.arange(count) % 3, features.astype(np.float32)
     if finite:
@@ -205,4 +205,4 @@ def test_the_watched_age_error_is_a_ridge_on_thirds(
             np.abs(fit_age(h[third != k], age[third != k]).predict(h[third == k]) - age[third == k])
             for k in range(3)
         ]
-        assert found == pytest.approx(np.concatenate(errors).mean(), abs=1e-4)
+        assert actual == pytest.approx(np.concatenate(errors).mean(), abs=1e-4)

@@ -96,21 +96,21 @@ def test_equal_crops_encoded_as_one_equal_all_encoded(black: str) -> None:
     drawn = torch.stack([each[chosen] for each, chosen in zip(every, DRAWN)])
     wanted = encoder(drawn.flatten(0, 1)).unflatten(0, (2, 5))
     assert wanted[0, 1].abs().min() > 0
-    found = encode_crops(encoder, WIDE, x, DRAWN)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    actual = encode_crops(encoder, WIDE, x, DRAWN)
+    torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
     seeds = torch.rand(2, 5, 1, dtype=torch.double, generator=torch.Generator().manual_seed(5))
     slopes = [
-        torch.autograd.grad((out * seeds).sum(), encoder.parameters()) for out in (found, wanted)
+        torch.autograd.grad((out * seeds).sum(), encoder.parameters()) for out in (actual, wanted)
     ]
     torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=1e-10)
 
 
 def test_a_crop_drawn_again_and_black_crops_reach_the_encoder_once() -> None:
-    seen = []
+    observed = []
     encoder = tiny_encoder()
-    encoder.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
+    encoder.register_forward_pre_hook(lambda _, x: observed.append(len(x[0])))
     encode_crops(encoder, WIDE, black_and_lit(), DRAWN)
-    assert seen == [1 + 1 + 2]
+    assert observed == [1 + 1 + 2]
 
 
 CLOSE = CropGrid(16, 8, 2)  # 5 x 5, overlapping
@@ -129,31 +129,31 @@ def test_crops_that_overlap_are_encoded_by_windows_as_one_by_one(
     x = torch.rand(2, 2, 16, 16, dtype=torch.double)
     if dark:
         x[0] = 0
-    seen: list[int] = []
-    encoder.layers[0].register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[-1]))
-    found = encode_crops(encoder, CLOSE, x, drawn)
-    assert seen == ([8, side] if side else [8])
+    observed: list[int] = []
+    encoder.layers[0].register_forward_pre_hook(lambda _, x: observed.append(x[0].shape[-1]))
+    actual = encode_crops(encoder, CLOSE, x, drawn)
+    assert observed == ([8, side] if side else [8])
     every = torch.stack([torch.stack(crops(image, 8, 2)) for image in x])
     wanted = torch.stack(
         [torch.cat([encoder(each[n][None]) for n in row]) for each, row in zip(every, drawn)]
     )
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
     seeds = torch.rand(2, 6, 1, dtype=torch.double)
     slopes = [
-        torch.autograd.grad((out * seeds).sum(), encoder.parameters()) for out in (found, wanted)
+        torch.autograd.grad((out * seeds).sum(), encoder.parameters()) for out in (actual, wanted)
     ]
     torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=1e-10)
 
 
 def test_windows_are_not_for_a_stride_that_the_pooling_would_split() -> None:
-    encoder, seen = tiny_encoder(), []
-    encoder.layers[0].register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[-1]))
+    encoder, observed = tiny_encoder(), []
+    encoder.layers[0].register_forward_pre_hook(lambda _, x: observed.append(x[0].shape[-1]))
     x = torch.rand(1, 1, 11, 11, dtype=torch.double)
     odd = CropGrid(11, 8, 1)
-    found = encode_crops(encoder, odd, x, torch.arange(16)[None])
-    assert seen == [8]
+    actual = encode_crops(encoder, odd, x, torch.arange(16)[None])
+    assert observed == [8]
     wanted = encoder(torch.stack(crops(x[0], 8, 1)))[None]
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
 
 
 def test_an_encoder_that_normalises_by_the_batch_sees_every_crop() -> None:
@@ -161,8 +161,8 @@ def test_an_encoder_that_normalises_by_the_batch_sees_every_crop() -> None:
     x = black_and_lit()
     drawn = WIDE.gather(x, DRAWN)
     wanted = nn.BatchNorm1d(64).double()(drawn.flatten(0, 1).flatten(1)).unflatten(0, (2, 5))
-    found = encode_crops(encoder, WIDE, x, DRAWN)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    actual = encode_crops(encoder, WIDE, x, DRAWN)
+    torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("representation", ["features", "projection"])
@@ -170,22 +170,22 @@ def test_an_encoder_that_normalises_by_the_batch_sees_every_crop() -> None:
 def test_an_image_is_the_average_of_its_crops(representation: str, average: str) -> None:
     probability = probabilities()
     network, x = channel_encoder(probability, representation, average), numbered()
-    for image, p, found in zip(x, probability.tolist(), network(x)):
+    for image, p, actual in zip(x, probability.tolist(), network(x)):
         largest = sorted(p)[-3]
         weight = p if average == "mean" else [(value >= largest) / 3 for value in p]
         wanted = represent(network, image, weight)
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+        torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
 
 
 def test_crops_that_cannot_matter_are_not_looked_at() -> None:
     probability = torch.full((3, 9), 1e-8, dtype=torch.double)
     probability[:, 4] = 1 - 8e-8
-    network, seen = channel_encoder(probability, "features", "mean"), []
-    network.encoder.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
-    found = network(numbered())
-    assert seen == [1 + 3]
+    network, observed = channel_encoder(probability, "features", "mean"), []
+    network.encoder.register_forward_pre_hook(lambda _, x: observed.append(len(x[0])))
+    actual = network(numbered())
+    assert observed == [1 + 3]
     wanted = [represent(network, image, probability[0].tolist()) for image in numbered()]
-    torch.testing.assert_close(found, torch.stack(wanted), rtol=0, atol=1e-6)
+    torch.testing.assert_close(actual, torch.stack(wanted), rtol=0, atol=1e-6)
 
 
 def test_many_images_are_represented_in_pieces_as_one_by_one() -> None:

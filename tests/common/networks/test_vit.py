@@ -80,9 +80,9 @@ def test_the_attention_is_that_of_the_class_token_in_the_last_block(
 ) -> None:
     network, x = tiny(), images(*shape)
     rows, columns = shape[0] // 4, shape[1] // 4
-    seen = network.attention(x)
-    assert seen.shape == (2, 2, rows, columns)
-    for image, weights in zip(x, seen):
+    observed = network.attention(x)
+    assert observed.shape == (2, 2, rows, columns)
+    for image, weights in zip(x, observed):
         full = oracle.blocks(image, network.state_dict(), heads=2, patch=4)[1][-1][:, 0]
         expected = full[:, 1:].reshape(2, rows, columns)
         torch.testing.assert_close(weights, expected, rtol=0, atol=1e-12)

@@ -73,9 +73,9 @@ def test_entropy_is_the_sum_over_crops_and_exact_where_some_are_impossible() -> 
     p = [[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [1 / 3] * 3]
     wanted = [-sum(v * math.log(v) for v in row if v > 0) for row in p]
     log_p = torch.tensor(p, dtype=torch.double).log().requires_grad_()
-    found = channel_entropy(log_p)
-    assert found.tolist() == pytest.approx(wanted, abs=1e-12)
-    found.sum().backward()
+    actual = channel_entropy(log_p)
+    assert actual.tolist() == pytest.approx(wanted, abs=1e-12)
+    actual.sum().backward()
     assert log_p.grad is not None
     assert log_p.grad.isfinite().all()
 

@@ -33,8 +33,8 @@ def part(report: Path, start: str, end: str) -> str:
 
 
 def pictures(report: Path) -> list[np.ndarray]:
-    found = re.findall(r"data:image/png;base64,([\w+/=]+)", report.read_text())
-    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
+    actual = re.findall(r"data:image/png;base64,([\w+/=]+)", report.read_text())
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in actual]
 
 
 STRATEGIES = ("ours", "simclr")

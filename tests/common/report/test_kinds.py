@@ -126,8 +126,8 @@ def test_accuracy_is_given_as_mean_and_deviation_over_seeds_by_head_and_bias(
 ) -> None:
     table = part(classes, "Accuracy by head", "Distances of pairs")
     runs = [values(classes, f"fairkl_released{n}") for n in (0, 1)]
-    for found in (runs, [run["probe"] for run in runs]):
-        shares = [100 * run["accuracy_conflicting"] for run in found]
+    for actual in (runs, [run["probe"] for run in runs]):
+        shares = [100 * run["accuracy_conflicting"] for run in actual]
         assert f"{np.mean(shares):.2f} ± {np.std(shares, ddof=1):.2f}" in table
     assert "trained head: bias-conflicting" in table
     assert "refitted probe: bias-aligned" in table
@@ -152,16 +152,16 @@ def test_figures_of_a_validation_part_are_called_no_results(tmp_path: Path) -> N
 
 def test_distances_before_and_after_are_drawn_for_both_kinds_of_pairs(classes: Path) -> None:
     text = part(classes, "Distances of pairs", "by epoch")
-    found = values(classes, "ce0")["distances"]
+    actual = values(classes, "ce0")["distances"]
     for pairs, words in (("positive", "same class"), ("negative", "different classes")):
         for moment in ("before", "after"):
             aligned, conflicting = (
-                found[moment][f"{pairs}_{side}"]["mean"] for side in ("aligned", "conflicting")
+                actual[moment][f"{pairs}_{side}"]["mean"] for side in ("aligned", "conflicting")
             )
-            told = (
+            message = (
                 rf"{words}, {moment} [\d.]* distance of two images {aligned:.2f} {conflicting:.2f}"
             )
-            assert re.search(told, text)
+            assert re.search(message, text)
     assert TOLD_GROUPS == GROUPS
 
 
@@ -180,10 +180,10 @@ def test_a_histogram_is_an_outline_of_shares() -> None:
 def test_natural_images_have_neither_bias_columns_nor_distances(tmp_path: Path) -> None:
     run = write_classes_run(tmp_path / "a", "simclr", distances=None, deployed_head="refitted")
     path = run / "evaluation.json"
-    found = json.loads(path.read_text())
-    for figures in (found, found["probe"]):
+    actual = json.loads(path.read_text())
+    for figures in (actual, actual["probe"]):
         del figures["accuracy_aligned"], figures["accuracy_conflicting"]
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(actual))
     text = Words(build_report([run], tmp_path / "r.html", "T")).text
     assert "Distances of pairs" not in text
     assert "trained head:" not in text

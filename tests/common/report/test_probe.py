@@ -34,18 +34,18 @@ def part(report: Path, start: str, end: str) -> str:
 
 def test_f_is_that_of_two_least_squares_fits() -> None:
     scores = np.random.default_rng(0).normal(size=(5, 3)) + np.array([0, 0.4, 1.0])
-    found = repeated_measures_anova(scores)
-    assert found.f == pytest.approx(oracle.anova(scores))
-    assert found.degrees == (2, 8)
-    assert found.p == pytest.approx(1 - stats.f.cdf(found.f, 2, 8))
+    actual = repeated_measures_anova(scores)
+    assert actual.f == pytest.approx(oracle.anova(scores))
+    assert actual.degrees == (2, 8)
+    assert actual.p == pytest.approx(1 - stats.f.cdf(actual.f, 2, 8))
 
 
 def test_of_two_settings_f_is_the_square_of_the_paired_t() -> None:
     scores = np.random.default_rng(1).normal(size=(6, 2)) + np.array([0, 0.7])
     t = stats.ttest_rel(scores[:, 0], scores[:, 1])
-    found = repeated_measures_anova(scores)
-    assert found.f == pytest.approx(t.statistic**2)
-    assert found.p == pytest.approx(t.pvalue)
+    actual = repeated_measures_anova(scores)
+    assert actual.f == pytest.approx(t.statistic**2)
+    assert actual.p == pytest.approx(t.pvalue)
 
 
 def test_what_a_seed_does_to_all_settings_is_not_in_the_error() -> None:

@@ -102,8 +102,8 @@ def test_one_strategy_is_described_and_compared_with_the_baselines(tmp_path: Pat
 def test_a_baseline_as_good_as_the_strategy_is_said_first_thing(tmp_path: Path) -> None:
     baselines = {"pixels": {"auc_mean": 0.93, "auc_std": 0.01}}
     text = report(tmp_path, write_run(tmp_path / "a", "random", baselines=baselines))
-    told = "Beware: a linear classifier on the pixels themselves (AUC 0.93) does about as well"
-    assert 0 < text.index(told) < text.index("AUC by strategy")
+    message = "Beware: a linear classifier on the pixels themselves (AUC 0.93) does about as well"
+    assert 0 < text.index(message) < text.index("AUC by strategy")
 
 
 def test_strategies_stand_in_the_papers_order_with_means_over_seeds(study: Path) -> None:
@@ -148,8 +148,8 @@ def test_the_share_of_lesions_kept_is_the_mean_over_seeds(study: Path) -> None:
 def test_lambda_is_told_in_words_and_what_was_not_applied_is_left_out() -> None:
     nan = math.nan
     lam = [0.4, nan, 0.4, 0.6, 0.12, nan, 0.25]
-    told = "blur 0.8 px, crop centre (0.4, 0.6), flip up–down 12 %, rotate 90°"
-    assert describe(NAMES, lam, Composition().units) == told
+    message = "blur 0.8 px, crop centre (0.4, 0.6), flip up–down 12 %, rotate 90°"
+    assert describe(NAMES, lam, Composition().units) == message
     assert describe(NAMES, [nan] * 7) == "nothing applied"
     assert describe(["blur"], [0.4]) == "blur 0.40"  # a file that does not say the unit
 
@@ -351,6 +351,6 @@ def test_the_command_line_ends_with_one_line_and_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "evaluation.json" in told
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "evaluation.json" in message

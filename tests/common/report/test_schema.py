@@ -32,12 +32,12 @@ def test_a_result_is_read_and_written_without_loss(tmp_path: Path, kind: str, wr
     write, strategy = writer
     path = write(tmp_path / "a", strategy) / "evaluation.json"
     values = json.loads(path.read_text())
-    found = kind_of(values, path)
-    assert found.name == kind
-    result = from_json(found.result, values, path)
+    actual = kind_of(values, path)
+    assert actual.name == kind
+    result = from_json(actual.result, values, path)
     written = to_json(result)
     assert written == {key: value for key, value in values.items() if key not in WHO}
-    assert from_json(found.result, written, path) == result
+    assert from_json(actual.result, written, path) == result
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -26,10 +26,10 @@ def example(spatial: int, columns: int) -> tuple[Tensor, Tensor]:
 def test_the_bias_field_equals_the_loop_written_from_the_formula(spatial: int, order: int) -> None:
     x, lam = example(spatial, n_coefficients(spatial, order))
     out = bias_field(x, lam, coefficients=0.4, order=order)
-    for image, row, seen in zip(x, lam, out):
+    for image, row, observed in zip(x, lam, out):
         wanted = oracle.bias_field(image.numpy(), row.tolist(), 0.4, order)
         assert np.abs(wanted - image.numpy()).max() > 1e-3
-        np.testing.assert_allclose(seen.numpy(), wanted, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(observed.numpy(), wanted, rtol=0, atol=1e-12)
 
 
 def test_a_half_everywhere_is_no_bias() -> None:
@@ -41,10 +41,10 @@ def test_a_half_everywhere_is_no_bias() -> None:
 def test_the_blur_of_each_axis_is_that_of_scipy(spatial: int) -> None:
     x, lam = example(spatial, spatial)
     out = axis_blur(x, lam, max_sigma=2.5)
-    for image, row, seen in zip(x.numpy(), lam.numpy(), out):
+    for image, row, observed in zip(x.numpy(), lam.numpy(), out):
         wanted = [ndimage.gaussian_filter(channel, 2.5 * row) for channel in image]
         assert np.abs(np.array(wanted) - image).max() > 1e-2
-        np.testing.assert_allclose(seen.numpy(), wanted, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(observed.numpy(), wanted, rtol=0, atol=1e-12)
 
 
 def test_the_blur_of_a_tenth_of_a_pixel_changes_nothing() -> None:

@@ -62,18 +62,18 @@ def test_a_box_of_the_whole_image_is_the_identity() -> None:
 def test_a_quarter_box_in_the_corner_is_that_corner_enlarged() -> None:
     ramp = torch.arange(8.0).expand(1, 3, 8, 8)
     lam = torch.tensor([[0.0, 0.5, 1.0, 1.0]])
-    seen = resized_crop(ramp, lam, scale=(0.25, 1), ratio=(1, 1))
+    observed = resized_crop(ramp, lam, scale=(0.25, 1), ratio=(1, 1))
     expected = 4 + 0.5 * (torch.arange(8.0) + 0.5) - 0.5
-    torch.testing.assert_close(seen[0, 0, 0], expected.clamp(max=7))
+    torch.testing.assert_close(observed[0, 0, 0], expected.clamp(max=7))
 
 
 def test_the_shape_of_the_box_follows_the_ratio() -> None:
     rising = torch.arange(9.0)
     x = torch.stack([rising[:, None].expand(9, 9), rising.expand(9, 9)])[None]
     lam = torch.tensor([[0.0, 1.0, 0.5, 0.5]])  # a ninth of the area, 9/4 as wide as high
-    seen = resized_crop(x, lam, scale=(1 / 9, 1), ratio=(4 / 9, 9 / 4))
-    height = (seen[0, 0, -1, 0] - seen[0, 0, 0, 0]).item()
-    width = (seen[0, 1, 0, -1] - seen[0, 1, 0, 0]).item()
+    observed = resized_crop(x, lam, scale=(1 / 9, 1), ratio=(4 / 9, 9 / 4))
+    height = (observed[0, 0, -1, 0] - observed[0, 0, 0, 0]).item()
+    width = (observed[0, 1, 0, -1] - observed[0, 1, 0, 0]).item()
     assert (height, width) == pytest.approx((8 / 9 * 2, 8 / 9 * 4.5), abs=1e-5)
 
 
@@ -83,8 +83,8 @@ def test_color_jitter_equals_the_loop_written_from_the_formula(hue: float) -> No
     lam[:, 4] = (torch.arange(24) + 0.5) / 24  # every order
     x[0] = 0.3  # no colour
     x[1, 1] = x[1, 0]  # no single greatest or least channel
-    seen = color_jitter(x, lam, contrast=0.3, saturation=0.2, hue=hue)
-    for image, row, out in zip(x, lam, seen):
+    observed = color_jitter(x, lam, contrast=0.3, saturation=0.2, hue=hue)
+    for image, row, out in zip(x, lam, observed):
         wanted = oracle.color_jitter(image.numpy(), row.tolist(), (0.4, 0.3, 0.2, hue))
         np.testing.assert_allclose(out.numpy(), wanted, rtol=0, atol=1e-12)
 

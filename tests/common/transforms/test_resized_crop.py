@@ -47,9 +47,9 @@ def test_equals_the_loop_written_from_the_formula(
         x, lam, scale=(0.1, 1), size=size, interpolation=interpolation, antialias=antialias
     )
     assert out.shape == (3, 3, size, size)
-    for image, box, seen in zip(x, boxes(x, lam, (0.1, 1)), out):
+    for image, box, observed in zip(x, boxes(x, lam, (0.1, 1)), out):
         wanted = oracle.resized(image.numpy(), box, size, interpolation, antialias)
-        np.testing.assert_allclose(seen.numpy(), wanted, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(observed.numpy(), wanted, rtol=0, atol=1e-10)
 
 
 def fundus(shared_data: Path, count: int) -> list[Image.Image]:
@@ -68,10 +68,10 @@ def test_equals_pillow_on_real_pictures(
     x = x.permute(0, 3, 1, 2).float() / 255
     lam = torch.rand(4, 4, generator=torch.Generator().manual_seed(0))
     out = resized_crop(x, lam, scale=scale, size=size, interpolation="bicubic", antialias=True)
-    for picture, box, seen in zip(pictures, boxes(x, lam, scale), out):
+    for picture, box, observed in zip(pictures, boxes(x, lam, scale), out):
         (top, height), (left, width) = box
         edges = (left, top, left + width, top + height)
-        grey = 255 * seen[1].numpy()
+        grey = 255 * observed[1].numpy()
         exact = Image.fromarray(np.asarray(picture)[:, :, 1].astype(np.float32))
         float_pixels = exact.resize((size, size), PILLOW["bicubic"], box=edges)
         np.testing.assert_allclose(grey, np.clip(float_pixels, 0, 255), rtol=0, atol=0.05)
@@ -90,11 +90,11 @@ def test_pictures_of_bytes_are_cropped_and_resized_as_pillow_does(interpolation:
     assert out.dtype == torch.float32
     sides = torch.cat(_sides(lam, (60, 40), (0.2, 1), RATIO), dim=1).round()
     starts = (lam[:, 2:] * (torch.tensor([60, 40]) - sides + 1)).floor()
-    for picture, start, side, seen in zip(x, starts, sides, out):
+    for picture, start, side, observed in zip(x, starts, sides, out):
         (top, left), (bottom, right) = start.tolist(), (start + side).tolist()
         whole = Image.fromarray(picture.permute(1, 2, 0).numpy())
         wanted = whole.crop((left, top, right, bottom)).resize((20, 20), PILLOW[interpolation])
-        difference = 255 * seen.permute(1, 2, 0).numpy() - np.asarray(wanted)
+        difference = 255 * observed.permute(1, 2, 0).numpy() - np.asarray(wanted)
         assert np.abs(difference).max() < 1.01  # of 255: rounding
 
 

@@ -32,8 +32,8 @@ def prepare(source: Path, target: Path, *options: str) -> int:
 
 def test_the_digit_is_white_and_every_zero_pixel_the_colour() -> None:
     image = np.array([[[0, 1], [255, 0]]], np.uint8)
-    (seen,) = colour_digits(image, np.array([9]))
-    assert seen.tolist() == [[[50, 255, 128], [255] * 3], [[255] * 3, [50, 255, 128]]]
+    (observed,) = colour_digits(image, np.array([9]))
+    assert observed.tolist() == [[[50, 255, 128], [255] * 3], [[255] * 3, [50, 255, 128]]]
     assert list(COLOURS.values())[3] == (225, 225, 0)
 
 

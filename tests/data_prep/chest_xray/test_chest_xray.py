@@ -208,10 +208,10 @@ def test_what_is_printed_names_every_class_with_its_number_and_count(
         folder = "Covid" if index % 2 else "Normal"
         write_picture(tmp_path / "in" / folder / f"{index}.png", ramp(high=65535 - 99 * index))
     assert prepare(tmp_path / "in", tmp_path / "out") == 0
-    told = capsys.readouterr().out
-    assert "folders: class 0 is Normal, a name of the healthy one" in told
-    assert "Normal (class 0), " in told
-    assert "Covid (class 1)" in told
+    message = capsys.readouterr().out
+    assert "folders: class 0 is Normal, a name of the healthy one" in message
+    assert "Normal (class 0), " in message
+    assert "Covid (class 1)" in message
     assert prepare(tmp_path / "in", tmp_path / "not", "--negative", "Covid") == 0
     assert "Covid (class 0)" in capsys.readouterr().out
 

@@ -127,9 +127,9 @@ def test_a_fault_is_one_line_that_names_the_row(
     else:
         source = archive(tmp_path / "in", lines, missing)
     assert prepare(source, tmp_path / "out") == 2
-    told = capsys.readouterr().err.strip()
-    assert words in told
-    assert "\n" not in told
+    message = capsys.readouterr().err.strip()
+    assert words in message
+    assert "\n" not in message
     assert not (tmp_path / "out").exists()
 
 

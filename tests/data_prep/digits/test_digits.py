@@ -71,10 +71,14 @@ def test_a_digit_keeps_its_cell_whatever_is_set_aside(source: Path, tmp_path: Pa
 
 def test_training_and_test_digits_draw_cells_of_their_own(source: Path, tmp_path: Path) -> None:
     manifest = read_manifest(prepare(source, tmp_path / "out"))
-    seen = {entry["patient"][1:]: entry["cell"] for entry in manifest["training"]}
-    same = [seen[key] == e["cell"] for e in manifest["test"] if (key := e["patient"][1:]) in seen]
+    observed = {entry["patient"][1:]: entry["cell"] for entry in manifest["training"]}
+    same = [
+        observed[key] == e["cell"]
+        for e in manifest["test"]
+        if (key := e["patient"][1:]) in observed
+    ]
     assert np.mean(same) < 0.3  # chance is 1/9
-    assert set(seen.values()) == set(range(9))
+    assert set(observed.values()) == set(range(9))
 
 
 def test_the_seed_repeats_the_bytes_and_another_changes_them(source: Path, tmp_path: Path) -> None:

@@ -147,11 +147,11 @@ def test_a_published_layout_is_read(tmp_path: Path, make, layout: str, wanted: d
     (tmp_path / "in").mkdir()
     make(tmp_path / "in")
     assert prepare(tmp_path / "in", tmp_path / "out", "--layout", layout) == 0
-    found = entries(tmp_path / "out")
-    assert len(found) == wanted["images"]
-    assert len({e["patient"] for e in found}) == wanted["patients"]
-    assert {e["dataset"] for e in found} == {layout}
-    labels = sorted(e["label"] for e in found)
+    actual = entries(tmp_path / "out")
+    assert len(actual) == wanted["images"]
+    assert len({e["patient"] for e in actual}) == wanted["patients"]
+    assert {e["dataset"] for e in actual} == {layout}
+    labels = sorted(e["label"] for e in actual)
     if layout == "papila":  # 2, 4 and 5 modulo 3
         labels = sorted(labels)
         assert labels == [1, 1, 2, 2, 2, 2]
@@ -164,9 +164,9 @@ def test_the_tables_tell_eye_age_and_sex(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     papila(tmp_path / "in")
     assert prepare(tmp_path / "in", tmp_path / "out", "--layout", "papila") == 0
-    found = entries(tmp_path / "out")
-    assert sorted(e["eye"] for e in found) == ["L", "L", "L", "R", "R", "R"]
-    assert {(e["age"], e["sex"]) for e in found} == {(62, "M"), (64, "M"), (65, "F")}
+    actual = entries(tmp_path / "out")
+    assert sorted(e["eye"] for e in actual) == ["L", "L", "L", "R", "R", "R"]
+    assert {(e["age"], e["sex"]) for e in actual} == {(62, "M"), (64, "M"), (65, "F")}
 
 
 def test_what_the_table_cannot_give_is_listed(tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_a_published_split_that_parts_two_eyes_is_refused_before_the_work(
     assert "Set --split drawn." in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert prepare(tmp_path / "in", tmp_path / "out", "--split", "drawn") == 0
-    found = entries(tmp_path / "out")
-    assert len({(e["patient"], e["part"]) for e in found}) == 2
+    actual = entries(tmp_path / "out")
+    assert len({(e["patient"], e["part"]) for e in actual}) == 2
 
 
 def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -256,9 +256,9 @@ def test_no_field_of_a_dicom_header_reaches_the_output(tmp_path: Path) -> None:
             BurnedInAnnotation="YES" if index == 3 else "NO",
         )
     assert prepare(tmp_path / "in", tmp_path / "out") == 0
-    found = entries(tmp_path / "out")
-    assert sorted((e["eye"], e["age"]) for e in found) == [("L", 71), ("R", 71), ("R", 71)]
-    assert len({e["patient"] for e in found}) == 2
+    actual = entries(tmp_path / "out")
+    assert sorted((e["eye"], e["age"]) for e in actual) == [("L", 71), ("R", 71), ("R", 71)]
+    assert len({e["patient"] for e in actual}) == 2
     for path in (tmp_path / "out").rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert b"Planted" not in content
@@ -276,9 +276,9 @@ def test_running_again_changes_nothing_and_copies_count_as_one_patient(tmp_path:
     assert (tmp_path / "out" / "manifest.json").read_bytes() == first
     assert prepare(tmp_path / "in", tmp_path / "other") == 0
     assert (tmp_path / "other" / "manifest.json").read_bytes() == first
-    found = entries(tmp_path / "out")
-    assert len(found) == 10
-    assert len({e["patient"] for e in found}) == 9
+    actual = entries(tmp_path / "out")
+    assert len(actual) == 10
+    assert len({e["patient"] for e in actual}) == 9
 
 
 def test_quality_tells_sharp_from_blurred_dark_and_bright() -> None:
@@ -346,8 +346,8 @@ def test_a_photograph_in_two_rows_is_refused_naming_both(
     eye(tmp_path / "in" / "a.png", 0)
     table(tmp_path / "in" / "train.csv", [["id_code", "diagnosis"], ["a", "0"], ["a", "1"]])
     assert prepare(tmp_path / "in", tmp_path / "out", "--layout", "aptos2019") == 2
-    told = capsys.readouterr().err
-    assert "train.csv, line 3: every image must be listed once, got the one of train.csv" in told
+    message = capsys.readouterr().err
+    assert "train.csv, line 3: every image must be listed once, got the one of train.csv" in message
 
 
 def test_labels_of_ones_own_photographs_come_from_a_table(
@@ -391,9 +391,9 @@ def test_a_grade_that_is_no_number_is_refused_without_quoting_it(
     table(tmp_path / "in" / "train.csv", [["id_code", "diagnosis"], ["a", "Doe Jane"]])
     words = ["--source", str(tmp_path / "in"), "--target", str(tmp_path / "out")]
     assert main(["fundus", "--layout", "aptos2019", *words]) == 2
-    told = capsys.readouterr().err
-    assert "the grade must be a whole number from 0 to 5" in told
-    assert "Doe" not in told
+    message = capsys.readouterr().err
+    assert "the grade must be a whole number from 0 to 5" in message
+    assert "Doe" not in message
 
 
 @pytest.mark.bad_input("preparation")

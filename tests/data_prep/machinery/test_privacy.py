@@ -116,11 +116,11 @@ def test_no_source_lets_a_name_out(
     folders = ["--source", str(tmp_path / "in"), "--target", str(target), "--key", str(key)]
     assert main([*plant(tmp_path / "in"), *folders, "--workers", "1"]) == 0
     lines = capfd.readouterr()
-    found = everything(target, lines.out, lines.err)
-    assert b"Jane" not in found
+    actual = everything(target, lines.out, lines.err)
+    assert b"Jane" not in actual
     assert b"Jane" in key.read_bytes()
     assert read_manifest(target)["skipped"]
-    assert b'"age": 99' not in found
+    assert b'"age": 99' not in actual
 
 
 @pytest.mark.bad_input("privacy")
@@ -196,8 +196,8 @@ def test_predictions_lead_back_to_the_files(source: Path, tmp_path: Path, above:
     options = ["--key", str(key), "--predictions", str(table), "--output", str(traced)]
     assert main(["trace", *options]) == 0
     with traced.open(newline="") as file:
-        found = list(csv.DictReader(file))
-    assert [row["source"] for row in found] == [row["source"] for row in wanted.values()]
+        actual = list(csv.DictReader(file))
+    assert [row["source"] for row in actual] == [row["source"] for row in wanted.values()]
     table.write_text("file\nother.png\n")
     assert main(["trace", *options]) == 2
 

@@ -37,10 +37,10 @@ def test_images_that_are_not_read_are_listed(
     (tmp_path / name).write_bytes(content)
     (tmp_path / "b.txt").touch()
     (tmp_path / "c.csv").touch()
-    found = walk(tmp_path, is_text)
-    assert [path.name for path in found.files] == ["b.txt"]
-    assert found.others == 1
-    ((line),) = found.skipped
+    actual = walk(tmp_path, is_text)
+    assert [path.name for path in actual.files] == ["b.txt"]
+    assert actual.others == 1
+    ((line),) = actual.skipped
     assert line["file"] == name
     assert words in line["reason"]
 
@@ -58,9 +58,9 @@ def test_links_fifos_and_hidden_folders_are_listed(tmp_path: Path) -> None:
     (source / "gone.txt").symlink_to(source / "nothing.txt")
     (source / "linked.txt").symlink_to("real/a.txt")
     os.mkfifo(source / "pipe.txt")
-    found = walk(source, is_text)
-    assert [path.name for path in found.files] == ["linked.txt", "a.txt"]
-    assert [line["file"] for line in found.skipped] == [
+    actual = walk(source, is_text)
+    assert [path.name for path in actual.files] == ["linked.txt", "a.txt"]
+    assert [line["file"] for line in actual.skipped] == [
         *(".git", "away", "gone.txt", "loop", "pipe.txt", "secret.txt")
     ]
 

@@ -103,7 +103,7 @@ def test_blocks_follow_each_other_and_fill_the_row() -> None:
 
 def test_volume_at_the_mask_is_the_row(vbm: Path) -> None:
     mask = random_mask()
-    found = 0
+    actual = 0
     for part in ("training", "validation", "test"):
         dataset = StackDataset(vbm, part, ("age",))
         batch = dataset.__getitems__(range(len(dataset)))
@@ -111,8 +111,8 @@ def test_volume_at_the_mask_is_the_row(vbm: Path) -> None:
             assert volume.shape == (1, *VBM)
             assert np.array_equal(volume[0][mask], value(round(age - 20.5)))
             assert not volume[0][~mask].any()
-            found += 1
-    assert found == 12
+            actual += 1
+    assert actual == 12
 
 
 def test_official_split_is_kept_and_a_quarter_of_the_training_subjects_set_apart(
@@ -273,9 +273,9 @@ def test_subjects_that_cannot_be_used_are_listed_and_the_rest_kept(tmp_path: Pat
     np.save(files["sub-102"], volumes[0] * 1000)
     files["sub-103"].write_bytes(b"\x93NUMPY")
     manifest = prepare(source, tmp_path / "out", "--modality", "vbm", "--validation", "0")
-    told = list(reasons(tmp_path / "out").items())
+    message = list(reasons(tmp_path / "out").items())
     for (name, reason), patient, words in zip(
-        told,
+        message,
         ("100", "101", "102", "103"),
         ("got none", "must be finite", "must fit float16", "must be a whole .npy file"),
         strict=True,

@@ -96,11 +96,11 @@ def test_voxels_tell_age_better_than_chance_but_do_not_solve_it(tmp_path: Path) 
     site.fit(x, train["site"].numpy())
     errors = np.abs(fit.predict(x_test) - truth)
     chance = np.abs(np.median(age) - truth)
-    found = float((site.predict(x_test[internal]) == test["site"].numpy()[internal]).mean())
+    actual = float((site.predict(x_test[internal]) == test["site"].numpy()[internal]).mean())
     figures = [errors[internal], chance[internal], errors[~internal], chance[~internal]]
     print(
-        "MAE internal, chance, external, chance; site:", [float(f.mean()) for f in figures], found
+        "MAE internal, chance, external, chance; site:", [float(f.mean()) for f in figures], actual
     )
     assert 4 < errors[internal].mean() < 0.85 * chance[internal].mean()
     assert 4 < errors[~internal].mean() < 0.85 * chance[~internal].mean()
-    assert found > 0.4
+    assert actual > 0.4

@@ -91,10 +91,10 @@ def test_the_phantoms_own_images_are_what_inference_reads(
     words = ["phantom", "--kind", "digits", "--target", str(tmp_path), "--workers", "1"]
     assert main([*words, "--patients", "6", "--slices", "2", *options]) == 0
     manifest = read_manifest(tmp_path)
-    found = image_datalist(tmp_path)
-    assert len(found) == 12
-    assert len({entry["name"] for entry in found}) == 12
+    actual = image_datalist(tmp_path)
+    assert len(actual) == 12
+    assert len({entry["name"] for entry in actual}) == 12
     preparation = read_preparation(tmp_path, "photo")
-    image = PrepareImaged(size=28, preparation=preparation, channels=3)(found[0])["image"]
+    image = PrepareImaged(size=28, preparation=preparation, channels=3)(actual[0])["image"]
     assert image.shape == (3, 28, 28)
-    assert class_names(manifest)[found[0]["label"]] == str(found[0]["label"])
+    assert class_names(manifest)[actual[0]["label"]] == str(actual[0]["label"])

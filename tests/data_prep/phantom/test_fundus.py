@@ -24,19 +24,19 @@ def entries(folder: Path) -> list[dict]:
 
 
 def test_every_patient_has_two_eyes_and_half_have_spots(phantom: Path) -> None:
-    found = entries(phantom)
-    assert len(found) == 40
-    for patient in {e["patient"] for e in found}:
-        assert sorted(e["eye"] for e in found if e["patient"] == patient) == ["L", "R"]
-    assert 14 <= sum(e["label"] for e in found) <= 26
-    assert all((e["grade"] > 0) == bool(e["label"]) for e in found)
-    assert all(e["referable"] == int(e["grade"] >= 2) for e in found)
+    actual = entries(phantom)
+    assert len(actual) == 40
+    for patient in {e["patient"] for e in actual}:
+        assert sorted(e["eye"] for e in actual if e["patient"] == patient) == ["L", "R"]
+    assert 14 <= sum(e["label"] for e in actual) <= 26
+    assert all((e["grade"] > 0) == bool(e["label"]) for e in actual)
+    assert all(e["referable"] == int(e["grade"] >= 2) for e in actual)
 
 
 def test_it_looks_like_a_fundus_camera(phantom: Path) -> None:
     for entry in entries(phantom)[:4]:
-        pixels, found = read_fundus(entry["image"], 48)
-        assert found
+        pixels, actual = read_fundus(entry["image"], 48)
+        assert actual
         assert not pixels[0, 0].any()
         red, _, blue = pixels[20:28, 20:28].reshape(-1, 3).mean(0)
         assert red > 1.5 * blue

@@ -87,8 +87,8 @@ def test_contrast_changes_the_images_with_a_lesion_alone(tmp_path: Path) -> None
     before, after = (read_manifest(folder)["sha256"] for folder in (plain, clear))
     entries = all_entries(plain)
     changed = {name for name in before if before[name] != after[name]}
-    told = {e["image"].removeprefix(f"{plain}/") for e in entries if e["label"]}
-    assert changed == told
+    message = {e["image"].removeprefix(f"{plain}/") for e in entries if e["label"]}
+    assert changed == message
 
 
 @pytest.mark.bad_input("preparation")

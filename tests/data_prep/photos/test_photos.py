@@ -195,9 +195,9 @@ def test_a_table_gives_the_bias(tmp_path: Path, capsys: Any) -> None:
     assert [entry["bias"] for entry in content["test"]] == [1, 0]
     assert "bias" not in content["training"][0]
     assert content["classes"]["bias"] == ["grass", "wood"]
-    told = capsys.readouterr().out
-    assert "bias.csv: 2 images have no bias" in told
-    assert "bias.csv: 1 rows name no image of this layout" in told
+    message = capsys.readouterr().out
+    assert "bias.csv: 2 images have no bias" in message
+    assert "bias.csv: 1 rows name no image of this layout" in message
 
 
 @pytest.mark.parametrize("kind", ["corrupted_cifar10", "bffhq"])
@@ -210,8 +210,8 @@ def test_biased_sets_take_label_and_bias_from_the_name(tmp_path: Path, kind: str
     write_picture(valid / inner / "7_1_0.png", pixels(2, 32))
     write_picture(source / "test" / inner / "8_1_1.png", pixels(3, 32))
     content = manifest(source, tmp_path / "out", "--kind", kind, "--ratio", "1pct")
-    seen = {part: [(e["label"], e["bias"]) for e in content[part]] for part in PARTS}
-    assert seen == {"training": [(0, 0), (0, 1)], "validation": [(1, 0)], "test": [(1, 1)]}
+    observed = {part: [(e["label"], e["bias"]) for e in content[part]] for part in PARTS}
+    assert observed == {"training": [(0, 0), (0, 1)], "validation": [(1, 0)], "test": [(1, 1)]}
 
 
 @pytest.mark.parametrize(

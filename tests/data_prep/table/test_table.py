@@ -24,14 +24,14 @@ def prepare(source: Path, target: Path, *options: str) -> int:
 def rows(count: int = 40) -> list[list[str]]:
     """Ids with zeros, sites a, b, c and their numbers, two features, a constant one, a text."""
     rng = np.random.default_rng(0)
-    found = [["ID", "Age", "Site", "sitenum", "Left", "Right", "const", "note"]]
+    actual = [["ID", "Age", "Site", "sitenum", "Left", "Right", "const", "note"]]
     for k in range(count):
         left, right = rng.normal(size=2).round(3)
         site = k % 3
-        found.append(
+        actual.append(
             [f"{k:03d}", f"{20 + k}", "abc"[site], f"{site}", f"{left}", f"{right}", "1", "x"]
         )
-    return found
+    return actual
 
 
 def write(path: Path, cells: list[list[str]], separator: str = ",", mark: str = "") -> Path:
@@ -55,14 +55,14 @@ def test_features_are_numbers_that_vary_and_tell_neither_site_nor_age(
     cells = [[*row, "months" if not k else str(12 * int(row[1]))] for k, row in enumerate(rows())]
     assert prepare(write(tmp_path / "t.csv", cells), tmp_path / "out", "--id", "id") == 0
     assert read_manifest(tmp_path / "out")["features"]["names"] == ["left", "right"]
-    told = capsys.readouterr().out
+    message = capsys.readouterr().out
     for column, why in (
         ("sitenum", "site"),
         ("months", "age"),
         ("const", "same"),
         ("note", "than"),
     ):
-        assert any(f"({column})" in line and why in line for line in told.splitlines())
+        assert any(f"({column})" in line and why in line for line in message.splitlines())
 
 
 def test_the_same_rows_come_from_commas_semicolons_and_a_sheet_beside_another(
