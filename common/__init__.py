@@ -23,9 +23,9 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.data` → checks, files
 - `common.metrics` → checks
 - `common.config` → checks, files, text
-- `common.deploy` → checks, config, data, files, methods, networks, text, transforms
-- `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
 - `common.report` → checks, files
+- `common.deploy` → checks, config, data, files, methods, networks, report, text, transforms
+- `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, transforms
 
@@ -53,7 +53,7 @@ def load(bundle: str | Path, weights: str | Path | None = None) -> "Predictor":
             ``models`` unless given.
 
     Returns:
-        An object with ``predict(paths)`` and ``embed(paths)``.
+        An object with ``predict(paths)``, ``embed(paths)`` and ``explain(paths)``.
     """
     from common.deploy import load
 

@@ -10,6 +10,7 @@ from common.config.endings import end_in_one_line
 COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
     "predict": ("common.deploy.commands.predict", "predict on files with a trained model"),
     "embed": ("common.deploy.commands.embed", "write how a trained model's encoder sees files"),
+    "explain": ("common.deploy.commands.explain", "show what predictions depend on, as pictures"),
     "run": ("common.config.run_command", "run a bundle, as python -m monai.bundle run does"),
 }
 

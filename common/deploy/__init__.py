@@ -7,6 +7,7 @@
 - `TrainedModel`, `trained_network`: sizes, classes and network of a bundle's model, as trained;
 - `Predictor`, `load`: predict on files: what inference.json, ``python -m common predict`` and
   `common.load` run. A `Prediction` is what is said of an image, `PredictionFolder` writes it.
+- `Explanation`, `write_explanations`: what a prediction depends on, as pictures in a page.
 - `SaveAttention`, `SaveCropMaps`: viewers that write where a vision transformer, or a channel that
   chooses crops, looked.
 - `embed`, `Embedded`: features, logits and labels of a data loader.
@@ -17,6 +18,7 @@
 from common.deploy.attention import SaveAttention
 from common.deploy.crop_maps import SaveCropMaps
 from common.deploy.embedding import Embedded, embed
+from common.deploy.explanation import Explanation, write_explanations
 from common.deploy.model_file import (
     LoadModel,
     digest,
@@ -35,6 +37,7 @@ from common.deploy.trained_model import TrainedModel, trained_network
 
 __all__ = [
     "Embedded",
+    "Explanation",
     "LoadModel",
     "Prediction",
     "PredictionFolder",
@@ -52,5 +55,6 @@ __all__ = [
     "save_model",
     "trained_network",
     "versions",
+    "write_explanations",
     "write_prior",
 ]

@@ -22,7 +22,7 @@ from common.networks import ImageClassifier, VisionTransformer
 from common.networks.vit_blocks import Block
 from common.text import plain
 
-__all__ = ["SaveAttention", "attention_overlay", "write_overlay"]
+__all__ = ["AttentionMap", "SaveAttention", "attention_overlay", "write_overlay"]
 
 TINT = (0.0, 1.0, 1.0)  # cyan: no fundus and no grey image has it
 STRENGTH = 0.6
@@ -72,6 +72,40 @@ def _short(part: str) -> str:
     return f"{part[: LONGEST // 4]}-{hashlib.sha256(part.encode()).hexdigest()[:12]}"
 
 
+class AttentionMap:
+    """Keeps where the class token of a vision transformer looked; forgets when it is left.
+
+    Args:
+        network: the classifier, whose encoder is or holds one `VisionTransformer`.
+    """
+
+    def __init__(self, network: ImageClassifier) -> None:
+        found = [m for m in network.encoder.modules() if isinstance(m, VisionTransformer)]
+        require(
+            len(found) == 1,
+            f"SaveAttention: network must hold one VisionTransformer, got {len(found)}. Leave the "
+            "handler out for other encoders.",
+        )
+        self._patch_size = found[0].patch_size
+        self._weights = torch.empty(0)
+        self._hook = found[0].blocks[-1].register_forward_pre_hook(self._keep)
+
+    def of(self, x: Tensor) -> Tensor:
+        """Return the weights ``(B, rows, columns)`` of the patches of the images seen last."""
+        rows, columns = (side // self._patch_size for side in x.shape[2:])
+        return self._weights.reshape(len(self._weights), rows, columns)
+
+    def __enter__(self) -> "AttentionMap":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
+
+    def _keep(self, block: nn.Module, inputs: tuple[Any, ...]) -> None:
+        assert isinstance(block, Block)
+        self._weights = block.attention(inputs[0]).mean(dim=1)[:, 1:].detach().float().cpu()
+
+
 class SaveAttention:
     """A viewer of a `Predictor` that writes ``attention/<image>.png`` for every image.
 
@@ -84,23 +118,9 @@ class SaveAttention:
 
     def __init__(self, output_dir: str | Path, network: ImageClassifier) -> None:
         self.folder = Path(output_dir) / "attention"
-        found = [m for m in network.encoder.modules() if isinstance(m, VisionTransformer)]
-        require(
-            len(found) == 1,
-            f"SaveAttention: network must hold one VisionTransformer, got {len(found)}. Leave the "
-            "handler out for other encoders.",
-        )
-        self._patch_size = found[0].patch_size
-        self._weights = torch.empty(0)
-        found[0].blocks[-1].register_forward_pre_hook(self._keep)
+        self._map = AttentionMap(network)
 
     def __call__(self, entries: Sequence[Mapping[str, Any]], x: Tensor) -> None:
         """Write the pictures of the images ``(B, C, H, W)`` that the network saw last."""
-        for entry, image, weights in zip(entries, x, self._weights, strict=True):
-            rows, columns = (side // self._patch_size for side in image.shape[1:])
-            pixels = attention_overlay(image, weights.reshape(rows, columns))
-            write_overlay(self.folder, entry, pixels)
-
-    def _keep(self, block: nn.Module, inputs: tuple[Any, ...]) -> None:
-        assert isinstance(block, Block)
-        self._weights = block.attention(inputs[0]).mean(dim=1)[:, 1:].detach().float().cpu()
+        for entry, image, weights in zip(entries, x, self._map.of(x), strict=True):
+            write_overlay(self.folder, entry, attention_overlay(image, weights))

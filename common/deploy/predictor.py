@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from common.checks import InputError, require
 from common.config.endings import does_not_fit
 from common.data import ImageFiles
+from common.deploy.explanation import Explanation, explanations
 from common.deploy.prediction import Columns, Embeddings, Prediction, Seen
 from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.strangers import Strangers
@@ -138,6 +139,32 @@ class Predictor:
         calibrated, record = calibrate(self, path)
         self.columns.append(calibrated.columns)
         return {"calibration": record}
+
+    def explain(
+        self, paths: Any, methods: Sequence[str] = (), among: Any = None
+    ) -> list[Explanation]:
+        """Say what the output for each image depends on; see `common.deploy.explanation`.
+
+        Args:
+            paths: as `predict` takes them.
+            methods: "gradcam", "occlusion", "smoothgrad" or "attention"; two that suit the model
+                unless given.
+            among: known images, likewise, to find the nearest of; None for none.
+
+        Returns:
+            One for each file, in order; `write_explanations` makes a page of them.
+
+        Raises:
+            InputError: as `predict`, or an unknown method; never for a file.
+        """
+        self.require_head()
+        self._prepare()
+        return list(explanations(self, paths, methods, among))
+
+    def said_of(self, entries: Sequence[dict[str, Any]], x: Tensor) -> list[Prediction]:
+        """Return the predictions of images ``(B, C, *spatial)`` that were read already."""
+        self._prepare()
+        return list(self._batch(entries, x))
 
     def stream(self, paths: Any) -> Iterator[Prediction]:
         """Yield what `predict` returns, one after the other, so that memory does not grow."""

@@ -33,7 +33,21 @@ def build_report(runs: Sequence[Path], output: Path, title: str) -> Path:
     Raises:
         InputError: a run is missing or invalid (see `load_runs`), or `output` cannot be written.
     """
-    page = _page(load_runs([Path(run) for run in runs]), title)
+    return write_page(_page(load_runs([Path(run) for run in runs]), title), output)
+
+
+def bare_page(title: str, about: str, parts: Sequence[Markup]) -> Markup:
+    """Return a page of other parts than a report's, in its style; `about` is below the title."""
+    given = {"words": [], "decision": [], "sections": parts}
+    return render("page", title=title, style=_style(), about=about, **given)
+
+
+def write_page(page: str, output: Path) -> Path:
+    """Write a page beside its place and move it there; return `output`.
+
+    Raises:
+        InputError: `output` is a folder, or cannot be written.
+    """
     require(not output.is_dir(), f"{output}: output must be a file, got a folder. Add a file name.")
     with replacing(output) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
@@ -75,7 +89,6 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def _page(runs: Sequence[Run], title: str) -> str:
-    style = files("common.report").joinpath("style.css").read_text(encoding="utf-8")
     kinds = {run.kind.name: run.kind for run in runs}.values()
     words = dict.fromkeys(line for kind in kinds for line in kind.in_words(runs))
     decision = dict.fromkeys(make for kind in kinds for make in kind.decision)
@@ -83,9 +96,13 @@ def _page(runs: Sequence[Run], title: str) -> str:
     return render(
         "page",
         title=title,
-        style=Markup(style),
+        style=_style(),
         about=facts.about(runs),
         words=list(words),
         decision=[make(runs) for make in decision],
         sections=[make(runs) for make in (*OUTCOME, *of_kind, *CONTEXT)],
     )
+
+
+def _style() -> Markup:
+    return Markup(files("common.report").joinpath("style.css").read_text(encoding="utf-8"))

@@ -40,6 +40,14 @@ def test_a_model_that_is_wrong_everywhere_calls_nothing_positive() -> None:
     assert choose_threshold(LABEL, 1 - SAID) == 1.0
 
 
+def test_where_no_threshold_beats_guessing_nothing_is_called() -> None:
+    found = decision("tumour", Scored(1 - LABEL, SAID, NAMES), TEST)
+    assert found is not None
+    assert found["threshold"] == 1.0
+    assert found["confusion"] == [[4, 0], [4, 0]]
+    assert found["figures"]["positive_value"]["value"] is None
+
+
 def test_calls_are_counted_by_hand() -> None:
     scores = dict(zip(CALLS, call_scores(LABEL, SAID, 0.5)))
     assert scores["sensitivity"] == scores["specificity"] == 3 / 4
