@@ -55,6 +55,13 @@ REGULARIZERS: dict[str, nn.Module] = {
 EVERY: dict[str, nn.Module] = contrastive(0.3, 0.2) | REGULARIZERS
 
 
+def supported_views(loss: nn.Module) -> tuple[int, ...]:
+    """Numbers of views the loss takes: most take any."""
+    if isinstance(loss, DecoupledInfoNCE):
+        return (2,)
+    return (2, 3) if isinstance(loss, InfoNCE | DecoupledUniformity) else (1, 2, 3)
+
+
 def views(
     subjects: int = 6, n_views: int = 2, size: int = 5, dtype: torch.dtype = torch.double
 ) -> Tensor:

@@ -7,14 +7,13 @@ from torch import Tensor, nn
 import common.losses as losses
 from common.losses import (
     DecoupledInfoNCE,
-    DecoupledUniformity,
     FairKL,
     InfoNCE,
     SupInfoNCE,
     repulsion,
 )
 from tests.common.losses import loss_cases
-from tests.common.losses.loss_cases import gradient, targets, value, views
+from tests.common.losses.loss_cases import gradient, supported_views, targets, value, views
 
 EVERY = pytest.mark.parametrize("loss", loss_cases.EVERY.values(), ids=loss_cases.EVERY)
 LOW_CASES = loss_cases.contrastive(0.01, 0.3) | loss_cases.REGULARIZERS
@@ -27,13 +26,6 @@ def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
     monkeypatch.setattr(repulsion, "_TILE", {"cpu": request.param, "cuda": request.param})
     side: int = request.param
     return side
-
-
-def supported_views(loss: nn.Module) -> tuple[int, ...]:
-    """Numbers of views the loss takes: most take any."""
-    if isinstance(loss, DecoupledInfoNCE):
-        return (2,)
-    return (2, 3) if isinstance(loss, InfoNCE | DecoupledUniformity) else (1, 2, 3)
 
 
 @EVERY
