@@ -3,7 +3,9 @@
 A table is an ``.npz`` file with "image", the keys of the images (N,), and "embedding" (N, P). The
 key of an image is its path in the manifest (of several channels, the first), and for a row of a
 stack, or a slice of a volume, its number behind it: ``images/3.png``, ``training.npy[3]``. Any
-model may have made it; `common.deploy.write_prior` writes one from an encoder of this project.
+model may have made it; `common.deploy.write_prior` writes one from an encoder of this project. It
+may hold "data", the `common.data.fingerprint` of the images it was made from: names alone would let
+the table of other images with the same names pass.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.checks import InputError, require
+from common.data.manifest import MANIFEST, fingerprint
 from common.files import replacing
 
 __all__ = ["image_key", "median_distance", "read_prior", "save_prior", "with_prior"]
@@ -58,30 +61,37 @@ def with_prior(
     entries = [{**entry, "image_key": key} for entry, key in zip(data, keys)]
     if not str(path):
         return entries
-    return [{**entry, "prior": row} for entry, row in zip(entries, read_prior(path, keys))]
+    rows = read_prior(path, keys, dataset_dir)
+    return [{**entry, "prior": row} for entry, row in zip(entries, rows)]
 
 
-def read_prior(path: str | Path, keys: Sequence[str]) -> npt.NDArray[np.float32]:
+def read_prior(
+    path: str | Path, keys: Sequence[str], dataset_dir: str | Path = ""
+) -> npt.NDArray[np.float32]:
     """Read a table in the order of `keys`.
 
     Args:
         path: the ``.npz`` file.
         keys: of all images of the part that is read, see `image_key`.
+        dataset_dir: folder of their manifest; a table that says of which data it is must be of it.
 
     Returns:
         (N, P), finite.
 
     Raises:
-        InputError: no such file, not a table, an image twice, NaN, or images that are missing from
-            the table or from the part, of which the first are named.
+        InputError: no such file, not a table, one of other data, an image twice, NaN, or images
+            that are missing from the table or from the part, of which the first are named.
     """
-    names, embedding = _load(Path(path))
+    names, embedding, data = _load(Path(path))
     place = {name: row for row, name in enumerate(names)}
     twice = [name for row, name in enumerate(names) if place[name] != row]
     require(
         not twice, f"{path}: every image must be listed once, got {_some(twice)} more than once."
     )
     cure = "Write the table again from the same part of this data set."
+    known = bool(data and str(dataset_dir)) and (Path(dataset_dir) / MANIFEST).is_file()
+    now = fingerprint(dataset_dir) if known else data
+    require(data == now, f"{path}: must be of the data {now}, got a table of {data}. {cure}")
     missing = [key for key in keys if key not in place]
     require(
         not missing,
@@ -102,16 +112,24 @@ def read_prior(path: str | Path, keys: Sequence[str]) -> npt.NDArray[np.float32]
     return np.ascontiguousarray(embedding[[place[key] for key in keys]], np.float32)
 
 
-def save_prior(path: str | Path, keys: Sequence[str], embedding: npt.NDArray[Any]) -> None:
+def save_prior(
+    path: str | Path, keys: Sequence[str], embedding: npt.NDArray[Any], data: str = ""
+) -> None:
     """Write a table, whole or not at all.
 
     Args:
         path: the ``.npz`` file; its folder is made when needed.
         keys: of the images, see `image_key`.
         embedding: (N, P).
+        data: `common.data.fingerprint` of the images; "" where it is not known.
     """
     with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, image=np.asarray(keys), embedding=np.asarray(embedding, np.float32))
+        np.savez(
+            file,
+            image=np.asarray(keys),
+            embedding=np.asarray(embedding, np.float32),
+            data=np.asarray(data),
+        )
 
 
 def median_distance(path: str | Path) -> float:
@@ -136,7 +154,8 @@ def median_distance(path: str | Path) -> float:
     return median
 
 
-def _load(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
+def _load(path: Path) -> tuple[list[str], npt.NDArray[Any], str]:
+    """Keys, rows, and the fingerprint of the data, "" where the table does not say."""
     require(
         path.is_file(),
         f"{path}: must be a table of priors, got no such file. Write one first (see the bundle's "
@@ -145,6 +164,7 @@ def _load(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as table:
             names, embedding = table["image"], table["embedding"]
+            data = str(table["data"]) if "data" in table else ""
     except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
         raise InputError(
             f"{path}: must be an .npz file with image (N,) and embedding (N, P), got an error "
@@ -159,7 +179,7 @@ def _load(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
         f"{path}: must hold image (N,) texts and embedding (N, P) numbers, got {names.dtype} "
         f"{names.shape} and {embedding.dtype} {embedding.shape}.",
     )
-    return [str(name) for name in names], embedding
+    return [str(name) for name in names], embedding, data
 
 
 def _some(names: Iterable[str]) -> str:

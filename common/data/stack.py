@@ -84,7 +84,7 @@ class StackDataset(Dataset[Batch]):
             for name in columns
         }
         if str(prior):
-            self._columns["prior"] = torch.from_numpy(read_prior(prior, keys))
+            self._columns["prior"] = torch.from_numpy(read_prior(prior, keys, dataset_dir))
         self._mask: npt.NDArray[np.bool_] | None = None
         if "mask" in manifest:
             self._mask = read_mask(Path(dataset_dir) / manifest["mask"])

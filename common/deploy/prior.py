@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from common.checks import require
-from common.data import save_prior
+from common.config import current_parser
+from common.data import fingerprint, save_prior
 from common.deploy.embedding import embed
 from common.deploy.model_file import load_weights
 from common.methods import Method
@@ -55,5 +56,13 @@ def write_prior(
         f"write_prior: every image must come once, got {len(keys)} of which {len(set(keys))} "
         "differ. Leave out the sampler.",
     )
-    save_prior(path, keys, embedded.h)
+    save_prior(path, keys, embedded.h, _data())
     _LOG.info("%s: %d images, %d numbers each", path, *embedded.h.shape)
+
+
+def _data() -> str:
+    """Fingerprint of the data of the configuration that writes; "" outside of one."""
+    parser = current_parser()
+    if parser is None or "dataset_dir" not in parser:
+        return ""
+    return fingerprint(str(parser.get_parsed_content("dataset_dir")))

@@ -12,6 +12,7 @@ from common.checks import InputError
 from common.data import (
     StackDataset,
     as_batch,
+    fingerprint,
     median_distance,
     read_prior,
     save_prior,
@@ -117,3 +118,18 @@ def test_the_median_distance_is_that_of_the_pairs(table: Path) -> None:
     save_prior(table, KEYS, np.ones((3, 2)))
     with pytest.raises(InputError, match=r"must tell images apart, got a median distance of 0.0"):
         median_distance(table)
+
+
+@pytest.mark.bad_input("prior")
+def test_a_table_of_other_data_with_the_same_names_is_refused(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "data", np.arange(16, dtype=np.uint8).reshape(4, 2, 2))
+    count = len(StackDataset(folder, "training"))
+    keys = [image_key(entry) for entry in StackDataset(folder, "training").entries]
+    own = fingerprint(folder)
+    save_prior(tmp_path / "own.npz", keys, np.eye(count), own)
+    save_prior(tmp_path / "other.npz", keys, np.eye(count), "0123456789ab")
+    assert StackDataset(folder, "training", prior=tmp_path / "own.npz")[0]["prior"].shape == (
+        count,
+    )
+    with pytest.raises(InputError, match=f"of the data {own}, got a table of 0123456789ab"):
+        StackDataset(folder, "training", prior=tmp_path / "other.npz")
