@@ -20,10 +20,10 @@ nothing is given, also ``--test`` of all. Without a test part the validation par
 
 A patient is, in this order, the table's column, the folder inside the class folder with
 ``--patient-folders``, the DICOM Patient ID, the start of the file's name up to its first ``_``
-where that ends in a digit, or the image itself; it is said how many of each. ``--overlap`` says
-what to do with patients whom a given split has on both sides: ``refuse``; ``drop`` their images
-from training (and from validation, if they test); ``keep`` the split and count them once in each
-part, for sets whose numbers start anew in each part.
+where that ends in a digit (not of photographs), or the image itself; it is said how many of each.
+``--overlap`` says what to do with patients whom a given split has on both sides: ``refuse``;
+``drop`` their images from training (and from validation, if they test); ``keep`` the split and
+count them once in each part, for sets whose numbers start anew in each part.
 
 ``--kind`` is what the bundle sees: ``grey`` (the longer side at most ``--size``; chest X-rays,
 slices), ``photo`` (RGB, the middle square) or ``fundus`` (RGB, the field of view). Each image

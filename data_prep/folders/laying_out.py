@@ -88,7 +88,7 @@ def lay_out(
     Raises:
         InputError: a patient on both sides of a given split, or folders that are patients.
     """
-    people = find_people(table.rows, root, choices.overlap)
+    people = find_people(table.rows, root, choices.overlap, choices.kind != "photo")
     if table.folders:
         _check_folders(people)
     pictures = _pictures(people, root, choices)

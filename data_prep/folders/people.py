@@ -37,20 +37,23 @@ class People:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def find_people(rows: list[Row], source: Path, overlap: str = "refuse") -> People:
+def find_people(
+    rows: list[Row], source: Path, overlap: str = "refuse", guess: bool = True
+) -> People:
     """Group images by patient: the row's, DICOM's, by the file's name, or each its own.
 
     Args:
         rows: of the images.
         source: folder that their paths are relative to.
         overlap: what becomes of patients whom a given split has in two parts.
+        guess: whether the start of a file's name may tell them.
 
     Raises:
         InputError: one of them is named, and `overlap` is "refuse".
     """
     people = People()
     for row in sorted(rows, key=lambda row: row.path.as_posix()):
-        _add(people, row, source / row.path)
+        _add(people, row, source / row.path, guess)
     _part(people, overlap)
     if people.counts["file name"] or people.counts["image"]:
         people.notes.append(_guesses(people.counts))
@@ -63,7 +66,7 @@ def find_people(rows: list[Row], source: Path, overlap: str = "refuse") -> Peopl
     return people
 
 
-def _add(people: People, row: Row, path: Path) -> None:
+def _add(people: People, row: Row, path: Path, guess: bool) -> None:
     name = row.path.as_posix()
     try:
         facts = attempt(header_facts, path)
@@ -76,7 +79,7 @@ def _add(people: People, row: Row, path: Path) -> None:
         return
     allowed = {key: facts[key] for key in ALLOWED if key in facts}
     known = row.patient or facts.get("patient")
-    start = re.match(r"([^_]*\d)_", row.path.name)
+    start = re.match(r"([^_]*\d)_", row.path.name) if guess else None
     patient = known or (start[1] if start else name)
     people.sure |= {patient} if known else set()
     people.nameless += "patient" in facts and not known

@@ -1,9 +1,6 @@
 """Where the published sets of photographs keep their images, labels and biases.
 
 ========================  ==========================================================================
-``image_folder``          ``train/<class>/…``, and ``test/`` or ``val/`` (if both, val validates;
-                          capitals and names such as ``validation/`` too), or ``--labels``
-                          (`data_prep.machinery.labels`) and images anywhere
 ``imagenet9``             ImageNet's ``train/<wnid>/…`` and ``val/<wnid>/…``: 42 of the classes make
                           the nine of ReBias (Bahng et al. 2020)
 ``corrupted_cifar10``     ``<ratio>/align/<class>/…``, ``<ratio>/conflict/…``, ``<ratio>/valid/…``,
@@ -21,20 +18,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.checks import InputError, require
-from common.data import seeded_order
 from data_prep.machinery import (
     SPLITS,
-    Row,
     canonical,
     check_once,
-    name_classes,
     number_names,
-    read_labels,
     read_table,
     says_nothing,
 )
 
-__all__ = ["Photo", "find_photos", "labelled_photos", "with_biases"]
+__all__ = ["Photo", "find_photos", "with_biases"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 NAMED = re.compile(r".*_(?P<label>\d{1,3})_(?P<bias>\d{1,3})", re.ASCII)
@@ -65,8 +58,6 @@ class Photo:
         part: "training", "validation" or "test".
         label: class number.
         bias: number of the bias attribute; None where it is not known.
-        patient: pseudonym; None where each image is its own.
-        identity: what the table calls the patient; never written.
     """
 
     path: Path
@@ -74,8 +65,6 @@ class Photo:
     part: str
     label: int
     bias: int | None = None
-    patient: str | None = None
-    identity: str = ""
 
 
 def is_photo(path: Path) -> bool:
@@ -88,36 +77,30 @@ def find_photos(
     paths: list[Path],
     kind: str,
     ratio: str | None,
-    negative: str | None = None,
-) -> tuple[list[Photo], list[str], list[str]]:
-    """List the photographs of a published layout, in sorted order, the class names, and notes.
+) -> tuple[list[Photo], list[str]]:
+    """List the photographs of a published layout, in sorted order, and the class names.
 
     Args:
         source: the folder.
         paths: the photographs below it.
         kind: one of the table above.
         ratio: name of the folder of a ratio, such as "0.5pct", where the layout has several.
-        negative: of an ``image_folder``, see `data_prep.machinery.classes.name_classes`.
 
     Raises:
-        InputError: the layout is not there, or a class has no name one can print.
+        InputError: the layout is not there.
     """
     if kind in ("corrupted_cifar10", "bffhq"):
-        return *_named_by_bias(source, paths, kind, ratio), []
+        return _named_by_bias(source, paths, kind, ratio)
     require(ratio is None, f"photos: --ratio must be left out for --kind {kind}, got {ratio}.")
     by_folder = _by_folder(paths)
-    present = _parts(source)
-    folders_met = [path.name for top in present.values() for path in top.iterdir() if path.is_dir()]
-    own = name_classes(folders_met, "folders", negative)
-    numbers = CLASS_OF_SYNSET if kind == "imagenet9" else own.numbers
     photos = [
-        Photo(path, path.relative_to(source).as_posix(), part, numbers[folder.name])
-        for part, top in present.items()
+        Photo(path, path.relative_to(source).as_posix(), part, CLASS_OF_SYNSET[folder.name])
+        for part, top in _parts(source).items()
         for folder in sorted(top.iterdir())
-        if folder.is_dir() and folder.name in numbers
+        if folder.is_dir() and folder.name in CLASS_OF_SYNSET
         for path in by_folder[folder]
     ]
-    return (photos, NINE, []) if kind == "imagenet9" else (photos, own.names, own.notes)
+    return photos, NINE
 
 
 def _parts(source: Path) -> dict[str, Path]:
@@ -141,48 +124,6 @@ def _parts(source: Path) -> dict[str, Path]:
     if "test" not in present and "validation" in present:
         present["test"] = present.pop("validation")
     return present
-
-
-def labelled_photos(
-    source: Path, paths: list[Path], table: Path, negative: str | None, seed: int
-) -> tuple[list[Photo], list[str], list[str]]:
-    """List the photographs of a table, the class names, and notes.
-
-    Args:
-        source: the folder.
-        paths: the photographs below it.
-        table: see `data_prep.machinery.labels.read_labels`; without a split, a tenth of the
-            patients (or images) validates and three tenths test.
-        negative: see `data_prep.machinery.classes.name_classes`.
-        seed: of the split that is drawn.
-
-    Raises:
-        InputError: as `read_labels`.
-    """
-    images = [path.relative_to(source) for path in paths]
-    labelled = read_labels(table, source, negative, images)
-    rows = sorted(labelled.rows, key=lambda row: row.path.as_posix())
-    order = seeded_order((_owner(row) for row in rows), seed)
-    drawn = dict.fromkeys(order, "training")
-    drawn |= dict.fromkeys(order[: round(0.4 * len(order))], "validation")
-    drawn |= dict.fromkeys(order[: round(0.3 * len(order))], "test")
-    names = {owner: f"p{n:05d}" for n, owner in enumerate(seeded_order(drawn, seed=0), start=1)}
-    photos = [
-        Photo(
-            source / row.path,
-            row.path.as_posix(),
-            row.part or drawn[_owner(row)],
-            row.entry["label"],
-            patient=names[_owner(row)],
-            identity=row.patient or "",
-        )
-        for row in rows
-    ]
-    return photos, labelled.classes, labelled.notes
-
-
-def _owner(row: Row) -> str:
-    return row.patient or row.path.as_posix()
 
 
 def with_biases(photos: list[Photo], table: Path) -> tuple[list[Photo], list[str], list[str]]:

@@ -15,25 +15,21 @@ from common.data.manifest import PARTS
 from common.data.photo import read_photo
 from common.data.prepare import Preparation
 from data_prep.machinery import (
-    BESIDE,
-    FOLDERS,
     Entry,
     Item,
     Origin,
     Output,
     Plan,
     Walk,
-    add_label_arguments,
-    label_arguments,
     split_as_told,
     walk,
 )
 from data_prep.photos import cifar
-from data_prep.photos.layouts import Photo, find_photos, is_photo, labelled_photos, with_biases
+from data_prep.photos.layouts import Photo, find_photos, is_photo, with_biases
 
 __all__ = ["KINDS", "add_arguments", "plan"]
 
-KINDS = ("cifar10", "cifar100", "image_folder", "imagenet9", "corrupted_cifar10", "bffhq")
+KINDS = ("cifar10", "cifar100", "imagenet9", "corrupted_cifar10", "bffhq")
 SMALL = ("cifar10", "cifar100", "corrupted_cifar10")
 SIZE = 224
 ROWS = 1024  # of a stack: what an interruption may cost
@@ -64,7 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--ratio", help="corrupted_cifar10, bffhq: the folder, such as 0.5pct")
     parser.add_argument("--bias", type=Path, help="CSV with the columns file and bias")
-    add_label_arguments(parser)
     parser.add_argument("--size", type=int, help=f"pixels of a side; default {SIZE}, CIFAR 32")
     parser.add_argument("--validation", type=int, help="training images set aside; default a tenth")
     parser.add_argument("--seed", type=int, default=0, help="of the validation part")
@@ -86,7 +81,6 @@ def plan(options: argparse.Namespace) -> Plan:
     )
     count = options.validation
     require(count is None or count >= 0, f"photos: --validation must be >= 0, got {count}.")
-    _check_labels(options)
     walked = Walk() if options.kind in cifar.FOLDERS else walk(source, is_photo)
     if options.kind in cifar.FOLDERS:
         items, classes, notes = _batches(options, size)
@@ -102,7 +96,6 @@ def plan(options: argparse.Namespace) -> Plan:
             "seed": options.seed,
             "size": size,
             "validation": count,
-            **label_arguments(options),
         },
         items=items,
         convert=convert,
@@ -117,16 +110,6 @@ def plan(options: argparse.Namespace) -> Plan:
 def convert(payload: Shard | cifar.Batch, output: Output) -> list[Entry]:
     """Write one stack and list its rows."""
     return _shard(payload, output) if isinstance(payload, Shard) else _batch(payload, output)
-
-
-def _check_labels(options: argparse.Namespace) -> None:
-    for name in ("labels", "negative"):
-        given = getattr(options, name)
-        require(
-            given is None or options.kind == "image_folder",
-            f"photos: --{name} must be left out for --kind {options.kind}, which has labels of its "
-            f"own, got {given}.",
-        )
 
 
 def _batches(options: argparse.Namespace, size: int) -> Work:
@@ -159,24 +142,16 @@ def _batch(batch: cifar.Batch, output: Output) -> list[Entry]:
 
 
 def _shards(options: argparse.Namespace, size: int, walked: Walk) -> Work:
-    source, negative, paths = options.source, options.negative, walked.files
-    if options.labels is not None and str(options.labels) != FOLDERS:
-        photos, labels, notes = labelled_photos(
-            source, paths, options.labels, negative, options.seed
-        )
-    else:
-        photos, labels, notes = find_photos(source, paths, options.kind, options.ratio, negative)
-        if options.kind == "image_folder" and (source / BESIDE).is_file():
-            notes.append(f"{BESIDE} in the source is not read: give --labels to read it")
-        walked.leave_out({photo.path for photo in photos}, "in no folder of this layout")
+    photos, labels = find_photos(options.source, walked.files, options.kind, options.ratio)
+    walked.leave_out({photo.path for photo in photos}, "in no folder of this layout")
     require(
         bool(photos),
         f"{options.source}: source must hold images of {options.kind}, got none. Check the folder.",
     )
     classes = {"label": labels}
+    notes: list[str] = []
     if options.bias:
-        photos, classes["bias"], more = with_biases(photos, options.bias)
-        notes = [*notes, *more]
+        photos, classes["bias"], notes = with_biases(photos, options.bias)
     elif photos[0].bias is not None:
         highest = max(photo.bias or 0 for photo in photos)
         classes["bias"] = [str(number) for number in range(highest + 1)]
@@ -186,10 +161,7 @@ def _shards(options: argparse.Namespace, size: int, walked: Walk) -> Work:
         for number, start in enumerate(range(0, len(mine), ROWS)):
             chosen = tuple(mine[start : start + ROWS])
             key = f"{part}_{number:04d}"
-            origins = tuple(
-                Origin(p.name, (p.path,), f"{p.label} {p.bias} {p.patient}", p.identity)
-                for p in chosen
-            )
+            origins = tuple(Origin(p.name, (p.path,), f"{p.label} {p.bias}") for p in chosen)
             items.append(Item(key, Shard(f"{key}.npy", chosen, size, start), origins))
     return items, classes, notes
 
@@ -208,7 +180,7 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
                 "image": shard.stack,
                 "index": len(entries),
                 "label": photo.label,
-                "patient": photo.patient or f"{photo.part}{number:06d}",
+                "patient": f"{photo.part}{number:06d}",
                 "part": photo.part,
                 "origin": photo.name,
             }

@@ -58,8 +58,10 @@ def eyes(folder: Path) -> list[str]:
 def photographs(folder: Path) -> list[str]:
     for number in range(PATIENTS):
         for part in ("train", "test"):
-            write_picture(folder / part / "ant" / f"{number}.png", noise(30 + number, 41, 3))
-    return ["photos", "--kind", "image_folder", "--size", "24"]
+            for kind in ("ant", "bee"):
+                pixels = noise(30 + number, 41 + len(part), 3) ^ (kind == "bee")
+                write_picture(folder / part / kind / f"{number}.png", pixels)
+    return ["folders", "--kind", "photo", "--size", "24"]
 
 
 def digits(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Class folders or a table of one's own pictures become a manifest for any 2D bundle."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,29 @@ def test_the_same_numbers_reach_a_bundle_from_raw_and_prepared_files(tmp_path: P
         float(see({"image": str(p)})["image"].sum()) for p in (tmp_path / "in").rglob("*.png")
     )
     np.testing.assert_allclose(stored, raw, rtol=1e-6)
+
+
+def test_the_class_in_a_photographs_name_is_no_patient(tmp_path: Path) -> None:
+    names = [
+        f"{part}/{k}/{k}_{i}.png"
+        for part in ("train", "val")
+        for k in ["a1", "b2"]
+        for i in range(10)
+    ]
+    options = ("--kind", "photo", "--size", "16")
+    source = pictures(tmp_path / "in", *names)
+    assert prepare(source, tmp_path / "out", *options) == 0
+    assert counts(tmp_path / "out") == [18, 2, 20]
+
+
+def test_real_photographs_are_class_folders(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "cifar10_jpeg_subset"
+    if not source.is_dir():
+        pytest.skip(f"no photographs in {shared_data}")
+    with zipfile.ZipFile(source / "images.zip") as archive:
+        chosen = [name for name in archive.namelist() if name.endswith("7.jpg")]
+        archive.extractall(tmp_path / "in", members=chosen)
+    options = ("--kind", "photo", "--size", "32", "--validation", "0")
+    assert prepare(tmp_path / "in", tmp_path / "out", *options) == 0
+    assert counts(tmp_path / "out") == [1000, 0, 300]
+    assert not read_manifest(tmp_path / "out")["skipped"]

@@ -89,10 +89,12 @@ def planted_eyes(folder: Path) -> list[str]:
 def planted_photos(folder: Path) -> list[str]:
     for kind in ("ant", "bee"):
         for number in range(4):
-            picture = np.tile(ramp(9, 9, 99 + 20 * number).astype(np.uint8)[..., None], 3)
+            picture = np.tile(
+                ramp(9, 9, 99 + 20 * number + (kind == "bee")).astype(np.uint8)[..., None], 3
+            )
             write_picture(folder / "train" / kind / f"{NAME}{number}.png", picture)
     (folder / "train" / "ant" / f"{NAME}.png").write_bytes(b"\x89PNG no")
-    return ["photos", "--kind", "image_folder", "--size", "8"]
+    return ["folders", "--kind", "photo", "--size", "8"]
 
 
 def planted_brains(folder: Path) -> list[str]:
