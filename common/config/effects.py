@@ -126,7 +126,7 @@ def _of_the_model(contents: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def _of_replaced(config: Mapping[str, Any], layers: Layers) -> set[str]:
-    """What the blocks read that an override replaces by another class: whoever does that knows."""
+    """What blocks read that an override replaces by another class, so that it may be unread now."""
     blocks = [
         block
         for _, content in layers

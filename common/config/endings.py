@@ -84,24 +84,24 @@ class _Terminate:
 
 
 class _Hook:
-    """Of uncaught errors; see `end_in_one_line`."""
+    """The hook for uncaught errors; see `end_in_one_line`."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
-        self._started = int(time.time())  # file systems keep time less exactly
+        self._started = int(time.time())  # file systems may keep whole seconds only
 
     def __call__(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends as it is
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another one ends the process at once
         line = next(filter(None, map(self._line, _causes(error))), None)
         if line is None:
             sys.__excepthook__(kind, error, trace)
             return
         if os.environ.get("RANK", "0") == "0" or line.startswith("error"):
             print(line, file=sys.stderr, flush=True)
-        if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):  # torchrun ends in a table of these
+        if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):  # torchrun prints it in a table
             content = {"message": line, "timestamp": int(time.time())}
             Path(report).write_text(json.dumps(content))
 
@@ -145,7 +145,7 @@ class _Hook:
             parser = ConfigParser(dict(self._config))
             folder, resumed = map(parser.get_parsed_content, ("run_dir", "resume"))
             path = Path(folder) / "checkpoint.pt"
-            if resumed or path.stat().st_mtime >= self._started - 1:  # clocks of disks
+            if resumed or path.stat().st_mtime >= self._started - 1:  # a disk's clock may lag
                 state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
                 epoch = state["engine"]["epoch"]
                 return (

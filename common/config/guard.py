@@ -152,7 +152,7 @@ def _check_keys(config: Mapping[str, Any], layers: Layers) -> None:
     unknown = [
         (key, cure)
         for key, cure in unknown_keys(config, base)
-        if not any(key in c and refers(c, key) for c in overlays)  # unread rather than misspelt
+        if not any(key in c and refers(c, key) for c in overlays)  # `unread` tells of those
     ]
     trained = _trained(layers)
     for key, cure in [*unknown, *unknown_arguments(config)]:

@@ -61,7 +61,7 @@ def image_datalist(
 def _files(source: Path) -> list[Path]:
     """Images below a folder, sorted, with the folders that are not looked into.
 
-    Those are locked, or links, which may lead in circles; whoever loads one meets the reason.
+    Those are locked, or links, which may lead in circles; loading one raises the reason.
     """
     paths: list[Path] = []
 
@@ -79,7 +79,7 @@ def _is_meant(path: Path) -> bool:
     if path.name.startswith("."):
         return False
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device is only named
+        if path.exists() and not path.is_file():  # pipes and devices are listed, never opened
             return path.name.lower().endswith(OTHERS)
         return is_image(path) or bool(why_no_image(path))
     except OSError:
@@ -119,7 +119,7 @@ def image_slices(entry: dict[str, Any]) -> list[dict[str, Any]]:
     """Entries with a "slice" for the axial slices of a volume that 2D networks read.
 
     Those are less than 80 % black, as in training. Of a file that is no volume, cannot be read, or
-    has no such slice, it is -1, so that whoever loads it meets the reason.
+    has no such slice, it is -1, and loading it raises the reason.
     """
     first = entry["image"][0] if isinstance(entry["image"], list) else entry["image"]
     if "slice" in entry:

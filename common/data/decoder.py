@@ -24,9 +24,9 @@ from common.checks import InputError
 
 __all__ = ["decode_apart"]
 
-SECONDS = 120.0  # that one image may take
+SECONDS = 120.0  # the longest that decoding one image may take
 MEMORY = 8 * 2**30  # bytes of address space; 178 megapixels take one or two
-ROOT = Path(__file__).parents[__name__.count(".")]  # where the package lies, whatever its name
+ROOT = Path(__file__).parents[__name__.count(".")]  # the folder that holds the package
 
 
 class _Decoder:

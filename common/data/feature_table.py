@@ -21,7 +21,7 @@ __all__ = ["TABLES", "Features", "feature_count", "feature_rows", "feature_value
 
 TABLES = (".csv", ".tsv", ".xlsx")
 RECORD = "features"
-MOST_MISSING = 0.5  # of the values of a row
+MOST_MISSING = 0.5  # share of a row's values that may be missing
 CURE = "Prepare the table again with python -m data_prep table, and train again."
 
 

@@ -15,7 +15,7 @@ __all__ = ["PICTURES", "is_image", "is_picture", "is_volume", "read_image", "why
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 VOLUMES = (".nii", ".nii.gz", ".npy")
 OTHERS = (
-    *(*PICTURES, *VOLUMES, ".dcm", ".dicom"),  # which not every source reads
+    *(*PICTURES, *VOLUMES, ".dcm", ".dicom"),  # not every source reads all of them
     *(".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".jpe", ".tga", ".ppm"),
     *(".pgm", ".pnm", ".pcx", ".psd", ".svs", ".ndpi", ".czi", ".ima"),
     *(".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mnc", ".npz"),

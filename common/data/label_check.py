@@ -87,7 +87,7 @@ def _check_complete(column: str, values: Sequence[Any]) -> None:
 
 
 def _number(value: Any) -> float:
-    """A number as it is, of a row (a prior) the first, NaN for what is neither."""
+    """Return a number, the first number of a row (a prior), or NaN for anything else."""
     if isinstance(value, np.ndarray) and value.size:
         return float(value.flat[0])
     return float(value) if isinstance(value, Real) else math.nan

@@ -17,7 +17,7 @@ from common.data.nifti import axial_slice
 
 __all__ = ["EmptyMaskd", "LoadMedicalImaged"]
 
-CACHED_VOLUMES = 4  # the modalities of one patient
+CACHED_VOLUMES = 4  # as many as one patient has modalities
 
 
 class LoadMedicalImaged(MapTransform):

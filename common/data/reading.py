@@ -70,7 +70,7 @@ def quiet() -> Iterator[None]:
 
 
 def has_room() -> bool:
-    """Whether the memory that an honest file needs can be had now; else its lack is no file's."""
+    """Whether there is memory for an ordinary image; if not, a failure is not the file's fault."""
     try:
         np.empty(ROOM, np.uint8)
     except MemoryError:

@@ -3,9 +3,9 @@
 CSV: comma, semicolon or tab, whichever the header has most of (or Excel's first line ``sep=;``);
 UTF-8 with or without a mark, UTF-16, else Windows-1252; every row as long as the header. A
 quotation mark that is not closed, or closed in the middle of a cell, is refused with its line: it
-would swallow rows. XLSX: what the cells show, never a formula; the sheet that has the columns asked
-for, of several that have them none. Cells are texts, so that ids keep their zeros; `number` reads a
-number, with a decimal comma too, and `is_missing` knows the words for "no value".
+would swallow rows. XLSX: what the cells show, never a formula; the one sheet that has the columns
+asked for (an error if several have). Cells are texts, so that ids keep their zeros; `number` reads
+a number, with a decimal comma too, and `is_missing` knows the words for "no value".
 """
 
 import codecs
@@ -36,7 +36,8 @@ __all__ = [
 ]
 
 LARGEST = 500_000_000  # bytes of a table, unpacked
-ROWS, COLUMNS, BLANK = 100_000, 2_000, 10_000  # of a sheet; blank rows on end; CSV may be longer
+# most rows and columns of a sheet, most blank rows one after the other; a CSV may be longer
+ROWS, COLUMNS, BLANK = 100_000, 2_000, 10_000
 FEW = 10  # names that an error lists
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -34,10 +34,10 @@ NAMES = {
 }
 UNSAID = ("OT", "SC", "")
 SAME_AS = {"THORAX": "CHEST", "LUNG": "CHEST", "HEAD": "BRAIN", "SKULL": "BRAIN"}
-SPACING = 0.05  # share by which voxels may differ from the training's
+SPACING = 0.05  # share by which the size of voxels may differ from the training's
 EDGE = (0.5, 99.5)  # percentiles of the training images
-MARGIN = 1 / 6  # of the range between them, on either side
-FEWEST = 20  # images whose range says something
+MARGIN = 1 / 6  # share of the range between those that is added on either side
+FEWEST = 20  # images from which a range is taken
 WORDS = {
     "mean": ("darker", "brighter"),
     "contrast": ("less contrast", "more contrast"),

@@ -35,12 +35,12 @@ from common.checks import InputError, require
 
 __all__ = ["FEWEST", "WARN_BELOW", "Familiarity", "familiarity_warning"]
 
-FEWEST = 20  # images of a reference, and of distances
+FEWEST = 20  # images to fit the reference on, and to measure distances of
 MOST_DIRECTIONS = 64
 IMAGES_A_DIRECTION = 10
 FOLDS = 5
 WARN_BELOW = 1.0  # per cent
-LEAST = 1e-6  # of the mean variance, below which a direction is rounding
+LEAST = 1e-6  # share of the mean variance below which a direction is a rounding error
 
 Floats = NDArray[np.float64]
 

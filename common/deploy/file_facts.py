@@ -21,9 +21,9 @@ from common.data.reading import reading
 __all__ = ["TELLING", "file_facts", "image_facts"]
 
 TELLING = ("body_part", "view")  # of a header, beside the modality
-SLICES = ("MR", "CT", "PT", "NM")  # one file may be a slice of a volume
+SLICES = ("MR", "CT", "PT", "NM")  # modalities of which a file may be a slice of a volume
 COLOUR = 0.02  # mean of the largest difference between channels, of 1: JPEG noise stays below
-ENOUGH = 48  # voxels a side, of which others are left out
+ENOUGH = 48  # voxels a side to look at; of larger volumes the others are left out
 
 
 def file_facts(path: str | Path) -> dict[str, Any]:

@@ -196,7 +196,7 @@ class LoadModel:
 
     @property
     def head_fitted(self) -> bool:
-        """Whether what the head says means anything."""
+        """Whether the head was ever fitted; what an unfitted one predicts means nothing."""
         return self.about.get("head_fitted") is True
 
     def _load(self, _: Engine) -> None:

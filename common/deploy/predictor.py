@@ -37,7 +37,7 @@ from common.networks import ImageClassifier
 __all__ = ["Predictor", "load"]
 
 Viewer = Callable[[Sequence[Mapping[str, Any]], Tensor], None]
-FEW = 16  # files that are read faster than a worker process starts
+FEW = 16  # so few files are read sooner than a worker process has started
 MOST_WORKERS = 4
 
 

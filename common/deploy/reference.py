@@ -32,7 +32,7 @@ __all__ = ["Calibrated", "Reference", "calibrate", "read_reference"]
 _LOG = logging.getLogger(__name__)
 
 MOST_AGE = 120
-SUM = 1e-3  # by which probabilities of classes that exclude each other may miss 1
+SUM = 1e-3  # how far the sum of probabilities of exclusive classes may be from 1
 
 Calibration = AgeCalibration | ScoreCalibration | TemperatureCalibration
 

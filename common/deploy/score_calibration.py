@@ -22,7 +22,7 @@ __all__ = ["ScoreCalibration", "TemperatureCalibration"]
 OF_A_CLASS = 3
 DRAWS = 200
 TRACE = 1e-3
-LEAST = 1e-2  # of log odds, that differ
+LEAST = 1e-2  # standard deviation of log odds below which they are all alike
 SURE = 1e-6  # probabilities nearer to 0 or 1 count as this near
 
 

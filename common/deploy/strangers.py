@@ -29,8 +29,8 @@ class Strangers:
     """What a model knows of its training images; see the module.
 
     Args:
-        model: what was trained. Of one that was deployed before such things were kept nothing is
-            known, which is said once.
+        model: what was trained. A model.json of an earlier version says nothing of the training
+            images; a line in the log says so once.
     """
 
     def __init__(self, model: TrainedModel) -> None:

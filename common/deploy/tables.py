@@ -15,7 +15,7 @@ from common.files import replacing
 
 __all__ = ["write_npz", "write_parquet", "write_zarr"]
 
-ROWS = 65_536  # of a part
+ROWS = 65_536  # rows that are written at a time
 
 
 def write_npz(path: Path, raw: Path, rows: Path, width: int) -> None:

@@ -96,7 +96,7 @@ class TrainedModel:
 
     @property
     def head_fitted(self) -> bool:
-        """Whether what the head says means anything."""
+        """Whether the head was ever fitted; what an unfitted one predicts means nothing."""
         return self.record.get("head_fitted") is True
 
     @property

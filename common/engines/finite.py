@@ -1,9 +1,9 @@
 """What a step of training is made of is finite, or the training stops before the step.
 
-Three looks, each one copy of a few numbers from the device: at the images of a batch before
-anything is computed with them, at the terms and the gradients of a phase before its optimiser
-steps, and at the weights at the end of an epoch before anyone saves them. With several processes
-all of them stop, and none waits for another.
+Three checks, each of which copies only a few numbers from the device: of the images of a batch
+before anything is computed with them, of the terms and the gradients of a phase before its
+optimiser steps, and of the weights at the end of an epoch before anyone saves them. With several
+processes all of them stop, and none waits for another.
 """
 
 import math
@@ -60,7 +60,7 @@ def finite_terms(
     gradients: Sequence[Tensor] = (),
     scale: Tensor | None = None,
 ) -> dict[str, float]:
-    """Read the terms of a step, which are finite as its gradients are, in one copy.
+    """Return the terms of a step as numbers; refuse terms and gradients that are not finite.
 
     A gradient that is not finite is left to the loss scale, which then skips the step and falls,
     for as long as that is above 1: a scale of 1 or less is not to blame.

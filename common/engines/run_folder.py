@@ -41,7 +41,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """The handler that keeps the folder of a run; of all handlers of an epoch's end, the last one.
+    """The handler that keeps the folder of a run; it runs last at the end of an epoch.
 
     On several ranks only the first writes; all of them resume.
 

@@ -174,7 +174,7 @@ class ContrastiveTrainer(Trainer):
         phase: str = "",
         gradients: Sequence[Tensor] = (),
     ) -> None:
-        """Read what is new in `output`, which is finite as the gradients are."""
+        """Return the new terms as numbers; refuse terms and gradients that are not finite."""
         new = {name: term for name, term in output.items() if name not in read}
         scale = None
         if gradients and self.scaler.is_enabled():

@@ -19,7 +19,7 @@ __all__ = ["WORST", "age_bands", "patients", "subgroups", "worst_pictures"]
 
 WORST = 20
 SIDE = 160  # pixels of a picture, at most
-MOST = 12  # groups of a column: more is no grouping
+MOST = 12  # most groups of a column; one with more groups nothing
 COLUMNS = ("site", "split", "sex", "age", "view", "modality", "subtype")
 AGES = (18, 30, 40, 50, 60, 70, 80)
 SEXES = {"0": "male", "1": "female", "m": "male", "f": "female"}

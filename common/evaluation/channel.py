@@ -39,7 +39,8 @@ from common.report.kinds.channel import KIND
 
 __all__ = ["ChannelEvaluation"]
 
-_PIXEL_STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of C; above, they are known by heart
+# values of C to try on pixels; a larger C lets the regression learn single images by heart
+_PIXEL_STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 
 
 class ChannelEvaluation(RunEvaluation):
@@ -161,7 +162,7 @@ def _embedded(table: ChannelTable, key: Key) -> Embedded:
 def _accuracies(
     test: ChannelTable, probes: dict[Key, Pipeline], *predicted: dict[Key, NDArray[np.int64]]
 ) -> list[dict[str, Any]]:
-    """Of each representation: with C as chosen, which C that is, and with C = 1."""
+    """Accuracy of each representation with the chosen C, that C, and the accuracy with C = 1."""
     rows = []
     for key in sorted(probes):
         chosen, at_1 = (float((classes[key] == test.label).mean()) for classes in predicted)

@@ -20,7 +20,7 @@ from common.metrics.patient_bootstrap import patient_samples, percentiles
 __all__ = ["Decided", "Scored", "decide", "decision", "probability_of"]
 
 OF_GROUPS = ("auc", "sensitivity", "specificity")
-_DRAWS = 500  # of a group
+_DRAWS = 500  # bootstrap samples of a subgroup
 
 Floats = NDArray[np.floating[Any]]
 Decided = tuple[list[dict[str, Any]], dict[str, dict[str, NDArray[Any]]]]
@@ -150,7 +150,7 @@ def _counted(scored: Scored) -> dict[str, int]:
 
 
 def _by_patient(scored: Scored) -> Scored:
-    """Patients: one is positive that has a positive image; the mean probability of the images."""
+    """Patients in place of images: any positive image counts; probabilities are averaged."""
     names, number = np.unique(scored.patient, return_inverse=True)
     count = np.bincount(number)
     label = (np.bincount(number, scored.label) > 0).astype(np.int64)
@@ -160,7 +160,7 @@ def _by_patient(scored: Scored) -> Scored:
 def _with_ends(
     scored: Scored, threshold: float, names: tuple[str, ...], draws: int
 ) -> dict[str, dict[str, float | None]]:
-    """Each figure and the ends of its interval over patients; None for what there is not."""
+    """Each figure and the ends of its interval over patients; None where one cannot be computed."""
     kept = [CALLS.index(name) for name in names]
     drawn = np.array(
         [scored[rows].figures(threshold) for rows in patient_samples(scored.patient, draws=draws)]

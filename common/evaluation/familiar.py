@@ -1,8 +1,8 @@
 """What familiar images look like: measured when a network is deployed, kept in ``model.json``.
 
-Read are the training part, which the reference is of, and the validation part, whose distances say
-how far an image of that kind lies away: the network was not trained on it. Of large data, so many
-images as make the figures steady, evenly over the part.
+The reference is fitted on the training part. Distances are measured on the validation part, which
+the network was not trained on, so they say how far a familiar but new image lies away. Of a large
+part only some images are taken, evenly over it: enough for steady figures.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from common.networks import ImageClassifier
 
 __all__ = ["MOST", "familiar_images"]
 
-MOST = 2000  # images of a part
+MOST = 2000  # most images that are measured of a part
 
 Batches = Iterator[Mapping[str, Any]]
 

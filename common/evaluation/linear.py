@@ -75,7 +75,7 @@ class LinearEvaluation(RunEvaluation):
         )
 
     def _decision(self, embedded: Embedded, probe: Probe, head: tuple[Tensor, Tensor]) -> Decided:
-        """The threshold of the deployed head, and what it does to images that fitted none."""
+        """The threshold of the deployed head, and what it does to images it was not fitted on."""
         if self.validation is None:
             return [], {}
         other = self.embed(self.validation)

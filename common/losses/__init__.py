@@ -31,8 +31,7 @@ bias, from sums over the cells of label and bias (`group_moments`) or, of a smal
 matrix of pairs (`group_pairs`).
 
 `NegativeCosine` and `MoCo` compare the outputs of a network with those of its momentum encoder, and
-take
-both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.
+take both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.
 
 `DINO` compares the softmax of a student's logits with that of its momentum encoder's, and keeps a
 centre; logits are not normalised.

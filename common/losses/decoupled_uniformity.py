@@ -38,7 +38,7 @@ __all__ = ["DecoupledUniformity", "decoupled_uniformity"]
 
 _LARGEST_T = 150.0  # e^{-4 t} is above the smallest number of float64
 _LARGEST_EXPONENT_IN_FLOAT32 = 60.0
-_JITTERS = (0.0, 1e-13, 1e-10, 1e-7)  # times n: what rounding may take from an eigenvalue of K
+_JITTERS = (0.0, 1e-13, 1e-10, 1e-7)  # times n: added to K where rounding made it indefinite
 
 
 def decoupled_uniformity(

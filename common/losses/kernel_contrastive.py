@@ -127,7 +127,8 @@ def _one_denominator(
 def _attraction(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> tuple[Tensor, Tensor]:
     """The weighted mean of an anchor's s (n,), linear in the bank, and whether it has weight.
 
-    Whether, (n,), is the sum of its weights over the largest: 1 or more, or 0.
+    The second result, (n,), is the sum of the anchor's weights divided by the largest of them: at
+    least 1, or 0 for an anchor without any weight.
     """
     views = pairs.views
     subjects = bank.view(-1, views, bank.shape[1]).sum(dim=1)

@@ -1,7 +1,8 @@
 """The weights of a kernel on the subjects' y, for tiles and strips of pairs of rows.
 
-They are handled as logarithms, because an anchor's share of a weight is one of its sum of weights:
-where an age is far from all others, those are too small to be represented and their ratios are not.
+They are handled as logarithms: a loss needs only the share of each weight in an anchor's sum of
+weights. Where an age is far from all others the weights are too small to be represented as numbers,
+but their shares are not.
 """
 
 import math
@@ -21,7 +22,7 @@ from common.losses.repulsion import PairWeight, tile_side
 __all__ = ["KernelPairs", "KernelStrip", "KernelSums", "ranks"]
 
 _TOLERANCE = 1e-6
-_LOWEST = -745.14  # e^it is 0 in float64: so is a weight whose logarithm is not above
+_LOWEST = -745.14  # e^-745.14 is 0 in float64, so a weight of this logarithm or a lower one is 0
 
 
 class KernelSums(NamedTuple):
@@ -137,7 +138,7 @@ class KernelPairs:
         return weights.index_select(1, columns).index_select(0, rows)
 
     def _apart(self, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """The weights of `KernelSums`, with 0 for a subject itself, their sums, what was there."""
+        """Return `KernelSums`' weights with 0 for a subject itself, their sums, the replaced."""
         logs, largest, itself = self.strip(rows)
         weights = logs.sub_(largest).exp_()
         kept = weights.gather(1, itself).squeeze(1)

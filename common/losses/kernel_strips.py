@@ -98,7 +98,7 @@ class _LogSumsOfOthers(torch.autograd.Function):
 
 
 def _sums_of_others(x: Tensor, largest: Tensor) -> Tensor:
-    """Each row's sum less its own entry, but for the largest (n, 1), whose rest is summed apart."""
+    """Each row's sum minus one entry; for the largest (n, 1) the others are summed instead."""
     apart = x.gather(1, largest)
     rest = x.scatter(1, largest, 0).sum(dim=1, keepdim=True)
     return (rest + apart - x).scatter_(1, largest, rest)

@@ -276,7 +276,7 @@ def _terms(
 
 
 def _slope(weighted: dict[int, Tensor], scale: Tensor, mirror: Tensor | None) -> Tensor:
-    """d/ds_ij = sum_k (scale_ki + mirror_kj) w_kij e^{s_ij}, not damped; no mirror, no term."""
+    """d/ds_ij = sum_k (scale_ki + mirror_kj) w_kij e^{s_ij} without damping; mirror may be None."""
     parts = (
         terms * scale[k, :, None] if mirror is None else (scale[k, :, None] + mirror[k]).mul_(terms)
         for k, terms in weighted.items()

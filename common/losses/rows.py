@@ -126,7 +126,7 @@ def scaled_rows(z: Tensor, temperature: float) -> Tensor:
 
 
 class _ScaledRows(torch.autograd.Function):
-    """`unit_rows`, whose slope is that of a direction: across the row, over its length."""
+    """`unit_rows` with its gradient: the part across the row, divided by the row's length."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, length: float) -> Tensor:

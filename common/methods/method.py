@@ -23,7 +23,8 @@ class Phase(NamedTuple):
 
     `terms` are the detached parts of the loss, for the log. `keep_graph` says that a later phase of
     the same step back-propagates through the same graph. `also` names phases whose parameters take
-    their gradients from this loss too; they yield theirs without a gradient, for the log, before.
+    their gradients from this loss too; such a phase is yielded before, only for the log, with a
+    loss that has no gradient.
     """
 
     name: str

@@ -39,10 +39,11 @@ __all__ = [
 ]
 
 STRENGTHS = tuple(10.0**power for power in range(9))
-_STEPS = 2000  # at most
-_CHOOSING = 10_000  # images, at most
+_STEPS = 2000  # most steps of a fit
+_CHOOSING = 10_000  # most images that C is chosen on
 _NEWTON = {"solver": "newton-cholesky", "tol": 1e-6, "max_iter": 5000}
-_SPARSE = {"tol": 1e-5, "max_iter": 5000}  # at 1e-4 a fit from another C's weights may stand still
+# with tol 1e-4 a fit that starts from another C's weights may stop at once
+_SPARSE = {"tol": 1e-5, "max_iter": 5000}
 
 
 class Probe(NamedTuple):

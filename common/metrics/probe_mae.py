@@ -10,7 +10,7 @@ from common.metrics.probe_metric import ProbeMetric
 __all__ = ["ProbeMAE"]
 
 FOLDS = 3
-FEWEST = 15  # the ridge needs ten in two thirds of them
+FEWEST = 15  # two thirds of them are the ten that the ridge needs
 
 
 class ProbeMAE(ProbeMetric):

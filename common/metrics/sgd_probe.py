@@ -6,8 +6,8 @@ decay, at a rate of ``learning_rate * batch_size / 256`` that falls to 0 along h
 by epoch; after every epoch the macro AUROC on the validation images; the classifier of the best
 epoch is kept.
 
-Differs from the released code: nothing known in the optimisation. What changes nothing is not done:
-there gradients are also computed for the encoder, which no optimiser holds.
+Differs from the released code: nothing known in the optimisation. Gradients of the encoder, which
+that code computes but no optimiser uses, are not computed.
 """
 
 import math

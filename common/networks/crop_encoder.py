@@ -21,7 +21,7 @@ __all__ = ["ChannelEncoder", "CropEncoder", "encode_crops"]
 
 REPRESENTATIONS = ("features", "projection")
 AVERAGES = ("mean", "top")
-_IMAGES = 32  # whose crops are encoded at a time: bounds the memory of ChannelEncoder
+_IMAGES = 32  # images whose crops are encoded at a time, which bounds ChannelEncoder's memory
 _LEAST = 1e-6  # probability below which a crop does not count in the mean
 
 
@@ -153,7 +153,7 @@ def _encode_distinct(
 
 
 def _widest_window(encoder: CropEncoder, grid: CropGrid, reach: Tensor, count: Tensor) -> int:
-    """Up to which reach the crops of an image are cheaper in one window of that size than alone.
+    """Return the largest reach up to which one window costs less than the crops one by one.
 
     Counted are the pixels that the last convolution computes. All windows are of one size, so that
     they go through the network together; crops of images that reach further go one by one.

@@ -16,7 +16,7 @@ from common.report.results import compared
 from common.report.run import Run
 from common.report.schema import Text, refuse
 
-MOST = 12  # classes of a matrix
+MOST = 12  # most classes for which the confusion matrix is shown whole
 PAIRS = 12
 
 

@@ -15,7 +15,7 @@ from common.report.schema import CURE, read_arrays
 
 CASES = "cases.npz"
 AXES = {"patient": 1, "label": 1, "said": 1, "worst": 1}
-MOST = 1000  # rows of a table
+MOST = 1000  # most rows of a table
 
 Floats = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ COMPARISONS = (
     ("self_supervised", "base_simclr"),
 )
 PAPER_ORDER = ("self_supervised_supervised", "random_supervised", "random", "base_simclr")
-SEVERAL = 3  # seeds of a strategy, before a word is said on which of two is better
+SEVERAL = 3  # seeds that both strategies need before the page says which is better
 BASELINE_NAMES = {
     "pixels": "pixels",
     "features": "input features",

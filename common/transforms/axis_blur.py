@@ -12,7 +12,7 @@ from common.transforms.resample import filtered
 
 __all__ = ["axis_blur"]
 
-SMALLEST_SIGMA = 1e-2  # pixels; far below the first pixel that a Gaussian gains
+SMALLEST_SIGMA = 1e-2  # pixels; a Gaussian this narrow has a single weight
 TRUNCATE = 4.0  # standard deviations, as scipy.ndimage.gaussian_filter
 
 

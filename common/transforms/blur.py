@@ -14,7 +14,7 @@ from common.transforms.resample import filtered
 __all__ = ["blur"]
 
 SMALLEST_SIGMA = 1e-2
-SHORT_TAPS = 7  # max_sigma up to 1: up to here the axes are best left where they are
+SHORT_TAPS = 7  # (max_sigma up to 1) up to this length it is faster not to move the axes
 
 
 @transformation(size=1, moves_pixels=False, ends=("{min_sigma:g} px", "{max_sigma:g} px"))

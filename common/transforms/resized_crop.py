@@ -17,7 +17,7 @@ from common.transforms.resample import KERNELS, resampled
 
 __all__ = ["resized_crop"]
 
-KNOTS = 1025  # of the law of the area
+KNOTS = 1025  # points at which the distribution of the area is tabulated
 
 
 @transformation(

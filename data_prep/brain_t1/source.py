@@ -20,7 +20,7 @@ from data_prep.machinery import Entry, Item, Origin, Output, Plan, split_by_shar
 
 __all__ = ["add_arguments", "plan"]
 
-MOST_STACKS = 500  # each is one open file of a training; with fewer heads each has its own
+MOST_STACKS = 500  # a training keeps each open; up to so many heads have a stack each
 DTYPE = "float16"
 
 

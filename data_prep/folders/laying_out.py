@@ -25,7 +25,7 @@ from data_prep.machinery import (
 
 __all__ = ["Choices", "lay_out"]
 
-ROWS = 256  # of a stack: what an interruption may cost
+ROWS = 256  # images of a stack, which an interrupted run may have to do again
 
 Found = list[tuple[Row, Picture]]
 

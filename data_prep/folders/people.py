@@ -12,7 +12,7 @@ __all__ = ["OVERLAPS", "People", "find_people"]
 
 ALLOWED = ("age", "sex", "view", "modality")  # of a DICOM header
 OVERLAPS = ("refuse", "keep", "drop")
-PARTS = ("test", "validation", "training")  # who is in two is kept in the first
+PARTS = ("test", "validation", "training")  # a patient in two parts is kept in the first of them
 
 Owned = dict[str, list[tuple[Row, Entry]]]
 

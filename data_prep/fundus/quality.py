@@ -6,9 +6,9 @@ from scipy import ndimage
 
 __all__ = ["FLAGS", "SIDE", "quality"]
 
-FIELD = 10  # of 255: brighter in some channel is field of view
-DARK, BRIGHT = 40, 240  # of 255: of the greatest channel, and of green
-MOST_DARK, MOST_BRIGHT = 0.5, 0.1  # shares of the field; beyond is flagged
+FIELD = 10  # of 255: a pixel brighter than this in any channel belongs to the field of view
+DARK, BRIGHT = 40, 240  # of 255: below in every channel is dark, above in green is bright
+MOST_DARK, MOST_BRIGHT = 0.5, 0.1  # shares of the field beyond which a photograph is flagged
 LEAST_FOCUS = 0.025
 SIDE = 256  # pixels
 FLAGS = ("no field", "dark", "bright", "blurred")

@@ -42,10 +42,10 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-MAX_CLASSES = 10  # of folders nobody asked for
+MAX_CLASSES = 10  # most folders that are taken for classes without being asked to
 LONGEST = 100  # characters of a class name
 SENTINELS = (999, 9999, 99999)
-GRADES = 1000  # whole numbers below keep their value
+GRADES = 1000  # whole numbers below this keep their value as class numbers
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def name_classes(texts: Sequence[str], where: str, negative: str | None = None) 
     """
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     left_out: Counter[str] = Counter()
-    signs = {"+", "-"} <= set(texts)  # then a dash is a result
+    signs = {"+", "-"} <= set(texts)  # + and - are test results, so - is no missing value
     unlabelled = {
         text for text in set(texts) if is_unlabelled(text) and not (signs and text == "-")
     }

@@ -19,7 +19,7 @@ from data_prep.machinery.worker import PROGRESS, Job, record_path
 __all__ = ["collect", "damaged", "read_json", "remove", "remove_torn", "unfinished"]
 
 LIBRARIES = ("numpy", "scipy", "pillow", "nibabel", "pydicom", "SimpleITK", "isal")
-THREADS = 8  # that compute digests
+THREADS = 8  # threads that compute digests
 
 
 def unfinished(plan: Plan, jobs: list[Job], target: Path) -> list[Job]:

@@ -45,7 +45,7 @@ __all__ = [
 
 OLDEST_AGE = 90  # stands for 90 and above, as HIPAA's safe harbour asks
 MOST_AGE = 120  # years; beyond, and below 0, are codes for "unknown"
-LONGEST_CODE = 9999  # of what is printed
+LONGEST_CODE = 9999  # codes above it are not printed: they may be dates
 FOLDERS = "folders"  # word for --labels
 BESIDE = "labels.csv"
 

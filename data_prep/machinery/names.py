@@ -23,8 +23,8 @@ from data_prep.machinery.plan import Item, Origin, Plan
 __all__ = ["HEADER", "Names", "check_key", "digest", "hide", "write_key"]
 
 HEADER = ("file", "prepared", "pseudonym", "source", "patient")
-PLACE = "\0"  # of the number in a reason; no reason holds it
-SHORTEST = 4  # characters of a name that is hidden wherever a text has it; a shorter one is a word
+PLACE = "\0"  # stands in a reason where the number goes; no reason holds this character
+SHORTEST = 4  # characters from which a name is hidden anywhere in a text; shorter may be a word
 
 
 class Names:

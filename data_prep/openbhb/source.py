@@ -19,7 +19,7 @@ from data_prep.openbhb.tables import CONTROL, Subject, read_subjects
 
 __all__ = ["add_arguments", "plan"]
 
-STACK_VALUES = 2**26  # of one file: 128 MB in float16
+STACK_VALUES = 2**26  # values of one file: 128 MB in float16
 
 
 @dataclass(frozen=True)

@@ -18,4 +18,4 @@ from data_prep.phantom.source import KINDS, PhantomPatient, add_arguments, plan
 
 __all__ = ["KINDS", "PhantomPatient", "add_arguments", "plan"]
 
-NEEDS_SOURCE = False  # it draws what it writes
+NEEDS_SOURCE = False  # it reads nothing: images are drawn

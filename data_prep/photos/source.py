@@ -32,7 +32,7 @@ __all__ = ["KINDS", "add_arguments", "plan"]
 KINDS = ("cifar10", "cifar100", "imagenet9", "corrupted_cifar10", "bffhq")
 SMALL = ("cifar10", "cifar100", "corrupted_cifar10")
 SIZE = 224
-ROWS = 1024  # of a stack: what an interruption may cost
+ROWS = 1024  # images of a stack, which an interrupted run may have to do again
 SHARE = 0.1
 
 Work = tuple[list[Item], dict[str, list[str]], list[str]]  # items, class names, notes

@@ -14,7 +14,7 @@ from data_prep.table.people import Person, Table
 
 __all__ = ["Chosen", "choose_features"]
 
-ALIKE = 0.999  # correlation with the age from which a column is the age
+ALIKE = 0.999  # a column that correlates more with the age is taken for the age itself
 Floats = npt.NDArray[np.float64]
 
 
