@@ -59,14 +59,11 @@ docs: $(VENV)/.documented     ## site/: docstrings, pages and pictures of every 
 
 release: $(VENV)/.installed   ## dist/: wheel, a zip a bundle, checksums; docs/release.md
 	test -z "$$(git status --porcelain)" || { echo "release: commit or stash changes first"; exit 1; }
+	test -z "$$(git ls-files --others --ignored --exclude-standard bundles | grep /models/)" || \
+		{ echo "release: move the models away that are not part of git"; exit 1; }
 	rm -rf dist build && mkdir dist
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/pip wheel --quiet --no-deps -w dist .
-	for config in bundles/*/configs/metadata.json; do \
-		bundle=$${config%/configs/*}; name=$${bundle#*/}; \
-		version=$$(sed -n 's/^  "version": "\(.*\)",/\1/p' $$config); \
-		(cd $$bundle && git archive --prefix=$$name/ -o $(CURDIR)/dist/$${name}_v$$version.zip HEAD .) \
-			|| exit 1; \
-	done
+	$(BIN)/python -W ignore -m common pack bundles/*/ --output dist
 	cd dist && sha256sum * > SHA256SUMS
 
 clean:                        ## forget the demo and the environment

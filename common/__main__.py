@@ -11,6 +11,7 @@ COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
     "predict": ("common.deploy.commands.predict", "predict on files with a trained model"),
     "embed": ("common.deploy.commands.embed", "write how a trained model's encoder sees files"),
     "explain": ("common.deploy.commands.explain", "show what predictions depend on, as pictures"),
+    "pack": ("common.deploy.commands.pack", "write a bundle and its code as one zip"),
     "run": ("common.config.run_command", "run a bundle, as python -m monai.bundle run does"),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 from common.checks import InputError, require
 from common.config.guard import check_limits
 from common.config.keys import followed
+from common.config.package import PACKAGE
 
 __all__ = ["as_deployed"]
 
@@ -49,8 +50,8 @@ def as_deployed(record: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
 def runs_nothing(value: Any) -> bool:
     """Whether a configuration builds parts of this project or MONAI's only, and calls nothing."""
     if isinstance(value, dict):
-        target = str(value.get("_target_", "common"))
-        ours = target.startswith("common") or "." not in target
+        target = str(value.get("_target_", "Compose"))
+        ours = target.startswith(f"{PACKAGE}.") or "." not in target
         return ours and all(map(runs_nothing, value.values()))
     if isinstance(value, list):
         return all(map(runs_nothing, value))

@@ -21,6 +21,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from common.checks import InputError
+from common.config.package import PACKAGE
 from common.text import plain
 
 __all__ = ["Terminated", "does_not_fit", "end_in_one_line"]
@@ -66,11 +67,8 @@ def _is_command() -> bool:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     words = sys.orig_argv
     started = words[words.index("-m") + 1 :][:1] if "-m" in words else []
-    return (
-        started in (["monai.bundle"], [__name__.partition(".config.")[0]])
-        and spec is not None
-        and spec.name == f"{started[0]}.__main__"
-    )
+    ours = started in (["monai.bundle"], [PACKAGE])
+    return ours and spec is not None and spec.name == f"{started[0]}.__main__"
 
 
 class _Terminate:

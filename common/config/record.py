@@ -23,6 +23,7 @@ from monai.bundle import ConfigParser
 
 from common.checks import InputError, require
 from common.config.guard import check_limits
+from common.config.package import PACKAGE, own_targets
 from common.config.parser import config_folder, current_parser
 from common.config.renamed import check_record
 from common.files import read_json
@@ -53,7 +54,7 @@ STRUCTURE = frozenset(
     )
 )
 EPOCHS = "epochs"
-DATA = "common.data."  # a number that one of its functions read from the data is a dial of the run
+DATA = f"{PACKAGE}.data."  # a number that its functions read from the data is a dial
 _KINDS = {
     **{"bundle": str, "strategy": str, "seed": int},
     **{"config": dict, "dials": dict, "changed": list},
@@ -128,7 +129,8 @@ def read_record(path: str | Path, parser: ConfigParser | None = None) -> dict[st
         InputError: it cannot be read, lacks what it must hold, is of another bundle, or was
             written before a dial was renamed.
     """
-    record = read_json(path, "Train or evaluate again, or copy the whole folder again.")
+    cure = "Train or evaluate again, or copy the whole folder again."
+    record: dict[str, Any] = own_targets(read_json(path, cure))
     wrong = [key for key, kind in _KINDS.items() if not isinstance(record.get(key), kind)]
     classes, preparation = record.get("classes") or [], record.get("preparation") or {}
     if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import torch
 
+import common
+
 __all__ = ["versions"]
 
-_PACKAGES = ("monai-contrastive-bundles", "torch", "monai", "pytorch-ignite", "scikit-learn")
+_OURS = "monai-contrastive-bundles"
+_PACKAGES = ("torch", "monai", "pytorch-ignite", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and the packages a number depends on, device and commit."""
     facts = {"python": platform.python_version()}
+    facts[_OURS] = common.__version__  # which need not be installed
     facts |= {name: version(name) for name in _PACKAGES}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     facts |= {"device": device, "threads": str(torch.get_num_threads())}

@@ -40,7 +40,8 @@ def bundle_folder(bundle: str, root: str | Path = ".") -> Path:
         InputError: it is in none of these places.
     """
     configs = config_folder()
-    places = [Path(root), *([configs.parent] if configs else []), OURS / bundle]
+    packed = Path(common.__file__).parents[2]  # the bundle that this copy of the code belongs to
+    places = [Path(root), *([configs.parent] if configs else []), OURS / bundle, packed]
     for place in places:
         path = place / "configs" / "train.json"
         if path.is_file() and read_json(path, CURE).get("bundle") == bundle:

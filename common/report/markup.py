@@ -31,7 +31,7 @@ def _unbroken(words: str) -> Markup:
 
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("common.report"),
+    loader=PackageLoader(__package__),
     autoescape=True,
     undefined=StrictUndefined,
     extensions=[_Tight],

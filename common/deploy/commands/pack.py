@@ -1,0 +1,30 @@
+"""``python -m common pack BUNDLE [BUNDLE ...] --output DIR``."""
+
+import argparse
+from collections.abc import Sequence
+
+from common.deploy.export import KINDS
+from common.deploy.pack import pack
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> int:
+    """Pack; return the exit code.
+
+    Raises:
+        InputError: no such bundle, or what cannot be packed.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m common pack",
+        description="Write bundles, each with its weights and the code it needs as one zip.",
+    )
+    parser.add_argument("bundles", nargs="+", help="names of bundles, or their folders")
+    parser.add_argument("--output", default="dist", help="folder for the zip")
+    parser.add_argument("--export", nargs="*", default=[], choices=list(KINDS), help="also export")
+    parser.add_argument("--input_size", nargs="*", type=int, default=[], help="of ONNX's image")
+    options = parser.parse_args(list(words))
+    for bundle in options.bundles:
+        path = pack(bundle, options.output, options.export, options.input_size)
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
