@@ -15,6 +15,7 @@ from common.checks import InputError, require
 from common.data.datalist import image_datalist, image_slices
 from common.data.image import is_volume
 from common.data.reading import has_room
+from common.data.series_entries import series_entries
 
 __all__ = ["ImageFiles"]
 
@@ -67,10 +68,12 @@ class ImageFiles(Dataset[list[Entry]]):
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """One for each file."""
+        """One for each file; in 3D the DICOM files of a series are one."""
         if isinstance(self.source, str | Path):
-            return image_datalist(self.source, self.features)
-        return _entries(self.source, self.features)
+            found = image_datalist(self.source, self.features)
+        else:
+            found = _entries(self.source, self.features)
+        return series_entries(found) if self.spatial_dims == 3 else found
 
     def __len__(self) -> int:
         """Return the number of files."""

@@ -1,6 +1,7 @@
 """Loading with the values that are stored, as data preparation puts them into stacks."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from common.data.stack_file import open_stack, read_features, read_mask
 
 __all__ = ["LoadStoredd"]
 
+HEADS = "brain_t1"  # kind of a preparation
+
 
 class LoadStoredd(MapTransform):
     """Load a volume or a row of features as `StackDataset` returns it: float32, values as stored.
@@ -29,11 +32,16 @@ class LoadStoredd(MapTransform):
     given. Any other is a NIfTI volume, which is brought into RAS order, or a ``.npy`` file. An
     array in the place of a path is taken as it lies, and keeps its metadata.
 
+    For models trained on stacks of `data_prep brain_t1`, a NIfTI file or the list of a DICOM
+    series' files is a raw head, and prepared as those were; what its quality says against it is
+    told in "flags".
+
     Args:
         keys: entries to load.
         mask: ``mask.npy`` of the prepared folder, where training used one: what lies outside
             becomes 0, and a row becomes a volume by ``volume[mask] = row``. "" for none.
         table: rows of features, ``(F,)``, not volumes ``(C, X, Y, Z)``.
+        preparation: of the training data, as their manifest and ``model.json`` hold it.
         allow_missing_keys: pass over entries without the key.
     """
 
@@ -43,10 +51,12 @@ class LoadStoredd(MapTransform):
         mask: str | Path = "",
         table: bool = False,
         allow_missing_keys: bool = False,
+        preparation: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.mask = read_mask(Path(mask)) if str(mask) else None
         self.table = table
+        self._prepare = _of_heads(preparation or {})
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path by its values."""
@@ -54,15 +64,7 @@ class LoadStoredd(MapTransform):
         for key in self.key_iterator(result):
             given = result[key]
             path = Path(NAME if in_memory(given) else str(given))
-            index = result.get("index")
-            if in_memory(given):
-                values_only = self.table or np.ndim(given) == 1
-                stored = as_values(given).reshape(-1) if values_only else as_volume(given)
-            elif index is None:
-                stored = read_features(path) if self.table else load_voxels(path)
-            else:
-                stored = self._row(path, int(index))
-                result["name"] = str(result.get("patient", f"{path.name}[{index}]"))
+            stored = self._stored(given, path, result)
             with reading(path, "file of numbers"):
                 values = torch.from_numpy(np.array(stored, np.float32))
             require(
@@ -72,6 +74,31 @@ class LoadStoredd(MapTransform):
             values = values if self.table else self._volume(path, values)
             result[key] = with_meta(values, given)
         return result
+
+    def _stored(self, given: Any, path: Path, result: dict[Hashable, Any]) -> npt.NDArray[Any]:
+        """Read the values of an entry; what there is to tell of it goes into `result`."""
+        if self._prepare is not None:
+            result["flags"] = []
+        if in_memory(given):
+            values_only = self.table or np.ndim(given) == 1
+            return as_values(given).reshape(-1) if values_only else as_volume(given)
+        if result.get("index") is not None:
+            result["name"] = str(result.get("patient", f"{path.name}[{result['index']}]"))
+            return self._row(path, int(result["index"]))
+        if self.table:
+            return read_features(path)
+        if self._prepare is not None and path.suffix.lower() != ".npy":
+            image, result["flags"] = self._prepare(given)
+            return image
+        if self._prepare is not None:
+            with reading(path, ".npy file of numbers"):
+                return np.asarray(np.load(path, allow_pickle=False))
+        require(
+            not isinstance(given, list),
+            f"{result.get('name')}: must be a volume, prepared as the training images were, got a "
+            "DICOM series. Prepare it with the source that the bundle's README names.",
+        )
+        return load_voxels(path)
 
     def _row(self, path: Path, index: int) -> npt.NDArray[Any]:
         stack = open_stack(path)
@@ -98,3 +125,22 @@ class LoadStoredd(MapTransform):
             f"{tuple(values.shape)}. Bring it to the space of the training images.",
         )
         return values.masked_fill(~mask, 0)[None]
+
+
+Head = tuple[npt.NDArray[np.float32], list[str]]  # an image, and what speaks against it
+
+
+def _of_heads(preparation: Mapping[str, Any]) -> Callable[[Any], Head] | None:
+    """How raw heads are prepared, where the training's were."""
+    if preparation.get("kind") != HEADS:
+        return None
+    from common.data.brain_t1 import BrainPreparation
+
+    return partial(_prepared, BrainPreparation.from_record(preparation))
+
+
+def _prepared(preparation: Any, source: Any) -> Head:
+    from common.data.brain_t1 import prepare_brain
+
+    brain = prepare_brain(source, preparation)
+    return brain.image, list(brain.flags)

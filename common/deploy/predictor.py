@@ -276,6 +276,9 @@ class Predictor:
         said = dict(zip(self.names, map(float, values))) if self.model.head_fitted else {}
         known = _known(entry, said) if self.model.regression else {}
         more = {name: told[row] for each in added for name, told in each.items()}
+        if "flags" in entry:  # of a raw head that was prepared
+            warnings = (more.get("warning"), *entry["flags"])
+            more["warning"] = "; ".join(str(word) for word in warnings if word)
         return Prediction(
             str(entry["name"]),
             int(entry.get("slice", -1)),
