@@ -33,6 +33,13 @@ matrix of pairs (`group_pairs`).
 `NegativeCosine` and `MoCo` compare the outputs of a network with those of its momentum encoder, and
 take both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.
 
+`NNCLR` puts a neighbour from a queue in place of one view; `ReSSL` compares how two views relate
+to a queue. `SwAV` and `DeepClusterV2` classify views as the prototypes that were assigned to other
+views or to the subject.
+
+`BarlowTwins`, `VICReg` and `VIbCReg` have no negatives: they compare columns of the whole batch and
+are the only ones that read z as it is, not normalised.
+
 `DINO` compares the softmax of a student's logits with that of its momentum encoder's, and keeps a
 centre; logits are not normalised.
 
@@ -42,8 +49,10 @@ float32 or wider whatever the input, gather the other ranks' rows with gradients
 ``targets`` of a loss names the batch columns it reads besides z.
 """
 
+from common.losses.barlow_twins import BarlowTwins
 from common.losses.decoupled_info_nce import DecoupledInfoNCE
 from common.losses.decoupled_uniformity import DecoupledUniformity
+from common.losses.deep_cluster_v2 import DeepClusterV2
 from common.losses.dino import DINO
 from common.losses.end import EnD
 from common.losses.fairkl import FairKL
@@ -52,13 +61,20 @@ from common.losses.info_nce import InfoNCE
 from common.losses.kernel_contrastive import KernelContrastive
 from common.losses.moco import MoCo
 from common.losses.negative_cosine import NegativeCosine
+from common.losses.nnclr import NNCLR
+from common.losses.re_ssl import ReSSL
 from common.losses.sup_con import SupCon
 from common.losses.sup_info_nce import SupInfoNCE
+from common.losses.swav import SwAV
+from common.losses.vicreg import VIbCReg, VICReg
 
 __all__ = [
     "DINO",
+    "NNCLR",
+    "BarlowTwins",
     "DecoupledInfoNCE",
     "DecoupledUniformity",
+    "DeepClusterV2",
     "EnD",
     "FairKL",
     "InfoMaxBound",
@@ -66,6 +82,10 @@ __all__ = [
     "KernelContrastive",
     "MoCo",
     "NegativeCosine",
+    "ReSSL",
     "SupCon",
     "SupInfoNCE",
+    "SwAV",
+    "VICReg",
+    "VIbCReg",
 ]
