@@ -210,6 +210,34 @@ def test_a_table_goes_from_training_to_a_submission(
     assert len(rows) == 80
 
 
+def people(path: Path, columns: str = "id,age,site,left,right") -> Path:
+    """Four people of each of three sites at each of five ages, and what follows their age."""
+    rng = np.random.default_rng(0)
+    rows = [columns]
+    for number in range(60):
+        age = 20 + 10 * (number // 12)
+        values = {"id": f"{number:03d}", "age": age, "site": "abc"[number % 3]}
+        values |= {name: round(age / 50 + rng.normal(0, 0.1), 3) for name in ("left", "right")}
+        rows.append(",".join(str(values[name]) for name in columns.split(",")))
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_a_table_goes_from_a_file_to_ages_of_new_people(workflow: Workflow, tmp_path: Path) -> None:
+    source, data = people(tmp_path / "people.csv"), str(tmp_path / "data")
+    words = ["--source", str(source), "--id", "id", "--external-sites", "c", "--workers", "1"]
+    assert data_prep(["table", *words, "--target", data]) == 0
+    own = {"encoder": json.loads((AGE / "configs" / "train.json").read_text())["encoder"]}
+    for names in ("train+data_table", "train+data_table+evaluate"):
+        run(workflow(AGE, names, tmp_path, dataset_dir=data, **own))
+    new = str(people(tmp_path / "new.csv", "right,left,age"))
+    run(workflow(AGE, "inference", tmp_path, dataset_dir=new))
+    header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
+    assert [rows[0][0], len(rows)] == ["new.csv, line 2", 60]
+    errors = [abs(float(row[header.index("age_gap")])) for row in rows]
+    assert np.mean(errors) < 10, "guessing the mean is 12 years off"
+
+
 def subjects(folder: Path, phantom: Path) -> Path:
     """The phantom's subjects as OpenBHB gives them: one file each, and a table."""
     lines = ["participant_id\tage\tsex\tsite\tsplit"]
