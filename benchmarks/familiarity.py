@@ -44,7 +44,7 @@ CHEST, BRAIN = "chest_xray_learned_transforms", "brain_mri_age_contrastive"
 CONFIGS = Path(__file__).parents[1] / "bundles" / CHEST / "configs"
 FILMS = 60  # that are altered
 GRID = (28, 34, 28)
-CHANNELS = [8, 16, 32]
+CHANNELS = [4, 8, 16]
 REFERENCE, DRAWS = 10, 200
 Images = list[np.ndarray]
 
@@ -354,7 +354,7 @@ def page(result: dict[str, Any]) -> str:
         "",
         table(result["chest"], "probability"),
         "",
-        "## A brain-age model (IXI T1 of one scanner, 6 mm)",
+        f"## A brain-age model (IXI T1 of one scanner, 6 mm, {settings['brain_epochs']} epochs)",
         "",
         table(result["brain"], "age"),
         "",
@@ -402,7 +402,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for data and models")
     parser.add_argument("--size", type=int, default=48, help="pixels of a film's side")
     parser.add_argument("--epochs", type=int, default=2, help="of the chest model")
-    parser.add_argument("--brain-epochs", type=int, default=40)
+    parser.add_argument("--brain-epochs", type=int, default=20)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--markdown", type=Path, help="write them as a page")
     options = parser.parse_args()

@@ -7,6 +7,8 @@
 - `TrainedModel`, `trained_network`: sizes, classes and network of a bundle's model, as trained;
 - `Predictor`, `load`: predict on files: what inference.json, ``python -m common predict`` and
   `common.load` run. A `Prediction` is what is said of an image, `PredictionFolder` writes it.
+- `Expected`, `Familiarity`: what training images were like, by which a `Predictor` tells strangers;
+  `Predictor.reference` calibrates on scans of one's own scanner.
 - `Explanation`, `write_explanations`: what a prediction depends on, as pictures in a page.
 - `SaveAttention`, `SaveCropMaps`: viewers that write where a vision transformer, or a channel that
   chooses crops, looked.
@@ -18,7 +20,9 @@
 from common.deploy.attention import SaveAttention
 from common.deploy.crop_maps import SaveCropMaps
 from common.deploy.embedding import Embedded, embed
+from common.deploy.expected import Expected
 from common.deploy.explanation import Explanation, write_explanations
+from common.deploy.familiarity import Familiarity
 from common.deploy.model_file import (
     LoadModel,
     digest,
@@ -37,7 +41,9 @@ from common.deploy.trained_model import TrainedModel, trained_network
 
 __all__ = [
     "Embedded",
+    "Expected",
     "Explanation",
+    "Familiarity",
     "LoadModel",
     "Prediction",
     "PredictionFolder",

@@ -37,6 +37,7 @@ SAME_AS = {"THORAX": "CHEST", "LUNG": "CHEST", "HEAD": "BRAIN", "SKULL": "BRAIN"
 SPACING = 0.05  # share by which the size of voxels may differ from the training's
 EDGE = (0.5, 99.5)  # percentiles of the training images
 MARGIN = 1 / 6  # share of the range between those that is added on either side
+ROUNDING = 1e-3  # what facts may miss a range by that are the same in all training images
 FEWEST = 20  # images from which a range is taken
 WORDS = {
     "mean": ("darker", "brighter"),
@@ -220,7 +221,7 @@ def _ranges(facts: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, floa
     for name in facts[0]:
         values = [fact[name] for fact in facts if name in fact]
         low, high = np.percentile(values, EDGE)
-        reach = MARGIN * (high - low)
+        reach = MARGIN * (high - low) + ROUNDING
         ranges[name] = (round(float(low - reach), 5), round(float(high + reach), 5))
     return ranges
 

@@ -63,9 +63,9 @@ def image_facts(x: NDArray[np.floating[Any]]) -> dict[str, float]:
     """
     if x.ndim < 3:
         return {}
+    if x.ndim == 4:
+        x = x[(slice(None), *(slice(None, None, max(1, n // ENOUGH)) for n in x.shape[1:]))]
     grey = np.asarray(x, np.float64).mean(axis=0)
-    if grey.ndim == 3:
-        grey = grey[tuple(slice(None, None, max(1, n // ENOUGH)) for n in grey.shape)]
     low, high, spread = float(grey.min()), float(grey.max()), float(grey.std())
     if spread == 0:
         return {"mean": float(grey.mean()), "contrast": 0.0}

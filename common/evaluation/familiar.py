@@ -5,7 +5,9 @@ the network was not trained on, so they say how far a familiar but new image lie
 part only some images are taken, evenly over it: enough for steady figures.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from common.checks import InputError
 from common.config import current_parser
 from common.data import read_manifest
 from common.deploy.expected import NAMES, Expected
@@ -21,6 +24,8 @@ from common.deploy.familiarity import Familiarity
 from common.networks import ImageClassifier
 
 __all__ = ["MOST", "familiar_images"]
+
+_LOG = logging.getLogger(__name__)
 
 MOST = 2000  # most images that are measured of a part
 
@@ -35,11 +40,23 @@ def familiar_images(classifier: ImageClassifier, device: str | torch.device) -> 
         device: where it is.
 
     Returns:
-        What `Familiarity` and `Expected` record; nothing outside of a training's configuration.
+        What `Familiarity` and `Expected` record; nothing outside of a training's configuration, or
+        where the training images cannot be read any more, of which a line warns.
     """
     parser = current_parser()
     if parser is None or "train#dataset" not in parser or "validate#dataloader" not in parser:
         return {}
+    try:
+        return _measured(classifier, device, _uncached(parser))
+    except (InputError, RuntimeError) as error:  # MONAI wraps what a component raises
+        told = str(error.__cause__ or error).splitlines()[0]
+        _LOG.warning(f"the model will not tell strangers: training images cannot be read ({told})")
+        return {}
+
+
+def _measured(
+    classifier: ImageClassifier, device: str | torch.device, parser: ConfigParser
+) -> dict[str, Any]:
     like = parser.get_parsed_content("validate#dataloader")
     manifest = read_manifest(str(parser.get_parsed_content("dataset_dir")))
     training = parser.get_parsed_content("train#dataset")
@@ -58,6 +75,15 @@ def familiar_images(classifier: ImageClassifier, device: str | torch.device) -> 
         "expects": expected.record(),
         "familiarity": familiarity.record() if familiarity else None,
     }
+
+
+def _uncached(parser: ConfigParser) -> ConfigParser:
+    """The same configuration, in which data sets read what they are asked for and no more."""
+    other = ConfigParser(deepcopy(dict(parser.get())))
+    for part in ("train", "validate"):
+        if f"{part}#dataset#cache_rate" in other:
+            other[f"{part}#dataset#cache_rate"] = 0.0
+    return other
 
 
 def _batches(dataset: Dataset[Any], like: DataLoader[Any]) -> Batches:

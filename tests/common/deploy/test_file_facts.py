@@ -107,6 +107,13 @@ def test_an_inverted_image_has_a_darker_middle_than_any_of_training() -> None:
     assert "the middle darker" in expected.warnings({}, image_facts(1 - x[0]))[0]
 
 
+def test_standardised_images_are_not_odd_by_their_rounding() -> None:
+    x = films(120).astype(np.float32)
+    x = (x - x.mean(axis=(1, 2, 3), keepdims=True)) / x.std(axis=(1, 2, 3), keepdims=True)
+    expected = Expected.gather([x[:100]], [])
+    assert [expected.warnings({}, image_facts(image)) for image in x[100:]].count([]) >= 19
+
+
 def test_what_the_manifest_says_goes_before_what_the_bundle_says() -> None:
     entries = [{"modality": "CR", "view": "PA"}] * 300 + [{"modality": "CT", "view": "AP"}]
     expected = Expected.gather([films(30)], entries, ("DX",))

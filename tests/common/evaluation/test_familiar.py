@@ -51,3 +51,11 @@ def test_a_deployment_measures_training_and_validation_images(parser: ConfigPars
 
 def test_outside_of_a_configuration_there_is_nothing_to_measure() -> None:
     assert familiar_images(ImageClassifier(ConvEncoder(channels=(4, 6)), 6), "cpu") == {}
+
+
+def test_training_images_that_are_gone_end_no_evaluation(
+    parser: ConfigParser, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").unlink()
+    assert parser.get_parsed_content("found") == {}
+    assert "the model will not tell strangers" in caplog.text
