@@ -12,7 +12,7 @@ from common.report.cases import each_patient, worst_errors
 from common.report.charts import reliability_chart
 from common.report.groups import group_runs
 from common.report.markup import Markup, figure_table, panel, panels, paragraph, section
-from common.report.results import compared
+from common.report.results import compared, who
 from common.report.run import Run
 from common.report.schema import Text, refuse
 
@@ -110,7 +110,7 @@ def which_for_which(runs: Sequence[Run]) -> Markup:
         paragraph(words),
         figure_table("class", heads, rows) if len(rows) <= 3 * MOST else Markup(),
         _matrix(result),
-        paragraph(f"Of {run.strategy}, seed {run.seed}.", "note"),
+        paragraph(f"Of {who(runs, run)}.", "note"),
     )
 
 

@@ -18,7 +18,7 @@ from common.report.markup import (
     paragraph,
     section,
 )
-from common.report.results import compared
+from common.report.results import compared, who
 from common.report.run import Run
 from common.report.words import plural
 
@@ -83,7 +83,7 @@ def at_the_threshold(runs: Sequence[Run]) -> Markup:
             figure_table("truth", ["called", "not called"], matrix),
         ]
     note = "Intervals draw patients with replacement. A patient is called by the mean probability "
-    note += f"of the images. Of {_who(run)}."
+    note += f"of the images. Of {who(runs, run)}."
     return section("threshold", "At the threshold", *parts, paragraph(note, "note"))
 
 
@@ -171,10 +171,6 @@ def patients(runs: Sequence[Run]) -> Markup:
 
 
 SECTIONS = (at_the_threshold, curves, for_whom, worst, patients)
-
-
-def _who(run: Run) -> str:
-    return f"{run.strategy}, seed {run.seed}"
 
 
 def _figure(figures: dict[str, Estimate], key: str) -> str:

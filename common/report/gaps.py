@@ -20,7 +20,7 @@ from common.report.markup import (
     section,
     swatch,
 )
-from common.report.results import compared
+from common.report.results import compared, who
 from common.report.run import Run, finite_mean
 from common.report.schema import Edges, Number, Text, Unknown, refuse
 from common.report.words import signed
@@ -134,7 +134,7 @@ def distribution(runs: Sequence[Run]) -> Markup:
         "Gap: predicted − true age, years; 95 % intervals over subjects in parentheses. A gap that "
         "falls with age (young brains look older, old ones younger) is what regression does to "
         "features that know little of age: compare gaps only between groups of the same age. Of "
-        f"{run.strategy}, seed {run.seed}."
+        f"{who(runs, run)}."
     )
     return section(
         "gaps",

@@ -73,6 +73,11 @@ def compared(groups: Sequence[Group]) -> tuple[Group, Group | None]:
     return ranked[0], ranked[1] if len(ranked) > 1 else None
 
 
+def who(runs: Sequence[Run], run: Run) -> str:
+    """Name the run that a section speaks of: a seed of the verdict's first strategy."""
+    return f"{compared(group_runs(runs))[0].name}, seed {run.seed}"
+
+
 def _ranked(groups: Sequence[Group]) -> list[Group]:
     """Best first."""
     sign = 1 if groups[0].measure.lower_is_better else -1
@@ -185,7 +190,8 @@ def by_epoch(runs: Sequence[Run]) -> Markup:
         return section("by-epoch", heading, paragraph("No epoch was evaluated."))
     epochs = [x for line in lines for x in line.x]
     if len(set(epochs)) == 1:
-        words = f"Only epoch {epochs[0]:g} was evaluated, so there is no course to show."
+        figures = listed([f"{line.label} {measure.written(line.y[0])}" for line in lines])
+        words = f"Only epoch {epochs[0]:g} was evaluated: {figures}."
         return section("by-epoch", heading, paragraph(words))
     ys = [y for line in lines for y in (*line.y, *line.low)]
     ys += [y for line in lines for y in line.high] if measure.highest == math.inf else []

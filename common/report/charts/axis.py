@@ -49,7 +49,8 @@ def nice_axis(low: float, high: float, count: int = 5, *, whole: bool = False) -
     step = max(step, 1.0) if whole else step
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    ticks = [(index * step, f"{index * step:.{decimals}f}") for index in range(first, last + 1)]
+    values = [index * step for index in range(first, last + 1)]
+    ticks = [(value, f"{value:.{decimals}f}".replace("-", "−")) for value in values]
     return Axis(low, high, tuple(ticks))
 
 
