@@ -107,6 +107,7 @@ class MacroAUROCEvaluation(RunEvaluation):
             f"MacroAUROCEvaluation: seeds must be at least 1, got {protocol.seeds}.",
         )
         self.sets = list(sets)
+        self.manifest = sets[0].manifest
         self.protocol = protocol
         self.figure = figure
         self.uses_trained_head = self.means_trained(deployed_head)
@@ -154,7 +155,7 @@ class MacroAUROCEvaluation(RunEvaluation):
             "groups": groups,
         }
         said = Called(kept["label"], kept["probability"][number], kept["patient"])
-        result["calls"] = calls(said, first.classes)
+        result["calls"] = calls(said, first.classes, self.manifest)
         cases = called_cases(said, Centred(first.test, self.protocol.side))
         archives = {"scores.npz": kept, "cases.npz": cases}
         archives |= {"groups.npz": views} if views else {}

@@ -30,6 +30,7 @@ class ProbeSet:
     Attributes:
         name: the folder's name.
         classes: the names of the classes, by label.
+        manifest: as it was read, its parts those of the batches.
         training: batches of the training part, always in the same order.
         validation: likewise.
         test: likewise.
@@ -47,13 +48,15 @@ class ProbeSet:
     ) -> None:
         folder = Path(dataset_dir)
         self.name = folder.resolve().name
-        self.classes = tuple(class_names(read_manifest(folder)))
+        manifest = read_manifest(folder)
+        self.classes = tuple(class_names(manifest))
         require(
             len(self.classes) > 0,
             f"{folder}: the manifest must name the classes of the label, got none. Prepare the "
             "data again with python -m data_prep.",
         )
         entries = {part: _labelled(folder, part) for part in PARTS}
+        self.manifest = {**manifest, **entries}
         self.images = {part: len(listed) for part, listed in entries.items()}
         self.training_label = np.array([int(entry["label"]) for entry in entries["training"]])
         self.training, self.validation, self.test = (

@@ -135,7 +135,10 @@ def prepared(name: str, seed: int, classes: int = 3) -> Any:
         parts[part] = batches(columns, seed + number, label.numpy() / 4)
     images = {part: sum(len(b["image"]) for b in whole) for part, whole in parts.items()}
     names, label = ("normal", "b", "c", "d")[:classes], np.arange(images["training"]) % classes
-    return SimpleNamespace(name=name, classes=names, images=images, training_label=label, **parts)
+    listed = [{"patient": p, "sex": int(p[-1]) % 2} for b in parts["test"] for p in b["patient"]]
+    manifest = {"source": "corners", "test": listed}
+    return SimpleNamespace(name=name, classes=names, images=images, training_label=label,
+                           manifest=manifest, **parts)  # fmt: skip
 
 
 class Shaken(nn.Module):
@@ -162,6 +165,17 @@ def test_sets_of_the_same_classes_are_tested_on_each_other(study: Study) -> None
                      ("binary", "binary")]  # fmt: skip
     assert study.result["auroc"] == study.result["matrix"][0]["auroc"]
     assert study.result["epochs"] == [{"epoch": 12, "auroc": study.result["auroc"]}]
+
+
+def test_the_calls_are_those_of_the_deployed_head_with_subgroups(study: Study) -> None:
+    calls = study.result["calls"]
+    whole = torch.cat([batch["image"] for batch in Centred(SETS[0].test, 6)])
+    with torch.no_grad():
+        called = study.deployed(outputs=3)(whole).argmax(dim=1).numpy()
+    label = np.arange(18) % 3
+    assert calls["accuracy"]["value"] == pytest.approx((called == label).mean())
+    assert [(g["name"], g["images"]) for g in calls["subgroups"]] == [("female", 8), ("male", 10)]
+    assert study.result["data_set"] == "corners"
 
 
 def test_the_figures_are_means_over_seeds_of_the_stored_probabilities(study: Study) -> None:

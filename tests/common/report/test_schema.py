@@ -24,7 +24,7 @@ WRITERS = {
     "case_control": (real_runs.write_cases_run, "y_aware"),
     "macro_auroc": (real_runs.write_probe_run, "weak"),
 }
-WHO = {"bundle", "strategy", "seed", "settings", "versions", "kind", "date"}
+WHO = {"bundle", "strategy", "seed", "settings", "versions", "kind", "date", "data_set"}
 
 
 @pytest.mark.parametrize(("kind", "writer"), WRITERS.items(), ids=WRITERS)
