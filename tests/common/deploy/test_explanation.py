@@ -95,16 +95,6 @@ def test_attention_needs_a_transformer_which_has_it_by_default() -> None:
         saliency(network, x, 0, ["attention"])
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return deployed(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def predictor(model: Path) -> Predictor:
-    return common.load(SLICES, model)
-
-
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     for number in range(4):

@@ -12,23 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-import common
 from common.checks import InputError
 from common.data import PrepareImaged
 from common.deploy import Prediction, PredictionFolder, Predictor, TrainedModel, load
 from tests.common.data.test_damage import PICTURES, damaged
 from tests.models import BRAINS, SLICES, deployed
 from tests.synthetic import ramp, write_nifti, write_picture
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return deployed(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def predictor(model: Path) -> Predictor:
-    return common.load(SLICES, model)
 
 
 @pytest.fixture

@@ -51,11 +51,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return deployed(tmp_path_factory.mktemp("known"), SLICES, **known)
 
 
-@pytest.fixture
-def predictor(model: Path) -> Predictor:
-    return common.load(SLICES, model)
-
-
 def test_an_image_like_those_of_training_has_no_warning(
     predictor: Predictor, tmp_path: Path
 ) -> None:
