@@ -33,9 +33,9 @@ matrix of pairs (`group_pairs`).
 `NegativeCosine` and `MoCo` compare the outputs of a network with those of its momentum encoder, and
 take both: `MoCo` is InfoNCE against a queue of earlier keys, `NegativeCosine` has no negatives.
 
-`NNCLR` puts a neighbour from a queue in place of one view; `ReSSL` compares how two views relate
-to a queue. `SwAV` and `DeepClusterV2` classify views as the prototypes that were assigned to other
-views or to the subject.
+`Queue` keeps the rows of earlier batches. `NNCLR` puts a neighbour out of it in place of one view;
+`ReSSL` compares how two views relate to it. `SwAV` and `DeepClusterV2` classify views as the
+prototypes that were assigned to other views or to the subject.
 
 `BarlowTwins`, `VICReg` and `VIbCReg` have no negatives: they compare columns of the whole batch and
 are the only ones that read z as it is, not normalised.
@@ -62,6 +62,7 @@ from common.losses.kernel_contrastive import KernelContrastive
 from common.losses.moco import MoCo
 from common.losses.negative_cosine import NegativeCosine
 from common.losses.nnclr import NNCLR
+from common.losses.queue import Queue
 from common.losses.re_ssl import ReSSL
 from common.losses.sup_con import SupCon
 from common.losses.sup_info_nce import SupInfoNCE
@@ -82,6 +83,7 @@ __all__ = [
     "KernelContrastive",
     "MoCo",
     "NegativeCosine",
+    "Queue",
     "ReSSL",
     "SupCon",
     "SupInfoNCE",

@@ -5,9 +5,8 @@ batches, with cosines over the temperature T::
 
     l = -log( e^{q k / T} / (e^{q k / T} + sum_n e^{q n / T}) )
 
-averaged over the queries (He et al., Momentum contrast, CVPR 2020, Eq. 1). The queue starts with
-random unit vectors, as in the released code; the keys of all ranks enter it in rank order, so W
-ranks of batch B / W hold the queue of one process of batch B.
+averaged over the queries (He et al., Momentum contrast, CVPR 2020, Eq. 1). The keys of all ranks
+enter the queue (`common.losses.queue`).
 
 Differs from the released code: the queue's length need not be a multiple of the batch.
 
@@ -15,10 +14,10 @@ Paper: https://arxiv.org/abs/1911.05722
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
-from common.distributed import gather
+from common.losses.queue import Queue
 from common.losses.rows import check_temperature, scaled_rows
 
 __all__ = ["MoCo", "moco"]
@@ -65,11 +64,10 @@ def moco(z: Tensor, key: Tensor, queue: Tensor, *, temperature: float) -> Tensor
         return loss.mean().to(torch.promote_types(z.dtype, torch.float32))
 
 
-class MoCo(nn.Module):
-    """InfoNCE against the keys of earlier batches, which the module keeps; see `moco`.
+class MoCo(Queue):
+    """InfoNCE against the keys of earlier batches, which the module keeps; see `moco` and `Queue`.
 
     The forward pass reads the queue and leaves it as it is; `enqueue` replaces its oldest keys.
-    Both buffers are part of the state, so a resumed training goes on with the same queue.
 
     Args:
         queue: K, number of keys kept.
@@ -79,42 +77,18 @@ class MoCo(nn.Module):
     """
 
     targets: tuple[str, ...] = ()
-    queue: Tensor
-    position: Tensor
 
     def __init__(
         self, queue: int = 65536, features: int = 128, temperature: float = 0.07, seed: int = 0
     ) -> None:
-        super().__init__()
+        super().__init__(queue, features, seed)
         check_temperature("MoCo", temperature)
-        require(
-            min(queue, features) >= 1,
-            f"MoCo: queue and features must be at least 1, got {queue} and {features}.",
-        )
         self.temperature = temperature
-        start = torch.randn(queue, features, generator=torch.Generator().manual_seed(seed))
-        self.register_buffer("queue", scaled_rows(start, 1.0))
-        self.register_buffer("position", torch.zeros((), dtype=torch.long))
 
     def extra_repr(self) -> str:
         """Show the settings."""
-        length, features = self.queue.shape
-        return f"queue={length}, features={features}, temperature={self.temperature}"
+        return f"{super().extra_repr()}, temperature={self.temperature}"
 
     def forward(self, z: Tensor, key: Tensor) -> Tensor:
         """Compute the loss of queries and keys (B, V, D)."""
         return moco(z, key, self.queue, temperature=self.temperature)
-
-    @torch.no_grad()
-    def enqueue(self, key: Tensor) -> None:
-        """Replace the oldest keys by those of all ranks, at unit length, rank 0 first.
-
-        Args:
-            key: (B, V, D) of this rank. Of more keys than the queue holds, the last ones stay.
-        """
-        rows = gather(scaled_rows(key.detach(), 1.0)).flatten(0, 1).to(self.queue)
-        length = len(self.queue)
-        first = int(self.position)
-        places = torch.arange(first, first + len(rows), device=rows.device)[-length:] % length
-        self.queue[places] = rows[-length:]
-        self.position.fill_((first + len(rows)) % length)

@@ -8,7 +8,11 @@
 - `LearnedTransforms`: Ruppli et al. 2022; transformations learned by a network M, or random ones.
 - `MoCo`: a view against the momentum encoder's key of the other, and a queue of earlier keys.
 - `MomentumEncoder`: in BYOL, MoCo and DINO a copy of the network that follows it slowly.
+- `NNBYOL`: BYOL towards the nearest neighbours of its targets.
+- `NNCLR`: the nearest neighbour of one view recognises the other.
 - `OneViewSimCLR`: one view transformed, contrastive loss only.
+- `ReSSL`: a view relates to a queue of keys as the momentum encoder's key of a weaker view does.
+- `SimSiam`: each view predicts the other, without a momentum encoder.
 - `Supervised`: classification or regression of randomly transformed images.
 - `VariationalAutoencoder`: reconstruction and a standard Gaussian code; its mean is a prior.
 - `TrainableCrop`: CRL-TAC; the channel that chooses crops is trained with the encoder.
@@ -24,7 +28,11 @@ from common.methods.method import Method, Phase
 from common.methods.moco import MoCo
 from common.methods.momentum_encoder import MomentumEncoder
 from common.methods.multi_crop import ViewGroup
+from common.methods.nnbyol import NNBYOL
+from common.methods.nnclr import NNCLR
 from common.methods.one_view_simclr import OneViewSimCLR
+from common.methods.re_ssl import ReSSL
+from common.methods.simsiam import SimSiam
 from common.methods.supervised import Supervised
 from common.methods.trainable_crop import TrainableCrop
 from common.methods.variational import VariationalAutoencoder
@@ -32,6 +40,8 @@ from common.methods.variational import VariationalAutoencoder
 __all__ = [
     "BYOL",
     "DINO",
+    "NNBYOL",
+    "NNCLR",
     "Contrastive",
     "LearnedTransforms",
     "Method",
@@ -39,6 +49,8 @@ __all__ = [
     "MomentumEncoder",
     "OneViewSimCLR",
     "Phase",
+    "ReSSL",
+    "SimSiam",
     "Supervised",
     "TrainableCrop",
     "VariationalAutoencoder",

@@ -16,11 +16,11 @@ in the released reimplementations without synchronised normalisation.
 Paper: https://arxiv.org/abs/2006.07733
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from common.checks import require
 from common.losses import NegativeCosine
@@ -67,9 +67,12 @@ class BYOL(Method):
         views = [self.transformed(batch["image"]) for _ in range(2)]
         z = [self.projector(self.classifier.encode(view)) for view in views]
         prediction = torch.stack([self.predictor(one) for one in z], dim=1)
-        target = torch.stack([self.momentum_encoder(view) for view in views], dim=1)
-        cosine = self.loss(prediction, target)
+        cosine = self.loss(prediction, self.targets(views))
         # two directions of 2 - 2 cos
         yield Phase("encoder", 4 + 4 * cosine, {"negative_cosine": cosine.detach()})
         trained = nn.Sequential(self.classifier.encoder, self.projector)
         self.momentum_encoder.follow(trained, self.momentum)
+
+    def targets(self, views: Sequence[Tensor]) -> Tensor:
+        """Return ``(B, V, D)``, what each view is predicted to be."""
+        return torch.stack([self.momentum_encoder(view) for view in views], dim=1)

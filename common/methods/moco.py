@@ -24,7 +24,7 @@ from common.checks import require
 from common.losses import MoCo as QueueLoss
 from common.methods.method import Method, Phase
 from common.methods.momentum_encoder import MomentumEncoder
-from common.networks import ImageClassifier
+from common.networks import ImageClassifier, width_of
 
 __all__ = ["MoCo"]
 
@@ -55,15 +55,9 @@ class MoCo(Method):
     ) -> None:
         super().__init__(classifier, policy, transform)
         require(0 <= momentum <= 1, f"MoCo: momentum must be between 0 and 1, got {momentum}.")
-        width: Any = getattr(projector, "out_features", None)
-        require(
-            isinstance(width, int),
-            f"MoCo: projector must have out_features, got {type(projector).__name__}. Use "
-            "common.networks.Projector.",
-        )
         self.projector = projector
         self.momentum_encoder = MomentumEncoder(nn.Sequential(classifier.encoder, projector))
-        self.loss = QueueLoss(queue, width, temperature)
+        self.loss = QueueLoss(queue, width_of("MoCo", projector), temperature)
         self.momentum = momentum
 
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:

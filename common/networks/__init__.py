@@ -27,7 +27,7 @@ from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.finite import require_finite
-from common.networks.projector import Projector
+from common.networks.projector import Projector, width_of
 from common.networks.resnet_encoder import ResNet18Encoder, ResNet50Encoder
 from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
@@ -55,4 +55,5 @@ __all__ = [
     "brain_encoder",
     "load_vit_weights",
     "require_finite",
+    "width_of",
 ]

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from common.checks import require
+from common.checks import InputError, require
 
-__all__ = ["Projector"]
+__all__ = ["Projector", "width_of"]
 
 
 class Projector(nn.Module):
@@ -55,3 +55,22 @@ class Projector(nn.Module):
         """Return ``z (B, out_features)``; not normalised, the losses do that."""
         out: Tensor = self.layers(h)
         return out
+
+
+def width_of(name: str, projector: nn.Module) -> int:
+    """Return the width of what a projector gives, from its attribute ``out_features``.
+
+    Args:
+        name: who asks, for the message.
+        projector: ``h -> z``.
+
+    Raises:
+        InputError: it has no such attribute.
+    """
+    width = getattr(projector, "out_features", None)
+    if not isinstance(width, int):
+        raise InputError(
+            f"{name}: projector must have out_features, got {type(projector).__name__}. Use "
+            "common.networks.Projector."
+        )
+    return width

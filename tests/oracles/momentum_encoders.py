@@ -1,4 +1,4 @@
-"""What BYOL and MoCo minimise, and LARS, entry by entry from the formulas.
+"""What BYOL, MoCo and their relatives minimise, and LARS, entry by entry from the formulas.
 
 Loops over lists of numbers in float64; the two training steps are plain tensors and autograd, and
 know nothing of methods, optimisers or engines.
@@ -98,6 +98,79 @@ def moco_step(
     for i in range(len(q)):
         s = torch.stack([cosine_of(q[i], n) for n in [k[i], *queue]]) / temperature
         loss = loss - (s[0].exp() / s.exp().sum()).log() / len(q)
+    return *_descended(w, loss, slow, rate, momentum), k
+
+
+def nearest(row: Tensor, queue: Tensor) -> Tensor:
+    """The row of the queue with the largest cosine, found one by one."""
+    best = queue[0]
+    for candidate in queue:
+        if cosine_of(row, candidate) > cosine_of(row, best):
+            best = candidate
+    return best
+
+
+def units(rows: Tensor) -> Tensor:
+    return torch.stack([row.detach() / row.norm() for row in rows])
+
+
+def simsiam_step(views: tuple[Tensor, Tensor], w: Weights, rate: float) -> Weights:
+    """Weights F, G, Q after one step of plain gradient descent."""
+    w = {name: value.clone().requires_grad_() for name, value in w.items()}
+    loss = torch.zeros((), dtype=torch.double)
+    for seen, other in (views, views[::-1]):
+        p, z = project(seen, w) @ w["Q"], project(other, w).detach()
+        for i in range(len(seen)):
+            loss = loss - cosine_of(p[i], z[i]) / (2 * len(seen))
+    return _descended(w, loss, {}, rate, 0.0)[0]
+
+
+def nnclr_step(
+    views: tuple[Tensor, Tensor], w: Weights, queue: Tensor, rate: float, temperature: float
+) -> tuple[Weights, Tensor]:
+    """Weights F, G, Q and the rows that enter the queue."""
+    w = {name: value.clone().requires_grad_() for name, value in w.items()}
+    loss = torch.zeros((), dtype=torch.double)
+    for seen, other in (views, views[::-1]):
+        z, p = project(seen, w), project(other, w) @ w["Q"]
+        for i in range(len(z)):
+            n = nearest(z[i].detach(), queue)
+            s = torch.stack([cosine_of(n, row) for row in p]) / temperature
+            loss = loss - (s[i].exp() / s.exp().sum()).log() / (2 * len(z))
+    entering = units(project(views[0], w))
+    return _descended(w, loss, {}, rate, 0.0)[0], entering
+
+
+def nnbyol_step(
+    views: tuple[Tensor, Tensor], w: Weights, slow: Weights, queue: Tensor, rate: float, m: float
+) -> tuple[Weights, Weights, Tensor]:
+    """Weights F, G, Q, the slow F, G, and the rows that enter the queue."""
+    w = {name: value.clone().requires_grad_() for name, value in w.items()}
+    loss = torch.zeros((), dtype=torch.double)
+    for seen, other in (views, views[::-1]):
+        p, z = project(seen, w) @ w["Q"], project(other, slow)
+        for i in range(len(seen)):
+            loss = loss + (2 - 2 * cosine_of(p[i], nearest(z[i], queue))) / len(seen)
+    entering = units(project(views[0], slow))
+    return *_descended(w, loss, slow, rate, m), entering
+
+
+def re_ssl_step(
+    views: tuple[Tensor, Tensor],
+    w: Weights,
+    slow: Weights,
+    queue: Tensor,
+    settings: tuple[float, float, float, float],
+) -> tuple[Weights, Weights, Tensor]:
+    """Weights F, G, the slow ones, and the new keys, after one step of (rate, m, T, T_t)."""
+    rate, momentum, temperature, teacher = settings
+    w = {name: value.clone().requires_grad_() for name, value in w.items()}
+    q, k = project(views[0], w), units(project(views[1], slow))
+    loss = torch.zeros((), dtype=torch.double)
+    for i in range(len(q)):
+        s = torch.stack([cosine_of(q[i], n) for n in queue]) / temperature
+        t = torch.stack([cosine_of(k[i], n) for n in queue]) / teacher
+        loss = loss - (t.softmax(0) * (s.exp() / s.exp().sum()).log()).sum() / len(q)
     return *_descended(w, loss, slow, rate, momentum), k
 
 
