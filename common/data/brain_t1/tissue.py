@@ -4,6 +4,10 @@ The mixture is one Gaussian each for grey matter, white matter and CSF in bright
 template's probability of that tissue at that place, blurred because an affine transform leaves the
 folds where they are. Its means are found in each image anew, so that neither the scanner's scale
 nor its contrast decides what a voxel is called.
+
+What the template's brain holds besides grey and white matter counts as CSF, also where the mask of
+the image ends: else the third map would draw the outline, which depends on whatever extracted the
+brain, and a model would learn that tool.
 """
 
 from typing import Any, NamedTuple
@@ -31,7 +35,7 @@ NARROWEST = 0.02  # standard deviation of a tissue, of the white matter's bright
 class Mixture(NamedTuple):
     """What became of one image: three tissues, and their brightness."""
 
-    tissues: Array  # (3, X, Y, Z): grey, white, CSF; sum 1 in the mask and 0 outside
+    tissues: Array  # (3, X, Y, Z): grey, white, CSF; sum 1 in the template's brain, 0 outside
     means: tuple[float, float, float]
 
 
@@ -79,6 +83,8 @@ def mixture(voxels: Array, mask: Mask, target: Template) -> Mixture:
             break
     result = np.zeros((3, *mask.shape), np.float32)
     result[:, mask] = _shares(brightness, priors, means, spreads)
+    result *= target.brain
+    result[2] = target.brain - result[0] - result[1]
     scale = float(np.percentile(voxels[mask], 95))
     grey, white, fluid = (float(mean) * scale for mean in means)
     return Mixture(result, (grey, white, fluid))
