@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 from common.data.manifest import MANIFEST, PARTS, read_manifest
-from common.data.stack_file import open_stack
+from common.data.stack_file import CHANNELS_NDIM, open_stack
 from common.data.tables import Line, few, is_missing, number, read_table
 
 __all__ = ["TABLES", "Features", "feature_count", "feature_rows", "feature_values"]
@@ -75,7 +75,9 @@ class Features:
 
 
 def feature_count(dataset_dir: str | Path) -> int:
-    """Return the number of columns of a prepared table; 0 for images, or where nothing is prepared.
+    """Return the columns of a prepared table, or the channels of volumes that have several.
+
+    0 for other images, or where nothing is prepared.
 
     Args:
         dataset_dir: the folder of a manifest.
@@ -88,7 +90,7 @@ def feature_count(dataset_dir: str | Path) -> int:
     if "index" not in entry or "mask" in manifest:
         return 0
     shape = open_stack(folder / entry["image"]).shape
-    return int(shape[1]) if len(shape) == 2 else 0
+    return int(shape[1]) if len(shape) in (2, CHANNELS_NDIM) else 0
 
 
 def feature_values(

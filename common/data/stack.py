@@ -13,13 +13,12 @@ from torch.utils.data import Dataset
 from common.checks import require
 from common.data.manifest import PARTS, read_manifest
 from common.data.prior import image_key, read_prior
-from common.data.stack_file import open_stack, read_mask
+from common.data.stack_file import CHANNELS_NDIM, open_stack, read_mask
 
 __all__ = ["StackDataset", "as_batch"]
 
 Batch = dict[str, Any]
 RGB = 3
-CHANNELS_NDIM = 5  # of a stack of volumes with several channels: (N, C, X, Y, Z)
 
 
 def as_batch(batch: Batch) -> Batch:

@@ -19,6 +19,7 @@ from common.files import replacing
 __all__ = ["check_stacks", "open_stack", "read_features", "read_mask", "write_stack"]
 
 Array = npt.NDArray[Any]
+CHANNELS_NDIM = 5  # of a stack of volumes with several channels: (N, C, X, Y, Z)
 CURE = "Prepare the data again with python -m data_prep."
 
 

@@ -73,10 +73,10 @@ def brain_encoder(
     """Return an untrained encoder with ``out_features``.
 
     Args:
-        name: of Barbano et al. (ISBI 2023), for volumes ``(B, 1, X, Y, Z)``: "resnet18" (512
+        name: of Barbano et al. (ISBI 2023), for volumes ``(B, C, X, Y, Z)``: "resnet18" (512
             features), "densenet121" (1024, without the last normalisation), "alexnet" (128);
             "mlp" for rows of features ``(B, F)`` (512).
-        in_features: F, for "mlp" only.
+        in_features: F of a table, or channels C of volumes, of which 0 means 1.
         noise: see `TableEncoder`, for "mlp" only.
         dropout: likewise.
 
@@ -84,10 +84,11 @@ def brain_encoder(
     512
     """
     require(name in ENCODERS, f"brain_encoder: name must be {', '.join(ENCODERS)}, got {name!r}.")
+    channels = max(1, in_features)
     made: dict[str, Any] = {
-        "resnet18": lambda: ResNet18Encoder(3),
-        "densenet121": lambda: DenseNetEncoder(3, final_norm=False),
-        "alexnet": AlexNet3D,
+        "resnet18": lambda: ResNet18Encoder(3, in_channels=channels),
+        "densenet121": lambda: DenseNetEncoder(3, in_channels=channels, final_norm=False),
+        "alexnet": lambda: AlexNet3D(in_channels=channels),
         "mlp": lambda: TableEncoder(in_features, noise=noise, dropout=dropout),
     }
     encoder: nn.Module = made[name]()

@@ -54,3 +54,11 @@ def test_noise_and_dropout_of_a_table_are_of_training_alone() -> None:
     dropped = TableEncoder(3, out_features=1000, dropout=0.25)
     dropped.layers.layers[-1].bias.data += 100.0  # nothing is 0 but what is dropped
     assert (dropped(x) == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "alexnet"])
+def test_an_encoder_of_volumes_has_as_many_channels_as_it_is_given(name: str) -> None:
+    first = next(p for p in brain_encoder(name, in_features=3).parameters() if p.dim() == 5)
+    assert first.shape[1] == 3
+    plain = next(p for p in brain_encoder(name).parameters() if p.dim() == 5)
+    assert plain.shape[1] == 1

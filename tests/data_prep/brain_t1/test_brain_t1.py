@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.data import StackDataset, read_manifest
+from common.data import StackDataset, feature_count, read_manifest
 from common.data.brain_t1.template import template
 from data_prep.__main__ import main
 from data_prep.brain_t1.people import read_people
@@ -68,6 +68,7 @@ def test_tissue_maps_are_read_as_three_channels(prepared: Path) -> None:
     part = next(p for p in ("training", "test") if read_manifest(prepared)[p])
     batch = StackDataset(prepared, part, columns=("age", "site"))[0]
     assert batch["image"].shape == (3, 52, 64, 56)
+    assert feature_count(prepared) == 3
     assert 0.99 < float(batch["image"].sum(dim=0).max()) < 1.01
 
 
