@@ -179,7 +179,8 @@ def _array(image: Any) -> Floats:
 
 def _told(one: Explanation) -> Explained:
     said = [
-        f"{name.replace('_', ' ')} {value:.3f}" for name, value in one.prediction.values.items()
+        f"{name.replace('_', ' ')} {_number(name, value)}"
+        for name, value in one.prediction.values.items()
     ]
     for name, value in one.prediction.columns.items():
         if value != "":
@@ -194,6 +195,10 @@ def _told(one: Explanation) -> Explained:
         [Map(method, values, one.unit) for method, values in one.maps.items()],
         [Neighbour(_name(n.prediction), f"likeness {n.likeness:.3f}", n.image) for n in one.near],
     )
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value:.3f}" if name.startswith("probability") else f"{value:.4g}"
 
 
 def _name(one: Prediction) -> str:

@@ -19,8 +19,9 @@ __all__ = ["WORST", "age_bands", "patients", "subgroups", "worst_pictures"]
 
 WORST = 20
 SIDE = 160  # pixels of a picture, at most
-MOST = 12  # most groups of a column; one with more groups nothing
-COLUMNS = ("site", "split", "sex", "age", "view", "modality", "subtype")
+MOST = 50  # groups of a column: more is no grouping, and data_prep keeps no more
+COLUMNS = ("site", "split", "sex", "age")
+NO_GROUPS = {"image", "mask", "name", "patient"}
 AGES = (18, 30, 40, 50, 60, 70, 80)
 SEXES = {"0": "male", "1": "female", "m": "male", "f": "female"}
 
@@ -38,7 +39,8 @@ def subgroups(
         count: N, images that were scored, in the manifest's order.
 
     Yields:
-        The column, the group's name, and ``(N,)`` who is of it; of columns with 2 to 12 groups.
+        The column, the group's name, and ``(N,)`` who is of it: of site, split, sex, age and every
+        column of texts but those of `NO_GROUPS`, with 2 to 50 groups.
     """
     entries = manifest[part] if manifest else []
     require(
@@ -46,7 +48,8 @@ def subgroups(
         f"subgroups: the manifest must list the {count} images scored, got {len(entries)}. Score "
         "all images of the part, in its order.",
     )
-    for column in COLUMNS:
+    texts = dict.fromkeys(k for entry in entries for k, v in entry.items() if isinstance(v, str))
+    for column in dict.fromkeys((*COLUMNS, *(key for key in texts if key not in NO_GROUPS))):
         names = class_names(manifest or {}, column)
         values = np.array([_named(column, entry.get(column), names) for entry in entries])
         groups = sorted(set(values.tolist()) - {""}, key=_in_order)

@@ -109,7 +109,8 @@ def _cuts(one: Explained) -> list[tuple[int, int]]:
     """(axis, place) of the cuts shown: of a volume one an axis, through the strongest place."""
     if one.image.ndim == 3:
         return [(-1, 0)]
-    strongest = one.maps[0].values if one.maps else np.abs(one.image).sum(axis=0)
+    every = {each.method: each.values for each in one.maps}
+    strongest = every.get("occlusion", next(iter(every.values()), one.image.sum(axis=0)))
     place = np.unravel_index(np.abs(strongest).argmax(), strongest.shape)
     return [(axis, int(at)) for axis, at in enumerate(place)]
 
@@ -126,8 +127,8 @@ def _cut(image: Floats, at: tuple[int, int], *, scaled: bool = True) -> Floats:
     step = -(-max(flat.shape[1:]) // SIDE)
     flat = np.asarray(flat[:, ::step, ::step], dtype=np.float64)
     if scaled:
-        low, high = float(image.min()), float(image.max())
-        flat = (flat - low) / max(high - low, 1e-12)
+        low, high = (float(end) for end in np.quantile(image, (0, 0.998)))
+        flat = np.clip((flat - low) / max(high - low, 1e-12), 0, 1)
     return np.moveaxis(flat, 0, -1) if len(flat) == 3 else flat[0]
 
 

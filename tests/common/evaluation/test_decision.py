@@ -23,7 +23,7 @@ TEST = Scored(LABEL, SAID, NAMES)
 MANIFEST: dict[str, Any] = {
     "classes": {"site": ["Bern", "Graz"]},
     "test": [
-        {"patient": name, "site": n % 2, "sex": -1, "age": 15.0 + 9 * n}
+        {"patient": name, "site": n % 2, "sex": -1, "age": 15.0 + 9 * n, "cause": "virus"[n % 2 :]}
         for n, name in enumerate(NAMES)
     ],
 }
@@ -94,7 +94,8 @@ def test_subgroups_have_the_manifests_names_and_their_own_counts() -> None:
     groups = {(column, name): who.sum() for column, name, who in subgroups(MANIFEST, "test", 8)}
     assert groups["site", "Bern"] == groups["site", "Graz"] == 4
     assert groups["age", "under 18"] == 1
-    assert not any(column == "sex" for column, _ in groups)  # not known of anyone
+    assert groups["cause", "virus"] == 4  # a column of one's own
+    assert {column for column, _ in groups} == {"site", "age", "cause"}
     assert not list(subgroups(None, "test", 8))
 
 
