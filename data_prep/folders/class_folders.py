@@ -40,15 +40,15 @@ def _check_copies(source: Path, rows: list[Row], above: int) -> None:
     for row in rows:
         path = source / row.path
         alike[path.name, path.stat().st_size].append(row)
-    for group in alike.values():
-        first = group[0]
-        for row in group[1:]:
-            twice = row.entry["label"] != first.entry["label"] and filecmp.cmp(
-                source / first.path, source / row.path, shallow=False
-            )
-            names = [one.path.parents[above].name for one in (first, row)]
-            require(
-                not twice,
-                f"{names[0]} and {names[1]}: a picture must lie in one class folder, got the same "
-                "file, of the same name, in both. Remove one of the two.",
-            )
+    twice: list[tuple[str, str]] = []
+    for first, *others in alike.values():
+        for row in others:
+            paths = (source / first.path, source / row.path)
+            if row.entry["label"] != first.entry["label"] and filecmp.cmp(*paths, shallow=False):
+                one, two = (path.parents[above].name for path in paths)
+                twice.append((one, two))
+    require(
+        not twice,
+        f"{' and '.join(twice[0]) if twice else ''}: a picture must lie in one class folder, got "
+        f"{len(twice)} of the same name and content in two. Remove one of each two.",
+    )

@@ -18,7 +18,6 @@ from data_prep.machinery import (
     Plan,
     Row,
     Walk,
-    add_label_arguments,
     find_labels,
     label_arguments,
     walk,
@@ -28,27 +27,37 @@ __all__ = ["add_arguments", "plan"]
 
 SIZES = {"grey": 512, "photo": 224, "fundus": 256}
 COLUMNS = ("image", "label", "patient", "split", "age", "site", "bias")
+GROUPS = "columns of the table to keep, for results by subgroup"
+FINDINGS = "columns of 1 and 0, several labels at once"
 NONE = "none"  # word for --labels
 LARGEST_SHARE = 0.9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``folders``."""
-    add_label_arguments(parser)
+    parser.add_argument(
+        "--labels", type=Path, help="CSV, TSV or XLSX; or the word folders, or none (no labels)"
+    )
+    parser.add_argument("--negative", metavar="NAME", help="the class that is to be number 0")
     for name in COLUMNS:
         parser.add_argument(f"--{name}", metavar="COLUMN", help=f"the table's column for {name}")
-    parser.add_argument("--groups", nargs="+", metavar="COLUMN", default=[], help="columns to keep")
-    parser.add_argument("--findings", nargs="+", metavar="COLUMN", default=[], help="of 1 and 0")
+    parser.add_argument("--groups", nargs="+", metavar="COLUMN", default=[], help=GROUPS)
+    parser.add_argument("--findings", nargs="+", metavar="COLUMN", default=[], help=FINDINGS)
     parser.add_argument("--class-names", nargs="+", metavar="NAME", help="of the classes 0, 1, ...")
-    parser.add_argument("--patient-folders", action="store_true", help="class/patient/image")
+    parser.add_argument(
+        "--patient-folders", action="store_true", help="the folder of an image is its patient's"
+    )
     parser.add_argument(
         "--overlap", choices=OVERLAPS, default="refuse", help="patients in two given parts"
     )
     parser.add_argument("--kind", choices=tuple(SIZES), default="grey", help="what a bundle sees")
     parser.add_argument("--stack", action="store_true", help="squares in stacks, not PNG")
-    parser.add_argument("--size", type=int, help=f"pixels; default {SIZES}, 0: as grey ones are")
+    sizes = ", ".join(f"{size} for {kind}" for kind, size in SIZES.items())
+    parser.add_argument("--size", type=int, help=f"pixels; default {sizes}; 0: grey as they are")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of grey PNG")
-    parser.add_argument("--slices", type=int, default=0, help="of a volume; 0: all worth reading")
+    parser.add_argument(
+        "--slices", type=int, default=0, help="of a volume, about its middle; 0: all worth reading"
+    )
     parser.add_argument("--validation", type=float, default=0.1, help="share of training patients")
     parser.add_argument("--test", type=float, default=0.2, help="share, where no split is given")
     parser.add_argument("--seed", type=int, default=0, help="of the split")

@@ -13,6 +13,7 @@ Entry = dict[str, Any]
 Parts = dict[str, list[Entry]]
 
 FOLDS = 3
+FEWEST = 3  # patients of a class, one of whom may be set aside
 
 
 def split_as_told(entries: Sequence[Entry]) -> Parts:
@@ -42,7 +43,8 @@ def split_by_share(
         validation: share of the patients, rounded.
         test: share of the patients, rounded.
         even: share out the patients of each class by themselves, so that a rare one is in all
-            parts; a patient with images of several classes counts as a class of its own kind.
+            parts; a patient with images of several classes counts as a class of its own kind. A
+            share that comes to nobody is one patient of each class that has three.
 
     Returns:
         The entries by part, those of the test with ``fold`` 0, 1 or 2.
@@ -50,17 +52,24 @@ def split_by_share(
     labels: dict[str, set[int]] = {}
     for entry in entries:
         labels.setdefault(entry["patient"], set()).add(entry["label"] if even else 0)
-    testing: list[str] = []
-    validating: set[str] = set()
-    for kind in sorted({tuple(sorted(own_labels)) for own_labels in labels.values()}):
-        order = seeded_order(
-            (p for p, own_labels in labels.items() if tuple(sorted(own_labels)) == kind), seed
-        )
-        n_test, n_validation = round(test * len(order)), round(validation * len(order))
-        testing += order[:n_test]
-        validating |= set(order[n_test : n_test + n_validation])
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for patient in seeded_order(labels, seed):
+        groups.setdefault(tuple(sorted(labels[patient])), []).append(patient)
+    orders = [groups[kind] for kind in sorted(groups)]
+    tested = _counts(orders, test, even)
+    aside = _counts(orders, validation, even)
+    testing = [p for order, count in zip(orders, tested) for p in order[:count]]
+    validating = {p for order, n, more in zip(orders, tested, aside) for p in order[n : n + more]}
     folds = {patient: index % FOLDS for index, patient in enumerate(testing)}
     return _parts(entries, folds, validating)
+
+
+def _counts(orders: Sequence[Sequence[str]], share: float, even: bool) -> list[int]:
+    """How many of each class to take; where that were nobody, one of each that has three."""
+    counts = [round(share * len(order)) for order in orders]
+    if even and share > 0 and not any(counts):
+        return [int(len(order) >= FEWEST) for order in orders]
+    return counts
 
 
 def split_by_test_size(

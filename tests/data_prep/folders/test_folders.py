@@ -45,6 +45,12 @@ def test_two_folders_are_drawn_evenly_over_the_classes(tmp_path: Path) -> None:
     assert labels(tmp_path / "out", "validation") == [0] * 4 + [1] * 2
 
 
+def test_three_pictures_of_each_class_are_enough_for_every_part(tmp_path: Path) -> None:
+    names = [f"{k}/{i}.png" for k in "ab" for i in range(3)]
+    assert prepare(pictures(tmp_path / "in", *names), tmp_path / "out") == 0
+    assert counts(tmp_path / "out") == [2, 2, 2]
+
+
 def test_given_parts_are_kept_and_validation_is_drawn_from_training(tmp_path: Path) -> None:
     names = [
         f"{part}/{k}/{i}.png" for part in ("Train", "testing") for k in "ab" for i in range(10)
@@ -174,7 +180,7 @@ def test_an_empty_class_and_a_file_in_two_classes_are_refused(tmp_path: Path, ca
     assert "c: every class folder must hold images" in capsys.readouterr().err
     (source / "c" / "0.png").write_bytes((source / "a" / "0.png").read_bytes())
     assert prepare(source, tmp_path / "out") == 2
-    assert "a and c: a picture must lie in one class folder" in capsys.readouterr().err
+    assert "a and c: a picture must lie in one class folder, got 1" in capsys.readouterr().err
 
 
 TABLES: dict[str, tuple[str, tuple[str, ...], str]] = {
