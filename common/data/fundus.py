@@ -10,8 +10,7 @@ from PIL import Image, ImageOps
 
 from common.checks import require
 from common.data.dicom_mark import is_dicom
-from common.data.photo import to_rgb
-from common.data.picture import Depth, eight_bits, opened
+from common.data.picture import Depth, eight_bits, opened, to_rgb
 from common.data.reading import check_shown
 
 __all__ = ["MARK", "Field", "cut_fundus", "find_field", "read_fundus"]

@@ -17,10 +17,11 @@ from common.data.fundus import cut_fundus, read_fundus
 from common.data.image import is_picture
 from common.data.in_memory import NAME, in_memory, with_meta
 from common.data.load import LoadMedicalImaged
-from common.data.photo import read_photo, square, to_rgb
+from common.data.photo import read_photo, square
+from common.data.picture import to_rgb
 from common.data.prepare import Preparation, fit, store
 from common.data.reading import check_shown
-from common.data.stack_file import open_stack
+from common.data.stack_file import stack_row
 
 __all__ = ["PrepareImaged"]
 
@@ -115,15 +116,11 @@ def _name(value: Any) -> str:
 
 def read_row(path: Path, index: int) -> npt.NDArray[np.float32]:
     """Read one image of a stack ``(N, H, W)`` or ``(N, H, W, C)`` of bytes, (C, H, W) in [0, 1]."""
-    stack = open_stack(path)
+    stored = stack_row(path, index)
     require(
-        stack.ndim in (3, 4) and stack.dtype == np.uint8,
-        f"{path.name}: must be a stack of 2D images of bytes, got {stack.dtype} of shape "
-        f"{stack.shape}. Prepare the images with the source that the bundle's README names.",
+        stored.ndim in (2, 3) and stored.dtype == np.uint8,
+        f"{path.name}: must be a stack of 2D images of bytes, got {stored.dtype} of shape "
+        f"{stored.shape}. Prepare the images with the source that the bundle's README names.",
     )
-    require(
-        0 <= index < len(stack),
-        f"{path.name}: index must lie in 0..{len(stack) - 1}, got {index}.",
-    )
-    row = np.asarray(stack[index]).astype(np.float32) / np.float32(255)
+    row = stored.astype(np.float32) / np.float32(255)
     return row[None] if row.ndim == 2 else np.moveaxis(row, -1, 0)

@@ -15,7 +15,7 @@ from common.checks import require
 from common.data.in_memory import NAME, as_values, as_volume, in_memory, with_meta
 from common.data.nifti import load_voxels
 from common.data.reading import reading
-from common.data.stack_file import open_stack, read_features, read_mask
+from common.data.stack_file import read_features, read_mask, stack_row
 
 __all__ = ["LoadStoredd"]
 
@@ -84,7 +84,7 @@ class LoadStoredd(MapTransform):
             return as_values(given).reshape(-1) if values_only else as_volume(given)
         if result.get("index") is not None:
             result["name"] = str(result.get("patient", f"{path.name}[{result['index']}]"))
-            return self._row(path, int(result["index"]))
+            return stack_row(path, int(result["index"]))
         if self.table:
             return read_features(path)
         if self._prepare is not None and path.suffix.lower() != ".npy":
@@ -99,14 +99,6 @@ class LoadStoredd(MapTransform):
             "DICOM series. Prepare it with the source that the bundle's README names.",
         )
         return load_voxels(path)
-
-    def _row(self, path: Path, index: int) -> npt.NDArray[Any]:
-        stack = open_stack(path)
-        require(
-            0 <= index < len(stack),
-            f"{path.name}: index must lie in 0..{len(stack) - 1}, got {index}.",
-        )
-        return np.asarray(stack[index])
 
     def _volume(self, path: Path, values: torch.Tensor) -> torch.Tensor:
         if self.mask is None:

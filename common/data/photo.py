@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from common.data.picture import Depth, eight_bits, opened
+from common.data.picture import Depth, eight_bits, opened, to_rgb
 from common.data.reading import check_shown
 
-__all__ = ["read_photo", "square", "to_rgb"]
+__all__ = ["read_photo", "square"]
 
 
 def read_photo(path: str | Path, size: int) -> npt.NDArray[np.uint8]:
@@ -49,12 +49,3 @@ def square(picture: Image.Image, size: int) -> npt.NDArray[np.uint8]:
         picture = picture.resize(shape, Image.Resampling.BILINEAR)
     left, top = (shape[0] - size) // 2, (shape[1] - size) // 2
     return np.array(picture.crop((left, top, left + size, top + size)))
-
-
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """Return a picture of 8 bits per channel in RGB, transparency laid over black."""
-    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-        picture = Image.alpha_composite(black, picture)
-    return picture.convert("RGB")

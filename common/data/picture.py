@@ -15,7 +15,7 @@ from PIL.TiffTags import TAGS_V2
 from common.checks import InputError, require
 from common.data.reading import LARGEST, check_pixels, quiet, reading
 
-__all__ = ["Depth", "eight_bits", "opened", "read_picture"]
+__all__ = ["Depth", "eight_bits", "opened", "read_picture", "to_rgb"]
 
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 EIGHT_BIT = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "La", "RGBa")
@@ -157,10 +157,15 @@ def _grey(picture: Image.Image, name: str, depth: Depth) -> npt.NDArray[np.float
     )
     if depth.wide:
         return depth.read(picture)
-    if mode in HAS_ALPHA or "transparency" in picture.info:
-        colour = picture.convert("RGBA")
-        black = Image.new("RGBA", colour.size, (0, 0, 0, 255))
-        picture = Image.alpha_composite(black, colour)
-    if picture.mode == "CMYK":
-        picture = picture.convert("RGB")
+    if mode in HAS_ALPHA or mode == "CMYK" or "transparency" in picture.info:
+        picture = to_rgb(picture)
     return np.asarray(picture.convert("L")).astype(np.float32) / np.float32(255)
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture of 8 bits per channel in RGB, transparency laid over black."""
+    if picture.mode in HAS_ALPHA or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture)
+    return picture.convert("RGB")

@@ -16,7 +16,7 @@ from common.checks import require
 from common.data.reading import reading
 from common.files import replacing
 
-__all__ = ["check_stacks", "open_stack", "read_features", "read_mask", "write_stack"]
+__all__ = ["check_stacks", "open_stack", "read_features", "read_mask", "stack_row", "write_stack"]
 
 Array = npt.NDArray[Any]
 CHANNELS_NDIM = 5  # of a stack of volumes with several channels: (N, C, X, Y, Z)
@@ -44,6 +44,20 @@ def open_stack(path: str | Path) -> Array:
         f"{path}: must hold uint8 or floating point numbers, got {array.dtype}. {CURE}",
     )
     return array
+
+
+def stack_row(path: Path, index: int) -> Array:
+    """Read one row of a stack, as `open_stack` gives it.
+
+    Raises:
+        InputError: as `open_stack`, or no such row.
+    """
+    stack = open_stack(path)
+    require(
+        0 <= index < len(stack),
+        f"{path.name}: index must lie in 0..{len(stack) - 1}, got {index}.",
+    )
+    return np.asarray(stack[index])
 
 
 def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
