@@ -180,16 +180,16 @@ def as_dicom(path: Path, film: Path) -> Path:
 def counted(predictor: Predictor, groups: dict[str, list[Path]]) -> Iterator[dict[str, Any]]:
     """What became of the files of each group."""
     for name, paths in groups.items():
-        found = predictor.predict(paths)
-        kept = [one for one in found if not one.reason]
-        refused = [one for one in found if one.reason]
+        predictions = predictor.predict(paths)
+        kept = [one for one in predictions if not one.reason]
+        refused = [one for one in predictions if one.reason]
         unlike = ["trained on" in one.reason or "training images" in one.reason for one in refused]
         percent = [float(one.columns["familiarity"]) for one in kept]
         warned = [str(one.columns["warning"]) for one in kept]
         values = [next(iter(one.values.values())) for one in kept]
         yield {
             "group": name,
-            "files": len(found),
+            "files": len(predictions),
             "refused": sum(unlike),
             "unreadable": len(refused) - sum(unlike),
             "unfamiliar": sum(value < WARN_BELOW for value in percent),
@@ -296,14 +296,14 @@ def calibrate(path: Path) -> list[dict[str, Any]]:
     x = np.array([[float(row[name]) for name in names] for row in rows])
     age = np.array([float(row["age"]) for row in rows])
     site, person = (np.array([row[name] for row in rows]) for name in ("site", "sub_id"))
-    found = []
+    by_site = []
     for name in np.unique(site):
         here = site == name
         others = ~here & ~np.isin(person, person[here])
         ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
         predicted = ridge.fit(x[others], age[others]).predict(x[here])
-        found.append({"site": str(name), "scans": int(here.sum()), **drawn(predicted, age[here])})
-    return found
+        by_site.append({"site": str(name), "scans": int(here.sum()), **drawn(predicted, age[here])})
+    return by_site
 
 
 def drawn(predicted: np.ndarray, age: np.ndarray) -> dict[str, Any]:

@@ -79,11 +79,11 @@ def films(source: Path, target: Path, count: int) -> list[Path]:
 
 def plain(paths: Sequence[Path], network: torch.nn.Module, size: int) -> float:
     """Return images per second of the plain loop."""
-    start, found = time.perf_counter(), []
+    start, probabilities = time.perf_counter(), []
     with torch.inference_mode():
         for x in DataLoader(Pictures(paths, size), batch_size=BATCH, num_workers=WORKERS):
-            found += network(x).sigmoid().flatten().tolist()
-    assert len(found) == len(paths)
+            probabilities += network(x).sigmoid().flatten().tolist()
+    assert len(probabilities) == len(paths)
     return len(paths) / (time.perf_counter() - start)
 
 
@@ -109,12 +109,12 @@ def speed(arguments: argparse.Namespace) -> dict[str, Any]:
         }
         for name in sorted(turns, reverse=bool(part % 2)):
             rates[name].append(turns[name]())
-    seconds = {name: sum(1 / rate for rate in found) for name, found in rates.items()}
+    seconds = {name: sum(1 / rate for rate in of_turns) for name, of_turns in rates.items()}
     return {
         "films": len(paths),
         "turns": arguments.turns,
         "size": SPEED_SIZE,
-        **{f"{name}_per_second": len(found) / seconds[name] for name, found in rates.items()},
+        **{f"{name}_per_second": len(of_turns) / seconds[name] for name, of_turns in rates.items()},
         "ratio": seconds["plain"] / seconds["predictor"],
         "ratio_of_turns": [b / a for a, b in zip(rates["plain"], rates["predictor"])],
     }
@@ -149,10 +149,11 @@ def _held(process: psutil.Process) -> float:
 
 def page(result: dict[str, Any]) -> str:
     """Return the result as Markdown."""
-    found, held = result["speed"], result["memory_mb"]
+    measured, held = result["speed"], result["memory_mb"]
     about = (
-        f"{found['films']} films (JPEG at {found['size']} px) through an untrained DenseNet121, "
-        f"batches of {BATCH}, {WORKERS} processes that read, in {found['turns']} turns each; "
+        f"{measured['films']} films (JPEG at {measured['size']} px) through an untrained "
+        f"DenseNet121, batches of {BATCH}, {WORKERS} processes that read, in "
+        f"{measured['turns']} turns each; "
         f"{result['threads']} thread(s) of an {result['processor']} CPU that others used too, "
         f"torch {result['torch']}, {result['date']}, code of {result['commit']}. A ratio above 1 "
         "is in favour of the predictor."
@@ -167,10 +168,10 @@ def page(result: dict[str, Any]) -> str:
         "",
         "| | images per second |",
         "|---|---:|",
-        f"| a plain loop | {found['plain_per_second']:.2f} |",
-        f"| the predictor: checks, preparation, rows | {found['predictor_per_second']:.2f} |",
-        f"| ratio | {found['ratio']:.3f} |",
-        f"| ratio, lowest turn | {found['lowest_ratio']:.3f} |",
+        f"| a plain loop | {measured['plain_per_second']:.2f} |",
+        f"| the predictor: checks, preparation, rows | {measured['predictor_per_second']:.2f} |",
+        f"| ratio | {measured['ratio']:.3f} |",
+        f"| ratio, lowest turn | {measured['lowest_ratio']:.3f} |",
         "",
         f"`python -m common predict --embeddings npz` at {MEMORY_SIZE} px, memory of the command",
         "and its processes (proportional set size):",
@@ -192,14 +193,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--markdown", type=Path, help="write them as a page")
     arguments = parser.parse_args()
-    found = speed(arguments)
-    found["lowest_ratio"] = min(found["ratio_of_turns"])
-    found["median_ratio"] = statistics.median(found["ratio_of_turns"])
+    measured = speed(arguments)
+    measured["lowest_ratio"] = min(measured["ratio_of_turns"])
+    measured["median_ratio"] = statistics.median(measured["ratio_of_turns"])
     result = {
         **provenance(),
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d"),
-        "speed": found,
+        "speed": measured,
         "memory_mb": {str(count): memory(arguments, count) for count in arguments.counts},
     }
     text = page(result)

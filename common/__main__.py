@@ -25,8 +25,8 @@ def main(words: Sequence[str]) -> int:
     end_in_one_line({})
     if not words or words[0] in ("--help", "-h"):
         print("python -m common COMMAND --help")
-        for name, (_, told) in COMMANDS.items():
-            print(f"  {name:<8} {told}")
+        for name, (_, summary) in COMMANDS.items():
+            print(f"  {name:<8} {summary}")
         return 0
     require(
         words[0] in COMMANDS,

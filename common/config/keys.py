@@ -63,8 +63,8 @@ def followed(config: Mapping[str, Any], *roots: str) -> set[str]:
         key = waiting.pop()
         if key not in read:
             read.add(key)
-            found = ReferenceResolver.find_refs_in_config(config=config[key], id=key)
-            waiting += {ref.split("::")[0] for ref in found} & set(config)
+            references = ReferenceResolver.find_refs_in_config(config=config[key], id=key)
+            waiting += {ref.split("::")[0] for ref in references} & set(config)
     return read
 
 
@@ -143,15 +143,15 @@ def _arguments(target: str, locator: ComponentLocator) -> set[str]:
     """The names of a target's arguments; empty where it takes any, or is not found."""
     name = target if "." in target else f"{locator.get_component_module_name(target)}.{target}"
     try:
-        found = inspect.signature(locate(name)).parameters.values()  # type: ignore[arg-type]
+        parameters = inspect.signature(locate(name)).parameters.values()  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return set()
     known: set[str] = set()
-    for parameter in found:
+    for parameter in parameters:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            if not (told := get_args(parameter.annotation)):  # of Unpack[a TypedDict]
+            if not (unpacked := get_args(parameter.annotation)):  # of Unpack[a TypedDict]
                 return set()
-            known |= set(told[0].__annotations__)
+            known |= set(unpacked[0].__annotations__)
         else:
             known.add(parameter.name)
     return known

@@ -70,10 +70,10 @@ class ImageFiles(Dataset[list[Entry]]):
     def entries(self) -> list[Entry]:
         """One for each file; in 3D the DICOM files of a series are one."""
         if isinstance(self.source, str | Path):
-            found = image_datalist(self.source, self.features)
+            entries = image_datalist(self.source, self.features)
         else:
-            found = _entries(self.source, self.features)
-        return series_entries(found) if self.spatial_dims == 3 else found
+            entries = _entries(self.source, self.features)
+        return series_entries(entries) if self.spatial_dims == 3 else entries
 
     def __len__(self) -> int:
         """Return the number of files."""

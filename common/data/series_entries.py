@@ -35,8 +35,8 @@ def series_entries(entries: Sequence[Entry]) -> list[Entry]:
     )  # SimpleITK and more, for those with DICOM
 
     series, skipped = series_of(map(Path, slices))
-    found = [entry for entry in entries if not _is_slice(entry)]
-    found += [
+    merged = [entry for entry in entries if not _is_slice(entry)]
+    merged += [
         {"image": str(path), "name": slices[str(path)], "reason": why} for path, why in skipped
     ]
     patients: dict[str, list[Any]] = {}
@@ -56,8 +56,8 @@ def series_entries(entries: Sequence[Entry]) -> list[Entry]:
                     "name": name,
                     "reason": f"{name}: must be T1-weighted; {why}, by its header.",
                 }
-            found.append(entry)
-    return found
+            merged.append(entry)
+    return merged
 
 
 def _is_slice(entry: Entry) -> bool:

@@ -80,15 +80,15 @@ class AttentionMap:
     """
 
     def __init__(self, network: ImageClassifier) -> None:
-        found = [m for m in network.encoder.modules() if isinstance(m, VisionTransformer)]
+        transformers = [m for m in network.encoder.modules() if isinstance(m, VisionTransformer)]
         require(
-            len(found) == 1,
-            f"SaveAttention: network must hold one VisionTransformer, got {len(found)}. Leave the "
-            "handler out for other encoders.",
+            len(transformers) == 1,
+            f"SaveAttention: network must hold one VisionTransformer, got {len(transformers)}. "
+            "Leave the handler out for other encoders.",
         )
-        self._patch_size = found[0].patch_size
+        self._patch_size = transformers[0].patch_size
         self._weights = torch.empty(0)
-        self._hook = found[0].blocks[-1].register_forward_pre_hook(self._keep)
+        self._hook = transformers[0].blocks[-1].register_forward_pre_hook(self._keep)
 
     def of(self, x: Tensor) -> Tensor:
         """Return the weights ``(B, rows, columns)`` of the patches of the images seen last."""

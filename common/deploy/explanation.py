@@ -85,10 +85,10 @@ def explanations(
             yield _left_out(entries[0])
             continue
         x = torch.stack([torch.as_tensor(entry["image"]) for entry in read])
-        found = predictor.said_of(read, x)
-        output = _output(found)
-        row = int(np.argmax([list(one.values.values())[output] for one in found]))
-        one = found[row]
+        predictions = predictor.said_of(read, x)
+        output = _output(predictions)
+        row = int(np.argmax([list(one.values.values())[output] for one in predictions]))
+        one = predictions[row]
         image = x[row : row + 1].to(predictor.device)
         maps = saliency(predictor.network, image, output, methods)
         unit = "" if predictor.model.regression else "log-odds"
@@ -96,19 +96,19 @@ def explanations(
         yield Explanation(one, list(one.values)[output], unit, _array(x[row]), maps, near)
 
 
-def write_explanations(found: Sequence[Explanation], output: str | Path, title: str) -> Path:
+def write_explanations(explained: Sequence[Explanation], output: str | Path, title: str) -> Path:
     """Write ``explanations.html`` into a folder.
 
     Args:
-        found: at most 20 that were read.
+        explained: at most 20 that were read.
         output: the folder, made where it is missing.
         title: of the page.
 
     Returns:
         The page.
     """
-    fits_a_page(len(found))
-    return write_page([_told(one) for one in found], Path(output) / "explanations.html", title)
+    fits_a_page(len(explained))
+    return write_page([_told(one) for one in explained], Path(output) / "explanations.html", title)
 
 
 def fits_a_page(images: int) -> None:
@@ -122,9 +122,9 @@ def fits_a_page(images: int) -> None:
     )
 
 
-def _output(found: Sequence[Prediction]) -> int:
+def _output(predictions: Sequence[Prediction]) -> int:
     """The output to explain: the only one, or that of the class the images most likely show."""
-    values = np.array([list(one.values.values()) for one in found])
+    values = np.array([list(one.values.values()) for one in predictions])
     return int(values.max(axis=0).argmax())
 
 
@@ -134,9 +134,9 @@ def _left_out(entry: dict[str, Any]) -> Explanation:
 
 
 def _known(predictor: "Predictor", among: Any) -> list[Prediction]:
-    found = [one for one in predictor.stream(among) if one.h is not None]
-    require(bool(found), "explain: among must hold images that can be read, got none.")
-    return found
+    predictions = [one for one in predictor.stream(among) if one.h is not None]
+    require(bool(predictions), "explain: among must hold images that can be read, got none.")
+    return predictions
 
 
 def _nearest(predictor: "Predictor", one: Prediction, known: Sequence[Prediction]) -> list[Near]:
@@ -167,9 +167,9 @@ def _read(predictor: "Predictor", one: Prediction) -> Floats:
         paths = [str(path) for path in one.paths]
         entry: dict[str, Any] = {"image": paths[0] if len(paths) == 1 else paths, "name": one.file}
         entry |= {"index": one.index} if one.index >= 0 else {}
-        for found in predictor.dataset.of([entry])[0]:
-            if "reason" not in found and int(found.get("slice", -1)) == one.slice:
-                return _array(found["image"])
+        for loaded in predictor.dataset.of([entry])[0]:
+            if "reason" not in loaded and int(loaded.get("slice", -1)) == one.slice:
+                return _array(loaded["image"])
     return np.zeros((0, 0, 0), np.float32)
 
 

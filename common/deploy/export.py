@@ -157,8 +157,8 @@ def _compare(kind: str, network: nn.Module, run: Run, shape: Sequence[int]) -> N
     for batch in BATCHES:
         x = torch.rand(batch, *shape[1:], generator=generator)
         with torch.no_grad():
-            expected, found = network(x).numpy(), np.asarray(run(x))
-        off = float(np.abs(found - expected).max()) / max(float(np.abs(expected).max()), 1e-12)
+            expected, exported = network(x).numpy(), np.asarray(run(x))
+        off = float(np.abs(exported - expected).max()) / max(float(np.abs(expected).max()), 1e-12)
         require(
             off <= PARITY,
             f"{kind}: the export must give what the network gives to {PARITY:g} of its scale, got "

@@ -132,8 +132,8 @@ def _tell(folder: Path, name: str, metadata: dict[str, object]) -> None:
 
 
 def _contents(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [path for path in found if "__pycache__" not in path.parts]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in files if "__pycache__" not in path.parts]
 
 
 def _sums(folder: Path) -> None:

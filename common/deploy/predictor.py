@@ -109,14 +109,14 @@ class Predictor:
 
     def embed(self, paths: Any) -> Embeddings:
         """Return the representations of images; see `predict`."""
-        found = list(self.stream(paths))
-        seen = [one for one in found if one.h is not None]
+        predictions = list(self.stream(paths))
+        embedded = [one for one in predictions if one.h is not None]
         width = self.network.head.in_features
         return Embeddings(
-            np.stack([one.h for one in seen]) if seen else np.zeros((0, width), np.float32),  # type: ignore[misc]
-            [one.file for one in seen],
-            np.array([one.slice for one in seen], np.int64),
-            [(one.file, one.reason) for one in found if one.reason],
+            np.stack([one.h for one in embedded]) if embedded else np.zeros((0, width), np.float32),  # type: ignore[misc]
+            [one.file for one in embedded],
+            np.array([one.slice for one in embedded], np.int64),
+            [(one.file, one.reason) for one in predictions if one.reason],
         )
 
     def reference(self, path: str | Path) -> dict[str, Any]:
@@ -176,8 +176,8 @@ class Predictor:
         )
         files = self.dataset.of([paths] if single else list(paths))
         require(len(files) > 0, "predict: paths must name something to predict on, got none.")
-        for found in self.chunks(files):
-            yield from found
+        for chunk in self.chunks(files):
+            yield from chunk
 
     def chunks(
         self, files: ImageFiles, todo: Sequence[int] | None = None
@@ -247,11 +247,11 @@ class Predictor:
             except (RuntimeError, ValueError) as error:
                 if not does_not_fit(error):
                     raise
-                told = (
+                reason = (
                     "must have the channels and the size that the network is made for, got "
                     f"{tuple(x.shape[1:])}. Prepare it as the training images were."
                 )
-                yield from (_left_out(entry, f"{entry['name']}: {told}") for entry in some)
+                yield from (_left_out(entry, f"{entry['name']}: {reason}") for entry in some)
 
     @torch.inference_mode()
     def _batch(self, entries: Sequence[dict[str, Any]], x: Tensor) -> list[Prediction]:
@@ -259,23 +259,23 @@ class Predictor:
         logits = self.network.head(h).float().cpu()
         # (classes, B): for a transform of one image, the images of a batch are what pixels are
         values = torch.as_tensor(self.postprocessing({"pred": logits.T})["pred"]).T.numpy()
-        seen = Seen(entries, x, h.float().cpu().numpy(), values, self.names)
+        batch = Seen(entries, x, h.float().cpu().numpy(), values, self.names)
         for viewer in self.viewers:
             viewer(entries, x)
-        added = [columns(seen) for columns in self.columns]
-        return [self._prediction(seen, row, added) for row in range(len(entries))]
+        added = [columns(batch) for columns in self.columns]
+        return [self._prediction(batch, row, added) for row in range(len(entries))]
 
     def _prediction(
-        self, seen: Seen, row: int, added: Sequence[Mapping[str, Sequence[str | float]]]
+        self, batch: Seen, row: int, added: Sequence[Mapping[str, Sequence[str | float]]]
     ) -> Prediction:
         """Say of one image of a batch what the network and the columns say."""
-        entry, values = seen.entries[row], seen.values[row]
+        entry, values = batch.entries[row], batch.values[row]
         if not np.isfinite(values).all():
-            told = "must give a finite value, got NaN or infinity. Look at the image."
-            return _left_out(entry, f"{entry['name']}: {told}")
+            rule = "must give a finite value, got NaN or infinity. Look at the image."
+            return _left_out(entry, f"{entry['name']}: {rule}")
         said = dict(zip(self.names, map(float, values))) if self.model.head_fitted else {}
         known = _known(entry, said) if self.model.regression else {}
-        more = {name: told[row] for each in added for name, told in each.items()}
+        more = {name: cells[row] for each in added for name, cells in each.items()}
         if "flags" in entry:  # of a raw head that was prepared
             warnings = (more.get("warning"), *entry["flags"])
             more["warning"] = "; ".join(str(word) for word in warnings if word)
@@ -284,7 +284,7 @@ class Predictor:
             int(entry.get("slice", -1)),
             said,
             {**known, **more},
-            seen.h[row],
+            batch.h[row],
             paths=_paths(entry),
             index=int(entry.get("index", -1)),
         )

@@ -83,12 +83,12 @@ def _gradcam(network: ImageClassifier, x: Tensor, output: int) -> Map:
 
 def _last_maps(network: ImageClassifier, x: Tensor) -> str:
     """Name of the last part of the encoder whose output still has places."""
-    found: list[str] = []
+    names: list[str] = []
 
     def keep(name: str) -> object:
         def hook(_: nn.Module, __: object, y: object) -> None:
             if isinstance(y, Tensor) and y.ndim == x.ndim and math.prod(y.shape[2:]) > 1:
-                found.append(name)
+                names.append(name)
 
         return hook
 
@@ -99,10 +99,10 @@ def _last_maps(network: ImageClassifier, x: Tensor) -> str:
     for hook in hooks:
         hook.remove()
     require(
-        bool(found),
+        bool(names),
         "explain: gradcam needs an encoder with maps, got one without. Use occlusion.",
     )
-    return found[-1]
+    return names[-1]
 
 
 def _occlusion(network: ImageClassifier, x: Tensor, output: int) -> Map:
@@ -120,16 +120,16 @@ def _occlusion(network: ImageClassifier, x: Tensor, output: int) -> Map:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Using a non-tuple sequence")  # inside MONAI
         before = network(x)[0, output]
-        found, _ = sensitivity(x)
-    return _flat(before - found[:, output : output + 1])
+        hidden, _ = sensitivity(x)
+    return _flat(before - hidden[:, output : output + 1])
 
 
 def _smoothgrad(network: ImageClassifier, x: Tensor, output: int) -> Map:
     gradient = SmoothGrad(network, n_samples=SAMPLES, magnitude=True, verbose=False)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        found = gradient(x, index=output)
-    return _flat(found.abs().sum(dim=1, keepdim=True).sqrt())
+        slope = gradient(x, index=output)
+    return _flat(slope.abs().sum(dim=1, keepdim=True).sqrt())
 
 
 def _attention(network: ImageClassifier, x: Tensor, _: int) -> Map:
@@ -145,9 +145,9 @@ def _attention(network: ImageClassifier, x: Tensor, _: int) -> Map:
 
 
 def _transformer(network: ImageClassifier) -> VisionTransformer | None:
-    found = [m for m in network.encoder.modules() if isinstance(m, VisionTransformer)]
-    return found[0] if len(found) == 1 else None
+    transformers = [m for m in network.encoder.modules() if isinstance(m, VisionTransformer)]
+    return transformers[0] if len(transformers) == 1 else None
 
 
-def _flat(found: Tensor) -> Map:
-    return np.asarray(found.detach().float().cpu()[0, 0], dtype=np.float32)
+def _flat(values: Tensor) -> Map:
+    return np.asarray(values.detach().float().cpu()[0, 0], dtype=np.float32)

@@ -33,14 +33,14 @@ def rooms_of(texts: list[str]) -> set[str]:
         texts: of the configurations, whose ``_target_`` say what is built.
     """
     targets = {name for text in texts for name in re.findall(r'"common\.(\w+)[\w.]*"', text)}
-    found: set[str] = set()
+    needed: set[str] = set()
     waiting = sorted(targets)
     while waiting:
         room = waiting.pop()
-        if room not in found:
-            found.add(room)
+        if room not in needed:
+            needed.add(room)
             waiting += [name for path in _files(room) for name in _imported(path)]
-    return found
+    return needed
 
 
 def vendor(bundle: str, texts: list[str], target: Path) -> str:
@@ -75,19 +75,19 @@ def _files(room: str, suffix: str = "*.py") -> list[Path]:
     """The files of a room, which is a folder or one module."""
     if not (ROOT / room).is_dir():
         return [path for path in (ROOT / f"{room}.py",) if path.is_file()]
-    found = sorted((ROOT / room).rglob(suffix))
-    return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
+    files = sorted((ROOT / room).rglob(suffix))
+    return [path for path in files if path.is_file() and "__pycache__" not in path.parts]
 
 
 def _imported(path: Path) -> set[str]:
     """The rooms that a file imports from, anywhere in it."""
-    found: set[str] = set()
+    imported: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("common."):
-            found.add(str(node.module).split(".")[1])
+            imported.add(str(node.module).split(".")[1])
         elif isinstance(node, ast.ImportFrom) and node.module == "common":
-            found |= {alias.name for alias in node.names}
-    return {room for room in found if _files(room)}
+            imported |= {alias.name for alias in node.names}
+    return {room for room in imported if _files(room)}
 
 
 def _renamed(data: bytes, package: str, name: Path) -> bytes:

@@ -114,8 +114,8 @@ class CaseControlEvaluation(SubjectsEvaluation):
         theirs = other.logits[:, 0] if self.uses_trained_head else _probed(train, train.h, other.h)
         patient = patients(self.manifest, "validation", other.patient)
         chosen = Scored(other.label, probability_of(theirs), patient)
-        seen = Scored(test.label, probability_of(scores), test.patient)
-        return decide(["case"], [chosen], [seen], self.test, self.manifest)
+        scored = Scored(test.label, probability_of(scores), test.patient)
+        return decide(["case"], [chosen], [scored], self.test, self.manifest)
 
     def _by_site(self, train: Embedded, test: Embedded) -> tuple[list[str], dict[str, Any] | None]:
         """Names of the sites, or of their folds, and the leave-site-out table over them."""

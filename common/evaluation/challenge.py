@@ -157,12 +157,12 @@ class ChallengeEvaluation(SubjectsEvaluation):
 
     def _result(self, subjects: _Subjects, reading: _Reading) -> dict[str, Any]:
         placed = subjects.placed & subjects.aged
-        seen = subjects.recognisable & np.isfinite(subjects.age)
+        placeable = subjects.recognisable & np.isfinite(subjects.age)
         floor = age_floor(
             subjects.train_age[placed],
             subjects.train_site[placed],
-            subjects.age[seen],
-            subjects.site[seen],
+            subjects.age[placeable],
+            subjects.site[placeable],
         )
         sites = np.unique(subjects.train_site[subjects.placed])
         return {

@@ -49,8 +49,10 @@ def familiar_images(classifier: ImageClassifier, device: str | torch.device) -> 
     try:
         return _measured(classifier, device, _uncached(parser))
     except (InputError, RuntimeError) as error:  # MONAI wraps what a component raises
-        told = str(error.__cause__ or error).splitlines()[0]
-        _LOG.warning(f"the model will not tell strangers: training images cannot be read ({told})")
+        reason = str(error.__cause__ or error).splitlines()[0]
+        _LOG.warning(
+            f"the model will not tell strangers: training images cannot be read ({reason})"
+        )
         return {}
 
 

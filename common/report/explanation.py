@@ -65,10 +65,10 @@ class Explained:
     near: Sequence[Neighbour]
 
 
-def write_page(found: Sequence[Explained], output: Path, title: str) -> Path:
+def write_page(explained: Sequence[Explained], output: Path, title: str) -> Path:
     """Write a page, whole or not at all, and return its path."""
-    parts = [_section(number, one) for number, one in enumerate(found) if not one.reason]
-    missing = [f"{one.name}: {one.reason}" for one in found if one.reason]
+    parts = [_section(number, one) for number, one in enumerate(explained) if not one.reason]
+    missing = [f"{one.name}: {one.reason}" for one in explained if one.reason]
     if missing:
         parts.append(section("left-out", "Not read", bullets(missing)))
     return write(bare_page(title, HOW, parts), output)
@@ -95,14 +95,14 @@ def _section(number: int, one: Explained) -> Markup:
 def _map(one: Explained, each: Map, places: Sequence[tuple[int, int]]) -> Markup:
     strongest = float(each.values.flat[np.abs(each.values).argmax()])
     number = f"{strongest:+.2g}".replace("-", "−") + (f" {each.unit}" if each.unit else "")
-    told = f" Strongest: {number}." if each.method == "occlusion" else ""
+    ending = f" Strongest: {number}." if each.method == "occlusion" else ""
     drawn = []
     for at in places:
         colours = _cut(each.values[None], at, scaled=False)
         tinted = _tinted(_cut(one.image, at), colours, abs(strongest))
         drawn.append(framed(tinted, f"{one.name}, {each.method}"))
     name, _, words = MEANING[each.method].partition(": ")
-    return figure(*drawn, name=name, words=words[:1].upper() + words[1:] + "." + told)
+    return figure(*drawn, name=name, words=words[:1].upper() + words[1:] + "." + ending)
 
 
 def _cuts(one: Explained) -> list[tuple[int, int]]:

@@ -117,8 +117,8 @@ def _diagnosis(line: Line | None) -> str:
 
 
 def _age(scan: Scan, line: Line | None, unknown: list[str]) -> float | None:
-    told = None if line is None else read_age(line.get("age", ""), line.where, unknown)
-    return scan.age if told is None else told
+    stated = None if line is None else read_age(line.get("age", ""), line.where, unknown)
+    return scan.age if stated is None else stated
 
 
 def _sex(scan: Scan, line: Line | None) -> int:

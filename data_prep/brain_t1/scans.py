@@ -50,19 +50,19 @@ class Scan:
 
 def find_scans(source: Path) -> tuple[list[Scan], Walk]:
     """Find the heads below a folder, and what is left out with its reason."""
-    found = walk(
+    walked = walk(
         source, lambda path: path.name.lower().endswith((".nii", ".nii.gz")) or is_dicom(path)
     )
-    nifti = [path for path in found.files if not is_dicom(path)]
+    nifti = [path for path in walked.files if not is_dicom(path)]
     scans = []
     for path in nifti:
         name = path.relative_to(source).as_posix()
         if OTHER.search(path.name) and not T1.search(path.name):
-            found.skipped.append({"file": name, "reason": NOT_T1})
+            walked.skipped.append({"file": name, "reason": NOT_T1})
             continue
         scans.append(Scan(name, (path,), _patient(path, source)))
-    scans += _dicom(sorted(set(found.files) - set(nifti)), source, found)
-    return scans, found
+    scans += _dicom(sorted(set(walked.files) - set(nifti)), source, walked)
+    return scans, walked
 
 
 def _patient(path: Path, source: Path) -> str:
@@ -71,11 +71,11 @@ def _patient(path: Path, source: Path) -> str:
     return subject[1] if subject else re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.I)
 
 
-def _dicom(files: list[Path], source: Path, found: Walk) -> list[Scan]:
+def _dicom(files: list[Path], source: Path, walked: Walk) -> list[Scan]:
     """One T1-weighted series for each patient; the others are listed."""
     series, skipped = series_of(files)
     for path, reason in skipped:
-        found.skipped.append({"file": path.relative_to(source).as_posix(), "reason": reason})
+        walked.skipped.append({"file": path.relative_to(source).as_posix(), "reason": reason})
     patients: dict[str, list[Series]] = {}
     for one in series:
         patients.setdefault(one.patient or _folder(one, source), []).append(one)
@@ -91,7 +91,7 @@ def _dicom(files: list[Path], source: Path, found: Walk) -> list[Scan]:
                 "another series of the patient is taken" if chosen else "none of the patient is"
             )
             reason = f"DICOM series of {one.slices} slices: not the T1-weighted head; {better}"
-            found.skipped.append({"file": name, "reason": reason})
+            walked.skipped.append({"file": name, "reason": reason})
     return scans
 
 

@@ -107,10 +107,10 @@ def _mended(plan: Plan, target: Path, processes: int, names: Names) -> bool:
     """Make damaged files of a finished run again, where it is known what they came from."""
     manifest = _read(target / "manifest.json")
     bad = set(damaged(target, manifest.get("sha256", {})))
-    told = {path: manifest["origins"][path] for path in bad & set(manifest.get("origins", {}))}
-    if not bad or len(told) < len(bad) or _skipped_have_changed(manifest, names):
+    origins = {path: manifest["origins"][path] for path in bad & set(manifest.get("origins", {}))}
+    if not bad or len(origins) < len(bad) or _skipped_have_changed(manifest, names):
         return False
-    numbers = {n for value in told.values() for n in (value if type(value) is list else [value])}
+    numbers = {n for value in origins.values() for n in (value if type(value) is list else [value])}
     items = [item for item in plan.items if numbers & set(names.of(item).values())]
     _convert(plan, items, target, processes, names)
     return not damaged(target, manifest["sha256"])

@@ -31,8 +31,8 @@ def brain_mask(voxels: Array, name: str) -> Mask:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = network.run_model(np.array(voxels, np.float32)) > 0.5
-            mask = np.asarray(network.postprocess(found), np.bool_)
+            raw = network.run_model(np.array(voxels, np.float32)) > 0.5
+            mask = np.asarray(network.postprocess(raw), np.bool_)
     except (AssertionError, ValueError, RuntimeError, IndexError):  # an empty mask, as it tells it
         mask = np.zeros(voxels.shape, np.bool_)
     require(

@@ -59,12 +59,12 @@ def read_head(source: str | Path | Sequence[str | Path]) -> Head:
         return _checked(_series([Path(path) for path in source]), "DICOM series")
     path = Path(source)
     if path.is_dir():
-        found = series_in(path)
-        chosen = [series for series in found if is_t1(series)] or found
+        all_series = series_in(path)
+        chosen = [series for series in all_series if is_t1(series)] or all_series
         require(
             len(chosen) == 1,
             f"{path.name}: must hold one T1-weighted DICOM series, got {len(chosen)} of "
-            f"{len(found)}. Give the folder of one series.",
+            f"{len(all_series)}. Give the folder of one series.",
         )
         return _checked(_series(list(chosen[0].files)), path.name)
     return _checked(Head(*load_volume(path)), path.name)

@@ -64,8 +64,8 @@ class BrainPreparation:
 
     def record(self) -> dict[str, Any]:
         """Return ``{"preparation": {...}}`` for a manifest, with the versions of the libraries."""
-        found = {name: _version(name) for name in LIBRARIES}
-        versions = {name: number for name, number in found.items() if number}
+        installed = {name: _version(name) for name in LIBRARIES}
+        versions = {name: number for name, number in installed.items() if number}
         return {"preparation": {"kind": KIND, **asdict(self), "versions": versions}}
 
     @classmethod
@@ -75,15 +75,15 @@ class BrainPreparation:
         Raises:
             InputError: a record of another kind of image, or unknown values.
         """
-        told = record.get("preparation", record)
-        kind = told.get("kind") if isinstance(told, Mapping) else None
+        fields_of = record.get("preparation", record)
+        kind = fields_of.get("kind") if isinstance(fields_of, Mapping) else None
         require(
             kind == KIND,
             f"brain_t1: preparation must be of kind {KIND!r}, got {kind!r}. Give the model of a "
             "bundle that was trained on what python -m data_prep brain_t1 wrote.",
         )
         names = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in told.items() if name in names})
+        return cls(**{name: value for name, value in fields_of.items() if name in names})
 
 
 def _version(name: str) -> str:

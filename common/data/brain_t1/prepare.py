@@ -116,15 +116,17 @@ def _mapped(
     brain = sampled(mask, head.affine, target.grid, to_head) > 0.5
     smooth = sampled(bias, Grid(COARSE_MM).affine, target.grid)
     values = np.where(brain, values / np.maximum(smooth, 0.1), 0).astype(np.float32)
-    found = tissue.mixture(values, brain, target)
-    total = found.tissues.sum()
+    fitted = tissue.mixture(values, brain, target)
+    total = fitted.tissues.sum()
     names = ("grey_share", "white_share", "csf_share")
-    shares = {name: round(float(part.sum() / total), 4) for name, part in zip(names, found.tissues)}
+    shares = {
+        name: round(float(part.sum() / total), 4) for name, part in zip(names, fitted.tissues)
+    }
     if preparation.map == "tissue":
-        return found.tissues, shares
+        return fitted.tissues, shares
     if preparation.map == "vbm":
         from common.data.brain_t1.vbm import grey_matter
 
-        return grey_matter(values, brain, found.tissues, target)[None], shares
-    white = max(found.means[1], 1e-6)
+        return grey_matter(values, brain, fitted.tissues, target)[None], shares
+    white = max(fitted.means[1], 1e-6)
     return np.clip(values * (WHITE / white), 0, 1)[None].astype(np.float32), shares

@@ -48,9 +48,9 @@ def measured(
     both = float((mask & target.brain).sum())
     either = mask | target.brain
     blur = BLUR_MM / target.grid.spacing_mm
-    seen, expected = (gaussian_filter(values, blur)[either] for values in (image, target.t1))
-    flat = min(float(seen.std()), float(expected.std())) < 1e-9
-    correlation = 0.0 if flat else float(np.corrcoef(seen, expected)[0, 1])
+    shown, expected = (gaussian_filter(values, blur)[either] for values in (image, target.t1))
+    flat = min(float(shown.std()), float(expected.std())) < 1e-9
+    correlation = 0.0 if flat else float(np.corrcoef(shown, expected)[0, 1])
     return {
         "overlap": round(2 * both / float(mask.sum() + target.brain.sum()), 4),
         "volume_ml": round(volume_ml, 1),

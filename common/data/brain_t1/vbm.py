@@ -45,7 +45,7 @@ def grey_matter(values: Array, brain: npt.NDArray[np.bool_], tissues: Array, to:
     fixed = _image(ants, to.t1, to.grid)
     moving = _image(ants, np.where(brain, values / scale, 0), to.grid)
     with tempfile.TemporaryDirectory() as folder:
-        found = ants.registration(
+        registered = ants.registration(
             fixed,
             moving,
             "SyNOnly",
@@ -55,9 +55,9 @@ def grey_matter(values: Array, brain: npt.NDArray[np.bool_], tissues: Array, to:
             outprefix=str(Path(folder) / "warp_"),
         )
         warped = ants.apply_transforms(
-            fixed, _image(ants, tissues[0], to.grid), found["fwdtransforms"]
+            fixed, _image(ants, tissues[0], to.grid), registered["fwdtransforms"]
         )
-        warps = [name for name in found["fwdtransforms"] if name.endswith("nii.gz")]
+        warps = [name for name in registered["fwdtransforms"] if name.endswith("nii.gz")]
         jacobian = ants.create_jacobian_determinant_image(fixed, warps[0])
     return np.maximum(np.asarray(warped.numpy() * jacobian.numpy(), np.float32), 0)
 

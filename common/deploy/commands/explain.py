@@ -24,8 +24,8 @@ def main(words: Sequence[str]) -> int:
     logging.getLogger("common").setLevel(logging.WARNING)
     predictor = loaded(options)
     fits_a_page(len(predictor.dataset.of(options.paths)))
-    found = predictor.explain(options.paths, options.methods, options.among)
-    page = write_explanations(found, options.output, f"Explanations by {options.bundle}")
-    missing = [one.prediction for one in found if one.prediction.reason]
-    print(f"{page}: {len(found) - len(missing)} images explained, {len(missing)} left out")
+    explanations = predictor.explain(options.paths, options.methods, options.among)
+    page = write_explanations(explanations, options.output, f"Explanations by {options.bundle}")
+    missing = [one.prediction for one in explanations if one.prediction.reason]
+    print(f"{page}: {len(explanations) - len(missing)} images explained, {len(missing)} left out")
     return LEFT_OUT if missing else 0
