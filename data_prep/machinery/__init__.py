@@ -3,10 +3,10 @@
 - the work: `Plan`, `Item`, `Origin`, `Entry` (plan, split), `run` (runner, pool, worker, collect);
 - finding files: `walk`, `Walk`, `header_facts`, `ARCHIVE`, `ARCHIVES` (walk);
 - tables: `read_table`, `read_rows`, `Line`, `number`, `canonical`, `check_once`, `is_missing`,
-  `says_nothing` (tables);
+  `says_nothing` (of `common.data.tables`);
 - labels: `add_label_arguments`, `label_arguments`, `find_labels`, `read_labels`, `LabelTable`,
-  `Row`, `read_age`, `age_note`, `BESIDE`, `FOLDERS` (labels), `Columns` (columns); which class is
-  which number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
+  `Row`, `BESIDE`, `FOLDERS` (labels), `read_age`, `age_note` (ages), `Columns` (columns); which
+  class is which number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
 - splits by patient: `split_by_share`, `split_by_test_size`, `split_as_told`, `FOLDS` (split);
 - writing: `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt` (files);
 - what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
@@ -23,6 +23,7 @@ from common.data.tables import (
     read_table,
     says_nothing,
 )
+from data_prep.machinery.ages import age_note, read_age
 from data_prep.machinery.classes import SPLITS, is_unlabelled, name_classes, number_names
 from data_prep.machinery.columns import Columns
 from data_prep.machinery.faults import MachineFault, describe
@@ -33,10 +34,8 @@ from data_prep.machinery.labels import (
     LabelTable,
     Row,
     add_label_arguments,
-    age_note,
     find_labels,
     label_arguments,
-    read_age,
     read_labels,
 )
 from data_prep.machinery.names import Names, check_key, write_key

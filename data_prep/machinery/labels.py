@@ -7,16 +7,12 @@ or above 120 are unknown.
 """
 
 import argparse
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
-from common.checks import InputError, require
+from common.checks import require
 from common.data.tables import (
     Line,
     canonical,
@@ -26,30 +22,24 @@ from common.data.tables import (
     read_table,
     says_nothing,
 )
+from data_prep.machinery.ages import age_note, read_age
 from data_prep.machinery.classes import SPLITS, folder_names, name_classes, number_names
 from data_prep.machinery.columns import Columns
+from data_prep.machinery.image_names import Find, image_of
 
 __all__ = [
     "BESIDE",
     "FOLDERS",
-    "OLDEST_AGE",
     "LabelTable",
     "Row",
     "add_label_arguments",
-    "age_note",
     "find_labels",
     "label_arguments",
-    "read_age",
     "read_labels",
 ]
 
-OLDEST_AGE = 90  # stands for 90 and above, as HIPAA's safe harbour asks
-MOST_AGE = 120  # years; beyond, and below 0, are codes for "unknown"
-LONGEST_CODE = 9999  # codes above it are not printed: they may be dates
 FOLDERS = "folders"  # word for --labels
 BESIDE = "labels.csv"
-
-Find = Callable[[str], Path | None]
 
 
 @dataclass(frozen=True)
@@ -236,7 +226,7 @@ def read_labels(
     unknown: list[str] = []
     biases = number_names(canonical(line["bias"]) for line in lines if _names(line, "bias"))
     rows = [
-        _row(line, _image(line, source, find), classes.numbers, sites, unknown) for line in lines
+        _row(line, image_of(line, source, find), classes.numbers, sites, unknown) for line in lines
     ]
     if "bias" in columns.named:
         numbers = [biases.get(canonical(line["bias"]), -1) for line in lines]
@@ -249,46 +239,6 @@ def read_labels(
     if left_out:
         notes.append(f"{left_out} images are not in {table.name} and are left out")
     return LabelTable(rows, classes.names, list(sites), notes, biases=list(biases))
-
-
-def read_age(text: str, where: str, unknown: list[str] | None = None) -> float | None:
-    """Read years, at most 90; None where they are not known.
-
-    Args:
-        text: a number, DICOM's ``045Y``, or ``>89`` and ``90+``.
-        where: what an error calls the row.
-        unknown: gets the text of numbers below 0 or above 120, which are codes such as -9999.
-
-    Raises:
-        InputError: neither a number nor a word for "no value".
-
-    >>> read_age("61,5", "row"), read_age("95", "row"), read_age("-9999", "row")
-    (61.5, 90, None)
-    """
-    if is_missing(text):
-        return None
-    coded = re.fullmatch(r"(?:>=?\s*)?(\d{1,3}) ?(?:\+|y|Y)?", text.strip(), re.ASCII)
-    value = float(coded[1]) if coded else number(text)
-    require(
-        value is not None,
-        f"{where}: age must be a number of years, got something else. Correct it, or leave it "
-        "empty.",
-    )
-    if value is None or not 0 <= value <= MOST_AGE:
-        if unknown is not None:
-            unknown.append(text)
-        return None
-    return min(value, OLDEST_AGE)
-
-
-def age_note(unknown: list[str], where: str) -> list[str]:
-    """Return a line that counts the ages that are codes, or nothing."""
-    if not unknown:
-        return []
-    # a date of birth, written as a number, is no code to print
-    words = (text if abs(number(text) or 0) <= LONGEST_CODE else "larger" for text in unknown)
-    codes = ", ".join(f"{count} {text}" for text, count in Counter(words).most_common(5))
-    return [f"{where}: {len(unknown)} ages are unknown, not in 0..{MOST_AGE} years ({codes})"]
 
 
 def _names(line: Line, column: str) -> bool:
@@ -322,42 +272,6 @@ def _row(
         )
     patient = line.get("patient", "")
     return Row(path, None if says_nothing(patient) else patient, entry, part)
-
-
-def _image(line: Line, source: Path, find: Find | None) -> Path:
-    """The image of a row relative to the source; it must lie in it, also when it is a link."""
-    name = line.get("image") or line.get("file") or ""
-    spellings = [name, unicodedata.normalize("NFD", name)]
-    spellings += [spelling.replace("\\", "/") for spelling in spellings]
-    usable = [s for s in spellings if s and len(s) < 1000 and s.isprintable()]
-    path_there = next((path for path in map(find or partial(_file, source), usable) if path), None)
-    if path_there is None:
-        raise InputError(
-            f"{line.where}: image must be a file below the source folder, got a name of none. "
-            "Correct the name or remove the row."
-        )
-    return path_there
-
-
-def _file(source: Path, name: str) -> Path | None:
-    """The path of a file relative to the source, which must hold it."""
-    if not _is_file(source / name):
-        return None
-    path, root = (source / name).resolve(), source.resolve()
-    require(
-        path.is_relative_to(root),
-        f"{source.name}: an image of the table must lie below the source folder, got one outside "
-        "it. Copy the file into the source and correct the name.",
-    )
-    plain = not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
-    return Path(name) if plain else path.relative_to(root)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long for the file system
-        return False
 
 
 def _check_together(rows: list[Row], lines: list[Line], name: str, overlap: bool) -> None:
