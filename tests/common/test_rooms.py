@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import common
@@ -34,3 +35,15 @@ def test_the_map_of_the_rooms_names_what_each_imports() -> None:
     assert {room: set(line.split(", ")) - {"nothing"} for room, line in message.items()} == actual
     order = list(message)
     assert all(order.index(other) < order.index(room) for room in actual for other in actual[room])
+
+
+def test_importing_the_losses_costs_no_more_than_importing_torch() -> None:
+    names = ("__init__", "checks", "distributed", "kernels", "text")
+    files = [*(ROOT / "losses").glob("*.py"), *(ROOT / f"{name}.py" for name in names)]
+    packages = set()
+    for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            packages.add(str(node.module).split(".")[0])
+    assert packages - sys.stdlib_module_names == {"common", "torch"}
