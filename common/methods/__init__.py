@@ -14,6 +14,7 @@
 - `ReSSL`: a view relates to a queue of keys as the momentum encoder's key of a weaker view does.
 - `SimSiam`: each view predicts the other, without a momentum encoder.
 - `Supervised`: classification or regression of randomly transformed images.
+- `SwAV`: the prototypes of one view, spread evenly by `sinkhorn`, are predicted from the other.
 - `VariationalAutoencoder`: reconstruction and a standard Gaussian code; its mean is a prior.
 - `TrainableCrop`: CRL-TAC; the channel that chooses crops is trained with the encoder.
 - `classification_loss`, `cross_entropy`, `absolute_error`: what the last and a head may minimise.
@@ -33,7 +34,9 @@ from common.methods.nnclr import NNCLR
 from common.methods.one_view_simclr import OneViewSimCLR
 from common.methods.re_ssl import ReSSL
 from common.methods.simsiam import SimSiam
+from common.methods.sinkhorn import sinkhorn
 from common.methods.supervised import Supervised
+from common.methods.swav import SwAV
 from common.methods.trainable_crop import TrainableCrop
 from common.methods.variational import VariationalAutoencoder
 
@@ -52,10 +55,12 @@ __all__ = [
     "ReSSL",
     "SimSiam",
     "Supervised",
+    "SwAV",
     "TrainableCrop",
     "VariationalAutoencoder",
     "ViewGroup",
     "absolute_error",
     "classification_loss",
     "cross_entropy",
+    "sinkhorn",
 ]

@@ -28,6 +28,7 @@ from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.finite import require_finite
 from common.networks.projector import Projector, width_of
+from common.networks.prototypes import Prototypes
 from common.networks.resnet_encoder import ResNet18Encoder, ResNet50Encoder
 from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
@@ -45,6 +46,7 @@ __all__ = [
     "EmbeddingEncoder",
     "ImageClassifier",
     "Projector",
+    "Prototypes",
     "ResNet18Encoder",
     "ResNet50Encoder",
     "SimpleConvNet",

@@ -28,6 +28,21 @@ def nnclr(prediction: Rows, neighbour: Rows, temperature: float) -> float:
     return total / len(neighbour)
 
 
+def sinkhorn(scores: Rows, epsilon: float, rounds: int) -> Rows:
+    """Columns to N / K and rows to 1, in turn, of exp(scores / epsilon), entry by entry."""
+    n, k = scores.shape
+    q = [[math.exp(float(scores[i, j]) / epsilon) for j in range(k)] for i in range(n)]
+    for _ in range(rounds):
+        for j in range(k):
+            total = sum(q[i][j] for i in range(n))
+            for i in range(n):
+                q[i][j] *= n / k / total
+        for i in range(n):
+            total = sum(q[i])
+            q[i] = [entry / total for entry in q[i]]
+    return np.array(q)
+
+
 def swav(scores: Rows, assignments: Rows, temperature: float) -> float:
     """Mean over subjects and ordered pairs u != v of -sum_k q_uk log softmax(s_v / T)_k."""
     terms = []

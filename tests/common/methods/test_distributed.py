@@ -10,8 +10,19 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.engines import ContrastiveTrainer, PhaseOptimizers
-from common.losses import InfoNCE
-from common.methods import Contrastive, cross_entropy
+from common.losses import BarlowTwins, InfoNCE, VIbCReg, VICReg
+from common.methods import (
+    BYOL,
+    NNBYOL,
+    NNCLR,
+    Contrastive,
+    Method,
+    MoCo,
+    ReSSL,
+    SimSiam,
+    SwAV,
+    cross_entropy,
+)
 from common.networks import ImageClassifier, Projector
 from tests.ranks import on_two_ranks
 from tests.tiny import Gap
@@ -72,3 +83,57 @@ def test_two_ranks_train_encoder_and_head_as_one_process_does(tmp_path: Path) ->
         assert (one[f"classifier.{name}"] - value).abs().max() > 1e-3
     for state in on_two_ranks(trained, tmp_path):
         torch.testing.assert_close(state, one, rtol=0, atol=1e-10)
+
+
+def every_method() -> dict[str, Method]:
+    """Each self-supervised method on rows of a table, without batch normalisation."""
+
+    def parts() -> tuple[Any, ...]:
+        torch.manual_seed(0)
+        return ImageClassifier(Projector(6, 7, 5), 5), Projector(5, 7, 4)
+
+    views = (Chance(), Shift())
+    queue = {"queue": 10}
+    losses = {"Barlow": BarlowTwins(0.1), "VICReg": VICReg(), "VIbCReg": VIbCReg()}
+    return {
+        **{name: Contrastive(*parts(), *views, loss=loss) for name, loss in losses.items()},
+        "BYOL": BYOL(*parts(), Projector(4, 7, 4), *views, momentum=0.9),
+        "NNBYOL": NNBYOL(*parts(), Projector(4, 7, 4), *views, momentum=0.9, **queue),
+        "NNCLR": NNCLR(*parts(), Projector(4, 7, 4), *views, **queue),
+        "SimSiam": SimSiam(*parts(), Projector(4, 7, 4), *views),
+        "MoCo": MoCo(*parts(), *views, momentum=0.9, **queue),
+        "ReSSL": ReSSL(*parts(), *views, momentum=0.9, **queue),
+        "SwAV": SwAV(*parts(), *views, prototypes=3, queue_after=1, **queue),
+    }
+
+
+class Chance(nn.Module):
+    """A policy that looks random and depends on the row alone, not on its place."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return (x * 1000 * self.calls).sin()
+
+
+def all_trained() -> dict[str, dict[str, Tensor]]:
+    """Weights, queues and prototypes of every method after three steps."""
+    states = {}
+    for name, method in every_method().items():
+        method.double()
+        optimizers = PhaseOptimizers(method, {"encoder": 0.01}, torch.optim.SGD)
+        batches = [content(seed) for seed in range(3)]
+        ContrastiveTrainer("cpu", 1, batches, method, optimizers).run()
+        states[name] = method.state_dict()
+    return states
+
+
+@pytest.mark.slow
+def test_two_ranks_train_every_method_as_one_process_does(tmp_path: Path) -> None:
+    one, ranks = all_trained(), on_two_ranks(all_trained, tmp_path)
+    for name, method in every_method().items():
+        start = method.double().state_dict()["projector.layers.0.weight"]
+        assert (one[name]["projector.layers.0.weight"] - start).abs().max() > 1e-6, name
+        for state in ranks:
+            torch.testing.assert_close(state[name], one[name], rtol=0, atol=1e-10)
