@@ -4,12 +4,14 @@ A model sees an unknown scanner with an offset, which no number computed from on
 biology. Ten or more reference scans of that scanner can: their predictions are compared with what
 is known of them, and what is found corrects the predictions and goes with them, with its interval.
 
-Ages: ``predicted = age + offset + (slope - 1) (age - centre) + noise`` by least squares, `centre`
-the mean age of the reference. Probabilities: ``logit p' = offset + slope logit p`` (Platt 1999,
-with his softened labels, so that separable scans have an answer). Both keep the slope at 1 unless
-its 95 % interval says otherwise: ten scans know an offset, hardly ever a slope, and a noisy slope
-costs more than it mends. Several classes: one temperature (Guo et al. 2017,
-https://arxiv.org/abs/1706.04599).
+Ages: the offset, the mean of predicted less known age, is taken off the predictions. The slope of
+predicted on known age is estimated too. Where its 95 % interval excludes 1, as it does where
+predictions lean to the training's mean, a gap is taken from that line, so that it does not depend
+on age (de Lange and Cole 2020, https://doi.org/10.1016/j.nicl.2020.102229). Predicted ages are not
+divided by the slope: that multiplies their noise, and made them worse at most sites that were tried
+(benchmarks/familiarity.md).
+
+Probabilities and classes: `common.deploy.score_calibration`.
 """
 
 import math
@@ -52,9 +54,9 @@ class AgeCalibration:
         centre: their mean age, years.
         offset: mean of predicted - true age there, years; positive: too old.
         offset_interval: of 95 %, by Student's t.
-        slope: years of predicted age a year of age; 1 unless the interval excludes it.
+        slope: years of predicted age a year of age.
         slope_interval: of 95 %, by Student's t.
-        spread: standard deviation of the reference scans about the line, years of predicted age.
+        spread: standard deviation of predicted - true age, years.
         youngest: of the reference scans, years.
         oldest: of the reference scans, years.
     """
@@ -85,59 +87,65 @@ class AgeCalibration:
         )
         line = linregress(x, y)
         reach = float(student.ppf((1 + LEVEL) / 2, n - 2)) * line.stderr
-        low, high = line.slope - reach, line.slope + reach
-        free = not low <= 1 <= high
+        low, high = float(line.slope - reach), float(line.slope + reach)
         require(
-            not free or low > 0,
-            f"--reference: predicted ages must rise with the known ages, got a slope of "
+            high > 0,
+            f"--reference: predicted ages must not fall with the known ages, got a slope of "
             f"{line.slope:.2f} (95 % interval {low:.2f} to {high:.2f}). Check that table and scans "
             "belong together and that the scans were prepared as the model's.",
         )
-        slope, centre, offset = (line.slope if free else 1.0), x.mean(), (y - x).mean()
-        rest = y - x - offset - (slope - 1) * (x - centre)
-        freedom = n - 1 - free
-        spread = math.sqrt(float(rest @ rest) / freedom)
-        reach = float(student.ppf((1 + LEVEL) / 2, freedom)) * spread / math.sqrt(n)
+        gaps = y - x
+        offset, spread = float(gaps.mean()), float(gaps.std(ddof=1))
+        reach = float(student.ppf((1 + LEVEL) / 2, n - 1)) * spread / math.sqrt(n)
         return cls(
-            n,
-            float(centre),
-            float(offset),
-            (float(offset - reach), float(offset + reach)),
-            float(slope),
-            (float(low), float(high)),
-            spread,
-            float(x.min()),
-            float(x.max()),
+            scans=n,
+            centre=float(x.mean()),
+            offset=offset,
+            offset_interval=(offset - reach, offset + reach),
+            slope=float(line.slope),
+            slope_interval=(low, high),
+            spread=spread,
+            youngest=float(x.min()),
+            oldest=float(x.max()),
         )
 
-    def expected(self, age: Floats) -> Floats:
-        """Return what is predicted, on average, of healthy people of `age` on this scanner."""
-        return np.asarray(age + self.offset + (self.slope - 1) * (age - self.centre))
+    @property
+    def leans(self) -> bool:
+        """Whether the slope is surely not 1."""
+        low, high = self.slope_interval
+        return not low <= 1 <= high
 
     def age(self, predicted: NDArray[np.floating[Any]]) -> Floats:
-        """Return the calibrated ages ``(N,)``: the ages of which `predicted` is expected."""
-        return np.asarray(self.centre + (predicted - self.centre - self.offset) / self.slope)
+        """Return the calibrated ages ``(N,)``: the predicted ones without the offset."""
+        return np.asarray(predicted - self.offset, np.float64)
+
+    def gap(self, predicted: NDArray[np.floating[Any]], age: NDArray[Any]) -> Floats:
+        """Return ``(N,)`` how far predictions are above those of healthy people of that age here.
+
+        Args:
+            predicted: ``(N,)`` years, as the model gives them.
+            age: ``(N,)`` true ages, years.
+        """
+        slope = self.slope if self.leans else 1.0
+        expected = self.centre + self.offset + slope * (age - self.centre)
+        return np.asarray(predicted - expected, np.float64)
 
     @property
     def reach(self) -> float:
         """Half of the 95 % range, in years, of healthy people's calibrated ages about their own."""
-        freedom = self.scans - 1 - (self.slope != 1.0)
-        quantile = float(student.ppf((1 + LEVEL) / 2, freedom))
-        return quantile * self.spread * math.sqrt(1 + 1 / self.scans) / self.slope
+        quantile = float(student.ppf((1 + LEVEL) / 2, self.scans - 1))
+        return quantile * self.spread * math.sqrt(1 + 1 / self.scans)
 
     @property
     def told(self) -> str:
         """What every output says of it, in a line."""
-        slope = (
-            "slope kept at 1"
-            if self.slope == 1.0
-            else f"slope {self.slope:.2f} (95 % interval {ends(self.slope_interval, 2)})"
-        )
+        allowed = ", which the gaps allow for" if self.leans else ""
         return (
             f"calibrated on {self.scans} reference scans of ages {self.youngest:.0f} to "
             f"{self.oldest:.0f}: predictions were {self.offset:+.1f} years off (95 % interval "
-            f"{ends(self.offset_interval, 1)}), {slope}; 95 % of healthy people lie within "
-            f"{self.reach:.1f} years of their age"
+            f"{ends(self.offset_interval, 1)}), which is taken off, and rose by {self.slope:.2f} "
+            f"years a year ({ends(self.slope_interval, 2)}){allowed}; 95 % of healthy people lie "
+            f"within {self.reach:.1f} years of their age"
         )
 
     def record(self) -> dict[str, Any]:

@@ -97,13 +97,12 @@ class Calibrated:
         calibration, count = self.calibration, len(batch.entries)
         added: dict[str, list[str | float]] = {}
         if isinstance(calibration, AgeCalibration):
-            ages = calibration.age(batch.values[:, 0])
-            known = [entry.get("age") for entry in batch.entries]
-            added[f"{batch.names[0]}_calibrated"] = [float(age) for age in ages]
-            added["age_gap_calibrated"] = [
-                float(age) - float(true) if isinstance(true, int | float) else ""
-                for age, true in zip(ages, known)
-            ]
+            predicted = batch.values[:, 0]
+            given = [entry.get("age") for entry in batch.entries]
+            known = np.array([a if isinstance(a, int | float) else np.nan for a in given], float)
+            gaps = calibration.gap(predicted, known)
+            added[f"{batch.names[0]}_calibrated"] = calibration.age(predicted).tolist()
+            added["age_gap_calibrated"] = [float(gap) if np.isfinite(gap) else "" for gap in gaps]
         else:
             several = isinstance(calibration, TemperatureCalibration)
             values = batch.values if several else batch.values[:, 0]

@@ -1,6 +1,9 @@
 """Probabilities of scans of known class from one's own scanner: Platt scaling, or a temperature.
 
-See `common.deploy.calibration`.
+One probability: ``logit p' = offset + slope logit p`` (Platt 1999, with his softened labels, so
+that separable scans have an answer). The slope stays 1 unless its 95 % interval says otherwise: ten
+scans know an offset, hardly ever a slope. Several classes: one temperature (Guo et al. 2017,
+https://arxiv.org/abs/1706.04599).
 """
 
 import math

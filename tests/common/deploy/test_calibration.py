@@ -22,18 +22,23 @@ def healthy(
 def test_an_offset_is_the_mean_gap_with_its_t_interval() -> None:
     gaps = np.tile([7.0, 9.0], 6)  # mean 8, standard deviation sqrt(12 / 11), t(11) = 2.20099
     actual = AgeCalibration.fit(AGES + gaps, AGES)
-    assert (actual.offset, actual.slope) == (pytest.approx(8), 1)
+    assert actual.offset == pytest.approx(8)
+    assert not actual.leans
     half = 2.20099 * np.sqrt(12 / 11) / np.sqrt(12)
     assert actual.offset_interval == pytest.approx((8 - half, 8 + half), abs=1e-4)
     assert actual.age(AGES + 8) == pytest.approx(AGES)
-    assert actual.expected(AGES) == pytest.approx(AGES + 8)
+    assert actual.gap(AGES + 8, AGES) == pytest.approx(np.zeros(12))
+    assert actual.reach == pytest.approx(2.20099 * np.sqrt(12 / 11) * np.sqrt(13 / 12), abs=1e-4)
 
 
-def test_a_slope_is_taken_only_where_its_interval_excludes_one() -> None:
-    assert AgeCalibration.fit(*healthy(0)).slope == 1
+def test_gaps_allow_for_a_slope_only_where_its_interval_excludes_one() -> None:
+    assert not AgeCalibration.fit(*healthy(0)).leans
     flat = AgeCalibration.fit(*healthy(0, 200, 6, 0.5))
+    assert flat.leans
     assert flat.slope == pytest.approx(0.5, abs=0.1)
-    assert flat.age(np.array([50 + 6 + 0.5 * 20])) == pytest.approx(70, abs=4)
+    old = np.array([70.0])
+    assert flat.gap(50 + 6 + 0.5 * (old - 50), old) == pytest.approx(0, abs=2)
+    assert "which the gaps allow for" in flat.told
 
 
 def test_the_interval_of_the_offset_covers_it_in_nineteen_of_twenty() -> None:
@@ -84,7 +89,7 @@ def test_the_temperature_of_logits_that_were_tripled_is_three() -> None:
 
 @pytest.mark.bad_input("reference")
 def test_reference_scans_that_say_nothing_are_refused() -> None:
-    with pytest.raises(InputError, match="rise with the known ages"):
+    with pytest.raises(InputError, match="must not fall with the known ages"):
         AgeCalibration.fit(100 - AGES, AGES)
     with pytest.raises(InputError, match="different ages"):
         AgeCalibration.fit(AGES, [40.0] * 12)
