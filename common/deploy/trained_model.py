@@ -121,7 +121,11 @@ class TrainedModel:
 
     def network(self) -> ImageClassifier:
         """Build the network, without its weights."""
-        network = ConfigParser(deepcopy(self.config)).get_parsed_content("network_def")
+        config = deepcopy(self.config)
+        config["pretrained"] = (
+            ""  # what training began with is in the weights, and need not be here
+        )
+        network = ConfigParser(config).get_parsed_content("network_def")
         assert isinstance(network, ImageClassifier)
         return network
 

@@ -14,6 +14,7 @@
 - `CropEncoder`, `ChannelEncoder`: of one crop, and of an image as the average of its crops.
 - `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
 - `StandardizedEncoder`: an encoder of normalised images.
+- `load_pretrained`: public weights (torchvision, y-aware, AnatCL) into a classifier's encoder.
 - `ImageClassifier`: encoder + linear head, exactly what ``models/model.pt`` holds.
 - `require_finite`: weights are numbers, or refused.
 """
@@ -27,6 +28,7 @@ from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.finite import require_finite
+from common.networks.pretrained import load_pretrained
 from common.networks.projector import Projector, width_of
 from common.networks.prototypes import Prototypes
 from common.networks.resnet_encoder import ResNet18Encoder, ResNet50Encoder
@@ -55,6 +57,7 @@ __all__ = [
     "VariationalEncoder",
     "VisionTransformer",
     "brain_encoder",
+    "load_pretrained",
     "load_vit_weights",
     "require_finite",
     "width_of",

@@ -29,9 +29,10 @@ from common.files import zip_is_whole
 from common.networks.finite import require_finite
 from common.networks.vision_transformer import VisionTransformer
 
-__all__ = ["load_vit_weights"]
+__all__ = ["check_whole", "load_vit_weights", "read_weight_file"]
 
 PREFIXES = ("module.", "backbone.")
+CURE = "Set embed_dim, depth, heads, patch_size and pool as in the file."
 NOT_BACKBONE = ("head.", "decoder_", "mask_token")
 SCALAR: Any = np.float64(0).__reduce__()[0]
 TRUSTED: list[Any] = [
@@ -66,20 +67,20 @@ def load_vit_weights(encoder: VisionTransformer, path: str | Path = "") -> Visio
     """
     if not str(path):
         return encoder
-    tensors = _backbone(_read(Path(path)), encoder.pool)
+    tensors = _backbone(read_weight_file(Path(path)), encoder.pool)
     wanted = encoder.state_dict()
     if encoder.pool == "mean" and "norm.weight" not in tensors:
         tensors |= {name: wanted[name] for name in ("norm.weight", "norm.bias")}
     if "pos_embed" in tensors and tensors["pos_embed"].dim() == 3:
         tensors["pos_embed"] = _resized(tensors["pos_embed"], encoder.side)
-    _check(tensors, wanted, path)
+    check_whole(tensors, wanted, path, CURE)
     require_finite(tensors, str(path), "Download it again.")
     encoder.load_state_dict(tensors, strict=True)
     logger.info("%s: %d of %d tensors loaded", path, len(tensors), len(wanted))
     return encoder
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_weight_file(path: Path) -> Mapping[str, Any]:
     """Return the mapping of names to tensors in a file."""
     require(path.is_file(), f"{path}: pretrained must be a file, got none. Check the path.")
     require(zip_is_whole(path), f"{path}: must be whole, got damage. Download it again.")
@@ -131,7 +132,9 @@ def _resized(positions: Tensor, side: int) -> Tensor:
     return torch.cat([positions[:, :1].float(), grid.flatten(2).transpose(1, 2)], dim=1)
 
 
-def _check(tensors: Mapping[str, Any], wanted: Mapping[str, Tensor], path: str | Path) -> None:
+def check_whole(
+    tensors: Mapping[str, Any], wanted: Mapping[str, Tensor], path: str | Path, cure: str
+) -> None:
     """Refuse names that are missing, not known, or of another shape."""
     missing = [name for name in wanted if name not in tensors]
     unexpected = [name for name in tensors if name not in wanted]
@@ -149,6 +152,5 @@ def _check(tensors: Mapping[str, Any], wanted: Mapping[str, Tensor], path: str |
     require(
         not differences,
         f"{path}: the file must hold the {len(wanted)} tensors of the encoder, got one that "
-        f"{', '.join(differences)}. Set embed_dim, depth, heads, patch_size and pool as in the "
-        "file.",
+        f"{', '.join(differences)}. {cure}",
     )

@@ -105,4 +105,4 @@ def _page(runs: Sequence[Run], title: str) -> str:
 
 
 def _style() -> Markup:
-    return Markup(files("common.report").joinpath("style.css").read_text(encoding="utf-8"))
+    return Markup(files(__package__).joinpath("style.css").read_text(encoding="utf-8"))
