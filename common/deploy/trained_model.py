@@ -122,9 +122,7 @@ class TrainedModel:
     def network(self) -> ImageClassifier:
         """Build the network, without its weights."""
         config = deepcopy(self.config)
-        config["pretrained"] = (
-            ""  # what training began with is in the weights, and need not be here
-        )
+        config["pretrained"] = ""  # what the training began with need not be here
         network = ConfigParser(config).get_parsed_content("network_def")
         assert isinstance(network, ImageClassifier)
         return network

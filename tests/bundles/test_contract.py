@@ -4,8 +4,8 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -60,6 +60,7 @@ SEMANTIC = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
 LARGEST = 25 * 2**20
 OURS = "monai-contrastive-bundles"
 LOCK = ROOT / "requirements.lock"
+NAMED = {"PIL": "pillow", "ignite": "pytorch-ignite", "sklearn": "scikit-learn"}
 
 pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 
@@ -142,6 +143,7 @@ def test_the_packages_named_are_those_imported_as_locked(bundle: Path) -> None:
     assert sorted(imported() - {name.lower() for name in named}) == []
 
 
+@cache
 def imported() -> set[str]:
     """The dependencies of pyproject.toml that `common` imports, by the names of their packages."""
     texts = "\n".join(path.read_text() for path in (ROOT / "common").rglob("*.py"))
@@ -300,6 +302,20 @@ def test_training_and_inference_build_the_network_of_model_pt(bundle: Path) -> N
     assert list(unchanged) == []
     loaded = networks[1].state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in trained.items())
+
+
+def test_public_weights_reach_the_network_of_every_strategy(bundle: Path) -> None:
+    contents = [read(path) for path in (bundle / "configs").glob("*.json")]
+    classifiers = [block["classifier"] for key, block in networks(contents) if key == "network"]
+    assert classifiers
+    if "@pretrained" not in texts(config(bundle, "train")["encoder"]):
+        assert {block["path"] for block in classifiers} == {"@pretrained"}
+
+
+def networks(contents: list[Any]) -> Iterator[tuple[str, Any]]:
+    """What stands at the top of some configurations and holds a classifier."""
+    for content in contents:
+        yield from ((k, v) for k, v in content.items() if isinstance(v, dict) and "classifier" in v)
 
 
 def test_handlers_are_dicts_and_imports_are_not_ours(bundle: Path) -> None:
