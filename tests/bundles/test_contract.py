@@ -150,7 +150,7 @@ def imported() -> set[str]:
     modules = set(re.findall(r"^\s*(?:from|import) (\w+)", texts, flags=re.M))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {re.split("[<>=~\\[]", line)[0].lower() for line in project["dependencies"]}
-    actual = {name.lower() for m in modules for name in packages_distributions().get(m, [])}
+    actual = {NAMED.get(module, module).lower() for module in modules}
     return (actual & needed) - {"torch", "monai", "numpy"}
 
 
