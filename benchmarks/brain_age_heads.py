@@ -2,7 +2,8 @@
 
 Ridge and an RBF-SVR (`classical_ages`, tuned inside the training part) on the maps that
 ``python -m data_prep brain_t1`` made of both: by 5 folds of the IXI subjects, stratified by age,
-and then fitted on all of them and asked for the ages of the heads, which nothing was chosen by.
+and then fitted on all of them and asked for the ages of the heads. Tissue maps are read whole and
+without CSF, the channel that grey and white matter determine.
 
     python benchmarks/brain_age_heads.py --training DIR [DIR ...] --heads DIR [DIR ...] --out OUT
 
@@ -40,8 +41,8 @@ class Brains(NamedTuple):
     patient: Array  # (N,)
 
 
-def load(folder: Path) -> Brains:
-    """All parts of a prepared folder, smoothed; subjects of unknown age are left out."""
+def load(folder: Path, channels: int) -> Brains:
+    """The first channels of all parts of a prepared folder, smoothed, where the age is known."""
     manifest = read_manifest(folder)
     spacing = manifest["preparation"]["spacing_mm"]
     rows, ages, patients = [], [], []
@@ -53,7 +54,9 @@ def load(folder: Path) -> Brains:
             if entry["age"] is None:
                 continue
             image = data[index]["image"].numpy()
-            smooth = [gaussian_filter(channel, SMOOTHING_MM / spacing) for channel in image]
+            smooth = [
+                gaussian_filter(channel, SMOOTHING_MM / spacing) for channel in image[:channels]
+            ]
             rows.append(np.stack(smooth).ravel())
             ages.append(entry["age"])
             patients.append(entry["patient"])
@@ -95,9 +98,11 @@ def compared(training: Brains, heads: Brains, model: str) -> dict[str, Any]:
     }
 
 
-def named(folder: Path) -> str:
+def maps_of(folder: Path) -> dict[str, int]:
+    """What is read of a prepared folder, and how many channels that takes."""
     chosen = read_manifest(folder)["preparation"]
-    return f"{chosen['map']}, {chosen['spacing_mm']:g} mm"
+    name = f"{chosen['map']}, {chosen['spacing_mm']:g} mm"
+    return {f"{name}, without CSF": 2, name: 3} if chosen["map"] == "tissue" else {name: 1}
 
 
 def report(rows: dict[str, dict[str, Any]]) -> str:
@@ -125,9 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rows = {}
     for training, heads in zip(options.training, options.heads, strict=True):
-        one, other = load(training), load(heads)
-        for model in MODELS:
-            rows[f"{named(training)}, {model}"] = compared(one, other, model)
+        for maps, channels in maps_of(training).items():
+            one, other = load(training, channels), load(heads, channels)
+            for model in MODELS:
+                rows[f"{maps}, {model}"] = compared(one, other, model)
             counts = {"training": len(one.age), "heads": len(other.age)}
     result = {**provenance(), "smoothing_mm": SMOOTHING_MM, "counts": counts, "rows": rows}
     options.out.mkdir(parents=True, exist_ok=True)

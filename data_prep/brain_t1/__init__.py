@@ -9,7 +9,8 @@ freedom, resampled once at ``--spacing`` 1, 1.5, 2 or 3 mm, evened out (N4), and
 - ``intensity``: 1 channel, brightness with the white matter at .8: "quasi-raw" as OpenBHB's;
 - ``vbm``: 1 channel, grey matter modulated by a non-linear registration; needs ``antspyx``.
 
-``--stripped`` takes brains on a black background. All of it is `common.data.brain_t1`, which
+A brain on a black background, which shows by itself that it is one, is not extracted again;
+``--stripped`` refuses all others. All of it is `common.data.brain_t1`, which
 prediction uses too; what was chosen stands in the manifest under ``preparation``.
 
 Reads NIfTI files at any depth, of BIDS and other names those that are not named as another contrast

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spacing", type=float, default=1.5, help="mm of a voxel: 1, 1.5 (default), 2 or 3"
     )
     parser.add_argument(
-        "--stripped", action="store_true", help="the images are brains on a black background"
+        "--stripped", action="store_true", help="refuse what is no brain on a black background"
     )
     parser.add_argument(
         "--participants", type=Path, help="CSV, TSV or XLSX; default: SOURCE/participants.tsv"
@@ -67,7 +67,7 @@ def plan(options: argparse.Namespace) -> Plan:
     Raises:
         InputError: no head, a wrong option, or a table that does not fit.
     """
-    preparation = BrainPreparation(options.map, options.spacing, options.stripped)
+    preparation = BrainPreparation(options.map, options.spacing, options.stripped or None)
     for name in ("validation", "test"):
         share = getattr(options, name)
         require(0 <= share < 1, f"brain_t1: --{name} must lie in [0, 1), got {share}.")

@@ -11,10 +11,12 @@ from scipy.ndimage import binary_fill_holes, label
 from common.checks import InputError, require
 from common.data.brain_t1.template import Array
 
-__all__ = ["brain_mask", "stripped_mask"]
+__all__ = ["brain_mask", "looks_stripped", "stripped_mask"]
 
 Mask = npt.NDArray[np.bool_]
 MOST_BRAIN = 0.6  # of the voxels of a stripped volume
+LARGEST_ML = 2300.0  # of a brain; a head has twice that
+BLACK = 0.98  # of what surrounds a stripped brain
 
 
 def brain_mask(voxels: Array, name: str) -> Mask:
@@ -49,13 +51,34 @@ def stripped_mask(voxels: Array, name: str) -> Mask:
     Raises:
         InputError: too little of the image is black.
     """
-    threshold = 0.02 * float(np.percentile(voxels[voxels > 0], 98)) if (voxels > 0).any() else 0
-    inside = voxels > threshold
+    inside = _bright(voxels)
     require(
         bool(inside.any()) and float(inside.mean()) <= MOST_BRAIN,
         f"{name}: must be a brain on a black background for --stripped, got {inside.mean():.0%} of "
         "the voxels bright. Leave --stripped out for whole heads.",
     )
+    return _largest(inside)
+
+
+def looks_stripped(voxels: Array, voxel_ml: float) -> bool:
+    """Whether an image shows a brain alone: no larger than one, and exactly black about it."""
+    inside = _bright(voxels)
+    if not inside.any() or float(inside.mean()) > MOST_BRAIN:
+        return False
+    brain = _largest(inside)
+    black = float((voxels[~brain] == 0).mean())
+    return bool(brain.sum() * voxel_ml <= LARGEST_ML and black >= BLACK)
+
+
+def _bright(voxels: Array) -> Mask:
+    """What is brighter than a fiftieth of nearly the brightest."""
+    positive = voxels[voxels > 0]
+    threshold = 0.02 * float(np.percentile(positive, 98)) if positive.size else 0.0
+    return np.asarray(voxels > threshold)
+
+
+def _largest(inside: Mask) -> Mask:
+    """The largest piece, its holes filled."""
     pieces, count = label(inside)
     largest = pieces == (1 + int(np.argmax(np.bincount(pieces.ravel())[1:])) if count > 1 else 1)
     return np.asarray(binary_fill_holes(largest), np.bool_)

@@ -25,7 +25,8 @@ class BrainPreparation:
             "intensity" (1 channel, the white matter at `common.data.brain_t1.WHITE`) or "vbm"
             (1 channel: grey matter, modulated by a non-linear registration).
         spacing_mm: of the grid: 1, 1.5, 2 or 3.
-        stripped: the images hold brains on a black background, so no brain is extracted.
+        stripped: the images hold brains on a black background, so no brain is extracted; None: each
+            image shows by itself whether it does.
         recipe: number of the steps' version.
 
     Raises:
@@ -34,7 +35,7 @@ class BrainPreparation:
 
     map: str = "tissue"
     spacing_mm: float = 1.5
-    stripped: bool = False
+    stripped: bool | None = None
     recipe: int = RECIPE
 
     def __post_init__(self) -> None:
@@ -48,8 +49,8 @@ class BrainPreparation:
             f"brain_t1: --spacing must be 1, 1.5, 2 or 3 mm, got {self.spacing_mm!r}.",
         )
         require(
-            isinstance(self.stripped, bool),
-            f"brain_t1: stripped must be true or false, got {self.stripped!r}.",
+            self.stripped is None or isinstance(self.stripped, bool),
+            f"brain_t1: stripped must be true, false or null, got {self.stripped!r}.",
         )
         require(
             self.recipe == RECIPE,
@@ -72,6 +73,8 @@ class BrainPreparation:
     def from_record(cls, record: Mapping[str, Any]) -> "BrainPreparation":
         """Read what `record` wrote, with or without the key around it.
 
+        What is recorded of `stripped` is true of the training images and says nothing of another.
+
         Raises:
             InputError: a record of another kind of image, or unknown values.
         """
@@ -82,7 +85,7 @@ class BrainPreparation:
             f"brain_t1: preparation must be of kind {KIND!r}, got {kind!r}. Give the model of a "
             "bundle that was trained on what python -m data_prep brain_t1 wrote.",
         )
-        names = {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls)} - {"stripped"}
         return cls(**{name: value for name, value in fields_of.items() if name in names})
 
 

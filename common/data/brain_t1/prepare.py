@@ -15,7 +15,7 @@ from scipy.ndimage import binary_dilation
 
 from common.checks import require
 from common.data.brain_t1 import tissue
-from common.data.brain_t1.extract import brain_mask, stripped_mask
+from common.data.brain_t1.extract import brain_mask, looks_stripped, stripped_mask
 from common.data.brain_t1.head import Head, read_head
 from common.data.brain_t1.preparation import BrainPreparation
 from common.data.brain_t1.quality import flags, measured
@@ -78,8 +78,10 @@ def prepare_head(head: Head, preparation: BrainPreparation, name: str) -> Prepar
         preparation: the choices.
         name: what an error calls it.
     """
-    find = stripped_mask if preparation.stripped else brain_mask
-    mask = find(head.voxels, name)
+    stripped, voxel_ml = preparation.stripped, abs(float(np.linalg.det(head.affine[:3, :3]))) / 1000
+    if stripped is None:
+        stripped = looks_stripped(head.voxels, voxel_ml)
+    mask = stripped_mask(head.voxels, name) if stripped else brain_mask(head.voxels, name)
     to_head, turned = register(head.voxels, mask, head.affine)
     coarse = template(COARSE_MM)
     brain = sampled(mask, head.affine, coarse.grid, to_head) > 0.5
@@ -89,8 +91,7 @@ def prepare_head(head: Head, preparation: BrainPreparation, name: str) -> Prepar
     shown = sampled(head.voxels, head.affine, coarse.grid, to_head)
     bias = tissue.field(shown, brain, coarse.grid)
     evened = np.where(brain, shown / bias, 0).astype(np.float32)
-    volume_ml = float(mask.sum() * abs(np.linalg.det(head.affine[:3, :3]))) / 1000
-    quality = measured(evened, brain, coarse, volume_ml, max(head.spacing_mm))
+    quality = measured(evened, brain, coarse, mask.sum() * voxel_ml, max(head.spacing_mm))
     image, shares = _mapped(head, mask, to_head, bias, preparation)
     around = binary_dilation(coarse.brain, iterations=round(SHOWN_MM / COARSE_MM))
     return PreparedBrain(

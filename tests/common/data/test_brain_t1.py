@@ -17,6 +17,7 @@ from common.data.brain_t1 import (
     read_head,
     series_of,
 )
+from common.data.brain_t1.extract import looks_stripped
 from common.data.brain_t1.head import Head
 from common.data.brain_t1.template import template
 from common.data.brain_t1.tissue import mixture
@@ -72,10 +73,19 @@ def test_an_intensity_map_has_the_white_matter_at_eight_tenths() -> None:
 
 
 def test_a_preparation_reads_its_record_back() -> None:
-    chosen = BrainPreparation("intensity", 2.0, stripped=True)
+    chosen = BrainPreparation("intensity", 2.0)
     assert BrainPreparation.from_record(chosen.record()) == chosen
     assert BrainPreparation.from_record(chosen.record()["preparation"]) == chosen
     assert "SimpleITK" in chosen.record()["preparation"]["versions"]
+
+
+def test_a_brain_shows_by_itself_that_it_is_stripped_whatever_the_model_was_trained_on() -> None:
+    trained = BrainPreparation("tissue", 3.0, stripped=True).record()
+    assert BrainPreparation.from_record(trained).stripped is None
+    head = tilted()
+    assert looks_stripped(head.voxels, 0.027)
+    assert not looks_stripped(head.voxels, 0.027 * 2)
+    assert not looks_stripped(head.voxels + 0.001, 0.027)
 
 
 def test_a_dicom_series_in_any_order_is_the_volume_of_its_nifti_file(tmp_path: Path) -> None:
