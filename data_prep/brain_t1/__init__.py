@@ -6,6 +6,8 @@ freedom, resampled once at ``--spacing`` 1, 1.5, 2 or 3 mm, evened out (N4), and
 
 - ``tissue`` (default): 3 channels, probabilities of grey matter, white matter and CSF, from a
   mixture fitted in each image anew, so that they carry from one scanner to another; for age;
+- ``grey_white``: the first two of them; CSF is what they leave of the template's brain, and without
+  it a model carried better to another scanner (``benchmarks/brain_age_heads.md``);
 - ``intensity``: 1 channel, brightness with the white matter at .8: "quasi-raw" as OpenBHB's;
 - ``vbm``: 1 channel, grey matter modulated by a non-linear registration; needs ``antspyx``.
 

@@ -10,7 +10,8 @@ from common.checks import require
 __all__ = ["KIND", "MAPS", "SPACINGS_MM", "BrainPreparation"]
 
 KIND = "brain_t1"
-MAPS = ("tissue", "intensity", "vbm")
+MAPS = ("tissue", "grey_white", "intensity", "vbm")
+CHANNELS = {"tissue": 3, "grey_white": 2}  # of others 1
 SPACINGS_MM = (1.0, 1.5, 2.0, 3.0)
 RECIPE = 1  # changes whenever the same head gives other values
 LIBRARIES = ("deepbet", "nilearn", "SimpleITK", "antspyx")
@@ -22,6 +23,7 @@ class BrainPreparation:
 
     Args:
         map: "tissue" (3 channels: probabilities of grey matter, white matter and CSF),
+            "grey_white" (the first two of them, which determine the third),
             "intensity" (1 channel, the white matter at `common.data.brain_t1.WHITE`) or "vbm"
             (1 channel: grey matter, modulated by a non-linear registration).
         spacing_mm: of the grid: 1, 1.5, 2 or 3.
@@ -61,7 +63,7 @@ class BrainPreparation:
     @property
     def channels(self) -> int:
         """Channels of an image."""
-        return 3 if self.map == "tissue" else 1
+        return CHANNELS.get(self.map, 1)
 
     def record(self) -> dict[str, Any]:
         """Return ``{"preparation": {...}}`` for a manifest, with the versions of the libraries."""

@@ -91,7 +91,7 @@ def prepare_head(head: Head, preparation: BrainPreparation, name: str) -> Prepar
     shown = sampled(head.voxels, head.affine, coarse.grid, to_head)
     bias = tissue.field(shown, brain, coarse.grid)
     evened = np.where(brain, shown / bias, 0).astype(np.float32)
-    quality = measured(evened, brain, coarse, mask.sum() * voxel_ml, max(head.spacing_mm))
+    quality = measured(evened, brain, coarse, float(mask.sum()) * voxel_ml, max(head.spacing_mm))
     image, shares = _mapped(head, mask, to_head, bias, preparation)
     around = binary_dilation(coarse.brain, iterations=round(SHOWN_MM / COARSE_MM))
     return PreparedBrain(
@@ -123,8 +123,8 @@ def _mapped(
     shares = {
         name: round(float(part.sum() / total), 4) for name, part in zip(names, fitted.tissues)
     }
-    if preparation.map == "tissue":
-        return fitted.tissues, shares
+    if preparation.map in ("tissue", "grey_white"):
+        return fitted.tissues[: preparation.channels], shares
     if preparation.map == "vbm":
         from common.data.brain_t1.vbm import grey_matter
 

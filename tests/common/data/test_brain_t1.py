@@ -72,6 +72,11 @@ def test_an_intensity_map_has_the_white_matter_at_eight_tenths() -> None:
     assert abs(float(np.median(made.image[0][white])) - 0.8) < 0.05
 
 
+def test_grey_and_white_matter_are_the_first_two_tissues() -> None:
+    both = prepare_head(tilted(), BrainPreparation("grey_white", 3.0, stripped=True), "head").image
+    assert np.array_equal(both, prepare_head(tilted(), COARSE, "head").image[:2])
+
+
 def test_a_preparation_reads_its_record_back() -> None:
     chosen = BrainPreparation("intensity", 2.0)
     assert BrainPreparation.from_record(chosen.record()) == chosen
