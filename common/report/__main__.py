@@ -30,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a run folder, or a folder that holds run folders",
     )
     parser.add_argument("--output", type=Path, default=Path("report.html"))
-    parser.add_argument("--title", default="Contrastive learning report")
+    parser.add_argument("--title", help="heading; the bundle unless given")
     options = parser.parse_args(arguments)
     try:
         runs = [run for folder in options.runs for run in find_runs(folder)]
-        report = build_report(runs, options.output, options.title)
         loaded = load_runs(runs)
+        title = options.title or loaded[0].bundle.replace("_", " ").capitalize()
+        report = build_report(runs, options.output, title)
         for group in group_runs(loaded):
             figure = f"{group.value:.{group.measure.decimals + 1}f}{group.measure.unit}"
             print(f"{group.name}: {group.measure.name} {figure} ({group.interval_words})")

@@ -126,7 +126,7 @@ def calibration(runs: Sequence[Run]) -> Markup:
     )
     error = f"error {result.calibration_error.written(percent=False)}"
     note = "Dashed: probabilities that mean what they say. Below it too much is promised."
-    shown = panel(chart, "Calibration", value=error, words=f"images of each dot: {counts}")
+    shown = panel(chart, "Reliability curve", value=error, words=f"images of each dot: {counts}")
     return section("curves", "Calibration", panels(shown, kind="halves"), paragraph(note, "note"))
 
 

@@ -200,7 +200,7 @@ def _panels(each: Decision) -> list[Markup]:
         ),
         panel(
             reliability_chart([(b.predicted, b.observed) for b in bins], "share that shows it"),
-            "Calibration", value=f"error {error.written(percent=False)}",
+            "Reliability curve", value=f"error {error.written(percent=False)}",
             words=f"images of each dot: {counts}",
         ),
     ]  # fmt: skip

@@ -12,8 +12,9 @@ import common
 from common.__main__ import main
 from common.checks import InputError
 from common.deploy import Predictor, write_explanations
+from common.deploy.attention import AttentionMap
 from common.deploy.saliency import default_methods, saliency
-from common.networks import ImageClassifier
+from common.networks import ImageClassifier, VisionTransformer
 from tests.models import BRAINS, SLICES, deployed
 from tests.synthetic import ramp, write_picture
 
@@ -93,6 +94,18 @@ def test_attention_needs_a_transformer_which_has_it_by_default() -> None:
     assert default_methods(network) == ("gradcam", "occlusion")
     with pytest.raises(InputError, match="attention needs a vision transformer"):
         saliency(network, x, 0, ["attention"])
+
+
+def test_attention_is_that_of_the_last_block_on_the_grid_of_the_image() -> None:
+    torch.manual_seed(0)
+    network = ImageClassifier(VisionTransformer(8, 4, 3, 6, 2, 2), 6).eval()
+    x = torch.rand(1, 3, 8, 8)
+    assert default_methods(network) == ("attention", "occlusion")
+    with AttentionMap(network) as attention, torch.no_grad():
+        network(x)
+        (patches,) = attention.of(x).numpy()
+    found = saliency(network, x, 0, ["attention"])["attention"]
+    np.testing.assert_allclose(found[[0, 0, 7, 7], [0, 7, 0, 7]], patches.flatten(), atol=1e-6)
 
 
 @pytest.fixture
