@@ -80,12 +80,12 @@ def find_runs(folder: Path) -> list[Path]:
     require(folder.is_dir(), f"{folder}: must be a folder, got no folder there. Check the path.")
     if (folder / EVALUATION).is_file():
         return [folder]
-    found = sorted(path.parent for path in folder.glob(f"*/{EVALUATION}"))
+    folders = sorted(path.parent for path in folder.glob(f"*/{EVALUATION}"))
     require(
-        len(found) > 0,
+        len(folders) > 0,
         f"{folder}: must be or hold a folder with {EVALUATION}, got none. Run evaluate.json first.",
     )
-    return found
+    return folders
 
 
 def _page(runs: Sequence[Run], title: str) -> str:
