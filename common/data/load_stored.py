@@ -38,8 +38,8 @@ class LoadStoredd(MapTransform):
 
     Args:
         keys: entries to load.
-        mask: ``mask.npy`` of the prepared folder, where training used one: what lies outside
-            becomes 0, and a row becomes a volume by ``volume[mask] = row``. "" for none.
+        mask: ``mask.npy`` of the prepared folder or its content, where training used one: what lies
+            outside becomes 0, and a row becomes a volume by ``volume[mask] = row``. "" for none.
         table: rows of features, ``(F,)``, not volumes ``(C, X, Y, Z)``.
         preparation: of the training data, as their manifest and ``model.json`` hold it.
         allow_missing_keys: pass over entries without the key.
@@ -48,13 +48,14 @@ class LoadStoredd(MapTransform):
     def __init__(
         self,
         keys: KeysCollection = "image",
-        mask: str | Path = "",
+        mask: str | Path | npt.NDArray[np.bool_] = "",
         table: bool = False,
         allow_missing_keys: bool = False,
         preparation: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.mask = read_mask(Path(mask)) if str(mask) else None
+        file = isinstance(mask, str | Path)
+        self.mask = (read_mask(Path(str(mask))) if str(mask) else None) if file else mask
         self.table = table
         self._prepare = _of_heads(preparation or {})
 

@@ -19,6 +19,7 @@ import common
 from common.checks import InputError, require
 from common.config import as_deployed
 from common.config.parser import config_folder
+from common.data.mask_record import mask_of
 from common.deploy.model_file import load_model, output_names, read_model_record
 from common.files import read_json
 from common.networks import ImageClassifier
@@ -104,6 +105,12 @@ class TrainedModel:
     def features(self) -> Mapping[str, Any]:
         """What its data say of their columns, if they are a table (`common.data.feature_table`)."""
         return dict(self.record.get("features") or {})
+
+    @cached_property
+    def mask(self) -> Any:
+        """The mask of its training images ``(X, Y, Z)``, bool; "" where they had none."""
+        record = self.record.get("mask")
+        return mask_of(record, str(self.record_path)) if record else ""
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from torch import nn
 from common.checks import require, require_name
 from common.config import RECORD, begin_run, read_record, run_record
 from common.data import class_names, fingerprint, read_manifest
+from common.data.mask_record import mask_record
+from common.data.stack_file import read_mask
 from common.deploy import digest, output_names, save_model
 from common.distributed import rank
 from common.engines.checkpoint import load_checkpoint, save_checkpoint
@@ -189,9 +191,11 @@ def _data(dataset_dir: Path) -> dict[str, Any]:
     if not (dataset_dir / "manifest.json").is_file():
         return {"data": None, "classes": [], "preparation": {}, "features": {}}
     manifest = read_manifest(dataset_dir)
+    mask = manifest.get("mask")
     return {
         "data": fingerprint(dataset_dir),
         "classes": class_names(manifest),
         "preparation": manifest.get("preparation", {}),
         "features": manifest.get("features", {}),
+        **({"mask": mask_record(read_mask(dataset_dir / mask))} if mask else {}),
     }

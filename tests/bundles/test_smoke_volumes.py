@@ -264,8 +264,7 @@ def test_files_of_subjects_become_predicted_ages_through_a_mask(
     assert data_prep([*command.split(), "--mask", str(tmp_path / "inside.npy")]) == 0
     for names in ("train", "train+evaluate"):
         run(workflow(AGE, names, tmp_path, dataset_dir=str(data)))
-    mask = str(data / "mask.npy")
-    run(workflow(AGE, "inference", tmp_path, dataset_dir=str(source), mask=mask))
+    run(workflow(AGE, "inference", tmp_path, dataset_dir=str(source)))
     _, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
     assert len(rows) == 80
     predicted = {row[0].split("/")[0].removeprefix("sub-"): float(row[2]) for row in rows}
