@@ -2,7 +2,8 @@
 
 ``evaluate.json`` runs this. It reads the snapshots a training left in its run folder and writes, in
 the same folder, ``evaluation.json``, ``scores.npz`` and ``gallery.npz`` (the report's input), and
-the deployable ``model.pt``: the last encoder with the linear head fitted on all hold-out sets.
+the deployable ``model.pt``: the last encoder with its linear head, fitted on all hold-out sets or
+on the training images.
 """
 
 from typing import Any, Unpack
@@ -11,18 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.checks import InputError
+from common.checks import InputError, require
 from common.deploy.embedding import Embedded
 from common.evaluation.audit import audit_transforms
 from common.evaluation.cases import patients
 from common.evaluation.decision import Decided, Scored, decide, probability_of
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels
-from common.metrics.linear_probe import Probe, fit_head, linear_probe
+from common.metrics.linear_probe import Probe, fit_head, linear_probe, transferred_probe
 from common.metrics.patient_bootstrap import LEVEL, patient_interval
 from common.report.kinds.linear import KIND
 from common.transforms import Composition
 
 __all__ = ["LinearEvaluation"]
+
+Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 _METHOD = "bootstrap of the mean AUC over the three folds, patients drawn with replacement"
 
@@ -33,17 +36,35 @@ class LinearEvaluation(RunEvaluation):
     Args:
         batches: the test part: "image", "label", "fold", "patient", optionally "mask" and "name".
         validation: images of other patients, on which the threshold is chosen; None for none.
+        training: the training images, -1 for those without a label.
+        head_fitted_on: "folds" fits the linear classifier on two folds of the test part and scores
+            the third, in turn, as the paper does; "training" fits it on `training` and scores the
+            whole test part, which then serves nothing else, as an official test part should.
         run: see `common.evaluation.run_evaluation.RunArguments`.
     """
 
     kind = KIND
 
     def __init__(
-        self, batches: Batches, validation: Batches | None = None, **run: Unpack[RunArguments]
+        self,
+        batches: Batches,
+        validation: Batches | None = None,
+        training: Batches | None = None,
+        head_fitted_on: str = "folds",
+        **run: Unpack[RunArguments],
     ) -> None:
         super().__init__(**run)
         self.batches = batches
         self.validation = validation
+        require(
+            head_fitted_on in ("folds", "training"),
+            f"LinearEvaluation: head_fitted_on must be folds or training, got {head_fitted_on!r}.",
+        )
+        require(
+            head_fitted_on == "folds" or training is not None,
+            "LinearEvaluation: training must be given where the head is fitted on it.",
+        )
+        self.fitted_on = training if head_fitted_on == "training" else None
 
     def evaluate(self) -> Evaluated:
         """Evaluate all snapshots."""
@@ -57,7 +78,8 @@ class LinearEvaluation(RunEvaluation):
         epochs = []
         for epoch in self.course():
             test = self.embed(self.batches)
-            probe = linear_probe(test.h, test.label, test.fold)
+            other = None if self.fitted_on is None else self.embed(self.fitted_on)
+            probe = _probe(test, test.h, (other.h, other.label) if other else None)
             epochs.append({"epoch": epoch, **_figures(probe), "auc_folds": probe.auc})
         summary, gallery = audit_transforms(
             self.network.policy, transform, self.batches, self.device
@@ -65,7 +87,8 @@ class LinearEvaluation(RunEvaluation):
         columns = {"label": test.label, "fold": test.fold, "patient": test.patient}
         figures = self._result(test, probe, epochs)
         low, high = figures["interval"]["low"], figures["interval"]["high"]
-        head = fit_head(test.h, test.label)
+        fitted = other or test
+        head = fit_head(fitted.h[fitted.label >= 0], fitted.label[fitted.label >= 0])
         decisions, cases = self._decision(test, probe, head)
         return Evaluated(
             figures | {"baselines": baselines, "transform": summary, "decisions": decisions},
@@ -88,14 +111,13 @@ class LinearEvaluation(RunEvaluation):
         return decide([name], [chosen], [test], self.batches, self.manifest)
 
     def _baselines(self) -> dict[str, dict[str, float]]:
-        [test] = self.untrained(self.batches)
-        baselines: dict[str, NDArray[np.float32]] = {
-            "pixels": pixels(self.batches),
-            "untrained": test.h,
-        }
+        parts = [self.batches] if self.fitted_on is None else [self.batches, self.fitted_on]
+        test, *rest = self.untrained(*parts)
+        features = {"pixels": [pixels(part) for part in parts]}
+        features["untrained"] = [part.h for part in (test, *rest)]
         return {
-            name: _figures(linear_probe(features, test.label, test.fold))
-            for name, features in baselines.items()
+            name: _figures(_probe(test, each[0], (each[1], rest[0].label) if rest else None))
+            for name, each in features.items()
         }
 
     def _result(self, test: Embedded, probe: Probe, epochs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -110,6 +132,14 @@ class LinearEvaluation(RunEvaluation):
             **_figures(probe),
             "interval": {"level": LEVEL, "low": low, "high": high, "method": _METHOD},
         }
+
+
+def _probe(
+    test: Embedded, features: NDArray[np.float32], fitted_on: Labelled | None = None
+) -> Probe:
+    if fitted_on is None:
+        return linear_probe(features, test.label, test.fold)
+    return transferred_probe(features, test.label, test.fold, fitted_on)
 
 
 def _figures(probe: Probe) -> dict[str, float]:

@@ -36,6 +36,7 @@ __all__ = [
     "fit_probe",
     "fit_tuned_probe",
     "linear_probe",
+    "transferred_probe",
 ]
 
 STRENGTHS = tuple(10.0**power for power in range(9))
@@ -103,6 +104,35 @@ def linear_probe(
         held_out = fold == number
         model = fit_probe(features[~held_out], label[~held_out])
         scores[held_out] = model.decision_function(features[held_out])
+    auc = [float(roc_auc_score(label[fold == n], scores[fold == n])) for n in numbers]
+    return Probe(auc, scores)
+
+
+def transferred_probe(
+    features: NDArray[np.floating[Any]],
+    label: NDArray[np.integer[Any]],
+    fold: NDArray[np.integer[Any]],
+    fitted_on: tuple[NDArray[np.floating[Any]], NDArray[np.integer[Any]]],
+) -> Probe:
+    """Fit logistic regression on other images and score all folds with it.
+
+    Args:
+        features: ``(N, F)``, as in `linear_probe`.
+        label: ``(N,)``, 0 or 1.
+        fold: ``(N,)``.
+        fitted_on: features ``(M, F)`` and labels ``(M,)`` of the other images; -1 is left out.
+
+    Raises:
+        InputError: the other images do not show both classes.
+    """
+    other, other_label = fitted_on
+    known = other_label >= 0
+    require(
+        set(np.unique(other_label[known])) == {0, 1},
+        "transferred_probe: fitted_on must hold both classes, 0 and 1. Label more images.",
+    )
+    scores = fit_probe(other[known], other_label[known]).decision_function(features)
+    numbers = np.unique(fold)
     auc = [float(roc_auc_score(label[fold == n], scores[fold == n])) for n in numbers]
     return Probe(auc, scores)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from common.checks import InputError
@@ -17,6 +18,7 @@ from common.deploy import LoadModel, embed
 from common.evaluation import LinearEvaluation
 from common.methods import Method
 from common.metrics import linear_probe
+from common.metrics.linear_probe import as_layer, fit_probe
 from common.networks import ConvEncoder, ImageClassifier
 from common.report.load import load_run
 from tests.oracles import evaluation as oracle
@@ -61,7 +63,7 @@ def snapshots(folder: Path, *epochs: int) -> dict[int, Method]:
 
 
 def evaluation(
-    folder: Path, network: Method | None = None, batches: Any = None
+    folder: Path, network: Method | None = None, batches: Any = None, **settings: Any
 ) -> LinearEvaluation:
     return LinearEvaluation(
         batches or held_out(),
@@ -70,6 +72,7 @@ def evaluation(
         model_path=folder / "models" / "model.pt",
         device="cpu",
         data="0123",
+        **settings,
     )
 
 
@@ -96,6 +99,29 @@ def test_every_snapshot_is_probed_in_the_order_of_its_epoch(evaluated: Any) -> N
         assert entry["auc_folds"] == pytest.approx(probe.auc, abs=1e-12)
         assert entry["auc_mean"] == pytest.approx(probe.mean, abs=1e-12)
     assert result["auc_mean"] == result["epochs"][-1]["auc_mean"]
+
+
+def test_a_head_fitted_on_training_images_scores_the_whole_test_part(tmp_path: Path) -> None:
+    networks = snapshots(tmp_path / "run", 1)
+    training = [{**batch, "image": batch["image"].flip(0)} for batch in held_out()]
+    training[0] = {**training[0], "label": torch.full_like(training[0]["label"], -1)}
+    evaluation(tmp_path, training=training, head_fitted_on="training").run()
+    fitted, test = (embed(networks[1].classifier, part, "cpu") for part in (training, held_out()))
+    model = fit_probe(fitted.h[fitted.label >= 0], fitted.label[fitted.label >= 0])
+    scores = model.decision_function(test.h)
+    auc = [roc_auc_score(test.label[test.fold == n], scores[test.fold == n]) for n in (0, 1, 2)]
+    assert read(tmp_path)["epochs"][0]["auc_folds"] == pytest.approx(auc, abs=1e-12)
+    weight = torch.load(tmp_path / "models" / "model.pt", weights_only=True)["head.weight"]
+    torch.testing.assert_close(weight, as_layer(model)[0])
+
+
+@pytest.mark.bad_input("run")
+def test_a_head_that_cannot_be_fitted_is_refused(tmp_path: Path) -> None:
+    snapshots(tmp_path / "run", 1)
+    with pytest.raises(InputError, match="training must be given where the head is fitted on it"):
+        evaluation(tmp_path, head_fitted_on="training")
+    with pytest.raises(InputError, match="head_fitted_on must be folds or training, got 'x'"):
+        evaluation(tmp_path, head_fitted_on="x")
 
 
 def test_the_result_says_what_was_measured_and_with_what(evaluated: Any) -> None:
