@@ -16,7 +16,7 @@ __all__ = ["BOUNDS", "flags", "measured"]
 BOUNDS = {
     "overlap": (0.93, 1.0),
     "volume_ml": (800.0, 2100.0),
-    "correlation": (0.5, 1.0),
+    "correlation": (0.7, 1.0),
     "slice_mm": (0.0, 4.0),
 }
 WORDS = {
