@@ -85,12 +85,12 @@ def test_evaluation_writes_the_result_the_report_and_the_model(
     assert about["bundle"] == bundle.name
 
 
-def mixed_folder(folder: Path, images: Path, volume: bool = True) -> Path:
+def mixed_folder(folder: Path, images: Path, volume: bool = True, modality: str = "DX") -> Path:
     """A PNG, a DICOM, a NIfTI volume with two slices that are not black, a broken PNG, a note."""
     folder.mkdir()
     image = min(path for path in images.rglob("*") if path.is_file())
     shutil.copy(image, folder / "a.png")
-    write_dicom(folder / "b.dcm", ramp(40, 36))
+    write_dicom(folder / "b.dcm", ramp(40, 36), Modality=modality)
     if volume:
         voxels = np.zeros((24, 20, 6), np.int16)
         voxels[2:-2, 2:-2, 2:4] = ramp(20, 16)[:, :, None]
@@ -109,11 +109,15 @@ def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
     bundle: Path, phantom: Phantom, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "images"
-    images = mixed_folder(folder, images_of(bundle, phantom(bundle)), facts(bundle)["slices"])
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    modality = metadata["network_data_format"]["inputs"]["image"]["modality"]
+    source = images_of(bundle, phantom(bundle))
+    images = mixed_folder(folder, source, facts(bundle)["slices"], modality)
     settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
     parts = run(workflow(bundle, "inference", tmp_path, **settings))
     header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
-    assert header == ["file", "slice", *parts.parser.get_parsed_content("evaluator").names]
+    names = parts.parser.get_parsed_content("evaluator").names
+    assert header == ["file", "slice", *names, "familiarity", "warning"]
     slices = [("sub/c.nii.gz", "2"), ("sub/c.nii.gz", "3")] if facts(bundle)["slices"] else []
     assert [(row[0], row[1]) for row in rows] == [("a.png", ""), ("b.dcm", ""), *slices]
     with np.load(tmp_path / "eval" / "embeddings.npz") as embeddings, torch.no_grad():
@@ -122,7 +126,7 @@ def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
         logits = head(torch.tensor(embeddings["h"]))
     apart = "sigmoid" in json.dumps(parts.parser["postprocessing"]["transforms"])
     expected = logits.sigmoid() if apart else logits.softmax(dim=1)
-    written = torch.tensor([[float(value) for value in row[2:]] for row in rows])
+    written = torch.tensor([[float(value) for value in row[2 : 2 + len(names)]] for row in rows])
     torch.testing.assert_close(written, expected, rtol=0, atol=1e-6)
     _, *skipped = read_csv(tmp_path / "eval" / "skipped.csv")
     assert [row[0] for row in skipped] == ["d.png"]

@@ -86,30 +86,32 @@ def test_inference_predicts_what_the_evaluation_read(
     with np.load(path) as scores:
         wanted = dict(scores)
     if bundle == AGE:
-        assert header == ["file", "slice", "predicted_age", "age", "age_gap"]
-        read = np.array([[float(v) for v in by_name[p][2:]] for p in wanted["patient"]])
+        assert header[2:] == ["predicted_age", "age", "age_gap", "familiarity", "warning"]
+        read = np.array([[float(v) for v in by_name[p][2:5]] for p in wanted["patient"]])
         np.testing.assert_allclose(read[:, 0], wanted["predicted_age"], atol=0.02)
         np.testing.assert_allclose(read[:, 2], read[:, 0] - read[:, 1], atol=0.011)
     else:
-        assert header == ["file", "slice", "probability_case"]
+        assert header[2:] == ["probability_case", "familiarity", "warning"]
         read = np.array([float(by_name[p][2]) for p in wanted["patient"]])
         np.testing.assert_allclose(read, 1 / (1 + np.exp(-wanted["score"])), atol=1e-3)
 
 
-def test_inference_reads_volumes_of_any_shape_and_lists_the_broken_one(
+def test_inference_reads_volumes_of_the_grid_and_lists_the_others(
     bundle: Path, workflow: Workflow, trained: Any, tmp_path: Path
 ) -> None:
     images = tmp_path / "images"
     rng = np.random.default_rng(0)
-    write_nifti(images / "a.nii.gz", rng.random((16, 17, 18)).astype(np.float32))
-    write_nifti(images / "sub" / "b.nii", rng.random((20, 16, 16)).astype(np.float32))
+    grid = json.loads((trained[0] / "models" / "model.json").read_text())["expects"]["shape"]
+    write_nifti(images / "a.nii.gz", rng.random(grid).astype(np.float32))
+    write_nifti(images / "sub" / "b.nii", rng.random((20, 16, 15)).astype(np.float32))
     (images / "c.nii.gz").write_bytes((images / "a.nii.gz").read_bytes()[:100])
     settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
     run(workflow(bundle, "inference", tmp_path, **settings))
     _, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
-    assert [row[0] for row in rows] == ["a.nii.gz", "sub/b.nii"]
+    assert [row[0] for row in rows] == ["a.nii.gz"]
     _, *skipped = read_csv(tmp_path / "eval" / "skipped.csv")
-    assert [row[0] for row in skipped] == ["c.nii.gz"]
+    assert [row[0] for row in skipped] == ["c.nii.gz", "sub/b.nii"]
+    assert "of the prepared training images, got 20 x 16 x 15" in skipped[1][1]
 
 
 def test_an_encoder_is_no_part_of_inference_which_builds_what_was_trained(
