@@ -110,7 +110,7 @@ def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
 ) -> None:
     folder = tmp_path / "images"
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    modality = metadata["network_data_format"]["inputs"]["image"]["modality"]
+    modality = metadata["network_data_format"]["inputs"]["image"].get("modality", "OT")
     source = images_of(bundle, phantom(bundle))
     images = mixed_folder(folder, source, facts(bundle)["slices"], modality)
     settings = {"dataset_dir": str(images), "ckpt_dir": str(trained[0] / "models")}
