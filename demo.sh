@@ -23,6 +23,7 @@ echo "== random transformations, with supervision"
 train_and_evaluate strategy_random_supervised
 echo "== learned transformations, with supervision"
 train_and_evaluate alpha_0p1_10_0p1_10_10 --strategy self_supervised_supervised \
+  --title 'Learned + supervision' \
   --policy_grid 4 --update shared --policy_learning_rate 0.0001
 run --config_file "$configs/inference.json" --dataset_dir demo/data/images --output_dir demo/predictions
 

@@ -1,7 +1,8 @@
 """The rows of earlier batches, which MoCo, NNCLR, NNBYOL and ReSSL compare with.
 
-It starts with random unit vectors, as in MoCo's released code. The rows of all ranks enter it in
-rank order, so W ranks of batch B / W hold the queue of one process of batch B.
+It starts with random unit vectors, as in MoCo's released code (He et al., Momentum contrast, CVPR
+2020, https://arxiv.org/abs/1911.05722, section 3.1). The rows of all ranks enter it in rank order,
+so W ranks of batch B / W hold the queue of one process of batch B.
 """
 
 import torch

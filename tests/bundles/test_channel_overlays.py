@@ -66,23 +66,26 @@ def test_only_a_channel_that_learns_has_a_phase() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overlays", "settings"),
+    "overlays",
     [
-        (["representation_projection"], {}),
-        (["representation_top"], {}),
-        (["representation_projection", "representation_top"], {}),
-        (["channel_uniform"], {}),
-        (["representation_oracle"], {}),
-        (["data_original"], {"image_size": 28, "channel_reduction": 1}),
+        ["representation_projection"],
+        ["representation_top"],
+        ["representation_projection", "representation_top"],
+        ["channel_uniform"],
+        ["representation_oracle"],
+        ["data_original"],
     ],
-    ids=lambda value: "+".join(value) or "as they are",
+    ids="+".join,
 )
-def test_inference_builds_what_the_overlays_deploy(
-    overlays: list[str], settings: dict[str, Any]
-) -> None:
-    trained = parsed("train", *overlays).get_parsed_content("network_def")
-    known = [] if "data_original" in overlays else overlays
-    deployed = parsed("inference", *known, **settings).get_parsed_content("network_def")
+def test_inference_builds_what_the_overlays_deploy(overlays: list[str], tmp_path: Path) -> None:
+    places = {"bundle_root": str(BUNDLE), "ckpt_dir": str(tmp_path)}
+    training = parsed("train", *overlays, **places)
+    training["record"] = {"_target_": "common.config.run_record"}
+    named = {"bundle": training["bundle"], "strategy": "any", "seed": 0}
+    record = {**named, **training.get_parsed_content("record")}
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    inference = parsed("inference", **places)
+    trained, deployed = (each.get_parsed_content("network_def") for each in (training, inference))
     deployed.load_state_dict(trained.state_dict(), strict=True)
     for name in ("representation", "average", "top"):
         assert getattr(deployed.encoder, name) == getattr(trained.encoder, name)
@@ -118,12 +121,7 @@ def test_one_run_deploys_one_representation_after_the_other(
         assert result["channel"]["deployed"] == deployed
         assert len(result["channel"]["representations"]) == 4
     settings = {"dataset_dir": str(pictures), "ckpt_dir": str(simclr / "models")}
-    unread = {
-        "policy_channels": [32, 32],
-        "policy_features": 128,
-    }  # the channel of SimCLR has no network
-    uniform = json.loads((BUNDLE / "configs" / "channel_uniform.json").read_text())["channel"]
-    run(workflow(BUNDLE, "inference", tmp_path, **settings, **unread, channel=uniform))
+    run(workflow(BUNDLE, "inference", tmp_path, **settings))
     with Image.open(min((tmp_path / "eval" / "crops").iterdir())) as picture:
         observed = np.asarray(picture).astype(int)
     tint = (

@@ -18,10 +18,8 @@ pytestmark = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.
 
 def parsed(configs: Path, *names: str, **settings: Any) -> ConfigParser:
     parser = ConfigParser()
-    content: dict[str, Any] = {}
-    for name in names:
-        content |= json.loads((configs / f"{name}.json").read_text())
-    parser.update(content | settings)
+    parser.update(ConfigParser.load_config_files([str(configs / f"{name}.json") for name in names]))
+    parser.update(settings)
     return parser
 
 
@@ -29,8 +27,7 @@ def test_a_data_set_goes_with_every_loss(overlay: Path) -> None:
     losses = sorted(path.stem for path in overlay.parent.glob("loss_*.json"))
     assert len(losses) >= 5
     for loss in losses:
-        batches = {"dataloader": [0]}  # BYOL counts them
-        parser = parsed(overlay.parent, "train", overlay.stem, loss, device="cpu", train=batches)
+        parser = parsed(overlay.parent, "train", overlay.stem, loss, device="cpu")
         network = parser.get_parsed_content("network")
         assert network.policy is not None
         assert network.classifier.head.out_features == parser["num_classes"]
@@ -46,7 +43,6 @@ def test_inference_builds_the_network_of_the_data_set(overlay: Path, tmp_path: P
     record = {**named, **training.get_parsed_content("record")}
     (tmp_path / "model.json").write_text(json.dumps(record))
     inference = parsed(configs, "inference", bundle_root=root, ckpt_dir=str(tmp_path))
-    inference.get_parsed_content("initialize#1")
     trained, deployed = (each.get_parsed_content("network_def") for each in (training, inference))
     shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (trained, deployed)]
     assert shapes[0] == shapes[1]

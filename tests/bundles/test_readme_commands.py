@@ -35,6 +35,8 @@ def runs(bundle: Path) -> list[list[str]]:
     page = module_commands(bundle / "docs" / "README.md")
     actual = [words[1:] for words in page if words[:2] == ["monai.bundle", "run"]]
     actual = [words for words in actual if PHANTOM_RUN not in words]
+    # the phantom is images: test_smoke_volumes.py tries a table from the file to its predictions
+    actual = [words for words in actual if not re.search(r"data_table|\.csv", " ".join(words))]
     return [words for words in actual if "--tracking" not in words or find_spec("mlflow")]
 
 
