@@ -7,8 +7,8 @@ rm -rf demo # of a run before
 configs=bundles/brain_mri_learned_transforms/configs
 python -m data_prep phantom --kind brain --contrast 0.25 --target demo/data
 
-dials='--output_dir demo/eval --ckpt_dir demo/models --dataset_dir demo/data --image_size 64 --channels [8,16,32,64]'
-training="--epochs 20 --snapshot_interval 10 --learning_rate 0.002 --batch_size 16 --label_fraction 1.0 --seed ${SEED:-0}"
+dials='--output_dir demo/eval --ckpt_dir demo/models --dataset_dir demo/data'
+training="--image_size 64 --channels [8,16,32,64] --epochs 20 --snapshot_interval 10 --learning_rate 0.002 --batch_size 16 --label_fraction 1.0 --seed ${SEED:-0}"
 run() { python -W ignore -m monai.bundle run --logging_file False $dials "$@" >demo/log.txt; }
 train_and_evaluate() { # overlay, then the dials of its own
   files="'$configs/train.json','$configs/$1.json'"
