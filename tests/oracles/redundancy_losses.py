@@ -4,6 +4,7 @@ Loops over ``z`` (subjects, 2 views, dimensions) in float64; nothing here knows 
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,28 +62,26 @@ def variance(z: Views) -> float:
     return total
 
 
-def covariance(z: Views) -> float:
-    """Sum over both views of the squared covariances off the diagonal, over D."""
+def beside_the_diagonal(z: Views, entry: Callable[[Column, Column], float]) -> float:
+    """Sum over both views of the squared entries of different columns."""
     total = 0.0
     for view in (0, 1):
         of_view = columns(z, view)
         for i in range(len(of_view)):
             for j in range(len(of_view)):
                 if i != j:
-                    total += (dot(of_view[i], of_view[j]) / (len(z) - 1)) ** 2 / len(of_view)
+                    total += entry(of_view[i], of_view[j]) ** 2
     return total
+
+
+def covariance(z: Views) -> float:
+    """Squared covariances off the diagonal, over D."""
+    return beside_the_diagonal(z, lambda a, b: dot(a, b) / (len(z) - 1)) / z.shape[2]
 
 
 def mean_correlation(z: Views) -> float:
-    """Sum over both views of the squared correlations off the diagonal, over D^2."""
-    total = 0.0
-    for view in (0, 1):
-        of_view = columns(z, view)
-        for i in range(len(of_view)):
-            for j in range(len(of_view)):
-                if i != j:
-                    total += correlation(of_view[i], of_view[j]) ** 2 / len(of_view) ** 2
-    return total
+    """Squared correlations off the diagonal, over D^2."""
+    return beside_the_diagonal(z, correlation) / z.shape[2] ** 2
 
 
 def vicreg(z: Views, weights: tuple[float, float, float]) -> float:

@@ -12,7 +12,7 @@ from common.checks import InputError
 from common.losses import MoCo, NegativeCosine
 from tests.common.losses.loss_cases import views
 from tests.oracles import momentum_encoders as oracle
-from tests.ranks import on_two_ranks
+from tests.ranks import assert_equal_to_one, on_two_ranks
 
 SUBJECTS = 6
 
@@ -156,12 +156,4 @@ def step() -> dict[str, Tensor]:
 
 @pytest.mark.slow
 def test_two_ranks_keep_the_queue_and_give_the_loss_of_one_process(tmp_path: Path) -> None:
-    one, ranks = step(), on_two_ranks(step, tmp_path)
-    for name, expected in one.items():
-        parts = [rank[name] for rank in ranks]
-        if name.startswith("value"):
-            parts = [torch.stack(parts).mean()]
-        elif name.startswith("gradient"):
-            parts = [torch.cat(parts)]
-        for part in parts:
-            torch.testing.assert_close(part, expected, rtol=0, atol=1e-12)
+    assert_equal_to_one(step(), on_two_ranks(step, tmp_path))

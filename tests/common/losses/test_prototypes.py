@@ -12,7 +12,7 @@ from common.checks import InputError
 from common.losses import NNCLR, DeepClusterV2, ReSSL, SwAV, repulsion
 from tests.common.losses.loss_cases import views
 from tests.oracles import prototype_losses as oracle
-from tests.ranks import on_two_ranks
+from tests.ranks import assert_equal_to_one, on_two_ranks
 
 SUBJECTS, CLUSTERS = 6, 5
 ASSIGNMENT = torch.tensor([[0, 4], [-1, 2], [3, 3], [1, -1], [-1, 0], [2, 2]])
@@ -154,8 +154,4 @@ def step() -> dict[str, Tensor]:
 
 @pytest.mark.slow
 def test_two_ranks_give_the_loss_and_the_gradient_of_one_process(tmp_path: Path) -> None:
-    one, ranks = step(), on_two_ranks(step, tmp_path)
-    for name, expected in one.items():
-        parts = [rank[name] for rank in ranks]
-        both = torch.stack(parts).mean() if name.startswith("value") else torch.cat(parts)
-        torch.testing.assert_close(both, expected, rtol=0, atol=1e-12)
+    assert_equal_to_one(step(), on_two_ranks(step, tmp_path))

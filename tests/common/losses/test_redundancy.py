@@ -12,7 +12,7 @@ from common.checks import InputError
 from common.losses import BarlowTwins, VIbCReg, VICReg
 from tests.common.losses.loss_cases import gradient, value, views
 from tests.oracles import redundancy_losses as oracle
-from tests.ranks import on_two_ranks
+from tests.ranks import assert_equal_to_one, on_two_ranks
 
 CASES: dict[str, nn.Module] = {
     "BarlowTwins": BarlowTwins(0.3, 0.1),
@@ -116,8 +116,4 @@ def step() -> dict[str, Tensor]:
 
 @pytest.mark.slow
 def test_two_ranks_give_the_loss_and_the_gradient_of_one_process(tmp_path: Path) -> None:
-    one, ranks = step(), on_two_ranks(step, tmp_path)
-    for name, expected in one.items():
-        parts = [rank[name] for rank in ranks]
-        both = torch.stack(parts).mean() if name.startswith("value") else torch.cat(parts)
-        torch.testing.assert_close(both, expected, rtol=0, atol=1e-12)
+    assert_equal_to_one(step(), on_two_ranks(step, tmp_path))
