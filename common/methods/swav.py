@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
+from common.distributed import world_size
 from common.losses import Queue
 from common.losses import SwAV as SwappedLoss
 from common.methods.method import Method, Phase
@@ -46,7 +47,7 @@ class SwAV(Method):
         rounds: of `sinkhorn`.
         queue: projections of each view that are kept for `sinkhorn`; 0 for none. Batches smaller
             than K need one.
-        queue_after: batches before the queue is used (it fills meanwhile).
+        queue_after: batches before the queue is used; it never is before it is full.
         frozen: batches in which the prototypes are not trained.
     """
 
@@ -102,8 +103,9 @@ class SwAV(Method):
     @torch.no_grad()
     def _assign(self, scores: Tensor, view: int) -> Tensor:
         earlier = None
+        entered = int(self.batches) * len(scores) * world_size()
         if self.queues and self.batches >= self.queue_after:
-            queue = self.queues[view]
-            assert isinstance(queue, Queue)
-            earlier = self.prototypes(queue.queue.to(scores.dtype))
+            rows = self.queues[view].queue
+            assert isinstance(rows, Tensor)
+            earlier = self.prototypes(rows) if entered >= len(rows) else None
         return sinkhorn(scores, epsilon=self.epsilon, rounds=self.rounds, earlier=earlier)

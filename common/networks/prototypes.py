@@ -35,6 +35,10 @@ class Prototypes(nn.Module):
         self.weight.copy_(nn.functional.normalize(self.weight, dim=1))
 
     def forward(self, z: Tensor, frozen: bool = False) -> Tensor:
-        """Return the cosines; with `frozen` the prototypes receive no gradient."""
+        """Return the cosines, float32 or wider; `frozen` prototypes receive no gradient."""
         weight = self.weight.detach() if frozen else self.weight
-        return nn.functional.normalize(z, dim=-1) @ weight.to(z.dtype).T
+        with torch.autocast(z.device.type, enabled=False):
+            rows = nn.functional.normalize(
+                z.to(torch.promote_types(z.dtype, torch.float32)), dim=-1
+            )
+            return rows @ weight.to(rows.dtype).T

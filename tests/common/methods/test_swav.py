@@ -76,15 +76,25 @@ def test_prototypes_wait_while_frozen_and_train_afterwards() -> None:
     assert (method.prototypes.weight - start).abs().max() > 1e-6
 
 
-def test_the_queue_fills_first_and_is_used_after_the_batches_told() -> None:
-    method, plain = make(queue=8, queue_after=1), make()
-    losses = [[float(next(m.steps(batch())).loss.detach()) for m in (method, plain)]]
-    run(method, 1)
-    run(plain, 1)
-    losses += [[float(next(m.steps(batch(seed=5))).loss.detach()) for m in (method, plain)]]
-    assert losses[0][0] == losses[0][1]
-    assert abs(losses[1][0] - losses[1][1]) > 1e-6
-    assert int(method.batches) == 1
+@pytest.mark.parametrize(("queue", "after", "first"), [(8, 0, 2), (6, 3, 3), (6, 0, 1)])
+def test_the_queue_is_used_once_it_is_full_and_after_the_batches_told(
+    queue: int, after: int, first: int
+) -> None:
+    method, plain = make(queue=queue, queue_after=after), make()
+    for turn in range(4):
+        losses = [float(next(m.steps(batch(seed=9))).loss.detach()) for m in (method, plain)]
+        assert (abs(losses[0] - losses[1]) > 1e-6) == (turn >= first), turn
+        for m in (method, plain):
+            list(m.steps(batch(seed=turn)))  # no optimiser: the weights stay equal
+    assert int(method.batches) == 4
+
+
+def test_scores_are_precise_under_autocast() -> None:
+    method = make().float()
+    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = method.prototypes(z)
+    assert torch.equal(inside, method.prototypes(z))
 
 
 @pytest.mark.bad_input("learning")
