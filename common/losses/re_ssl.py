@@ -6,7 +6,7 @@ n the rows of a queue of earlier keys, cosines, and the temperatures T and T_t::
     l = - mean_i sum_n softmax(k_i n / T_t)_n log softmax(q_i n / T)_n
 
 (Zheng et al., ReSSL: Relational self-supervised learning with weak augmentation, NeurIPS 2021,
-Eq. 3 to 5.)
+section 3.)
 
 Differs from the paper: nothing known.
 

@@ -1,14 +1,16 @@
 """NNBYOL: each view predicts the nearest neighbour of what a momentum encoder makes of the other.
 
 BYOL (`common.methods.BYOL`) with one change: the target is the row of a queue of earlier targets
-that is nearest to it (Dwibedi et al., With a little help from my friends, ICCV 2021, Table 9)::
+that is nearest to it, an idea of NNCLR (Dwibedi et al., With a little help from my friends, ICCV
+2021)::
 
     f, g, q:  minimise  sum_{u != v} (2 - 2 cos( q(g(f(x_u))), nearest(g'(f'(x_v))) ))
     f', g' <- m f', g' + (1 - m) f, g
     the targets g'(f'(x_1)) replace the oldest of the queue
 
-The paper names the variant and prints no details; the queue of the first view's targets, searched
-before they enter it, is that of solo-learn, which No Free Lunch in SSL used.
+The method has no paper of its own: it is the NNBYOL of the library solo-learn, which No Free Lunch
+in SSL used. As there, the queue holds the first view's targets and is searched before they enter.
+Differs from it: nothing known.
 
 Papers: https://arxiv.org/abs/2104.14548, https://arxiv.org/abs/2006.07733
 """

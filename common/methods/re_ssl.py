@@ -1,7 +1,7 @@
 """ReSSL: a view and its momentum encoder's key of a weaker view relate alike to a queue of keys.
 
 One training step, with a strong view x_1, a weak one x_2, encoder f, projector g and the momentum
-encoder f', g' (Zheng et al., ReSSL, NeurIPS 2021, Algorithm 1)::
+encoder f', g' (Zheng et al., ReSSL, NeurIPS 2021, section 3)::
 
     f, g:  minimise  ReSSL( g(f(x_1)), g'(f'(x_2)), queue )            `common.losses.ReSSL`
     f', g' <- m f', g' + (1 - m) f, g
