@@ -5,11 +5,9 @@ model predicts on them as on any other scan, `common.deploy.calibration` compare
 each prediction has a column ``..._calibrated`` and one, "calibration", that says of what.
 """
 
-import csv
 import json
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import InputError, require
+from common.data.tables import check_once, number, read_table
 from common.deploy.calibration import AgeCalibration, require_enough
 from common.deploy.familiarity import WARN_BELOW
 from common.deploy.prediction import Seen
@@ -51,10 +50,10 @@ class Reference:
 
 
 def read_reference(path: str | Path, classes: Sequence[str] = ()) -> list[Reference]:
-    """Read a CSV of reference scans: a column ``file``, and ``age`` or ``label``.
+    """Read a table of reference scans: a column ``file``, and ``age`` or ``label``.
 
     Args:
-        path: comma, semicolon or tab between columns; files are relative to its folder.
+        path: CSV or XLSX, by the rules of `common.data.tables`; files are relative to its folder.
         classes: names of the model's classes; none for a model of ages.
 
     Raises:
@@ -63,21 +62,17 @@ def read_reference(path: str | Path, classes: Sequence[str] = ()) -> list[Refere
     """
     path = Path(path)
     column = "label" if classes else "age"
-    rows = _rows(path, column)
-    references: list[Reference] = []
-    for line, row in enumerate(rows, start=2):
-        where = f"{path}: row {line}"
-        name = (row.get("file") or "").strip()
+    rows = read_table(path, "file", column)
+    references = []
+    for row in rows:
         require(
-            bool(name), f"{where}: file must be filled, got nothing. Fill it or remove the row."
+            bool(row["file"]),
+            f"{row.where}: file must be filled, got nothing. Fill it or remove the row.",
         )
-        text = (row.get(column) or "").strip()
-        known = _class(text, classes, where) if classes else _age(text, where)
-        references.append(Reference(below(path.parent, name, where), known))
-    require(
-        len({reference.path for reference in references}) == len(references),
-        f"{path}: every scan must be listed once, got one twice. Remove one of the two rows.",
-    )
+        text = row[column]
+        known = _class(text, classes, row.where) if classes else _age(text, row.where)
+        references.append(Reference(below(path.parent, row["file"], row.where), known))
+    check_once([reference.path for reference in references], [row.where for row in rows])
     require_enough(len(references), str(path))
     return references
 
@@ -173,36 +168,12 @@ def _is_strange(percent: Any) -> bool:
     return isinstance(percent, float) and percent < WARN_BELOW
 
 
-def _rows(path: Path, column: str) -> list[Mapping[str, str]]:
-    """Rows of a table with a header that has ``file`` and `column`."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(
-            f"{path}: --reference must be a CSV in UTF-8, got none. Give its path."
-        ) from None
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
-    for needed in ("file", column):
-        require(
-            needed in names,
-            f"{path}: must have the columns file and {column}, got no {needed}. Add it.",
-        )
-    return list(reader)
-
-
 def _age(text: str, where: str) -> float:
-    try:
-        age = float(text)
-    except ValueError:
-        age = math.nan
-    require(
-        0 <= age <= MOST_AGE,
-        f"{where}: age must be years, 0 to {MOST_AGE}, got something else. Correct the row.",
-    )
+    age = number(text)
+    if age is None or not 0 <= age <= MOST_AGE:
+        raise InputError(
+            f"{where}: age must be years, 0 to {MOST_AGE}, got something else. Correct the row."
+        )
     return age
 
 

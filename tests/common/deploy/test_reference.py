@@ -19,10 +19,10 @@ from tests.synthetic import ramp, write_nifti, write_picture
 
 
 def test_a_table_of_ages_and_one_of_classes_are_read(tmp_path: Path) -> None:
-    rows = "".join(f"scan{i}.nii.gz;{20 + i}\n" for i in range(10))
-    (tmp_path / "a.csv").write_text("File; Age\n" + rows)
+    rows = "".join(f"scan{i}.nii.gz;{20 + i},5\n" for i in range(10))
+    (tmp_path / "a.csv").write_text("File; Age\n" + rows, encoding="utf-16")
     actual = read_reference(tmp_path / "a.csv")
-    assert (actual[3].path, actual[3].known) == (tmp_path / "scan3.nii.gz", 23)
+    assert (actual[3].path, actual[3].known) == (tmp_path / "scan3.nii.gz", 23.5)
     rows = "".join(f"{i}.png,{'ill' if i % 2 else 0}\n" for i in range(10))
     (tmp_path / "b.csv").write_text("file,label\n" + rows)
     known = [reference.known for reference in read_reference(tmp_path / "b.csv", ["well", "ill"])]
@@ -30,11 +30,11 @@ def test_a_table_of_ages_and_one_of_classes_are_read(tmp_path: Path) -> None:
 
 
 BAD = {
-    "no file": (None, "CSV in UTF-8"),
-    "no column": ("file,years\n", "columns file and age"),
+    "no file": (None, "must be a readable CSV or XLSX table"),
+    "no column": ("file,years\n", "must have the columns file, age, got no age"),
     "few": ("file,age\n" + "".join(f"{i}.png,30\n" for i in range(9)), "at least 10"),
-    "age": ("file,age\na.png,old\n", "row 2: age must be years"),
-    "no name": ("file,age\n,30\n", "row 2: file must be filled"),
+    "age": ("file,age\na.png,old\n", "line 2: age must be years"),
+    "no name": ("file,age\n,30\n", "line 2: file must be filled"),
     "twice": ("file,age\na.png,30\na.png,30\n", "listed once"),
     "out": ("file,age\n../a.png,30\n", "below the folder"),
 }
