@@ -106,6 +106,7 @@ class PredictionFolder:
                 or nothing could be predicted.
         """
         keys = [_key(entry) for entry in files.entries]
+        require(bool(keys), "predict: paths must name something to predict on, got none.")
         with locked(self.path), ExitStack() as stack:
             done = self._begin(predictor, keys)
             todo = [index for index, key in enumerate(keys) if key not in done]
@@ -195,11 +196,8 @@ class PredictionFolder:
         about = read_json(self.path / RECORD, CURE)
         self._record({**about, "complete": True, **self.counts})
         (self.path / PROGRESS).unlink(missing_ok=True)
-        require(
-            self.counts["images"] > 0,
-            f"{skipped}: none of the {self.counts['skipped']} files could be read. Its reasons say "
-            "why.",
-        )
+        if not self.counts["images"]:
+            raise InputError(_nothing_read(skipped))
         done = "predicted" if self.table else "embedded"
         if not self.table and not predictor.model.head_fitted:
             done += ", none predicted: the head of this model was never fitted; evaluate it"
@@ -272,6 +270,15 @@ class _Journal:
         step = {"done": list(keys), "sizes": sizes, "counts": self.folder.counts}
         self._progress.write(json.dumps(step) + "\n")
         self._progress.flush()
+
+
+def _nothing_read(skipped: Path) -> str:
+    """Why a folder has no prediction: the reason of its one file, or how many had one."""
+    with skipped.open(newline="", encoding="utf-8") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    if len(reasons) == 1:
+        return reasons[0]
+    return f"{skipped}: none of the {len(reasons)} files could be read. The first: {reasons[0]}"
 
 
 def _text(name: str, value: Any) -> str:

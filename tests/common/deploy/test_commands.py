@@ -46,6 +46,25 @@ def test_a_file_that_is_left_out_shows_in_the_exit_code(
     assert "skipped.csv: 1 left out" in capsys.readouterr().out
 
 
+@pytest.mark.bad_input("files")
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (["a.png"], r"a\.png: must"),
+        (["a.png", "film.dcm"], r"none of the 2 files could be read\. The first: a\.png: must"),
+    ],
+    ids=["one", "several"],
+)
+def test_where_nothing_can_be_read_the_error_says_why(
+    words: list[str], tmp_path: Path, broken: list[str], message: str
+) -> None:
+    for name in broken:
+        (tmp_path / "in" / name).write_bytes(b"broken")
+    words[1:2] = [str(tmp_path / "in" / name) for name in broken]
+    with pytest.raises(InputError, match=message):
+        main(["predict", *words])
+
+
 def test_embed_writes_embeddings_alone(words: list[str], tmp_path: Path) -> None:
     assert main(["embed", *words]) == 0
     with np.load(tmp_path / "out" / "embeddings.npz") as embeddings:
