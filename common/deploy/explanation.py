@@ -76,8 +76,7 @@ def explanations(
         InputError: no model, an unknown method, or none of `among` can be read.
     """
     known = _known(predictor, among) if among is not None else []
-    single = isinstance(paths, str | Path | np.ndarray | torch.Tensor)
-    files = predictor.dataset.of([paths] if single else list(paths))
+    files = predictor.files(paths)
     for index in range(len(files)):
         entries = files[index]
         read = [entry for entry in entries if "reason" not in entry]

@@ -166,8 +166,8 @@ class Predictor:
         self._prepare()
         return list(self._batch(entries, x))
 
-    def stream(self, paths: Any) -> Iterator[Prediction]:
-        """Yield what `predict` returns, one after the other, so that memory does not grow."""
+    def files(self, paths: Any) -> ImageFiles:
+        """Return what `predict` is given, as files that are read when they are asked for."""
         single = isinstance(paths, str | Path | np.ndarray | Tensor | Mapping)
         require(
             single or isinstance(paths, Iterable),
@@ -176,7 +176,11 @@ class Predictor:
         )
         files = self.dataset.of([paths] if single else list(paths))
         require(len(files) > 0, "predict: paths must name something to predict on, got none.")
-        for chunk in self.chunks(files):
+        return files
+
+    def stream(self, paths: Any) -> Iterator[Prediction]:
+        """Yield what `predict` returns, one after the other, so that memory does not grow."""
+        for chunk in self.chunks(self.files(paths)):
             yield from chunk
 
     def chunks(

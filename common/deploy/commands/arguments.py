@@ -65,7 +65,7 @@ def loaded(options: argparse.Namespace) -> Predictor:
 def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Namespace) -> int:
     """Predict into the folder, say what was done, and return the exit code."""
     logging.getLogger("common").setLevel(logging.WARNING)  # what it would say is printed below
-    counts = folder.write(predictor, predictor.dataset.of(options.paths))
+    counts = folder.write(predictor, predictor.files(options.paths))
     done = "predicted" if folder.table else "embedded"
     print(f"{folder.path}: {counts['images']} images {done}")
     if counts["warned"]:

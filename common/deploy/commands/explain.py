@@ -23,7 +23,7 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(list(words))
     logging.getLogger("common").setLevel(logging.WARNING)
     predictor = loaded(options)
-    fits_a_page(len(predictor.dataset.of(options.paths)))
+    fits_a_page(len(predictor.files(options.paths)))
     explanations = predictor.explain(options.paths, options.methods, options.among)
     page = write_explanations(explanations, options.output, f"Explanations by {options.bundle}")
     missing = [one.prediction for one in explanations if one.prediction.reason]

@@ -127,6 +127,14 @@ def test_every_file_is_explained_or_has_a_reason(predictor: Predictor, images: P
     }  # fmt: skip
 
 
+def test_an_entry_is_explained_as_it_is_predicted(predictor: Predictor, images: Path) -> None:
+    entry = {"image": str(images / "0.png"), "name": "A"}
+    (explained,), (predicted,) = predictor.explain(entry, ["gradcam"]), predictor.predict(entry)
+    assert explained.prediction.row() == pytest.approx(predicted.row())
+    with pytest.raises(InputError, match="predict: paths must"):
+        predictor.explain(7)
+
+
 def test_the_nearest_known_image_is_a_copy_and_never_the_image_itself(
     predictor: Predictor, images: Path, tmp_path: Path
 ) -> None:
