@@ -23,7 +23,7 @@ MOST = 50  # groups of a column: more is no grouping, and data_prep keeps no mor
 COLUMNS = ("site", "split", "sex", "age")
 NO_GROUPS = {"image", "mask", "name", "patient"}
 AGES = (18, 30, 40, 50, 60, 70, 80)
-SEXES = {"0": "male", "1": "female", "m": "male", "f": "female"}
+SEXES = {"m": "male", "f": "female"}  # numbers mean what the manifest's classes say
 
 Members = NDArray[np.bool_]
 

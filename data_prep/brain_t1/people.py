@@ -4,24 +4,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.checks import require
-from common.data.healthy import healthiness
 from data_prep.brain_t1.scans import Scan
 from data_prep.machinery import (
+    CONTROL,
     Entry,
     Line,
     age_note,
     canonical,
-    is_unlabelled,
     number_names,
     read_age,
+    read_diagnosis,
+    read_sex,
     read_table,
     says_nothing,
 )
 
-__all__ = ["CONTROL", "People", "read_people"]
+__all__ = ["People", "read_people"]
 
-CONTROL = "control"  # every name of the healthy, as in openbhb
-SEXES = {"f": 0, "female": 0, "m": 1, "male": 1}
 IDS = ("participant_id", "participant", "subject", "patient", "id")
 
 
@@ -110,10 +109,7 @@ def _text(line: Line | None, column: str) -> str:
 
 
 def _diagnosis(line: Line | None) -> str:
-    text = "" if line is None else line.get("diagnosis", "").lower()
-    if is_unlabelled(text):
-        return ""
-    return CONTROL if healthiness(text) == 2 else canonical(text)
+    return "" if line is None else read_diagnosis(line.get("diagnosis", ""))
 
 
 def _age(scan: Scan, line: Line | None, unknown: list[str]) -> float | None:
@@ -122,5 +118,4 @@ def _age(scan: Scan, line: Line | None, unknown: list[str]) -> float | None:
 
 
 def _sex(scan: Scan, line: Line | None) -> int:
-    text = ("" if line is None else line.get("sex", "")) or scan.sex
-    return SEXES.get(text.lower(), -1)
+    return read_sex(("" if line is None else line.get("sex", "")) or scan.sex)

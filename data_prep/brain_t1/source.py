@@ -16,7 +16,7 @@ from common.data.brain_t1 import MAPS, BrainPreparation, Grid, PreparedBrain, pr
 from data_prep.brain_t1.page import thumbnail, write_page
 from data_prep.brain_t1.people import People, read_people
 from data_prep.brain_t1.scans import Scan, find_scans
-from data_prep.machinery import Entry, Item, Origin, Output, Plan, split_by_share
+from data_prep.machinery import SEXES, Entry, Item, Origin, Output, Plan, split_by_share
 
 __all__ = ["add_arguments", "plan"]
 
@@ -102,7 +102,7 @@ def plan(options: argparse.Namespace) -> Plan:
         skipped=walked.skipped,
         extra={
             **preparation.record(),
-            "classes": {"site": people.sites, "label": people.diagnoses},
+            "classes": {"site": people.sites, "label": people.diagnoses, "sex": SEXES},
         },
         notes=walked.notes + people.notes,
         summarise=_counted,

@@ -7,6 +7,7 @@
 - labels: `add_label_arguments`, `label_arguments`, `find_labels`, `read_labels`, `LabelTable`,
   `Row`, `BESIDE`, `FOLDERS` (labels), `read_age`, `age_note` (ages), `Columns` (columns); which
   class is which number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
+- people: `read_sex`, `SEXES`, `read_diagnosis`, `CONTROL` (persons);
 - splits by patient: `split_by_share`, `split_by_test_size`, `split_as_told`, `FOLDS` (split);
 - writing: `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt` (files);
 - what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
@@ -39,6 +40,7 @@ from data_prep.machinery.labels import (
     read_labels,
 )
 from data_prep.machinery.names import Names, check_key, write_key
+from data_prep.machinery.persons import CONTROL, SEXES, read_diagnosis, read_sex
 from data_prep.machinery.plan import Item, Origin, Plan
 from data_prep.machinery.runner import run
 from data_prep.machinery.split import (
@@ -54,8 +56,10 @@ __all__ = [
     "ARCHIVE",
     "ARCHIVES",
     "BESIDE",
+    "CONTROL",
     "FOLDERS",
     "FOLDS",
+    "SEXES",
     "SPLITS",
     "Columns",
     "Entry",
@@ -87,8 +91,10 @@ __all__ = [
     "number",
     "number_names",
     "read_age",
+    "read_diagnosis",
     "read_labels",
     "read_rows",
+    "read_sex",
     "read_table",
     "run",
     "says_nothing",

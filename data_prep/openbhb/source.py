@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 from common.data import seeded_order
-from data_prep.machinery import Entry, Item, Origin, Output, Plan, attempt
+from data_prep.machinery import CONTROL, SEXES, Entry, Item, Origin, Output, Plan, attempt
 from data_prep.openbhb.images import MODALITIES, Image, read_row
 from data_prep.openbhb.mask import Mask, find_mask
-from data_prep.openbhb.tables import CONTROL, Subject, read_subjects
+from data_prep.openbhb.tables import Subject, read_subjects
 
 __all__ = ["add_arguments", "plan"]
 
@@ -174,7 +174,7 @@ def _facts(subject: Subject, classes: dict[str, list[str]]) -> Entry:
 
 
 def _classes(subjects: list[Subject]) -> dict[str, list[str]]:
-    """Names of sites, those of the training set first, and of diagnoses, controls first."""
+    """Names of sites, those of the training set first; of diagnoses, controls first; of sexes."""
 
     def order(name: str) -> tuple[bool, int, str]:
         return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
@@ -186,6 +186,7 @@ def _classes(subjects: list[Subject]) -> dict[str, list[str]]:
     return {
         "site": [*sorted(training, key=order), *sorted(others, key=order)],
         "label": [CONTROL, *cases] if diagnoses else [],
+        **({} if any(subject.coded for subject in subjects) else {"sex": SEXES}),
     }
 
 

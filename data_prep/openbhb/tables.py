@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from common.checks import InputError, require
-from common.data.healthy import healthiness
 from data_prep.machinery import (
     Line,
     age_note,
@@ -15,17 +14,17 @@ from data_prep.machinery import (
     is_unlabelled,
     number,
     read_age,
+    read_diagnosis,
+    read_sex,
     read_table,
     says_nothing,
     walk,
 )
 
-__all__ = ["CONTROL", "ROW", "Subject", "read_subjects"]
+__all__ = ["ROW", "Subject", "read_subjects"]
 
 ROW = 3_659_572  # values of one subject in the challenge's files
 SITES = ("sitexacq", "site")  # the acquisition site, which the challenge predicts, comes first
-CONTROL = "control"  # every name of the healthy
-SEXES = {"f": 0, "female": 0, "m": 1, "male": 1}
 EXTENSIONS = (".npy", ".nii.gz", ".nii")
 Skipped = list[dict[str, str]]
 
@@ -38,7 +37,8 @@ class Subject:
         patient: ``participant_id`` without "sub-", or the place in the table where it has none.
         split: "train", "internal" or "external".
         age: years, at most 90; None if missing.
-        sex: 0 female, 1 male, None if missing; other numbers as the table has them.
+        sex: 0 female, 1 male, or a number as the table has it; None if missing.
+        coded: the sex is a number of the table, which does not say what it stands for.
         site: its name, None if missing.
         diagnosis: "control" or another name, None if missing.
         path: of the image or of the rows.
@@ -50,6 +50,7 @@ class Subject:
     split: str
     age: float | None
     sex: int | None
+    coded: bool
     site: str | None
     diagnosis: str | None
     path: Path
@@ -159,20 +160,17 @@ def _one_file_each(source: Path, suffix: str, unknown: list[str]) -> tuple[list[
 
 def _subject(line: Line, patient: str, path: Path, row: int | None, unknown: list[str]) -> Subject:
     site = next((line[name] for name in SITES if line.get(name)), "")
-    diagnosis = line.get("diagnosis", "").lower()
-    healthy = healthiness(diagnosis) == 2
-    sex = line.get("sex", "").lower()
+    sex = line.get("sex", "")
+    known = read_sex(sex)
+    code = _code(sex) if known < 0 else None
     return Subject(
         patient=patient,
         split=line["split"].lower(),
         age=read_age(line["age"], line.where, unknown),
-        sex=SEXES[sex] if sex in SEXES else _code(sex),
+        sex=code if known < 0 else known,
+        coded=code is not None,
         site=None if says_nothing(site) else canonical(site),
-        diagnosis=CONTROL
-        if healthy
-        else None
-        if is_unlabelled(diagnosis)
-        else canonical(diagnosis),
+        diagnosis=read_diagnosis(line.get("diagnosis", "")) or None,
         path=path,
         row=row,
     )

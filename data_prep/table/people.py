@@ -8,20 +8,20 @@ from typing import Any
 
 from common.checks import require
 from data_prep.machinery import (
+    SEXES,
     Line,
     age_note,
     canonical,
     name_classes,
     number_names,
     read_age,
+    read_sex,
     read_table,
     says_nothing,
     split_by_share,
 )
 
 __all__ = ["Columns", "Person", "Table", "read_people"]
-
-SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def _entry(
     entry |= {} if age is None else {"age": age}
     site = line[columns.site] if columns.site else ""
     entry |= {} if says_nothing(site) else {"site": canonical(site)}
-    sex = SEXES.get(line[columns.sex].lower()) if columns.sex else None
-    return entry | ({"sex": sex} if sex else {})
+    sex = read_sex(line[columns.sex]) if columns.sex else -1
+    return entry | ({} if sex < 0 else {"sex": SEXES[sex][0].upper()})
 
 
 def _identity(line: Line, columns: Columns) -> str:

@@ -99,6 +99,13 @@ def test_subgroups_have_the_manifests_names_and_their_own_counts() -> None:
     assert not list(subgroups(None, "test", 8))
 
 
+def test_a_number_of_sex_is_called_what_the_manifest_says_and_never_guessed() -> None:
+    people = {"test": [{"patient": f"p{n}", "sex": n % 2} for n in range(4)]}
+    named = {**people, "classes": {"sex": ["female", "male"]}}
+    assert [name for _, name, _ in subgroups(named, "test", 4)] == ["female", "male"]
+    assert [name for _, name, _ in subgroups(people, "test", 4)] == ["0", "1"]
+
+
 @pytest.mark.bad_input("run")
 def test_a_manifest_of_other_images_is_refused() -> None:
     with pytest.raises(InputError, match="must list the 3 images scored, got 8"):

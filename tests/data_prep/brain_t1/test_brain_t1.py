@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.data import StackDataset, feature_count, read_manifest
+from common.data import StackDataset, class_names, feature_count, read_manifest
 from common.data.brain_t1.template import template
 from data_prep.__main__ import main
 from data_prep.brain_t1.people import read_people
@@ -47,7 +47,8 @@ def test_an_entry_has_age_site_and_quality_and_no_name(prepared: Path) -> None:
     ages = {entry["age"]: entry for entry in entries(prepared)}
     assert set(ages) == {33.5, 90}
     assert ages[33.5]["overlap"] > 0.97
-    assert (ages[33.5]["sex"], ages[33.5]["flags"]) == (0, [])
+    assert class_names(read_manifest(prepared), "sex")[ages[33.5]["sex"]] == "female"
+    assert ages[33.5]["flags"] == []
     assert ages[90]["split"] == "external"
     assert len(ages[90]["flags"]) >= 1
     text = (prepared / "manifest.json").read_text() + (prepared / "quality.html").read_text()

@@ -130,7 +130,8 @@ def test_official_split_is_kept_and_a_quarter_of_the_training_subjects_set_apart
 
 def test_sites_are_numbers_in_numeric_order_and_unknown_sites_minus_one(vbm: Path) -> None:
     manifest = read_manifest(vbm)
-    assert manifest["classes"] == {"site": ["2", "3", "10"], "label": []}
+    names = {"site": ["2", "3", "10"], "label": [], "sex": ["female", "male"]}
+    assert manifest["classes"] == names
     names = {e["patient"]: e["site"] for part in ("training", "test") for e in manifest[part]}
     names |= {e["patient"]: e["site"] for e in manifest["validation"]}
     expected = [{"2": 0, "3": 1, "10": 2, "": -1}[site] for site in SITES]
@@ -326,6 +327,7 @@ def test_codes_of_sex_are_unknown_and_diagnoses_without_a_control_are_said(
     table(source / "participants.tsv", lines)
     manifest = prepare(source, tmp_path / "out", "--modality", "vbm", "--validation", "0")
     assert [e["sex"] for e in manifest["training"]][:6] == [-1, -1, -1, 2, 1, 0]
+    assert "sex" not in manifest["classes"]  # nobody knows what the table's 2 stands for
     assert "no subject is a control (class 0): none of 1 is" in capsys.readouterr().out
 
 
