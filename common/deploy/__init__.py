@@ -24,6 +24,7 @@ from common.deploy.embedding import Embedded, embed
 from common.deploy.expected import Expected
 from common.deploy.explanation import Explanation, write_explanations
 from common.deploy.familiarity import Familiarity
+from common.deploy.loading import load
 from common.deploy.model_file import (
     LoadModel,
     digest,
@@ -34,7 +35,7 @@ from common.deploy.model_file import (
 )
 from common.deploy.prediction import Prediction
 from common.deploy.prediction_folder import PredictionFolder
-from common.deploy.predictor import Predictor, load
+from common.deploy.predictor import Predictor
 from common.deploy.prior import write_prior
 from common.deploy.provenance import versions
 from common.deploy.submission import export_submission

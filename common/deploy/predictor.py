@@ -2,7 +2,7 @@
 
 ::
 
-    paths ──ImageFiles (worker processes: check, read, prepare)──▶ chunks of images
+    paths ──ImageFiles (`read_ahead` in worker processes: check, read, prepare)──▶ groups of images
     images ──encoder──▶ h ──head, postprocessing──▶ values ──columns──▶ Prediction
     Prediction ──▶ a list in memory, or a `PredictionFolder` (and its sinks) on the disk
 
@@ -12,33 +12,29 @@ a batch (`Seen`), *viewers*, which get each batch and make pictures of it, and *
 something for each prediction.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
 from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from common.checks import InputError, require
+from common.checks import require
 from common.config.endings import does_not_fit
 from common.data import ImageFiles
 from common.deploy.explanation import Explanation, explanations
 from common.deploy.prediction import Columns, Embeddings, Prediction, Seen
 from common.deploy.prediction_folder import PredictionFolder
+from common.deploy.read_ahead import read_ahead
 from common.deploy.strangers import Strangers
-from common.deploy.trained_model import OURS, TrainedModel
+from common.deploy.trained_model import TrainedModel
 from common.networks import ImageClassifier
 
-__all__ = ["Predictor", "load"]
+__all__ = ["Predictor"]
 
 Viewer = Callable[[Sequence[Mapping[str, Any]], Tensor], None]
-FEW = 16  # so few files are read sooner than a worker process has started
-MOST_WORKERS = 4
 
 
 class Predictor:
@@ -193,22 +189,8 @@ class Predictor:
             todo: numbers of the files; all unless given.
         """
         self._prepare()
-        loader = DataLoader(
-            files,
-            batch_sampler=_Numbers(files, self.batch_size, todo),
-            num_workers=self._workers(len(files) if todo is None else len(todo)),
-            collate_fn=_gathered,
-        )
-        try:
-            for groups in loader:
-                yield [one for entries, x in groups for one in self._group(entries, x)]
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise InputError(
-                "predict: a process that reads files was ended by the system; its memory may not "
-                "have sufficed. Use fewer workers; what was predicted is kept."
-            ) from error
+        for groups in read_ahead(files, self.batch_size, self.num_workers, todo):
+            yield [one for entries, x in groups for one in self._group(entries, x)]
 
     def run(self) -> None:
         """Predict on the files of `dataset` into `output_dir`, as inference.json does."""
@@ -232,12 +214,6 @@ class Predictor:
             f"{self.model.path}: the head of this model was never fitted, so it can embed but not "
             "predict. Use embed, or evaluate the model first.",
         )
-
-    def _workers(self, files: int) -> int:
-        if self.num_workers is not None:
-            return self.num_workers
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        return 0 if files <= FEW else min(MOST_WORKERS, cores)
 
     def _group(self, entries: list[dict[str, Any]], x: Tensor | None) -> Iterator[Prediction]:
         """Predict on images of one shape; pass on why a file has none."""
@@ -292,85 +268,6 @@ class Predictor:
             paths=_paths(entry),
             index=int(entry.get("index", -1)),
         )
-
-
-def load(
-    bundle: str | Path, weights: str | Path | None = None, device: str | torch.device | None = None
-) -> Predictor:
-    """Load a trained model: ``common.load("chest_xray_learned_transforms").predict("film.dcm")``.
-
-    Args:
-        bundle: name of a bundle of this collection, or the folder of one.
-        weights: ``model.pt``, or the folder that holds it; ``models/model.pt`` of the bundle
-            unless given. ``model.json`` lies beside it.
-        device: the GPU, where there is one, unless given.
-
-    Raises:
-        InputError: no such bundle, no model, or one of another bundle.
-    """
-    folder = Path(bundle)
-    if not (folder / "configs").is_dir():
-        known = sorted(path.name for path in OURS.glob("*/"))
-        require(
-            str(bundle) in known,
-            f"bundle: must be the folder of a bundle, or one of {', '.join(known) or 'none'}, got "
-            f"{str(bundle)!r}.",
-        )
-        folder = OURS / str(bundle)
-    config = ConfigParser.load_config_file(folder / "configs" / "inference.json")
-    config["bundle_root"] = str(folder)
-    if weights is not None:
-        path = Path(weights)
-        config["model"]["path"] = str(path / "model.pt" if path.is_dir() else path)
-    if device is not None:
-        config["device"] = str(device)
-    config["evaluator"].pop("viewers", None)
-    try:
-        predictor = ConfigParser(config).get_parsed_content("evaluator")
-    except RuntimeError as error:  # MONAI wraps what a component raises
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError):
-            cause = cause.__cause__
-        raise cause or error from None
-    assert isinstance(predictor, Predictor)
-    predictor._prepare()
-    return predictor
-
-
-class _Numbers:
-    """The numbers of the files of each chunk, which a loader goes through once."""
-
-    def __init__(self, files: ImageFiles, size: int, todo: Sequence[int] | None) -> None:
-        self.files, self.size, self.todo = files, size, todo
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.files.chunks(self.size, self.todo)
-
-
-Group = tuple[list[dict[str, Any]], Tensor | None]
-
-
-def _gathered(files: Sequence[Sequence[dict[str, Any]]]) -> list[Group]:
-    """Stack neighbours of one shape: few tensors go from process to process."""
-    groups: list[tuple[list[dict[str, Any]], list[Tensor]]] = []
-    shape: Any = ()
-    for entry in (entry for images in files for entry in images):
-        image = None if "reason" in entry else torch.as_tensor(entry["image"])
-        now = None if image is None else (image.shape, image.dtype)
-        if not groups or now != shape:
-            groups.append(([], []))
-            shape = now
-        groups[-1][0].append(_light(entry))
-        if image is not None:
-            groups[-1][1].append(image)
-    return [(entries, torch.stack(images) if images else None) for entries, images in groups]
-
-
-def _light(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry without pixels."""
-    return {
-        key: value for key, value in entry.items() if not isinstance(value, Tensor | np.ndarray)
-    }
 
 
 def _left_out(entry: Mapping[str, Any], reason: str) -> Prediction:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.checks import InputError, require
+from common.deploy.loading import load
 from common.deploy.prediction_folder import PredictionFolder
-from common.deploy.predictor import Predictor, load
+from common.deploy.predictor import Predictor
 
 __all__ = ["Parser", "loaded", "write"]
 
