@@ -13,26 +13,33 @@ anew. What was written after the last whole chunk of files is cut off and predic
 """
 
 import csv
-import hashlib
 import json
 import logging
+import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import numpy as np
 from tqdm import tqdm
 
 from common.checks import InputError, require
 from common.data import ImageFiles
+from common.deploy.journal import (
+    PROGRESS,
+    RAW,
+    SKIPPED,
+    Journal,
+    go_on,
+    key_of,
+    read_steps,
+)
 from common.deploy.prediction import Prediction
 from common.deploy.provenance import versions
 from common.deploy.tables import write_npz, write_parquet, write_zarr
 from common.files import locked, read_json, replacing
-from common.text import cell
 
 if TYPE_CHECKING:
     from common.deploy.predictor import Predictor
@@ -42,10 +49,8 @@ __all__ = ["PredictionFolder", "Sink"]
 _LOG = logging.getLogger(__name__)
 
 RECORD = "predictions.json"
-PROGRESS = ".progress"
 TABLES = {"csv": "predictions.csv", "parquet": "predictions.parquet"}
 EMBEDDINGS = {"npz": "embeddings.npz", "zarr": "embeddings.zarr"}
-RAW = ".embeddings"
 ROWS = {"csv": "predictions.csv", "parquet": ".predictions.csv", None: ".images.csv"}
 CURE = "Delete the folder, or name another one."
 
@@ -105,24 +110,23 @@ class PredictionFolder:
             InputError: the folder cannot be written, holds an interrupted run of something else,
                 or nothing could be predicted.
         """
-        keys = [_key(entry) for entry in files.entries]
+        keys = [key_of(entry) for entry in files.entries]
         require(bool(keys), "predict: paths must name something to predict on, got none.")
-        with locked(self.path), ExitStack() as stack:
+        with locked(self.path):
             done = self._begin(predictor, keys)
             todo = [index for index, key in enumerate(keys) if key not in done]
-            journal = stack.enter_context(_Journal(self, predictor))
+            parts = (ROWS[self.table], self.table is not None, self.embeddings is not None)
             bar = _bar(len(keys), len(keys) - len(todo))
-            stack.callback(bar.close)
-            place = iter(files.chunks(predictor.batch_size, todo))
-            for chunk in predictor.chunks(files, todo):
-                indices = next(place)
-                self._add(journal, chunk)
-                journal.end([keys[index] for index in indices])
-                bar.update(len(indices))
-        self._end(predictor)
+            with Journal(self.path, *parts, self.counts) as journal, closing(bar):
+                numbers = files.chunks(predictor.batch_size, todo)
+                for indices, chunk in zip(numbers, predictor.chunks(files, todo), strict=True):
+                    self._add(journal, chunk)
+                    journal.end([keys[index] for index in indices])
+                    bar.update(len(indices))
+            self._end(predictor)
         return self.counts
 
-    def _add(self, journal: "_Journal", predictions: Sequence[Prediction]) -> None:
+    def _add(self, journal: Journal, predictions: Sequence[Prediction]) -> None:
         """Write the predictions of some whole files."""
         for (name, *_), images in groupby(
             predictions, lambda one: (one.file, one.paths, one.index)
@@ -149,13 +153,13 @@ class PredictionFolder:
             "values": predictor.names if self.table else [],
             "embeddings": self.embeddings,
             "table": self.table,
+            "sinks": [type(sink).__name__ for sink in self.sinks],
             "notes": self.notes,
         }
 
     def _begin(self, predictor: "Predictor", keys: Sequence[str]) -> set[str]:
         """Clear the folder, or cut off what a crash left half-done; return what is done."""
-        about, progress = self._about(predictor), self.path / PROGRESS
-        steps = _steps(progress)
+        about, steps = self._about(predictor), read_steps(self.path)
         if steps:
             before = read_json(self.path / RECORD, CURE)
             same = {name: before.get(name) for name in about} == about
@@ -166,13 +170,13 @@ class PredictionFolder:
                 f"others, after a run that was interrupted. {CURE}",
             )
             if same and known:
-                for name, size in steps[-1]["sizes"].items():
-                    _cut(self.path / name, size)
+                go_on(self.path, steps)
                 self.counts = dict(steps[-1]["counts"])
                 return {key for step in steps for key in step["done"]}
-        for name in (*ROWS.values(), *TABLES.values(), EMBEDDINGS["npz"], RAW, "skipped.csv"):
+        shutil.rmtree(self.path / EMBEDDINGS["zarr"], ignore_errors=True)
+        made = (*ROWS.values(), *TABLES.values(), EMBEDDINGS["npz"], RAW, SKIPPED, PROGRESS)
+        for name in made:
             (self.path / name).unlink(missing_ok=True)
-        progress.unlink(missing_ok=True)
         self.counts = {"images": 0, "warned": 0, "skipped": 0}
         self._record({**about, "complete": False, "versions": versions()})
         return set()
@@ -180,7 +184,7 @@ class PredictionFolder:
     def _end(self, predictor: "Predictor") -> None:
         """Make what is made of the rows, and say that it is all."""
         rows = self.path / ROWS[self.table]
-        skipped = self.path / "skipped.csv"
+        skipped = self.path / SKIPPED
         if self.counts["images"]:
             if self.embeddings:
                 write = {"npz": write_npz, "zarr": write_zarr}[self.embeddings]
@@ -214,64 +218,6 @@ class PredictionFolder:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-class _Journal:
-    """The files that grow, as they are written to."""
-
-    def __init__(self, folder: PredictionFolder, predictor: "Predictor") -> None:
-        self.folder = folder
-        self.values = predictor.names if folder.table else []
-        self._stack = ExitStack()
-        self._header: list[str] = []
-
-    def __enter__(self) -> "_Journal":
-        path = self.folder.path
-        self.names = [ROWS[self.folder.table], "skipped.csv"]
-        self._files = [
-            self._stack.enter_context((path / name).open("a", newline="", encoding="utf-8"))
-            for name in self.names
-        ]
-        self._rows, self._skipped = map(csv.writer, self._files)
-        if self.folder.embeddings:
-            self.names.append(RAW)
-            self._h = self._stack.enter_context((path / RAW).open("ab"))
-        self._progress = self._stack.enter_context((path / PROGRESS).open("a", encoding="utf-8"))
-        if (path / self.names[0]).stat().st_size:
-            with (path / self.names[0]).open(newline="", encoding="utf-8") as file:
-                self._header = next(csv.reader(file))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def add(self, one: Prediction) -> None:
-        row = one.row() if self.folder.table else {"file": one.file, "slice": one.slice}
-        if not self._header:
-            self._header = list(row)
-            self._rows.writerow(map(cell, self._header))
-        self._rows.writerow([_text(name, row.get(name, "")) for name in self._header])
-        if self.folder.embeddings and one.h is not None:
-            self._h.write(np.ascontiguousarray(one.h, np.float32).tobytes())
-        self.folder.counts["images"] += 1
-        self.folder.counts["warned"] += bool(one.columns.get("warning"))
-
-    def skip(self, name: str, reason: str) -> None:
-        """List a file that has no image, or of which something could not be written."""
-        if not self._files[1].tell():
-            self._skipped.writerow(["file", "reason"])
-        self._skipped.writerow([cell(name), cell(reason)])
-        self.folder.counts["skipped"] += 1
-
-    def end(self, keys: Sequence[str]) -> None:
-        """Make sure of all that these files gave."""
-        opened: list[Any] = [*self._files, *([self._h] if self.folder.embeddings else [])]
-        for file in opened:
-            file.flush()
-        sizes = {name: (self.folder.path / name).stat().st_size for name in self.names}
-        step = {"done": list(keys), "sizes": sizes, "counts": self.folder.counts}
-        self._progress.write(json.dumps(step) + "\n")
-        self._progress.flush()
-
-
 def _nothing_read(skipped: Path) -> str:
     """Why a folder has no prediction: the reason of its one file, or how many had one."""
     with skipped.open(newline="", encoding="utf-8") as file:
@@ -279,45 +225,6 @@ def _nothing_read(skipped: Path) -> str:
     if len(reasons) == 1:
         return reasons[0]
     return f"{skipped}: none of the {len(reasons)} files could be read. The first: {reasons[0]}"
-
-
-def _text(name: str, value: Any) -> str:
-    """A cell of the table."""
-    if name == "slice":
-        return "" if value < 0 else str(value)
-    if isinstance(value, float):
-        digits = 6 if name.startswith("probability") else 2
-        return f"{value:.{digits}f}" if np.isfinite(value) else ""
-    return cell(str(value))
-
-
-def _key(entry: Mapping[str, Any]) -> str:
-    """What a file is known by in `PROGRESS`, from which its name cannot be read."""
-    image = entry["image"] if isinstance(entry["image"], str | list) else ""
-    text = json.dumps([entry["name"], image, entry.get("index"), entry.get("slice")])
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
-
-
-def _steps(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of `PROGRESS`, in order."""
-    if not path.is_file():
-        return []
-    return list(_parsed(path))
-
-
-def _parsed(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            try:
-                step = json.loads(line)
-            except ValueError:
-                return
-            yield step
-
-
-def _cut(path: Path, size: int) -> None:
-    with path.open("ab") as file:
-        file.truncate(size)
 
 
 def _bar(total: int, done: int) -> Any:

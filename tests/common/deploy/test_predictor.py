@@ -15,6 +15,8 @@ import torch
 from common.checks import InputError
 from common.data import PrepareImaged
 from common.deploy import Prediction, PredictionFolder, Predictor, TrainedModel, load
+from common.deploy.journal import go_on, read_steps
+from common.deploy.sinks import StudyFiles
 from tests.common.data.test_damage import PICTURES, damaged
 from tests.models import BRAINS, SLICES, deployed
 from tests.synthetic import ramp, write_nifti, write_picture
@@ -196,18 +198,36 @@ def test_an_interrupted_run_of_another_model_is_not_written_over(
     with pytest.raises(Crash):
         PredictionFolder(tmp_path / "out").write(predictor, predictor.dataset.of(images))
     predictor.columns = []
-    with pytest.raises(InputError, match="must be continued with the same model, files"):
-        PredictionFolder(tmp_path / "out", embeddings="npz").write(
-            predictor, predictor.dataset.of(images)
-        )
+    sinks = [StudyFiles(predictor.model)]
+    for options in ({"embeddings": "npz"}, {"sinks": sinks}):
+        with pytest.raises(InputError, match="must be continued with the same model, files"):
+            PredictionFolder(tmp_path / "out", **options).write(
+                predictor, predictor.dataset.of(images)
+            )
     assert len(rows(tmp_path / "out" / "predictions.csv")) == 2
 
 
+def test_what_was_cut_off_within_a_line_of_progress_is_cut_off_for_good(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("a\nb\nc")
+    step = {"done": ["a", "b"], "sizes": {"r.csv": 4}, "counts": {}}
+    line = json.dumps(step) + "\n"
+    (tmp_path / ".progress").write_text(line + line[:20])
+    go_on(tmp_path, read_steps(tmp_path))
+    assert (tmp_path / "r.csv").read_text() == "a\nb\n"
+    with (tmp_path / ".progress").open("a") as file:
+        file.write(line)  # of the run that goes on
+    assert read_steps(tmp_path) == [step, step]
+
+
 def test_a_finished_run_begins_anew(predictor: Predictor, images: Path, tmp_path: Path) -> None:
-    for source in (images, images / "1.png"):
-        PredictionFolder(tmp_path / "out").write(predictor, predictor.dataset.of(source))
+    pytest.importorskip("zarr")
+    for source, kind in ((images, "zarr"), (images / "1.png", None)):
+        folder = PredictionFolder(tmp_path / "out", embeddings=kind)
+        folder.write(predictor, predictor.dataset.of(source))
     assert [row["file"] for row in rows(tmp_path / "out" / "predictions.csv")] == ["1.png"]
-    assert not (tmp_path / "out" / "skipped.csv").exists()
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.name[0] != "."} == {
+        "predictions.csv", "predictions.json",
+    }  # fmt: skip
     record = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert record["complete"]
     assert record["images"] == 1
