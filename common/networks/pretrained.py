@@ -23,7 +23,6 @@ Differs from y-aware's code, which puts a ReLU between the last block and the av
 encoder here has none, as in Barbano et al. The weights are the same.
 """
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,11 +34,10 @@ from common.networks.alexnet3d import AlexNet3D
 from common.networks.classifier import ImageClassifier
 from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.embedding_encoder import EmbeddingEncoder
-from common.networks.finite import require_finite
 from common.networks.resnet_encoder import ResNet18Encoder, ResNet50Encoder
 from common.networks.standardized_encoder import StandardizedEncoder
 from common.networks.vision_transformer import VisionTransformer
-from common.networks.vit_weights import check_whole, load_vit_weights, read_weight_file
+from common.networks.vit_weights import load_vit_weights, load_whole, read_weight_file
 
 __all__ = ["load_pretrained"]
 
@@ -47,8 +45,6 @@ PREFIXES = ("module.", "backbone.", "encoder.")
 HEADS = ("fc.", "classifier.", "head.", "hidden_representation.", "head_projection.")
 COUNTER = "num_batches_tracked"  # files of before torch 0.4 have none
 CURE = "Give the weights of this encoder, or choose the encoder that they are of."
-
-logger = logging.getLogger(__name__)
 
 
 def load_pretrained(classifier: ImageClassifier, path: str | Path = "") -> ImageClassifier:
@@ -74,14 +70,11 @@ def load_pretrained(classifier: ImageClassifier, path: str | Path = "") -> Image
         return classifier
     state = read_weight_file(Path(path))
     ways = [(one, _named(names, state, one)) for names in _stripped(state) for one in encoders]
-    encoder, found = min(ways, key=lambda way: len(way[0].state_dict().keys() ^ way[1].keys()))
+    encoder, tensors = min(ways, key=lambda way: len(way[0].state_dict().keys() ^ way[1].keys()))
     wanted = encoder.state_dict()
-    found |= {n: v for n, v in wanted.items() if n.endswith(COUNTER) and n not in found}
-    found = {name: _grey(value, wanted.get(name)) for name, value in found.items()}
-    check_whole(found, wanted, path, CURE)
-    require_finite(found, str(path), "Download it again.")
-    encoder.load_state_dict(found, strict=True)
-    logger.info("%s: %d of %d tensors loaded", path, len(found), len(wanted))
+    tensors |= {n: v for n, v in wanted.items() if n.endswith(COUNTER) and n not in tensors}
+    tensors = {name: _grey(value, wanted.get(name)) for name, value in tensors.items()}
+    load_whole(encoder, tensors, path, CURE)
     return classifier
 
 
@@ -111,12 +104,12 @@ def _named(
     """Return the tensors by the encoder's names, those of heads set aside."""
     rename = next((call for kind, call in RENAMED.items() if isinstance(encoder, kind)), str)
     own = set(encoder.state_dict())
-    found = {}
+    tensors = {}
     for stored, name in names.items():
         renamed = name if name in own else rename(name)
         if renamed in own or not name.startswith(HEADS):
-            found[renamed] = state[stored]
-    return found
+            tensors[renamed] = state[stored]
+    return tensors
 
 
 def _resnet(name: str) -> str:

@@ -29,7 +29,7 @@ from common.files import zip_is_whole
 from common.networks.finite import require_finite
 from common.networks.vision_transformer import VisionTransformer
 
-__all__ = ["check_whole", "load_vit_weights", "read_weight_file"]
+__all__ = ["load_vit_weights", "load_whole", "read_weight_file"]
 
 PREFIXES = ("module.", "backbone.")
 CURE = "Set embed_dim, depth, heads, patch_size and pool as in the file."
@@ -73,10 +73,7 @@ def load_vit_weights(encoder: VisionTransformer, path: str | Path = "") -> Visio
         tensors |= {name: wanted[name] for name in ("norm.weight", "norm.bias")}
     if "pos_embed" in tensors and tensors["pos_embed"].dim() == 3:
         tensors["pos_embed"] = _resized(tensors["pos_embed"], encoder.side)
-    check_whole(tensors, wanted, path, CURE)
-    require_finite(tensors, str(path), "Download it again.")
-    encoder.load_state_dict(tensors, strict=True)
-    logger.info("%s: %d of %d tensors loaded", path, len(tensors), len(wanted))
+    load_whole(encoder, tensors, path, CURE)
     return encoder
 
 
@@ -132,7 +129,20 @@ def _resized(positions: Tensor, side: int) -> Tensor:
     return torch.cat([positions[:, :1].float(), grid.flatten(2).transpose(1, 2)], dim=1)
 
 
-def check_whole(
+def load_whole(encoder: nn.Module, tensors: Mapping[str, Any], path: str | Path, cure: str) -> None:
+    """Load `tensors` by their names, all of them.
+
+    Raises:
+        InputError: names that are missing, not known, or of another shape, or no finite numbers.
+    """
+    wanted = encoder.state_dict()
+    _check_names(tensors, wanted, path, cure)
+    require_finite(tensors, str(path), "Download it again.")
+    encoder.load_state_dict(tensors, strict=True)
+    logger.info("%s: %d of %d tensors loaded", path, len(tensors), len(wanted))
+
+
+def _check_names(
     tensors: Mapping[str, Any], wanted: Mapping[str, Tensor], path: str | Path, cure: str
 ) -> None:
     """Refuse names that are missing, not known, or of another shape."""
