@@ -39,8 +39,8 @@ USE = "Research use only; not a medical device."
 class DicomReports(Sink):
     """Writes ``<folder>/<SOP instance UID>.dcm`` for each DICOM file; others have no study.
 
-    The UIDs follow from those of the source and from the weights, so that the same prediction is
-    the same report.
+    The UIDs follow from those of the source, from the weights and from the calibration, so that
+    the same prediction is the same report, and a calibrated one is another.
 
     Args:
         model: which model says it.
@@ -89,15 +89,15 @@ class DicomReports(Sink):
         """Return the dataset of the report."""
         weights = str(self.model.record.get("weights", ""))
         image = str(sources[0].SOPInstanceUID)
-        series = generate_uid(
-            entropy_srcs=[self.model.bundle, weights, sources[0].SeriesInstanceUID]
-        )
+        calibration = str(predictions[0].columns.get("calibration", ""))
+        about = [self.model.bundle, weights, *filter(None, [calibration])]
+        series = generate_uid(entropy_srcs=[*about, sources[0].SeriesInstanceUID])
         report = self.sr.ComprehensiveSR(
             evidence=sources,
             content=self._content(sources, predictions, weights),
             series_number=SERIES,
             series_instance_uid=series,
-            sop_instance_uid=generate_uid(entropy_srcs=[self.model.bundle, weights, image]),
+            sop_instance_uid=generate_uid(entropy_srcs=[*about, image]),
             instance_number=int(sources[0].get("InstanceNumber") or 1),
             manufacturer="monai-contrastive-bundles",
             is_complete=True,

@@ -2,14 +2,17 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 
+import common
 from common.__main__ import main
 from common.checks import InputError
+from common.deploy.sinks import DicomReports
 from tests.models import SLICES, deployed
 from tests.synthetic import ramp, write_dicom, write_picture
 
@@ -100,6 +103,18 @@ def test_a_dicom_report_refers_to_its_film_and_holds_the_value(
     (said,) = (d for d in report.iterall() if d.keyword == "NumericValue")
     assert float(said.value) == pytest.approx(float(value), abs=1e-6)
     assert "Probability of lesion" in report.to_json()
+
+
+def test_a_calibrated_report_is_another_than_that_without(model: str, tmp_path: Path) -> None:
+    pytest.importorskip("highdicom")
+    write_dicom(tmp_path / "film.dcm", ramp(30, 30), **STUDY)
+    predictor = common.load(SLICES, model)
+    reports = DicomReports(predictor.model, tmp_path / "sr")
+    (one,) = predictor.predict(tmp_path / "film.dcm")
+    calibrated = replace(one, columns={"calibration": "calibrated on 10 reference scans"})
+    for prediction in (one, one, calibrated):
+        reports.write([prediction])
+    assert len(list((tmp_path / "sr").iterdir())) == 2
 
 
 @pytest.mark.bad_input("privacy")
