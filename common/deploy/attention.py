@@ -84,7 +84,7 @@ class AttentionMap:
         require(
             len(transformers) == 1,
             f"SaveAttention: network must hold one VisionTransformer, got {len(transformers)}. "
-            "Leave the handler out for other encoders.",
+            "Leave the viewer out for other encoders.",
         )
         self._patch_size = transformers[0].patch_size
         self._weights = torch.empty(0)

@@ -49,7 +49,7 @@ class SaveCropMaps:
         require(
             isinstance(network.encoder, ChannelEncoder),
             "SaveCropMaps: network must have a ChannelEncoder, got "
-            f"{type(network.encoder).__name__}. Leave the handler out for other encoders.",
+            f"{type(network.encoder).__name__}. Leave the viewer out for other encoders.",
         )
         encoder = cast(ChannelEncoder, network.encoder)
         self.folder = Path(output_dir) / "crops"
