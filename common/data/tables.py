@@ -119,7 +119,8 @@ def read_table(path: Path, *columns: str | tuple[str, ...], capitals: bool = Fal
             the header, or there is no row.
     """
     sheets = _sheets(path)
-    lacking = {name: _missing(rows[0][1], columns) for name, rows in sheets.items()}
+    headers = {name: _header(rows[0][1], capitals) for name, rows in sheets.items()}
+    lacking = {name: _missing(header, columns) for name, header in headers.items()}
     fitting = [name for name, missing in lacking.items() if not missing]
     wanted = [column if isinstance(column, str) else column[0] for column in columns]
     require(
@@ -129,7 +130,7 @@ def read_table(path: Path, *columns: str | tuple[str, ...], capitals: bool = Fal
         "with the data set.",
     )
     _check_one(path, fitting)
-    return _named(sheets[fitting[0]], path.name, capitals)
+    return _named(sheets[fitting[0]], path.name, headers[fitting[0]])
 
 
 def few(names: Sequence[str]) -> str:
@@ -174,9 +175,8 @@ def check_once(images: Iterable[Hashable], wheres: Iterable[str]) -> None:
 
 
 def _missing(header: Sequence[str], columns: Iterable[str | tuple[str, ...]]) -> list[str]:
-    present = {form for cell in header for form in (cell, cell.lower())}
     choices = [(column,) if isinstance(column, str) else column for column in columns]
-    return [" or ".join(choice) for choice in choices if not present.intersection(choice)]
+    return [" or ".join(choice) for choice in choices if not set(header).intersection(choice)]
 
 
 def _check_one(path: Path, sheets: list[str]) -> None:
@@ -187,9 +187,8 @@ def _check_one(path: Path, sheets: list[str]) -> None:
     )
 
 
-def _named(rows: Rows, name: str, capitals: bool) -> list[Line]:
+def _named(rows: Rows, name: str, header: Sequence[str]) -> list[Line]:
     """Rows below the header as dictionaries."""
-    header = _keys(rows[0][1]) if capitals else [cell.lower() for cell in rows[0][1]]
     twice = [column for column, count in Counter(header).items() if column and count > 1]
     require(
         not twice,
@@ -211,11 +210,11 @@ def _named(rows: Rows, name: str, capitals: bool) -> list[Line]:
     return lines
 
 
-def _keys(header: Sequence[str]) -> list[str]:
-    """Names in lower case, but for those that only their capitals tell apart."""
-    count = Counter(cell.lower() for cell in header)
-    exact = {name for name, times in Counter(header).items() if times == 1}
-    return [c if count[c.lower()] > 1 and c in exact else c.lower() for c in header]
+def _header(cells: Sequence[str], capitals: bool) -> list[str]:
+    """Names in lower case, but with `capitals` for those that only their capitals tell apart."""
+    count = Counter(cell.lower() for cell in cells)
+    exact = {name for name, times in Counter(cells).items() if times == 1 and capitals}
+    return [c if count[c.lower()] > 1 and c in exact else c.lower() for c in cells]
 
 
 def _sheets(path: Path) -> dict[str, Rows]:

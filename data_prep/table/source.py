@@ -12,7 +12,7 @@ import numpy.typing as npt
 from common.checks import InputError, require
 from common.data import seeded_order
 from common.data.feature_table import TABLES, Features, feature_values
-from data_prep.machinery import Entry, Item, Origin, Output, Plan, read_rows
+from data_prep.machinery import Entry, Item, Origin, Output, Plan, read_table
 from data_prep.table.features import choose_features
 from data_prep.table.people import Columns, Person, Table, read_people
 
@@ -132,14 +132,11 @@ def _check(options: argparse.Namespace) -> None:
 
 def _columns(options: argparse.Namespace) -> Columns:
     """The columns that were named, and those of the default names where the table has them."""
-    given = {name: getattr(options, name) for name in ROLES}
-    header: set[str] = set()
-    if not all(given.values()):
-        try:
-            header = {cell.lower() for cell in read_rows(options.source)[0]}
-        except InputError as error:
-            require("one sheet must hold" in str(error), str(error))
-    names = {name: (given[name] or (name if name in header else "")).lower() for name in ROLES}
+    person = tuple(name.lower() for name in options.id or ())
+    given = {name: (getattr(options, name) or "").lower() for name in ROLES}
+    lines = read_table(options.source, *person, *filter(None, given.values()), capitals=True)
+    header = {name.lower() for name in lines[0]}
+    names = {name: given[name] or (name if name in header else "") for name in ROLES}
     require(
         options.negative is None or bool(names["label"]),
         "table: --negative must be left out without classes, got one. Name their column: --label.",
@@ -148,7 +145,7 @@ def _columns(options: argparse.Namespace) -> Columns:
         not options.external_sites or bool(names["site"]),
         "table: --external-sites must be of a column of sites, got none. Name it: --site.",
     )
-    return Columns(**names, person=tuple(name.lower() for name in options.id or ()))
+    return Columns(**names, person=person)
 
 
 def _items(source: Path, table: Table, features: Features) -> list[Item]:

@@ -82,7 +82,7 @@ def test_the_same_rows_come_from_commas_semicolons_and_a_sheet_beside_another(
     book.save(tmp_path / "c.xlsx")
     read = []
     for source in (*sources, tmp_path / "c.xlsx"):
-        named = ("--age", "age", "--id", "id", "--columns", "left", "r*")
+        named = ("--id", "id", "--columns", "left", "r*")
         assert prepare(source, tmp_path / source.stem, *named) == 0
         dataset = StackDataset(tmp_path / source.stem, "training", ["age"])
         read.append(dataset.__getitems__([0, 1, 2]))
@@ -117,7 +117,11 @@ def test_new_people_are_matched_by_name_and_called_by_their_line(tmp_path: Path)
 @pytest.mark.bad_input("tables")
 @pytest.mark.parametrize(
     ("header", "words"),
-    [(["left"], "got no right"), (["left", "right", "shoe"], "no others, got shoe")],
+    [
+        (["left"], "got no right"),
+        (["left", "right", "shoe"], "no others, got shoe"),
+        (["left", "Right", "RIGHT"], "got no right"),
+    ],
 )
 def test_missing_and_extra_columns_of_new_people_are_named(
     tmp_path: Path, header: list[str], words: str
@@ -136,6 +140,7 @@ def changed(place: tuple[int, int], cell: str) -> list[list[str]]:
 
 BAD: dict[str, tuple[list[list[str]], tuple[str, ...], str]] = {
     "no column": (rows(), ("--age", "years"), "got no years"),
+    "two ages": (changed((0, 3), "AGE"), (), "got no age"),
     "age in words": (changed((2, 1), "old"), (), "line 3: age must be a number of years"),
     "no id": (changed((2, 0), ""), ("--id", "id"), "line 3: id must say who it is"),
     "no site": (rows(), ("--external-sites", "z"), "must be sites of t.csv (a, b, c), got z"),
