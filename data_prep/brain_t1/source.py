@@ -16,9 +16,19 @@ from common.data.brain_t1 import MAPS, BrainPreparation, Grid, PreparedBrain, pr
 from data_prep.brain_t1.page import thumbnail, write_page
 from data_prep.brain_t1.people import People, read_people
 from data_prep.brain_t1.scans import Scan, find_scans
-from data_prep.machinery import SEXES, Entry, Item, Origin, Output, Plan, split_by_share
+from data_prep.machinery import (
+    SEXES,
+    Entry,
+    Item,
+    Origin,
+    Output,
+    Plan,
+    canonical,
+    check_shares,
+    split_by_share,
+)
 
-__all__ = ["add_arguments", "plan"]
+__all__ = ["add_arguments", "external_sites", "plan"]
 
 MOST_STACKS = 500  # a training keeps each open; up to so many heads have a stack each
 DTYPE = "float16"
@@ -68,9 +78,7 @@ def plan(options: argparse.Namespace) -> Plan:
         InputError: no head, a wrong option, or a table that does not fit.
     """
     preparation = BrainPreparation(options.map, options.spacing, options.stripped or None)
-    for name in ("validation", "test"):
-        share = getattr(options, name)
-        require(0 <= share < 1, f"brain_t1: --{name} must lie in [0, 1), got {share}.")
+    check_shares("brain_t1", options.validation, options.test)
     scans, walked = find_scans(options.source)
     require(
         bool(scans),
@@ -78,8 +86,7 @@ def plan(options: argparse.Namespace) -> Plan:
         "NIfTI and DICOM files. NIfTI files are told by their names, series by their headers.",
     )
     people = read_people(scans, options.source, options.participants)
-    _check_sites(options.external_sites, people)
-    external = {people.sites.index(name) for name in options.external_sites}
+    external = external_sites(options.external_sites, people)
     return Plan(
         source="T1-weighted heads (data_prep brain_t1)",
         licence="that of the source",
@@ -204,10 +211,22 @@ def _counted(parts: dict[str, list[Entry]]) -> dict[str, Any]:
     return {"quality": {"within bounds": len(entries) - flagged, "flagged": flagged}}
 
 
-def _check_sites(named: list[str], people: People) -> None:
-    unknown = [name for name in named if name not in people.sites]
+def external_sites(named: list[str], people: People) -> set[int]:
+    """Return the numbers of the sites that are tested only.
+
+    Raises:
+        InputError: a name of none, or no other site is left.
+    """
+    names = [canonical(name) for name in named]
+    unknown = [name for name in names if name not in people.sites]
     require(
         not unknown,
         f"brain_t1: --external-sites must be sites of the table, got {', '.join(unknown)}. Choose "
         f"of {', '.join(people.sites) or 'none: the table has no column site'}.",
     )
+    external = {people.sites.index(name) for name in names}
+    require(
+        any(facts["site"] not in external for facts in people.facts.values()),
+        "brain_t1: --external-sites must leave a site to train on, got all of the table.",
+    )
+    return external

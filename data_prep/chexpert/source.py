@@ -14,6 +14,7 @@ from data_prep.machinery import (
     Plan,
     Row,
     check_once,
+    check_shares,
     is_missing,
     number,
     read_age,
@@ -47,10 +48,7 @@ def plan(options: argparse.Namespace) -> Plan:
         options.size == 0 or options.size >= 32,
         f"chexpert: --size must be 0 or >= 32, got {options.size}.",
     )
-    require(
-        0 <= options.validation < 1,
-        f"chexpert: --validation must be in [0, 1), got {options.validation}.",
-    )
+    check_shares("chexpert", options.validation)
     require(
         options.source.is_dir(),
         f"{options.source}: source must be a folder, got none. Extract the archive first.",

@@ -18,6 +18,7 @@ from data_prep.machinery import (
     Plan,
     Row,
     Walk,
+    check_shares,
     find_labels,
     label_arguments,
     walk,
@@ -30,7 +31,6 @@ COLUMNS = ("image", "label", "patient", "split", "age", "site", "bias")
 GROUPS = "columns of the table to keep, for results by subgroup"
 FINDINGS = "columns of 1 and 0, several labels at once"
 NONE = "none"  # word for --labels
-LARGEST_SHARE = 0.9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,12 +103,7 @@ def _choices(options: argparse.Namespace) -> Choices:
         options.bits == 8 or (kind == "grey" and not stack),
         f"folders: --bits must be 8 for stacks and colour, got {options.bits}.",
     )
-    for name in ("validation", "test"):
-        share = getattr(options, name)
-        require(
-            0 <= share <= LARGEST_SHARE,
-            f"folders: --{name} must be a share in 0..{LARGEST_SHARE}, got {share}.",
-        )
+    check_shares("folders", options.validation, options.test)
     require(options.slices >= 0, f"folders: --slices must be at least 0, got {options.slices}.")
     return Choices(
         size=size,

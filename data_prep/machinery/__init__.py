@@ -8,7 +8,8 @@
   `Row`, `BESIDE`, `FOLDERS` (labels), `read_age`, `age_note` (ages), `Columns` (columns); which
   class is which number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
 - people: `read_sex`, `SEXES`, `read_diagnosis`, `CONTROL` (persons);
-- splits by patient: `split_by_share`, `split_by_test_size`, `split_as_told`, `FOLDS` (split);
+- splits by patient: `check_shares`, `split_by_share`, `split_by_test_size`, `split_as_told`,
+  `FOLDS` (split);
 - writing: `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt` (files);
 - what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
   `describe` (faults); ``python -m data_prep trace`` is in `trace`.
@@ -46,6 +47,7 @@ from data_prep.machinery.runner import run
 from data_prep.machinery.split import (
     FOLDS,
     Entry,
+    check_shares,
     split_as_told,
     split_by_share,
     split_by_test_size,
@@ -79,6 +81,7 @@ __all__ = [
     "canonical",
     "check_key",
     "check_once",
+    "check_shares",
     "describe",
     "encode_nifti",
     "encode_png",

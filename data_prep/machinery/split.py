@@ -4,16 +4,36 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from common.checks import require
 from common.data import seeded_order
 from common.data.manifest import PARTS
 
-__all__ = ["Entry", "split_as_told", "split_by_share", "split_by_test_size"]
+__all__ = ["Entry", "check_shares", "split_as_told", "split_by_share", "split_by_test_size"]
 
 Entry = dict[str, Any]
 Parts = dict[str, list[Entry]]
 
 FOLDS = 3
+LARGEST_SHARE = 0.9
 FEWEST = 3  # patients of a class, one of whom may be set aside
+
+
+def check_shares(command: str, validation: float, test: float = 0.0) -> None:
+    """Check that ``--validation`` and ``--test`` are shares that leave patients to train on.
+
+    Raises:
+        InputError: one of them, or both together, is not in 0 to 0.9.
+    """
+    for name, share in (("validation", validation), ("test", test)):
+        require(
+            0 <= share <= LARGEST_SHARE,
+            f"{command}: --{name} must be a share in 0..{LARGEST_SHARE}, got {share}.",
+        )
+    require(
+        validation + test <= LARGEST_SHARE + 1e-9,  # 0.6 + 0.3 in floating point
+        f"{command}: --validation and --test must leave patients to train on, at most "
+        f"{LARGEST_SHARE} together, got {validation} and {test}.",
+    )
 
 
 def split_as_told(entries: Sequence[Entry]) -> Parts:

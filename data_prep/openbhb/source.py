@@ -12,7 +12,17 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 from common.data import seeded_order
-from data_prep.machinery import CONTROL, SEXES, Entry, Item, Origin, Output, Plan, attempt
+from data_prep.machinery import (
+    CONTROL,
+    SEXES,
+    Entry,
+    Item,
+    Origin,
+    Output,
+    Plan,
+    attempt,
+    check_shares,
+)
 from data_prep.openbhb.images import MODALITIES, Image, read_row
 from data_prep.openbhb.mask import Mask, find_mask
 from data_prep.openbhb.tables import Subject, read_subjects
@@ -65,10 +75,7 @@ def plan(options: argparse.Namespace) -> Plan:
     """
     source: Path = options.source
     require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
-    require(
-        0 <= options.validation < 1,
-        f"openbhb: --validation must lie in [0, 1), got {options.validation}.",
-    )
+    check_shares("openbhb", options.validation)
     modality = MODALITIES[options.modality]
     subjects, skipped, notes = read_subjects(source, modality.suffix)
     rows = subjects[0].row is not None

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from common.checks import InputError, require
 from common.data import seeded_order
 from common.data.feature_table import TABLES, Features, feature_values
-from data_prep.machinery import Entry, Item, Origin, Output, Plan, read_table
+from data_prep.machinery import Entry, Item, Origin, Output, Plan, check_shares, read_table
 from data_prep.table.features import choose_features
 from data_prep.table.people import Columns, Person, Table, read_people
 
@@ -117,17 +117,11 @@ def _check(options: argparse.Namespace) -> None:
         source.suffix.lower() in TABLES and source.is_file(),
         f"{source}: source must be a table, .csv, .tsv or .xlsx, got none. Check the path.",
     )
-    for name in ("missing", "validation", "test"):
-        share = getattr(options, name)
-        require(
-            0 <= share <= LARGEST_SHARE,
-            f"table: --{name} must be a share in 0..{LARGEST_SHARE}, got {share}.",
-        )
     require(
-        options.validation + options.test <= LARGEST_SHARE,
-        "table: --validation and --test must leave people to train on, got "
-        f"{options.validation} and {options.test}.",
+        0 <= options.missing <= LARGEST_SHARE,
+        f"table: --missing must be a share in 0..{LARGEST_SHARE}, got {options.missing}.",
     )
+    check_shares("table", options.validation, options.test)
 
 
 def _columns(options: argparse.Namespace) -> Columns:

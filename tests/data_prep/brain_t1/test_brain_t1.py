@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.checks import InputError
 from common.data import StackDataset, class_names, feature_count, read_manifest
 from common.data.brain_t1.template import template
 from data_prep.__main__ import main
 from data_prep.brain_t1.people import read_people
 from data_prep.brain_t1.scans import Scan, find_scans
+from data_prep.brain_t1.source import external_sites
 from tests.synthetic import write_nifti, write_series
 
 AFFINE = template(3.0).grid.affine
@@ -90,6 +92,16 @@ def test_of_dicom_in_any_nesting_the_t1_series_of_each_patient_is_taken(tmp_path
     assert [line["reason"][:24] for line in walked.skipped] == ["DICOM series of 20 slices"[:24]]
 
 
+def test_external_sites_are_named_as_the_table_spells_them_and_leave_one(tmp_path: Path) -> None:
+    lines = "participant_id\tage\tsite\nsub-1\t20\t01\nsub-2\t30\t02\n"
+    (tmp_path / "participants.tsv").write_text(lines)
+    scans = [Scan(f"sub-{k}_T1w.nii", (), str(k)) for k in (1, 2)]
+    people = read_people(scans, tmp_path, None)
+    assert external_sites(["02"], people) == {people.facts["2"]["site"]}
+    with pytest.raises(InputError, match="must leave a site to train on"):
+        external_sites(["1", "2"], people)
+
+
 def test_a_table_without_site_leaves_the_site_unknown(tmp_path: Path) -> None:
     (tmp_path / "participants.tsv").write_text("participant_id\tage\tsex\nsub-1\t20\tM\n")
     people = read_people([Scan("sub-1_T1w.nii", (), "1")], tmp_path, None)
@@ -102,7 +114,7 @@ def test_a_table_without_site_leaves_the_site_unknown(tmp_path: Path) -> None:
     ("option", "told"),
     [
         (["--spacing", "1.2"], "--spacing must be 1, 1.5, 2 or 3 mm"),
-        (["--test", "1"], "--test must lie in [0, 1)"),
+        (["--test", "1"], "--test must be a share in 0..0.9"),
         (["--external-sites", "rome"], "--external-sites must be sites of the table"),
     ],
     ids=["spacing", "test", "site"],

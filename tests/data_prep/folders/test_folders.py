@@ -154,6 +154,7 @@ BAD: dict[str, tuple[list[str], tuple[str, ...], str]] = {
     ),
     "untrained": (["train/a/0.png", "train/b/1.png", "test/c/2.png"], (), "none of c"),
     "share": (["a/0.png", "b/1.png"], ("--test", "1"), "--test must be a share"),
+    "all": (["a/0.png", "b/1.png"], ("--test", "0.9"), "must leave patients to train on"),
     "names": (["a/0.png", "b/1.png"], ("--class-names", "x", "y"), "--class-names must be left"),
     "column": (["a/0.png", "b/1.png"], ("--patient", "id"), "must name a column of a table"),
     "negative": (["a/0.png", "b/1.png"], ("--negative", "c"), "--negative must be a class"),

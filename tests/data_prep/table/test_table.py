@@ -149,7 +149,7 @@ BAD: dict[str, tuple[list[list[str]], tuple[str, ...], str]] = {
     "text": (rows(), ("--columns", "left", "note"), "line 2: note must be a feature"),
     "unknown": (rows(), ("--columns", "left", "age"), "got age"),
     "missing": (changed((2, 4), "nan"), ("--columns", "left", "--missing", "0"), "missing in too"),
-    "share": (rows(), ("--test", "0.5", "--validation", "0.5"), "must leave people"),
+    "share": (rows(), ("--test", "0.5", "--validation", "0.5"), "must leave patients"),
     "classes": (rows(), ("--negative", "x"), "--negative must be left out"),
 }
 
