@@ -27,7 +27,7 @@ __all__ = ["LinearEvaluation"]
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
 
-_METHOD = "bootstrap of the mean AUC over the three folds, patients drawn with replacement"
+_METHOD = "bootstrap of the mean AUC over the three folds of the test part, patients drawn"
 
 
 class LinearEvaluation(RunEvaluation):
@@ -64,6 +64,7 @@ class LinearEvaluation(RunEvaluation):
             head_fitted_on == "folds" or training is not None,
             "LinearEvaluation: training must be given where the head is fitted on it.",
         )
+        self.head_fitted_on = head_fitted_on
         self.fitted_on = training if head_fitted_on == "training" else None
 
     def evaluate(self) -> Evaluated:
@@ -123,6 +124,7 @@ class LinearEvaluation(RunEvaluation):
     def _result(self, test: Embedded, probe: Probe, epochs: list[dict[str, Any]]) -> dict[str, Any]:
         low, high = patient_interval(test.label, probe.scores, test.fold, test.patient)
         return {
+            "head_fitted_on": self.head_fitted_on,
             "counts": {
                 "test_images": len(test.label),
                 "test_patients": len(np.unique(test.patient)),

@@ -82,8 +82,10 @@ def at_the_threshold(runs: Sequence[Run]) -> Markup:
             figure_table("figure", ["images (95 % interval)", "patients (95 % interval)"], rows),
             figure_table("truth", ["called", "not called"], matrix),
         ]
-    note = "Intervals draw patients with replacement. A patient is called by the mean probability "
-    note += f"of the images. Of {who(runs, run)}."
+    note = (
+        f"{run.result.whose_threshold} Intervals draw patients with replacement. A patient is "
+        f"called by the mean probability of the images. Of {who(runs, run)}."
+    )
     return section("threshold", "At the threshold", *parts, paragraph(note, "note"))
 
 

@@ -58,6 +58,11 @@ class Result:
         """The figure of guessing, where it is not the same for all runs of the kind."""
         return None
 
+    @property
+    def whose_threshold(self) -> str:
+        """Which head a threshold is of, and which head judged the test images; a sentence."""
+        return "The head that is deployed judged the validation and the test images."
+
 
 @dataclass(frozen=True)
 class Measure:

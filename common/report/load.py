@@ -66,14 +66,16 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
         require(
             seen_on == first,
             f"{run.folder / EVALUATION}: must be evaluated on the data that {runs[0].folder} is "
-            f"({first}), got {seen_on}. Evaluate both on the same, or give each data set an "
-            "--output_dir of its own.",
+            f"({first}), got {seen_on}. Evaluate both alike, or give each an --output_dir of its "
+            "own.",
         )
     return runs
 
 
 def _scored_on(run: Run) -> str:
-    """Name the data that gave a run its figure: `common.data.fingerprint`, and the part."""
+    """Name the data that gave a run its figure: `common.data.fingerprint`, part, whose head."""
     data = run.about.settings.get("data")
     named = ["data not recorded" if data is None else f"data {data}"]
-    return ", ".join([*named, *([f"{run.part} part"] if run.part else [])])
+    head = getattr(run.result, "head_fitted_on", None)
+    named += [f"{run.part} part"] if run.part else []
+    return ", ".join([*named, *([f"head fitted on {head}"] if head else [])])

@@ -111,6 +111,7 @@ def test_a_head_fitted_on_training_images_scores_the_whole_test_part(tmp_path: P
     scores = model.decision_function(test.h)
     auc = [roc_auc_score(test.label[test.fold == n], scores[test.fold == n]) for n in (0, 1, 2)]
     assert read(tmp_path)["epochs"][0]["auc_folds"] == pytest.approx(auc, abs=1e-12)
+    assert read(tmp_path)["head_fitted_on"] == "training"
     weight = torch.load(tmp_path / "models" / "model.pt", weights_only=True)["head.weight"]
     torch.testing.assert_close(weight, as_layer(model)[0])
 
