@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from common.report.schema import Share, Text, refuse
+from common.report.words import finding_name, sentence
 
 NAMES = {
-    "sensitivity": "Sensitivity: called, of those that show it",
-    "specificity": "Specificity: not called, of those that do not",
-    "positive_value": "Positive predictive value: show it, of those called",
-    "negative_value": "Negative predictive value: do not, of those not called",
+    "sensitivity": "Sensitivity: called, of those with it",
+    "specificity": "Specificity: not called, of those without it",
+    "positive_value": "Positive predictive value: with it, of those called",
+    "negative_value": "Negative predictive value: without it, of those not called",
     "accuracy": "Accuracy: called rightly, of all",
     "auc": "Area under the ROC curve",
     "average_precision": "Average precision",
@@ -95,8 +96,20 @@ class Decision:
             refuse(f"figures.{min(missing)}", "a figure with its interval")
 
     @property
-    def of_100(self) -> str:
-        """What there are 100 of, for a sentence."""
-        name = self.finding.replace("_", " ")
-        name = name.lower() if name.isupper() and len(name) > 4 else name
+    def title(self) -> str:
+        """The finding, for a heading."""
+        return sentence(finding_name(self.finding))
+
+    @property
+    def who(self) -> str:
+        """Who is to be found, for a sentence: a name that is a number tells of no finding."""
+        if self.finding.isdigit():
+            return f"images of class {self.finding}"
+        name = finding_name(self.finding)
         return "cases" if name == "case" else f"images with {name}"
+
+    @property
+    def shown_as(self) -> str:
+        """The threshold, with as many digits as tell it from 0 and from 1."""
+        plain = 0.005 <= self.threshold < 0.995 or self.threshold in (0, 1)
+        return f"{self.threshold:.2f}" if plain else f"{self.threshold:.6g}"

@@ -15,6 +15,7 @@ from common.report.markup import Markup, figure_table, panel, panels, paragraph,
 from common.report.results import compared, who
 from common.report.run import Run
 from common.report.schema import Text, refuse
+from common.report.words import class_named, of_100, plural
 
 MOST = 12  # most classes for which the confusion matrix is shown whole
 PAIRS = 12
@@ -73,11 +74,11 @@ def in_words(runs: Sequence[Run]) -> list[str]:
     _, result = calls_of(runs)
     if result is None or result.accuracy.value is None:
         return []
-    lines = [f"Names the right class of {100 * result.accuracy.value:.0f} of 100 images."]
+    lines = [f"Names the right class of {of_100(result.accuracy.value)} of 100 images."]
     if pairs := _pairs(result):
         count, true, said = pairs[0]
         of = sum(result.confusion[true])
-        named = result.classes[true], result.classes[said]
+        named = [class_named(result.classes[number]) for number in (true, said)]
         lines.append(
             f"Its commonest error: {count} of {of} images of {named[0]} called {named[1]}."
         )
@@ -101,8 +102,8 @@ def which_for_which(runs: Sequence[Run]) -> Markup:
         "precision: of the class, of those named",
     ]
     words = (
-        f"Of {result.images} test images of {result.patients} patients the class of "
-        f"{result.accuracy.written()} was named (95 % interval over patients)."
+        f"Of {result.images} {run.part or 'test'} images of {plural(result.patients, 'patient')} "
+        f"the class of {result.accuracy.written()} was named (95 % interval over patients)."
     )
     return section(
         "classes",
@@ -154,7 +155,7 @@ def worst(runs: Sequence[Run]) -> Markup:
     names = result.classes
 
     def words(label: float, said: float) -> str:
-        return f"called {names[int(said)]}, is {names[int(label)]}"
+        return f"called {class_named(names[int(said)])}, is {class_named(names[int(label)])}"
 
     return worst_errors(run, words, "No image was called wrongly.")
 

@@ -67,13 +67,16 @@ def read_cases(run: Run) -> Cases | None:
     )
 
 
-def worst_errors(run: Run, words: Callable[[float, float], str], nothing: str) -> Markup:
+def worst_errors(
+    run: Run, words: Callable[[float, float], str], nothing: str, of: str = ""
+) -> Markup:
     """Return a section with the greatest errors, as pictures where there are any.
 
     Args:
         run: whose.
         words: (what is true, what was said) -> a sentence.
         nothing: said where there is no error.
+        of: the finding, where it must be said.
     """
     cases = read_cases(run)
     if cases is None:
@@ -83,6 +86,7 @@ def worst_errors(run: Run, words: Callable[[float, float], str], nothing: str) -
         for row in cases.worst
     ]
     title = f"The {len(errors)} worst errors" if len(errors) > 1 else "The worst errors"
+    title += of and f": {of}"
     if not errors:
         return section("worst", title, paragraph(nothing))
     if not len(cases.image):
@@ -99,7 +103,7 @@ def worst_errors(run: Run, words: Callable[[float, float], str], nothing: str) -
 
 
 def each_patient(
-    run: Run, heads: Sequence[str], row: Callable[[Floats, Floats], list[str]]
+    run: Run, heads: Sequence[str], row: Callable[[Floats, Floats], list[str]], of: str = ""
 ) -> Markup:
     """Return a table of the patients, folded.
 
@@ -107,6 +111,7 @@ def each_patient(
         run: whose.
         heads: of the columns after the number of images.
         row: (labels, what was said) of the images of a patient -> the columns.
+        of: the finding, where it must be said.
     """
     cases = read_cases(run)
     if cases is None:
@@ -122,4 +127,5 @@ def each_patient(
     note = f"Patients have the numbers of the prepared data.{more} All are in {CASES} of the run."
     table = figure_table("patient", ["images", *heads], rows)
     title = f"Results of {len(names)} patients"
-    return section("patients", "Each patient", folded(title, paragraph(note, "note"), table))
+    heading = "Each patient" + (of and f": {of}")
+    return section("patients", heading, folded(title, paragraph(note, "note"), table))

@@ -20,7 +20,7 @@ from common.report.markup import (
 )
 from common.report.results import compared, who
 from common.report.run import Run
-from common.report.words import plural
+from common.report.words import of_100, plural
 
 OF_GROUPS = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 INK, FAINT = "var(--accent)", "var(--faint)"
@@ -45,8 +45,8 @@ def in_words(runs: Sequence[Run]) -> list[str]:
         )
         if sensitivity is not None and specificity is not None:
             lines.append(
-                f"Finds {100 * sensitivity:.0f} of 100 {each.of_100} at "
-                f"{100 * specificity:.0f} % specificity at the threshold chosen on validation."
+                f"Finds {of_100(sensitivity)} of 100 {each.who} at {of_100(specificity)} % "
+                "specificity at the threshold chosen on validation."
             )
     return lines
 
@@ -60,11 +60,11 @@ def at_the_threshold(runs: Sequence[Run]) -> Markup:
     for each in decisions:
         scored_on, chosen = each.scored_on, each.chosen_on
         words = (
-            f"Threshold {each.threshold:.2f}: the greatest sensitivity + specificity on "
+            f"Threshold {each.shown_as}: the greatest sensitivity + specificity on "
             f"{plural(chosen.images, 'validation image')} of {plural(chosen.patients, 'patient')} "
-            f"({chosen.positive} show it), never on the test part. The figures are of "
+            f"({chosen.positive} with it), never on the test part. The figures are of "
             f"{plural(scored_on.images, 'test image')} of {plural(scored_on.patients, 'patient')}, "
-            f"{100 * scored_on.positive / scored_on.images:.0f} % of which show it; both "
+            f"{100 * scored_on.positive / scored_on.images:.0f} % of them with it; both "
             "predictive values change with that share."
         )
         rows = [
@@ -73,11 +73,11 @@ def at_the_threshold(runs: Sequence[Run]) -> Markup:
         ]
         (right, alarm), (missed, hit) = each.confusion
         matrix = [
-            ("shows it", [str(hit), str(missed)]),
-            ("does not", [str(alarm), str(right)]),
+            ("with it", [str(hit), str(missed)]),
+            ("without it", [str(alarm), str(right)]),
         ]
         parts += [
-            *([heading(each.finding)] if len(decisions) > 1 else []),
+            *([heading(each.title)] if len(decisions) > 1 else []),
             paragraph(words),
             figure_table("figure", ["images (95 % interval)", "patients (95 % interval)"], rows),
             figure_table("truth", ["called", "not called"], matrix),
@@ -95,7 +95,7 @@ def curves(runs: Sequence[Run]) -> Markup:
     if run is None:
         return Markup()
     parts = [
-        block(each.finding, panels(*_panels(each), kind="halves"))
+        block(each.title, panels(*_panels(each), kind="halves"))
         if len(decisions) > 1
         else panels(*_panels(each), kind="halves")
         for each in decisions
@@ -130,14 +130,14 @@ def for_whom(runs: Sequence[Run]) -> Markup:
             for group in each.subgroups
         ]
         if rows:
-            title = [heading(each.finding)] if len(decisions) > 1 else []
-            heads = ["images", "patients", "show it", *OF_GROUPS.values()]
+            title = [heading(each.title)] if len(decisions) > 1 else []
+            heads = ["images", "patients", "with it", *OF_GROUPS.values()]
             parts += [*title, figure_table("group", heads, rows)]
     if not parts:
         words = "The prepared data name no site, sex, age or other group with two values or more."
         return section("subgroups", "For whom it works", paragraph(words))
-    note = "At the same threshold. Where few images show it, or do not, a figure says little: look "
-    note += "at its interval."
+    note = "At the same threshold. Where few images are with it, or few without, a figure says "
+    note += "little: look at its interval."
     return section("subgroups", "For whom it works", *parts, paragraph(note, "note"))
 
 
@@ -146,13 +146,12 @@ def worst(runs: Sequence[Run]) -> Markup:
     run, decisions = decisions_of(runs)
     if run is None:
         return Markup()
-    each = decisions[0]
 
     def words(label: float, said: float) -> str:
-        truth = "shows it" if label == 1 else "does not"
-        return f"{'missed' if label == 1 else 'false alarm'}: probability {said:.2f}, {truth}"
+        kind = "missed, with it" if label == 1 else "false alarm, without it"
+        return f"{kind}: probability {said:.2f}"
 
-    return worst_errors(run, words, f"No image was called wrongly for {each.finding}.")
+    return worst_errors(run, words, "No image was called wrongly.", _which(decisions))
 
 
 def patients(runs: Sequence[Run]) -> Markup:
@@ -169,10 +168,16 @@ def patients(runs: Sequence[Run]) -> Markup:
         called = "yes" if mean > threshold else "no"
         return [truth, f"{mean:.3f}", called, "" if truth in ("–", called) else "wrong"]
 
-    return each_patient(run, ["shows it", "mean probability", "called", ""], row)
+    heads = ["with it", "mean probability", "called", ""]
+    return each_patient(run, heads, row, _which(decisions))
 
 
 SECTIONS = (at_the_threshold, curves, for_whom, worst, patients)
+
+
+def _which(decisions: Sequence[Decision]) -> str:
+    """The finding whose cases are kept, the first, where there are several."""
+    return decisions[0].title if len(decisions) > 1 else ""
 
 
 def _figure(figures: dict[str, Estimate], key: str) -> str:
@@ -201,7 +206,7 @@ def _panels(each: Decision) -> list[Markup]:
             "Precision and recall", value=_figure(each.figures, "average_precision"),
         ),
         panel(
-            reliability_chart([(b.predicted, b.observed) for b in bins], "share that shows it"),
+            reliability_chart([(b.predicted, b.observed) for b in bins], "share with it"),
             "Reliability curve", value=f"error {error.written(percent=False)}",
             words=f"images of each dot: {counts}",
         ),

@@ -48,6 +48,17 @@ class Years:
         ]
         return f"{numbers[0]} ({numbers[1]} to {numbers[2]})"
 
+    def on_a_side(self) -> str:
+        """Return a gap in words, with a side where the interval has one; "" for no gap."""
+        if self.value is None or self.low is None or self.high is None:
+            return ""
+        if self.low <= 0 <= self.high:
+            return (
+                "neither surely too old nor too young "
+                f"({signed(self.low, 1)} to {signed(self.high, 1)} years)"
+            )
+        return f"{abs(self.value):.1f} years too {'old' if self.value > 0 else 'young'}"
+
 
 @dataclass(frozen=True)
 class GapFigures:
@@ -110,11 +121,10 @@ def in_words(runs: Sequence[Run]) -> list[str]:
     )
     lines = [f"Age error {known:.1f} years at known sites, {new:.1f} at new ones."]
     _, result = gaps_of(runs)
-    sides = [getattr(result, part).bias.value for part in SITES] if result else []
-    if result and None not in sides:
-        said = [f"{abs(b):.1f} years too {'old' if b > 0 else 'young'}" for b in sides]
+    sides = [getattr(result, part).bias.on_a_side() for part in SITES] if result else [""]
+    if all(sides):
         lines.append(
-            f"Subjects of known sites come out {said[0]} on average, of new sites {said[1]}."
+            f"On average subjects of known sites come out {sides[0]}, of new sites {sides[1]}."
         )
     return lines
 

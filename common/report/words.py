@@ -123,6 +123,34 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
+def of_100(share: float) -> str:
+    """Return how many of 100 a share is; 0 and 100 are said where none and all are only.
+
+    >>> of_100(0.996), of_100(0.914), of_100(1.0)
+    ('99', '91', '100')
+    """
+    return str(min(max(round(100 * share), int(share > 0)), 100 - int(share < 1)))
+
+
+def class_named(name: str) -> str:
+    """Return the name of a class, for a sentence; a number is called a class.
+
+    >>> class_named("normal"), class_named("3")
+    ('normal', 'class 3')
+    """
+    return f"class {name}" if name.isdigit() else name
+
+
+def finding_name(column: str) -> str:
+    """Return the name of a finding as words.
+
+    >>> finding_name("pleural_effusion"), finding_name("PNEUMONIA"), finding_name("HIV")
+    ('pleural effusion', 'pneumonia', 'HIV')
+    """
+    name = column.replace("_", " ")
+    return name.lower() if name.isupper() and len(name) > 4 else name
+
+
 def signed(value: float, decimals: int = 2) -> str:
     """Return a difference with its sign, e.g. ``+0.05``; a rounded zero has none."""
     rounded = round(value, decimals)

@@ -12,6 +12,7 @@ from common.report.kind import AUC_MEANS, Epoch, Interval, Kind, Measure, Result
 from common.report.markup import Markup, heading, paragraph, section
 from common.report.run import Figure, Run, finite_mean, results
 from common.report.schema import Ends, Share, refuse
+from common.report.words import finding_name, sentence
 
 CHANCE = (0.5, "chance 0.50")
 
@@ -77,7 +78,7 @@ def findings(runs: Sequence[Run]) -> Markup:
             for group in groups
         ]
         rows = [group_row(group, each, 3) for group, each in by_group if each]
-        charts += [heading(finding_name(name)), dot_chart(rows, axis, [CHANCE], "AUC")]
+        charts += [heading(sentence(finding_name(name))), dot_chart(rows, axis, [CHANCE], "AUC")]
         if without_training := _baselines(runs, name):
             charts.append(paragraph(f"Without training: {without_training}.", "note"))
     note = (
@@ -85,15 +86,6 @@ def findings(runs: Sequence[Run]) -> Markup:
         "finding is uncertain or not mentioned do not count for it."
     )
     return section("findings", "Each finding", *charts, paragraph(note, "note"))
-
-
-def finding_name(column: str) -> str:
-    """Return the name of a column as words.
-
-    >>> finding_name("pleural_effusion")
-    'Pleural effusion'
-    """
-    return column.replace("_", " ").capitalize()
 
 
 def _known(run: Run) -> dict[str, Figure]:
@@ -106,7 +98,7 @@ def _baselines(runs: Sequence[Run], name: str) -> str:
     for run in runs:
         for baseline, values in run.result.baselines.items():
             if (area := values.auc.get(name)) is not None:
-                known.setdefault(baseline, []).append(area)
+                known.setdefault(outcome.BASELINE_NAMES.get(baseline, baseline), []).append(area)
     return ", ".join(f"{baseline} {finite_mean(values):.3f}" for baseline, values in known.items())
 
 

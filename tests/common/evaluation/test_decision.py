@@ -179,4 +179,4 @@ def test_gaps_have_a_side_a_size_and_a_slope() -> None:
 def test_what_is_computed_is_what_the_report_reads() -> None:
     actual = decision("tumour", TEST, TEST, MANIFEST)
     assert actual is not None
-    assert from_json(Decision, actual, None).of_100 == "images with tumour"  # type: ignore[arg-type]
+    assert from_json(Decision, actual, None).who == "images with tumour"  # type: ignore[arg-type]
