@@ -137,7 +137,7 @@ class AgeCalibration:
         return quantile * self.spread * math.sqrt(1 + 1 / self.scans)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What every output says of it, in a line."""
         allowed = ", which the gaps allow for" if self.leans else ""
         return (
@@ -150,7 +150,7 @@ class AgeCalibration:
 
     def record(self) -> dict[str, Any]:
         """Return the numbers and the line, for JSON."""
-        return {"kind": "age", **asdict(self), "told": self.told}
+        return {"kind": "age", **asdict(self), "summary": self.summary}
 
 
 def ends(interval: Interval, digits: int) -> str:

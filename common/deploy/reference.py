@@ -104,7 +104,7 @@ class Calibrated:
             changed = calibration.probability(values).reshape(count, -1)
             for column, name in enumerate(batch.names):
                 added[f"{name}_calibrated"] = [float(p) for p in changed[:, column]]
-        return {**added, "calibration": [calibration.told] * count}
+        return {**added, "calibration": [calibration.summary] * count}
 
 
 def calibrate(predictor: "Predictor", path: str | Path) -> tuple[Calibrated, dict[str, Any]]:
@@ -142,7 +142,7 @@ def calibrate(predictor: "Predictor", path: str | Path) -> tuple[Calibrated, dic
     calibration = _fitted(np.array(values), known, ages)
     counts = {"unread": len(reasons), "unfamiliar": strange}
     record = json.loads(json.dumps({**counts, **calibration.record()}))  # lists, as it is read
-    _LOG.info(calibration.told)
+    _LOG.info(calibration.summary)
     if strange:
         _LOG.warning(
             f"{path}: {strange} of {len(values)} reference scans are unlike the training images"

@@ -84,7 +84,7 @@ class ScoreCalibration:
         return np.asarray(expit(self.offset + self.slope * _log_odds(probability)))
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What every output says of it, in a line."""
         slope = (
             "slope kept at 1"
@@ -99,7 +99,7 @@ class ScoreCalibration:
 
     def record(self) -> dict[str, Any]:
         """Return the numbers and the line, for JSON."""
-        return {"kind": "score", **asdict(self), "told": self.told}
+        return {"kind": "score", **asdict(self), "summary": self.summary}
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class TemperatureCalibration:
         return np.asarray(softmax(logs / self.temperature, axis=1))
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What every output says of it, in a line."""
         return (
             f"calibrated on {self.scans} reference scans: temperature {self.temperature:.2f} "
@@ -149,7 +149,7 @@ class TemperatureCalibration:
 
     def record(self) -> dict[str, Any]:
         """Return the numbers and the line, for JSON."""
-        return {"kind": "temperature", **asdict(self), "told": self.told}
+        return {"kind": "temperature", **asdict(self), "summary": self.summary}
 
 
 def _log_odds(probability: Any) -> Floats:

@@ -45,7 +45,7 @@ def main(words: Sequence[str]) -> int:
     folder = PredictionFolder(options.output, options.table, options.embeddings, sinks, notes=notes)
     code = write(folder, predictor, options)
     for note in notes.values():
-        print(note["told"])
+        print(note["summary"])
     if options.sr:
         print(
             f"{options.output / 'sr'}: DICOM reports, which carry the patients' names and numbers"

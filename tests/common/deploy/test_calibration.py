@@ -38,7 +38,7 @@ def test_gaps_allow_for_a_slope_only_where_its_interval_excludes_one() -> None:
     assert flat.slope == pytest.approx(0.5, abs=0.1)
     old = np.array([70.0])
     assert flat.gap(50 + 6 + 0.5 * (old - 50), old) == pytest.approx(0, abs=2)
-    assert "which the gaps allow for" in flat.told
+    assert "which the gaps allow for" in flat.summary
 
 
 def test_the_interval_of_the_offset_covers_it_in_nineteen_of_twenty() -> None:

@@ -92,7 +92,7 @@ def test_the_command_says_and_keeps_what_it_calibrated_on(
     assert main(["predict", *words]) == 0
     notes = json.loads((tmp_path / "out" / "predictions.json").read_text())["notes"]
     assert notes["calibration"]["scans"] == 12
-    assert notes["calibration"]["told"] in capsys.readouterr().out
+    assert notes["calibration"]["summary"] in capsys.readouterr().out
 
 
 def test_a_probability_is_calibrated_in_the_table_and_noted(tmp_path: Path) -> None:
