@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from common.checks import InputError, require
-from common.data.feature_table import TABLES, feature_rows
+from common.data.feature_table import feature_rows
 from common.data.image import OTHERS, is_image, is_volume, why_no_image
 from common.data.manifest import MANIFEST, PARTS
 from common.data.nifti import black_share, load_voxels
+from common.data.tables import TABLES
 from common.files import below
 
 __all__ = ["MAX_BLACK", "image_datalist", "image_slices"]

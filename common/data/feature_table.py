@@ -17,9 +17,8 @@ from common.data.manifest import MANIFEST, PARTS, read_manifest
 from common.data.stack_file import CHANNELS_NDIM, open_stack
 from common.data.tables import Line, few, is_missing, number, read_table
 
-__all__ = ["TABLES", "Features", "feature_count", "feature_rows", "feature_values"]
+__all__ = ["Features", "feature_count", "feature_rows", "feature_values"]
 
-TABLES = (".csv", ".tsv", ".xlsx")
 RECORD = "features"
 MOST_MISSING = 0.5  # share of a row's values that may be missing
 CURE = "Prepare the table again with python -m data_prep table, and train again."

@@ -14,6 +14,7 @@ from typing import Any
 
 from common.checks import require
 from common.data.tables import (
+    TABLES,
     Line,
     canonical,
     is_missing,
@@ -147,7 +148,7 @@ def _tables_beside(source: Path) -> tuple[Path | None, int]:
     tables = [
         path
         for path in sorted(source.iterdir())
-        if path.suffix.lower() in (".csv", ".tsv", ".xlsx") and path.is_file()
+        if path.suffix.lower() in TABLES and path.is_file()
     ]
     named = [path for path in tables if path.name.lower() == BESIDE]
     return (named[0] if named else None), len(tables) - len(named)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 from common.data import seeded_order
-from common.data.feature_table import TABLES, Features, feature_values
+from common.data.feature_table import Features, feature_values
+from common.data.tables import TABLES
 from data_prep.machinery import Entry, Item, Origin, Output, Plan, check_shares, read_table
 from data_prep.table.features import choose_features
 from data_prep.table.people import Columns, Person, Table, read_people
