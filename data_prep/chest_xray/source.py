@@ -4,16 +4,13 @@ import argparse
 from pathlib import Path
 
 from common.checks import require
-from common.data.image import is_image
 from data_prep.folders import Choices, lay_out
 from data_prep.machinery import (
-    ARCHIVE,
     Plan,
-    Walk,
     add_label_arguments,
     find_labels,
     label_arguments,
-    walk,
+    walk_images,
 )
 
 __all__ = ["add_arguments", "plan"]
@@ -38,12 +35,7 @@ def plan(options: argparse.Namespace) -> Plan:
         options.size == 0 or options.size >= 32,
         f"chest_xray: --size must be 0 or >= 32, got {options.size}.",
     )
-    require(
-        source.suffix.lower() != ".zip",
-        f"{source}: source must be a folder, got a zip archive. Extract it first.",
-    )
-    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
-    walked = _images(source)
+    walked = walk_images(source)
     images = [path.relative_to(source) for path in walked.files]
     return lay_out(
         find_labels(source, images, options.labels, options.negative),
@@ -53,15 +45,3 @@ def plan(options: argparse.Namespace) -> Plan:
         source="chest X-rays (data_prep chest_xray)",
         arguments=label_arguments(options),
     )
-
-
-def _images(source: Path) -> Walk:
-    """Every image below `source`."""
-    walked = walk(source, is_image)
-    archives = any(line["reason"] == ARCHIVE for line in walked.skipped)
-    require(
-        bool(walked.files),
-        f"{source}: source must hold DICOM, PNG, JPEG or TIFF images, got none. "
-        + ("Extract the archive in it first." if archives else "Check the folder."),
-    )
-    return walked

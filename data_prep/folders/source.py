@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import require
-from common.data.image import is_image
 from data_prep.folders.class_folders import check_class_folders
 from data_prep.folders.laying_out import Choices, lay_out
 from data_prep.folders.people import OVERLAPS
 from data_prep.machinery import (
-    ARCHIVE,
     Columns,
     LabelTable,
     Plan,
@@ -21,7 +19,7 @@ from data_prep.machinery import (
     check_shares,
     find_labels,
     label_arguments,
-    walk,
+    walk_images,
 )
 
 __all__ = ["add_arguments", "plan"]
@@ -72,13 +70,7 @@ def plan(options: argparse.Namespace) -> Plan:
     """
     choices = _choices(options)
     source: Path = options.source
-    walked = walk(source, is_image)
-    archives = any(line["reason"] == ARCHIVE for line in walked.skipped)
-    require(
-        bool(walked.files),
-        f"{source}: source must hold PNG, JPEG, TIFF, DICOM or NIfTI images, got none. "
-        + ("Extract the archive in it first." if archives else "Check the folder."),
-    )
+    walked = walk_images(source)
     table = _named(_labelled(options, walked), options.class_names)
     return lay_out(
         _with_checked_parts(table),

@@ -23,6 +23,8 @@ from data_prep.machinery import (
     add_label_arguments,
     encode_png,
     label_arguments,
+    set_aside,
+    split_as_told,
     split_by_share,
 )
 
@@ -160,15 +162,11 @@ def _split(entries: list[Entry], seed: int) -> dict[str, list[Entry]]:
             part: [{key: v for key, v in entry.items() if key != "fold"} for entry in drawn[part]]
             for part in PARTS
         }
-    parts: dict[str, list[Entry]] = {part: [] for part in PARTS}
-    for entry in entries:
-        parts[entry["part"]].append({key: v for key, v in entry.items() if key != "part"})
-    if not parts["validation"]:
-        order = seeded_order((entry["patient"] for entry in parts["training"]), seed)
-        aside = set(order[: round(VALIDATION * len(order))])
-        parts["validation"] = [e for e in parts["training"] if e["patient"] in aside]
-        parts["training"] = [e for e in parts["training"] if e["patient"] not in aside]
-    return parts
+    parts = split_as_told(entries)
+    if parts["validation"]:
+        return parts
+    patients = {entry["patient"] for entry in parts["training"]}
+    return set_aside(parts, round(VALIDATION * len(patients)), seed)
 
 
 def _summary(parts: dict[str, list[Entry]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What every source shares: a source says what to do, as a `Plan`, and this does it.
 
 - the work: `Plan`, `Item`, `Origin`, `Entry` (plan, split), `run` (runner, pool, worker, collect);
-- finding files: `walk`, `Walk`, `header_facts`, `ARCHIVE`, `ARCHIVES` (walk);
+- finding files: `walk`, `walk_images`, `Walk`, `header_facts`, `ARCHIVE`, `ARCHIVES` (walk);
 - tables: `read_table`, `read_rows`, `Line`, `number`, `canonical`, `check_once`, `is_missing`,
   `says_nothing` (of `common.data.tables`);
 - labels: `add_label_arguments`, `label_arguments`, `find_labels`, `read_labels`, `LabelTable`,
@@ -9,7 +9,7 @@
   class is which number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
 - people: `read_sex`, `SEXES`, `read_diagnosis`, `CONTROL` (persons);
 - splits by patient: `check_shares`, `split_by_share`, `split_by_test_size`, `split_as_told`,
-  `FOLDS` (split);
+  `set_aside`, `FOLDS` (split);
 - writing: `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt` (files);
 - what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
   `describe` (faults); ``python -m data_prep trace`` is in `trace`.
@@ -48,11 +48,12 @@ from data_prep.machinery.split import (
     FOLDS,
     Entry,
     check_shares,
+    set_aside,
     split_as_told,
     split_by_share,
     split_by_test_size,
 )
-from data_prep.machinery.walk import ARCHIVE, ARCHIVES, Walk, header_facts, walk
+from data_prep.machinery.walk import ARCHIVE, ARCHIVES, Walk, header_facts, walk, walk_images
 
 __all__ = [
     "ARCHIVE",
@@ -101,10 +102,12 @@ __all__ = [
     "read_table",
     "run",
     "says_nothing",
+    "set_aside",
     "split_as_told",
     "split_by_share",
     "split_by_test_size",
     "to_integers",
     "walk",
+    "walk_images",
     "write_key",
 ]

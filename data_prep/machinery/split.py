@@ -8,7 +8,14 @@ from common.checks import require
 from common.data import seeded_order
 from common.data.manifest import PARTS
 
-__all__ = ["Entry", "check_shares", "split_as_told", "split_by_share", "split_by_test_size"]
+__all__ = [
+    "Entry",
+    "check_shares",
+    "set_aside",
+    "split_as_told",
+    "split_by_share",
+    "split_by_test_size",
+]
 
 Entry = dict[str, Any]
 Parts = dict[str, list[Entry]]
@@ -46,6 +53,24 @@ def split_as_told(entries: Sequence[Entry]) -> Parts:
     for entry in entries:
         parts[entry["part"]].append({key: v for key, v in entry.items() if key != "part"})
     return parts
+
+
+def set_aside(parts: Parts, count: int, seed: int) -> Parts:
+    """Let some of the training patients validate.
+
+    Args:
+        parts: as `split_as_told` returns them.
+        count: patients.
+        seed: chooses them.
+
+    >>> sorted(set_aside({"training": [{"patient": "a"}], "validation": []}, 1, 0).items())
+    [('training', []), ('validation', [{'patient': 'a'}])]
+    """
+    order = seeded_order((entry["patient"] for entry in parts["training"]), seed)
+    aside = set(order[:count])
+    training = [entry for entry in parts["training"] if entry["patient"] not in aside]
+    moved = [entry for entry in parts["training"] if entry["patient"] in aside]
+    return {**parts, "training": training, "validation": [*parts["validation"], *moved]}
 
 
 def split_by_share(

@@ -15,10 +15,10 @@ from typing import Any
 from common.checks import require
 from common.data.dicom import dicom_facts
 from common.data.dicom_mark import is_dicom
-from common.data.image import why_no_image
+from common.data.image import is_image, why_no_image
 from common.files import leads_below
 
-__all__ = ["ARCHIVE", "ARCHIVES", "Walk", "header_facts", "walk"]
+__all__ = ["ARCHIVE", "ARCHIVES", "Walk", "header_facts", "walk", "walk_images"]
 
 ARCHIVES = (
     *(".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".tar.zst"),
@@ -66,7 +66,9 @@ def walk(source: Path, wanted: Callable[[Path], bool]) -> Walk:
     Raises:
         InputError: `source` is no folder or cannot be read.
     """
-    require(source.is_dir(), f"{source}: source must be a folder, got none. Check the path.")
+    archive = source.name.lower().endswith(ARCHIVES)
+    got = "an archive. Extract it first" if archive else "none. Check the path"
+    require(source.is_dir(), f"{source}: source must be a folder, got {got}.")
     require(
         os.access(source, os.R_OK | os.X_OK),
         f"{source}: source must be a folder one may read, got a locked one. Check its permissions.",
@@ -96,6 +98,25 @@ def walk(source: Path, wanted: Callable[[Path], bool]) -> Walk:
                 walked.others += 1
     walked.files.sort()
     walked.skipped.sort(key=lambda line: line["file"])
+    return walked
+
+
+def walk_images(source: Path) -> Walk:
+    """Go through all folders below a source of images.
+
+    Args:
+        source: the folder.
+
+    Raises:
+        InputError: as `walk`, or there is no image.
+    """
+    walked = walk(source, is_image)
+    archives = any(line["reason"] == ARCHIVE for line in walked.skipped)
+    require(
+        bool(walked.files),
+        f"{source}: source must hold PNG, JPEG, TIFF, DICOM or NIfTI images, got none. "
+        + ("Extract the archive in it first." if archives else "Check the folder."),
+    )
     return walked
 
 

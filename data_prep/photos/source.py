@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from common.checks import InputError, require
-from common.data import seeded_order
 from common.data.manifest import PARTS
 from common.data.photo import read_photo
 from common.data.prepare import Preparation
@@ -21,6 +20,7 @@ from data_prep.machinery import (
     Output,
     Plan,
     Walk,
+    set_aside,
     split_as_told,
     walk,
 )
@@ -194,7 +194,7 @@ def _shard(shard: Shard, output: Output) -> list[Entry]:
 def _split(entries: list[Entry], count: int | None, seed: int) -> dict[str, list[Entry]]:
     """The parts of the layout; where none validates, some of the training images do."""
     parts = split_as_told(entries)
-    training = [entry["patient"] for entry in parts["training"]]
+    training = parts["training"]
     if parts["validation"] or not training:
         return parts
     wanted = round(SHARE * len(training)) if count is None else count
@@ -202,7 +202,4 @@ def _split(entries: list[Entry], count: int | None, seed: int) -> dict[str, list
         wanted < len(training),
         f"photos: --validation must leave training images, got {wanted} of {len(training)}.",
     )
-    aside = set(seeded_order(training, seed)[:wanted])
-    parts["validation"] = [e for e in parts["training"] if e["patient"] in aside]
-    parts["training"] = [e for e in parts["training"] if e["patient"] not in aside]
-    return parts
+    return set_aside(parts, wanted, seed)

@@ -226,7 +226,7 @@ def test_faults_end_with_one_line_exit_code_2_and_no_output(
         file.writestr("a.png", b"")
     for source, options, words in (
         (tmp_path / "in", ("--labels", str(labels)), "line 2: image must be a file"),
-        (archive, (), "zip archive"),
+        (archive, (), "got an archive. Extract it first"),
         (tmp_path / "none", (), "must be a folder"),
         (tmp_path / "in", ("--size", "5"), "--size"),
     ):
