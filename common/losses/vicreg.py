@@ -18,7 +18,7 @@ ends in an iterative normalisation, `common.networks`).
 Differs from the paper: its Eq. 5 prints the squared distance of two views, summed over columns,
 Algorithm 1 the mean over them; the coefficients it gives belong to the mean, which is taken.
 Differs from the released code of VICReg, which halves the sum of the two v, and leaves that of the
-two c: the paper halves neither. Neither does solo-learn, whose losses both are to the letter.
+two c: the paper halves neither, and nor does solo-learn, whose two losses these are.
 
 Papers: https://arxiv.org/abs/2105.04906, https://arxiv.org/abs/2109.00783
 """
