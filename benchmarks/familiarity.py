@@ -20,22 +20,15 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import pydicom
 import torch
+from familiarity_films import chest_groups
+from familiarity_sites import REFERENCE, calibrate, sites
 from monai.bundle import ConfigWorkflow
 from nibabel.processing import resample_to_output
 from paired_runs import markdown, provenance
-from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import common
-from common.checks import InputError
 from common.deploy import Predictor, save_model
-from common.deploy.calibration import AgeCalibration
 from common.deploy.expected import Expected
 from common.deploy.familiarity import WARN_BELOW, Familiarity
 from common.networks import ConvEncoder, ImageClassifier
@@ -43,11 +36,8 @@ from data_prep.__main__ import main as data_prep
 
 CHEST, BRAIN = "chest_xray_learned_transforms", "brain_mri_age_contrastive"
 CONFIGS = Path(__file__).parents[1] / "bundles" / CHEST / "configs"
-FILMS = 60  # that are altered
 GRID = (28, 34, 28)
 CHANNELS = [4, 8, 16]
-REFERENCE, DRAWS = 10, 200
-Images = list[np.ndarray]
 
 
 def train_chest(source: Path, work: Path, options: argparse.Namespace) -> Predictor:
@@ -93,89 +83,6 @@ def run(names: Sequence[str], **settings: Any) -> None:
     workflow.initialize()
     workflow.run()
     workflow.finalize()
-
-
-def chest_groups(data: Path, work: Path) -> dict[str, list[Path]]:
-    """Files of each kind, by what the page calls them."""
-    manifest = json.loads((work / "data" / "manifest.json").read_text())
-    test = [work / "data" / entry["image"] for entry in manifest["test"]]
-    groups = {"other films of the source (official test)": test}
-    chosen = test[:: len(test) // FILMS][:FILMS]
-    for name, images in altered([Image.open(path).convert("L") for path in chosen]).items():
-        groups[name] = [written(work / "altered" / f"{name}_{i}.png", x) for i, x in images]
-    groups["re-tagged MONOCHROME1 (DICOM)"] = [
-        as_dicom(work / "altered" / f"mono1_{i}.dcm", path) for i, path in enumerate(chosen)
-    ]
-    with zipfile.ZipFile(data / "fundus_dr_srahim" / "images_256.zip") as archive:
-        names = [name for name in archive.namelist() if name.endswith(".jpg")][:40]
-        archive.extractall(work / "fundus", names)
-    groups["fundus photographs"] = [work / "fundus" / name for name in names]
-    dicom = data / "dicom"
-    groups["other hospital: NIH, 2 PNG and 1 DICOM"] = [
-        *sorted((dicom / "txrv").glob("*.png")),
-        dicom / "txrv" / "nih_siim_cr_chest_pa_mono2.dcm",
-    ]
-    groups["the same NIH film re-tagged MONOCHROME1"] = [
-        dicom / "txrv" / "fake_monochrome1_same_pixels.dcm"
-    ]
-    return groups | by_modality(dicom)
-
-
-def by_modality(folder: Path) -> dict[str, list[Path]]:
-    """The other DICOM samples, by modality or body part."""
-    groups: dict[str, list[Path]] = {}
-    for path in sorted(
-        [*(folder / "wg04").glob("*.dcm"), *(folder / "pydicom_repo").glob("*.dcm")]
-    ):
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        part = str(header.get("BodyPartExamined") or "").lower()
-        name = str(header.Modality) + (f" {part}" if header.Modality == "CR" else "")
-        groups.setdefault(f"DICOM sample: {name}", []).append(path)
-    return groups
-
-
-def altered(films: list[Image.Image]) -> dict[str, list[tuple[int, np.ndarray]]]:
-    """Films that were turned, shrunk, cut or spoilt."""
-    generator = np.random.default_rng(0)
-    ways = {
-        "half the size": lambda film: film.resize((112, 112)),
-        "twice the size": lambda film: film.resize((448, 448)),
-        "blurred": lambda film: film.resize((32, 32)).resize((224, 224)),
-        "upside down": lambda film: film.rotate(180),
-        "turned by 90 degrees": lambda film: film.rotate(90),
-        "squeezed to half the height": lambda film: film.resize((224, 112)),
-        "a third of the film": lambda film: film.crop((75, 75, 150, 150)),
-        "at 40 % brightness": lambda film: film.point(lambda value: 0.4 * value),
-        "noise": lambda film: generator.integers(0, 256, film.size[::-1], dtype=np.uint8),
-    }
-    return {
-        name: [(i, np.asarray(way(film))) for i, film in enumerate(films)]
-        for name, way in ways.items()
-    }
-
-
-def written(path: Path, pixels: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def as_dicom(path: Path, film: Path) -> Path:
-    """The stored pixels of a film under a header that says that they are inverted."""
-    pixels = np.asarray(Image.open(film).convert("L"))
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.SOPClassUID = DigitalXRayImageStorageForPresentation
-    data.SOPInstanceUID = generate_uid(entropy_srcs=[path.name])
-    data.Modality, data.BodyPartExamined, data.ViewPosition = "DX", "CHEST", "PA"
-    data.PhotometricInterpretation = "MONOCHROME1"
-    data.SamplesPerPixel, data.PixelRepresentation = 1, 0
-    data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
-    data.Rows, data.Columns = pixels.shape
-    data.PixelData = pixels.tobytes()
-    data.save_as(path, enforce_file_format=True)
-    return path
 
 
 def counted(predictor: Predictor, groups: dict[str, list[Path]]) -> Iterator[dict[str, Any]]:
@@ -289,62 +196,6 @@ def on_grid(path: Path) -> np.ndarray:
     return np.clip(cut / np.percentile(cut[cut > 0], 99.5), 0, 1)
 
 
-def calibrate(path: Path) -> list[dict[str, Any]]:
-    """Ages of each site by a ridge that never saw it, raw and after ten reference scans of it."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if "thickness" in name]
-    x = np.array([[float(row[name]) for name in names] for row in rows])
-    age = np.array([float(row["age"]) for row in rows])
-    site, person = (np.array([row[name] for row in rows]) for name in ("site", "sub_id"))
-    by_site = []
-    for name in np.unique(site):
-        here = site == name
-        others = ~here & ~np.isin(person, person[here])
-        ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
-        predicted = ridge.fit(x[others], age[others]).predict(x[here])
-        by_site.append({"site": str(name), "scans": int(here.sum()), **drawn(predicted, age[here])})
-    return by_site
-
-
-def drawn(predicted: np.ndarray, age: np.ndarray) -> dict[str, Any]:
-    """Errors of the scans that are no reference, over random references."""
-    generator = np.random.default_rng(0)
-    figures, refused = [], 0
-    for _ in range(DRAWS):
-        order = generator.permutation(len(age))
-        known, rest = order[:REFERENCE], order[REFERENCE:]
-        try:
-            calibration = AgeCalibration.fit(predicted[known], age[known])
-        except InputError:  # the predictions fall with the ages
-            refused += 1
-            continue
-        gap, better = predicted[rest] - age[rest], calibration.age(predicted[rest]) - age[rest]
-        leans = calibration.gap(predicted[rest], age[rest])
-        low, high = calibration.offset_interval
-        figures.append(
-            {
-                "mae": np.abs(gap).mean(),
-                "bias": gap.mean(),
-                "mae_calibrated": np.abs(better).mean(),
-                "bias_calibrated": np.abs(better.mean()),
-                "covered": low <= gap.mean() <= high,
-                "within": (np.abs(better) <= calibration.reach).mean(),
-                "gap_slope": np.polyfit(age[rest], gap, 1)[0],
-                "gap_slope_calibrated": np.polyfit(age[rest], leans, 1)[0],
-                "mae_by_slope": np.abs(divided(calibration, predicted[rest]) - age[rest]).mean(),
-            }
-        )
-    means = {key: float(np.mean([row[key] for row in figures])) for key in figures[0]}
-    return means | {"refused": refused}
-
-
-def divided(calibration: AgeCalibration, predicted: np.ndarray) -> np.ndarray:
-    """What is not done: the ages of which the predictions are expected, by the line."""
-    slope = calibration.slope if calibration.leans and calibration.slope > 0 else 1.0
-    return calibration.centre + (calibration.age(predicted) - calibration.centre) / slope
-
-
 def page(result: dict[str, Any]) -> str:
     """Return the result as Markdown."""
     settings = result["settings"]
@@ -395,17 +246,6 @@ def table(rows: Sequence[dict[str, Any]], value: str) -> str:
         ]
         body.append([row["group"], *numbers, *medians])
     return markdown(head, body)
-
-
-def sites(rows: Sequence[dict[str, Any]]) -> str:
-    keys = ("bias", "mae", "mae_calibrated", "mae_by_slope", "bias_calibrated", "covered", "within")
-    head = ["site", "scans", "bias", "MAE", "MAE calibrated", "MAE, divided by the slope"]
-    head += ["bias left", "covered"]
-    body = [
-        [row["site"], str(row["scans"]), *(f"{row[key]:.2f}" for key in keys), str(row["refused"])]
-        for row in rows
-    ]
-    return markdown([*head, "within", "refused"], body)
 
 
 def main() -> None:
