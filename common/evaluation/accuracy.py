@@ -18,7 +18,7 @@ from scipy.special import softmax
 from sklearn.pipeline import Pipeline
 
 from common.deploy.embedding import Embedded
-from common.evaluation.calls import Called, called_cases, calls
+from common.evaluation.calls import Called, call
 from common.evaluation.run_evaluation import (
     Batches,
     Evaluated,
@@ -85,34 +85,25 @@ class AccuracyEvaluation(RunEvaluation):
         predicted = {"refitted": _predict(probe, test)}
         if self.uses_trained_head:
             predicted["trained"] = _decided(test)
+            said, head = shares_of_head(test.logits), None
         else:
             figures = accuracy_shares(predicted["refitted"], test, aligned)
             epochs = [{"epoch": epoch, **figures}]
+            said = shares_of_probe(probe, test.h)
+            head = as_layer(probe, self.classifier.head.out_features)
         if aligned is not None:
             distances["after"] = _histograms(test)
+        called = Called(test.label, said, test.patient)
+        found, cases = call(called, self.batches, self.classes, self.manifest, self.part)
         result = accuracy_result(predicted, train, test, aligned) | {
             "part": self.part,
             "epochs": epochs,
             "baselines": baselines,
             "distances": {"edges": _EDGES.tolist(), **distances} if distances else None,
+            "calls": found,
         }
-        outputs = self.classifier.head.out_features
-        said = (
-            shares_of_head(test.logits)
-            if self.uses_trained_head
-            else shares_of_probe(probe, test.h)
-        )
-        called = Called(test.label, said, test.patient)
-        result["calls"] = calls(called, self.classes, self.manifest, self.part)
-        return Evaluated(
-            result,
-            {
-                "scores.npz": _scores(predicted, test),
-                "cases.npz": called_cases(called, self.batches),
-            },
-            _told(result),
-            None if self.uses_trained_head else as_layer(probe, outputs),
-        )
+        arrays = {"scores.npz": _scores(predicted, test)} | cases
+        return Evaluated(result, arrays, _told(result), head)
 
     def _baselines(
         self, train: Embedded, test: Embedded, aligned: NDArray[np.bool_] | None

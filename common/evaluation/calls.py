@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from common.evaluation.cases import WORST, subgroups, worst_pictures
+from common.evaluation.cases import cases, subgroups
 from common.evaluation.run_evaluation import Batches
 from common.metrics.decision import calibration_error, reliability
-from common.metrics.patient_bootstrap import patient_samples, percentiles
+from common.metrics.patient_bootstrap import estimates
 
-__all__ = ["Called", "called_cases", "calls"]
-
-_DRAWS = 500
+__all__ = ["Called", "call", "calls"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -70,9 +68,10 @@ def calls(
         "classes": list(classes) if len(classes) == count else [str(k) for k in range(count)],
         "images": len(right),
         "patients": len(np.unique(patient)),
-        "accuracy": _estimate(lambda rows: float(right[rows].mean()), patient),
-        "calibration_error": _estimate(
-            lambda rows: calibration_error(right[rows], sure[rows]), patient
+        **estimates(
+            ("accuracy", "calibration_error"),
+            lambda rows: np.array([right[rows].mean(), calibration_error(right[rows], sure[rows])]),
+            patient,
         ),
         "confusion": confusion_matrix(test.label, test.called, labels=range(count)).tolist(),
         "reliability": [each._asdict() for each in reliability(right, sure)],
@@ -80,28 +79,25 @@ def calls(
     }
 
 
-def called_cases(test: Called, batches: Batches) -> dict[str, NDArray[Any]]:
-    """Return each image by its patient's number, and pictures of the surest errors.
+def call(
+    test: Called,
+    batches: Batches,
+    classes: Sequence[str],
+    manifest: Mapping[str, Any] | None = None,
+    part: str = "test",
+) -> tuple[dict[str, Any], dict[str, dict[str, NDArray[Any]]]]:
+    """Return the `calls` and the archive of cases, the surest errors as pictures.
 
     Args:
-        test: as `calls` has them.
+        test: see `calls`.
         batches: the images, in the same order.
+        classes: see `calls`.
+        manifest: see `calls`.
+        part: see `calls`.
     """
-    size = np.where(test.right == 0, test.sure, -1.0)
-    rows = [row for row in np.argsort(-size, kind="stable")[:WORST].tolist() if size[row] >= 0]
-    return {
-        "patient": test.patient,
-        "label": test.label.astype(np.float64),
-        "said": test.called.astype(np.float64),
-        "worst": np.array(rows, dtype=np.int64),
-        "image": worst_pictures(batches, rows),
-    }
-
-
-def _estimate(statistic: Any, patient: NDArray[np.str_]) -> dict[str, float]:
-    drawn = [statistic(rows) for rows in patient_samples(patient, draws=_DRAWS)]
-    low, high = percentiles(np.array(drawn))
-    return {"value": statistic(np.arange(len(patient))), "low": low, "high": high}
+    error = np.where(test.right == 0, test.sure, -1.0)
+    kept = cases(test.patient, test.label, test.called, error, batches)
+    return calls(test, classes, manifest, part), {"cases.npz": kept}
 
 
 def _groups(
@@ -112,6 +108,9 @@ def _groups(
 ) -> Iterator[dict[str, Any]]:
     for column, name, members in subgroups(manifest, part, len(right)):
         here, whose = right[members], patient[members]
-        accuracy = _estimate(lambda rows, here=here: float(here[rows].mean()), whose)
         counts = {"images": len(here), "patients": len(np.unique(whose))}
-        yield {"column": column, "name": name, **counts, "accuracy": accuracy}
+        yield {"column": column, "name": name, **counts, **_accuracy(here, whose)}
+
+
+def _accuracy(right: Floats, patient: NDArray[np.str_]) -> dict[str, dict[str, float | None]]:
+    return estimates(("accuracy",), lambda rows: right[rows].mean(keepdims=True), patient)

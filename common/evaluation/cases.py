@@ -15,7 +15,7 @@ from common.checks import require
 from common.data import class_names
 from common.evaluation.run_evaluation import Batches
 
-__all__ = ["WORST", "age_bands", "patients", "subgroups", "worst_pictures"]
+__all__ = ["age_bands", "cases", "patients", "subgroups", "worst_pictures"]
 
 WORST = 20
 SIDE = 160  # pixels of a picture, at most
@@ -97,6 +97,33 @@ def _named(column: str, value: Any, names: Sequence[str]) -> str:
 
 def _in_order(name: str) -> tuple[bool, str]:
     return not name.startswith("under"), name
+
+
+def cases(
+    patient: NDArray[np.str_],
+    label: NDArray[Any],
+    said: NDArray[Any],
+    error: NDArray[Any],
+    batches: Batches,
+) -> dict[str, NDArray[Any]]:
+    """Return what `common.report.cases.Cases` holds: the single cases, and the worst as pictures.
+
+    Args:
+        patient: ``(N,)`` by the manifest's number.
+        label: ``(N,)`` what is true.
+        said: ``(N,)`` what the model says.
+        error: ``(N,)`` how wrong that is; negative where it is not, or where nobody knows.
+        batches: the N images, in the same order.
+    """
+    worst = np.argsort(-error, kind="stable")[:WORST]
+    rows = worst[error[worst] >= 0]
+    return {
+        "patient": patient,
+        "label": label.astype(np.float64),
+        "said": said.astype(np.float64),
+        "worst": rows.astype(np.int64),
+        "image": worst_pictures(batches, rows.tolist()),
+    }
 
 
 def worst_pictures(batches: Batches, rows: Sequence[int]) -> NDArray[np.uint8]:

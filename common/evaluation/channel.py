@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from common.checks import require
 from common.deploy.embedding import Embedded
 from common.evaluation.accuracy import accuracy_result, accuracy_shares, shares_of_probe
-from common.evaluation.calls import Called, called_cases, calls
+from common.evaluation.calls import Called, call
 from common.evaluation.channel_figures import channel_figures, channel_pictures
 from common.evaluation.channel_table import ChannelTable, Key, tabulate
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation
@@ -122,12 +122,8 @@ class ChannelEvaluation(RunEvaluation):
         said = Called(
             test.label, shares_of_probe(probes[chosen], test.z[chosen]), scored_on.patient
         )
-        result["calls"] = calls(said, self.classes, self.manifest, self.part)
-        arrays = {
-            "channel.npz": pictures,
-            "scores.npz": _scores(predicted, test),
-            "cases.npz": called_cases(said, self.batches),
-        }
+        result["calls"], cases = call(said, self.batches, self.classes, self.manifest, self.part)
+        arrays = {"channel.npz": pictures, "scores.npz": _scores(predicted, test)} | cases
         head = as_layer(probes[chosen], self.classifier.head.out_features)
         return Evaluated(result, arrays, _told(result["channel"]), head)
 

@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from common.evaluation.cases import WORST, subgroups, worst_pictures
+from common.evaluation.cases import cases, subgroups
 from common.evaluation.run_evaluation import Batches
 from common.metrics.decision import CALLS, call_scores, choose_threshold, curves, reliability
-from common.metrics.patient_bootstrap import patient_samples, percentiles
+from common.metrics.patient_bootstrap import estimates
 
 __all__ = ["Decided", "Scored", "decide", "decision", "probability_of"]
 
 OF_GROUPS = ("auc", "sensitivity", "specificity")
-_DRAWS = 500  # bootstrap samples of a subgroup
 
 Floats = NDArray[np.floating[Any]]
 Decided = tuple[list[dict[str, Any]], dict[str, dict[str, NDArray[Any]]]]
@@ -88,12 +87,12 @@ def decision(
         "threshold": threshold,
         "chosen_on": _counted(chosen),
         "scored_on": _counted(scored),
-        "figures": _with_ends(scored, threshold, CALLS, 1000),
+        "figures": _estimates(scored, threshold, draws=1000),
         "confusion": confusion_matrix(scored.label, called.astype(int), labels=[0, 1]).tolist(),
         "roc": roc,
         "precision_recall": precision,
         "reliability": [each._asdict() for each in reliability(scored.label, scored.probability)],
-        "patients": _with_ends(_by_patient(scored), threshold, OF_GROUPS, _DRAWS),
+        "patients": _of_groups(_by_patient(scored), threshold),
         "subgroups": list(_groups(test, threshold, manifest)),
     }
 
@@ -123,22 +122,11 @@ def decide(
     if not made:
         return [], {}
     scored, first = made[0]
-    cases = _cases(scored, first["threshold"], batches)
-    return [decision_made for _, decision_made in made], {"cases.npz": cases}
-
-
-def _cases(test: Scored, threshold: float, batches: Batches) -> dict[str, NDArray[Any]]:
-    """Each image by its patient's number, and pictures of the worst errors."""
-    wrong = (test.probability > threshold) != (test.label == 1)
-    size = np.where(wrong & (test.label >= 0), np.abs(test.probability - threshold), -1.0)
-    rows = [row for row in np.argsort(-size, kind="stable")[:WORST].tolist() if size[row] >= 0]
-    return {
-        "patient": test.patient,
-        "label": test.label.astype(np.float64),
-        "said": test.probability,
-        "worst": np.array(rows, dtype=np.int64),
-        "image": worst_pictures(batches, rows),
-    }
+    wrong = (scored.probability > first["threshold"]) != (scored.label == 1)
+    size = np.abs(scored.probability - first["threshold"])
+    error = np.where(wrong & (scored.label >= 0), size, -1.0)
+    kept = cases(scored.patient, scored.label, scored.probability, error, batches)
+    return [decision_made for _, decision_made in made], {"cases.npz": kept}
 
 
 def _counted(scored: Scored) -> dict[str, int]:
@@ -157,25 +145,17 @@ def _by_patient(scored: Scored) -> Scored:
     return Scored(label, np.bincount(number, scored.probability) / count, names)
 
 
-def _with_ends(
-    scored: Scored, threshold: float, names: tuple[str, ...], draws: int
+def _estimates(
+    scored: Scored, threshold: float, draws: int = 500
 ) -> dict[str, dict[str, float | None]]:
-    """Each figure and the ends of its interval over patients; None where one cannot be computed."""
-    kept = [CALLS.index(name) for name in names]
-    drawn = np.array(
-        [scored[rows].figures(threshold) for rows in patient_samples(scored.patient, draws=draws)]
+    return estimates(
+        CALLS, lambda rows: scored[rows].figures(threshold), scored.patient, draws=draws
     )
-    values = scored.figures(threshold)
-    figures: dict[str, dict[str, float | None]] = {}
-    for name, column in zip(names, kept):
-        known = np.isfinite(values[column])
-        low, high = percentiles(drawn[:, column]) if known else (None, None)
-        figures[name] = {
-            "value": float(values[column]) if known else None,
-            "low": low,
-            "high": high,
-        }
-    return figures
+
+
+def _of_groups(scored: Scored, threshold: float) -> dict[str, dict[str, float | None]]:
+    figures = _estimates(scored, threshold)
+    return {name: figures[name] for name in OF_GROUPS}
 
 
 def _groups(
@@ -184,5 +164,5 @@ def _groups(
     for column, name, members in subgroups(manifest, "test", len(test.label)):
         here = test[members].known
         if len(here.label):
-            figures = _with_ends(here, threshold, OF_GROUPS, _DRAWS)
+            figures = _of_groups(here, threshold)
             yield {"column": column, "name": name, **_counted(here), "figures": figures}

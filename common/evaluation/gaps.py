@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.evaluation.cases import WORST, subgroups, worst_pictures
+from common.evaluation.cases import cases, subgroups
 from common.evaluation.run_evaluation import Batches
-from common.metrics.patient_bootstrap import patient_samples, percentiles
+from common.metrics.patient_bootstrap import estimates
 
 __all__ = ["Aged", "gap_cases", "gaps"]
 
 FIGURES = ("mae", "bias", "deviation", "slope")
 BINS = 24
-_DRAWS = 500
 
 Floats = NDArray[np.floating[Any]]
 
@@ -82,15 +81,9 @@ def gap_cases(subjects: Aged, batches: Batches) -> dict[str, NDArray[Any]]:
         subjects: as `gaps` has them.
         batches: their images, in the same order.
     """
-    size = np.where(subjects.known, np.abs(subjects.predicted - subjects.age), -1.0)
-    rows = [row for row in np.argsort(-size, kind="stable")[:WORST].tolist() if size[row] >= 0]
-    return {
-        "patient": subjects.patient,
-        "label": subjects.age,
-        "said": subjects.predicted,
-        "worst": np.array(rows, dtype=np.int64),
-        "image": worst_pictures(batches, rows),
-    }
+    gap = np.abs(subjects.predicted - subjects.age)
+    error = np.where(subjects.known, gap, -1.0)
+    return cases(subjects.patient, subjects.age, subjects.predicted, error, batches)
 
 
 def _counted(part: Aged) -> dict[str, int]:
@@ -99,13 +92,7 @@ def _counted(part: Aged) -> dict[str, int]:
 
 def _with_ends(part: Aged) -> dict[str, dict[str, float | None]]:
     """Each figure with the ends of its interval over subjects."""
-    drawn = np.array([part[rows].figures() for rows in patient_samples(part.patient, draws=_DRAWS)])
-    figures: dict[str, dict[str, float | None]] = {}
-    for name, value, draws in zip(FIGURES, part.figures().tolist(), drawn.T):
-        known = np.isfinite(value) and bool(np.isfinite(draws).any())
-        low, high = percentiles(draws) if known else (None, None)
-        figures[name] = {"value": value if known else None, "low": low, "high": high}
-    return figures
+    return estimates(FIGURES, lambda rows: part[rows].figures(), part.patient)
 
 
 def _groups(subjects: Aged, manifest: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:

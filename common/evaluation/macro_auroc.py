@@ -27,7 +27,7 @@ from torch import Tensor
 from common.checks import require
 from common.data.healthy import healthy_class
 from common.deploy.embedding import Embedded
-from common.evaluation.calls import Called, called_cases, calls
+from common.evaluation.calls import Called, call
 from common.evaluation.group_figure import GroupFigure
 from common.evaluation.probe_set import Centred, ProbeSet
 from common.evaluation.run_evaluation import Evaluated, RunArguments, RunEvaluation, pixels
@@ -155,9 +155,9 @@ class MacroAUROCEvaluation(RunEvaluation):
             "groups": groups,
         }
         said = Called(kept["label"], kept["probability"][number], kept["patient"])
-        result["calls"] = calls(said, first.classes, self.manifest)
-        cases = called_cases(said, Centred(first.test, self.protocol.side))
-        archives = {"scores.npz": kept, "cases.npz": cases}
+        cropped = Centred(first.test, self.protocol.side)
+        result["calls"], cases = call(said, cropped, first.classes, self.manifest)
+        archives = {"scores.npz": kept} | cases
         archives |= {"groups.npz": views} if views else {}
         head = None if deployed is None else (deployed.weight, deployed.bias)
         return Evaluated(result, archives, _told(result), head)

@@ -1,12 +1,15 @@
 """Confidence intervals over patients: images of one patient are not independent."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVEL", "auc", "patient_draws", "patient_interval", "patient_samples", "percentiles"]
+__all__ = [
+    "LEVEL", "auc", "estimates", "patient_draws", "patient_interval", "patient_samples",
+    "percentiles",
+]  # fmt: skip
 
 LEVEL = 0.95
 _DRAWS = 1000
@@ -93,6 +96,33 @@ def patient_samples(
     patients = _Patients(patient)
     for _ in range(draws):
         yield patients.draw(generator)
+
+
+def estimates(
+    names: Sequence[str],
+    figures: Callable[[Index], NDArray[np.float64]],
+    patient: NDArray[np.str_],
+    *,
+    draws: int = 500,
+) -> dict[str, dict[str, float | None]]:
+    """Figures of a test set, each with the ends of its interval over patients.
+
+    Args:
+        names: of the figures.
+        figures: rows ``(n,)`` of the test set -> the figures; NaN where the rows have none.
+        patient: ``(N,)`` patient of each row.
+        draws: number of samples.
+
+    Returns:
+        By name "value", "low" and "high", all None where the test set has no such figure.
+    """
+    drawn = np.array([figures(rows) for rows in patient_samples(patient, draws=draws)])
+    made: dict[str, dict[str, float | None]] = {}
+    for name, value, column in zip(names, figures(np.arange(len(patient))), drawn.T):
+        known = bool(np.isfinite(value) and np.isfinite(column).any())
+        low, high = percentiles(column) if known else (None, None)
+        made[name] = {"value": float(value) if known else None, "low": low, "high": high}
+    return made
 
 
 def percentiles(figures: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
