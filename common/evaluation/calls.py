@@ -112,5 +112,5 @@ def _groups(
         yield {"column": column, "name": name, **counts, **_accuracy(here, whose)}
 
 
-def _accuracy(right: Floats, patient: NDArray[np.str_]) -> dict[str, dict[str, float | None]]:
+def _accuracy(right: NDArray[Any], patient: NDArray[np.str_]) -> dict[str, dict[str, float | None]]:
     return estimates(("accuracy",), lambda rows: right[rows].mean(keepdims=True), patient)
