@@ -16,7 +16,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.distributed` → checks
 - `common.kernels` → checks
 - `common.transforms` → checks
-- `common.networks` → checks, files, transforms
+- `common.networks` → checks, distributed, files, transforms
 - `common.policies` → checks, networks, transforms
 - `common.losses` → checks, distributed, kernels
 - `common.methods` → checks, distributed, losses, networks, policies, transforms

@@ -43,7 +43,8 @@ class StackDataset(Dataset[Batch]):
         dataset_dir: folder of the manifest.
         part: "training", "validation" or "test".
         columns: keys of the entries to return beside the image; "image_key" is what a table of
-            priors calls the image (`common.data.with_prior`).
+            priors calls the image (`common.data.with_prior`), "position" its number in this
+            dataset, from 0.
         prior: such a table, returned as the column "prior" ``(B, P)``; "" for none.
 
     Attributes:
@@ -78,8 +79,12 @@ class StackDataset(Dataset[Batch]):
         self._file = np.array([number[entry["image"]] for entry in self.entries], np.int64)
         self._row = np.array([entry["index"] for entry in self.entries], np.int64)
         keys = [image_key(entry) for entry in self.entries]
+        own: dict[str, Tensor | list[str]] = {
+            "image_key": keys,
+            "position": torch.arange(len(keys)),
+        }
         self._columns = {
-            name: keys if name == "image_key" else _column(self.entries, name, where)
+            name: own[name] if name in own else _column(self.entries, name, where)
             for name in columns
         }
         if str(prior):

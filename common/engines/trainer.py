@@ -88,6 +88,7 @@ class ContrastiveTrainer(Trainer):
         )
         self.add_event_handler(Events.STARTED, _same_start_on_all_ranks)
         self.add_event_handler(Events.EPOCH_STARTED, _reseed)
+        self.add_event_handler(Events.EPOCH_STARTED, network.begin_epoch)
         self.add_event_handler(Events.EPOCH_COMPLETED, require_finite_weights)  # before any saves
         if train_handlers is not None:
             self._register_handlers(train_handlers)

@@ -13,7 +13,7 @@ with N - 1 in variances and covariances (Bardes et al., VICReg, ICLR 2022, Eq. 1
     c(Z) = 1/D^2 sum_{i != j} Cor(z_i, z_j)^2
 
 (Lee and Aune, VIbCReg: Variance-Invariance-better-Covariance regularization, 2021; its projector
-ends in an iterative normalisation, `common.networks`).
+ends in an iterative normalisation, `common.networks.IterNorm`).
 
 Differs from the paper: its Eq. 5 prints the squared distance of two views, summed over columns,
 Algorithm 1 the mean over them; the coefficients it gives belong to the mean, which is taken.

@@ -5,6 +5,7 @@
 - `Contrastive`: any loss of `common.losses` on V views, a regulariser, and a head beside it.
 - `DINO`: a student learns from small views what its momentum encoder makes of large ones;
   `ViewGroup` draws them.
+- `DeepClusterV2`: views are classified as the clusters of their images, an epoch ago.
 - `LearnedTransforms`: Ruppli et al. 2022; transformations learned by a network M, or random ones.
 - `MoCo`: a view against the momentum encoder's key of the other, and a queue of earlier keys.
 - `MomentumEncoder`: in BYOL, MoCo and DINO a copy of the network that follows it slowly.
@@ -17,11 +18,13 @@
 - `SwAV`: the prototypes of one view, spread evenly by `sinkhorn`, are predicted from the other.
 - `VariationalAutoencoder`: reconstruction and a standard Gaussian code; its mean is a prior.
 - `TrainableCrop`: CRL-TAC; the channel that chooses crops is trained with the encoder.
-- `classification_loss`, `cross_entropy`, `absolute_error`: what the last and a head may minimise.
+- `WeightedSum`: several methods train one encoder, each with views and heads of its own.
+- `classification_loss`, `cross_entropy`, `absolute_error`: what `Supervised` or a head minimises.
 """
 
 from common.methods.byol import BYOL
 from common.methods.contrastive import Contrastive
+from common.methods.deep_cluster_v2 import DeepClusterV2
 from common.methods.dino import DINO
 from common.methods.labelled_loss import absolute_error, classification_loss, cross_entropy
 from common.methods.learned_transforms import LearnedTransforms
@@ -39,6 +42,7 @@ from common.methods.supervised import Supervised
 from common.methods.swav import SwAV
 from common.methods.trainable_crop import TrainableCrop
 from common.methods.variational import VariationalAutoencoder
+from common.methods.weighted_sum import WeightedSum
 
 __all__ = [
     "BYOL",
@@ -46,6 +50,7 @@ __all__ = [
     "NNBYOL",
     "NNCLR",
     "Contrastive",
+    "DeepClusterV2",
     "LearnedTransforms",
     "Method",
     "MoCo",
@@ -59,6 +64,7 @@ __all__ = [
     "TrainableCrop",
     "VariationalAutoencoder",
     "ViewGroup",
+    "WeightedSum",
     "absolute_error",
     "classification_loss",
     "cross_entropy",

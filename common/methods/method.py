@@ -83,6 +83,9 @@ class Method(nn.Module, ABC):
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the phases of one training step for ``batch["image"]``, ``batch["label"]``, ..."""
 
+    def begin_epoch(self) -> None:
+        """Do what an epoch begins with, before its first batch; the engine calls it."""
+
     def needs(self) -> tuple[str, ...]:
         """Return the columns it learns from, which must be known for some images; none here."""
         return ()

@@ -6,10 +6,10 @@ Exploring simple siamese representation learning, CVPR 2021, Algorithm 1)::
     f, g, q:  minimise  1/2 sum_{u != v} -cos( q(g(f(x_u))), stop_gradient(g(f(x_v))) )
 
 The projector has three linear layers with batch normalisation, the predictor two:
-``Projector(features, 2048, 2048, layers=3, norm="BATCH")`` and
+``Projector(features, 2048, 2048, layers=3, norm="BATCH", end=BatchNorm1d(2048, affine=False))`` and
 ``Projector(2048, 512, 2048, norm="BATCH")``.
 
-Differs from the released code: the projector's last layer is not normalised.
+Differs from the paper: nothing known.
 
 Paper: https://arxiv.org/abs/2011.10566
 """

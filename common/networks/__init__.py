@@ -11,6 +11,7 @@
   their files.
 - `DINOHead`: DINO's projection head, logits of prototypes.
 - `Projector`: multi-layer perceptron ``h (B, F) -> z (B, D)``; also the encoder of a table.
+- `IterNorm`: whitened columns, with which VIbCReg's projector ends.
 - `CropEncoder`, `ChannelEncoder`: of one crop, and of an image as the average of its crops.
 - `EmbeddingEncoder`: an encoder and its projector, at unit length, as the representation.
 - `StandardizedEncoder`: an encoder of normalised images.
@@ -28,6 +29,7 @@ from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.dino_head import DINOHead
 from common.networks.embedding_encoder import EmbeddingEncoder
 from common.networks.finite import require_finite
+from common.networks.iter_norm import IterNorm
 from common.networks.pretrained import load_pretrained
 from common.networks.projector import Projector, width_of
 from common.networks.prototypes import Prototypes
@@ -47,6 +49,7 @@ __all__ = [
     "DenseNetEncoder",
     "EmbeddingEncoder",
     "ImageClassifier",
+    "IterNorm",
     "Projector",
     "Prototypes",
     "ResNet18Encoder",

@@ -26,6 +26,8 @@ class Projector(nn.Module):
             projector and predictor (Grill et al. 2020, section 3.3); None for none.
         leading_activation: a ReLU before the first layer too, for a representation that is the
             output of a linear layer.
+        end: what follows the last layer, such as VIbCReg's `IterNorm` or SimSiam's
+            ``torch.nn.BatchNorm1d(out_features, affine=False)``; None for nothing.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Projector(nn.Module):
         layers: int = 2,
         norm: str | None = None,
         leading_activation: bool = False,
+        end: nn.Module | None = None,
     ) -> None:
         super().__init__()
         require(layers >= 1, f"Projector: layers must be at least 1, got {layers}.")
@@ -49,7 +52,8 @@ class Projector(nn.Module):
             if norm is not None:
                 steps.append(nn.BatchNorm1d(after))
             steps.append(nn.ReLU())
-        self.layers = nn.Sequential(*steps[: -1 if norm is None else -2])
+        steps = steps[: -1 if norm is None else -2]
+        self.layers = nn.Sequential(*steps, *([] if end is None else [end]))
 
     def forward(self, h: Tensor) -> Tensor:
         """Return ``z (B, out_features)``; not normalised, the losses do that."""

@@ -93,7 +93,7 @@ def test_colour_channels_come_first(tmp_path: Path) -> None:
 
 def test_batch_equals_its_items_and_keeps_the_order(tmp_path: Path) -> None:
     folder, _, _ = masked(tmp_path)
-    dataset = StackDataset(folder, "training", ("label", "age", "site", "patient"))
+    dataset = StackDataset(folder, "training", ("label", "age", "site", "patient", "position"))
     order = [4, 0, 4, 2]
     batch = dataset.__getitems__(order)
     for place, i in enumerate(order):
@@ -104,6 +104,7 @@ def test_batch_equals_its_items_and_keeps_the_order(tmp_path: Path) -> None:
     assert batch["age"].dtype == torch.float32
     assert batch["site"].tolist() == [1, -1, 1, 2]
     assert batch["patient"] == ["p4", "p0", "p4", "p2"]
+    assert batch["position"].tolist() == order
 
 
 def test_missing_numbers_are_minus_one_or_nan(tmp_path: Path) -> None:

@@ -10,24 +10,30 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.engines import ContrastiveTrainer, PhaseOptimizers
+from common.losses import DINO as DINOLoss
 from common.losses import BarlowTwins, InfoNCE, VIbCReg, VICReg
 from common.methods import (
     BYOL,
+    DINO,
     NNBYOL,
     NNCLR,
     Contrastive,
+    DeepClusterV2,
     Method,
     MoCo,
     ReSSL,
     SimSiam,
     SwAV,
+    ViewGroup,
+    WeightedSum,
     cross_entropy,
 )
-from common.networks import ImageClassifier, Projector
+from common.networks import DINOHead, ImageClassifier, IterNorm, Projector
 from tests.ranks import on_two_ranks
 from tests.tiny import Gap
 
 SUBJECTS = 8
+WEIGHT = "classifier.encoder.layers.0.weight"
 LABEL = torch.tensor([2, 0, 1, -1, -1, -1, 1, -1])  # three on rank 0, one on rank 1
 OPTIMIZERS = {
     "encoder": partial(torch.optim.Adam, weight_decay=0.1),
@@ -53,6 +59,7 @@ def content(seed: int) -> dict[str, Tensor]:
     """This rank's rows of a batch."""
     rows = torch.randn(SUBJECTS, 6, generator=torch.Generator().manual_seed(seed)).double()
     whole = {"image": rows, "label": LABEL, "site": torch.tensor([0, 0, 1, 1] * 2)}
+    whole["position"] = SUBJECTS * seed + torch.arange(SUBJECTS)
     world, here = distributed.world_size(), distributed.rank()
     return {name: value.chunk(world)[here] for name, value in whole.items()}
 
@@ -88,22 +95,36 @@ def test_two_ranks_train_encoder_and_head_as_one_process_does(tmp_path: Path) ->
 def every_method() -> dict[str, Method]:
     """Each self-supervised method on rows of a table, without batch normalisation."""
 
-    def parts() -> tuple[Any, ...]:
+    def parts(end: nn.Module | None = None) -> tuple[Any, ...]:
         torch.manual_seed(0)
-        return ImageClassifier(Projector(6, 7, 5), 5), Projector(5, 7, 4)
+        return ImageClassifier(Projector(6, 7, 5), 5), Projector(5, 7, 4, end=end)
+
+    def predictor() -> Projector:
+        return Projector(4, 7, 4)
 
     views = (Chance(), Shift())
-    queue = {"queue": 10}
-    losses = {"Barlow": BarlowTwins(0.1), "VICReg": VICReg(), "VIbCReg": VIbCReg()}
+    queue: dict[str, Any] = {"queue": 10}
+    clusters = {"images": 3 * SUBJECTS, "prototypes": 5, "heads": 3}
+    classifier, head = parts()
+    byol = BYOL(classifier, head, predictor(), *views, momentum=0.9)
+    two = [byol, MoCo(classifier, Projector(5, 7, 3), *views, momentum=0.8, **queue)]
+    dino = DINOHead(5, out_features=6, hidden_features=7, bottleneck_features=4)
+    group, loss = ViewGroup(*views, count=2), DINOLoss(6)
     return {
-        **{name: Contrastive(*parts(), *views, loss=loss) for name, loss in losses.items()},
-        "BYOL": BYOL(*parts(), Projector(4, 7, 4), *views, momentum=0.9),
-        "NNBYOL": NNBYOL(*parts(), Projector(4, 7, 4), *views, momentum=0.9, **queue),
-        "NNCLR": NNCLR(*parts(), Projector(4, 7, 4), *views, **queue),
-        "SimSiam": SimSiam(*parts(), Projector(4, 7, 4), *views),
+        "SimCLR": Contrastive(*parts(), *views, loss=InfoNCE(0.2)),
+        "Barlow": Contrastive(*parts(), *views, loss=BarlowTwins(0.1)),
+        "VICReg": Contrastive(*parts(), *views, loss=VICReg()),
+        "VIbCReg": Contrastive(*parts(IterNorm(4, groups=2)), *views, loss=VIbCReg()),
+        "BYOL": BYOL(*parts(), predictor(), *views, momentum=0.9),
+        "NNBYOL": NNBYOL(*parts(), predictor(), *views, momentum=0.9, **queue),
+        "NNCLR": NNCLR(*parts(), predictor(), *views, **queue),
+        "SimSiam": SimSiam(*parts(), predictor(), *views),
         "MoCo": MoCo(*parts(), *views, momentum=0.9, **queue),
         "ReSSL": ReSSL(*parts(), *views, momentum=0.9, **queue),
         "SwAV": SwAV(*parts(), *views, prototypes=3, queue_after=1, **queue),
+        "DeepClusterV2": DeepClusterV2(*parts(), *views, **clusters),
+        "DINO": DINO(parts()[0], dino, [group], loss=loss, momentum=0.9),
+        "WeightedSum": WeightedSum(two, [0.4, 1.0]),
     }
 
 
@@ -118,13 +139,13 @@ class Chance(nn.Module):
 
 
 def all_trained() -> dict[str, dict[str, Tensor]]:
-    """Weights, queues and prototypes of every method after three steps."""
+    """Weights, queues and prototypes of every method after two epochs of three steps."""
     states = {}
     for name, method in every_method().items():
         method.double()
         optimizers = PhaseOptimizers(method, {"encoder": 0.01}, torch.optim.SGD)
         batches = [content(seed) for seed in range(3)]
-        ContrastiveTrainer("cpu", 1, batches, method, optimizers).run()
+        ContrastiveTrainer("cpu", 2, batches, method, optimizers).run()
         states[name] = method.state_dict()
     return states
 
@@ -133,7 +154,7 @@ def all_trained() -> dict[str, dict[str, Tensor]]:
 def test_two_ranks_train_every_method_as_one_process_does(tmp_path: Path) -> None:
     one, ranks = all_trained(), on_two_ranks(all_trained, tmp_path)
     for name, method in every_method().items():
-        start = method.double().state_dict()["projector.layers.0.weight"]
-        assert (one[name]["projector.layers.0.weight"] - start).abs().max() > 1e-6, name
+        start = method.double().state_dict()[WEIGHT]
+        assert (one[name][WEIGHT] - start).abs().max() > 1e-6, name
         for state in ranks:
             torch.testing.assert_close(state[name], one[name], rtol=0, atol=1e-10)
