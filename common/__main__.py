@@ -8,11 +8,12 @@ from common.checks import require
 from common.config.endings import end_in_one_line
 
 COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
+    "train": ("common.deploy.commands.train", "train, evaluate and report, in one go"),
     "predict": ("common.deploy.commands.predict", "predict on files with a trained model"),
     "embed": ("common.deploy.commands.embed", "write how a trained model's encoder sees files"),
     "explain": ("common.deploy.commands.explain", "show what predictions depend on, as pictures"),
     "pack": ("common.deploy.commands.pack", "write a bundle and its code as one zip"),
-    "run": ("common.config.run_command", "run a bundle, as python -m monai.bundle run does"),
+    "run": ("common.config.run_command", "run a configuration, as python -m monai.bundle run does"),
 }
 
 

@@ -9,7 +9,7 @@ from common.checks import InputError, require
 from common.deploy.predictor import Predictor
 from common.deploy.trained_model import OURS
 
-__all__ = ["load"]
+__all__ = ["folder_of", "load"]
 
 
 def load(
@@ -26,15 +26,7 @@ def load(
     Raises:
         InputError: no such bundle, no model, or one of another bundle.
     """
-    folder = Path(bundle)
-    if not (folder / "configs").is_dir():
-        known = sorted(path.name for path in OURS.glob("*/"))
-        require(
-            str(bundle) in known,
-            f"bundle: must be the folder of a bundle, or one of {', '.join(known) or 'none'}, got "
-            f"{str(bundle)!r}.",
-        )
-        folder = OURS / str(bundle)
+    folder = folder_of(bundle)
     config = ConfigParser.load_config_file(folder / "configs" / "inference.json")
     config["bundle_root"] = str(folder)
     if weights is not None:
@@ -53,3 +45,21 @@ def load(
     assert isinstance(predictor, Predictor)
     predictor._prepare()
     return predictor
+
+
+def folder_of(bundle: str | Path) -> Path:
+    """Return the folder of a bundle of this collection by its name, or the one that is named.
+
+    Raises:
+        InputError: neither.
+    """
+    folder = Path(bundle)
+    if (folder / "configs").is_dir():
+        return folder
+    known = sorted(path.name for path in OURS.glob("*/"))
+    require(
+        str(bundle) in known,
+        f"bundle: must be the folder of a bundle, or one of {', '.join(known) or 'none'}, got "
+        f"{str(bundle)!r}.",
+    )
+    return OURS / str(bundle)

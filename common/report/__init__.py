@@ -13,6 +13,6 @@ with its `cases`), then which strategy is better and how it was trained. A secti
 ``(runs) -> markup`` that its kind lists.
 """
 
-from common.report.page import build_report, report_folder
+from common.report.page import build_report, report_folder, sentences
 
-__all__ = ["build_report", "report_folder"]
+__all__ = ["build_report", "report_folder", "sentences"]

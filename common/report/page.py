@@ -88,9 +88,22 @@ def find_runs(folder: Path) -> list[Path]:
     return folders
 
 
+def sentences(folder: str | Path) -> list[str]:
+    """Return what a report says first: what the models in `folder` do, a sentence each.
+
+    Raises:
+        InputError: there is no run in `folder`, or see `build_report`.
+    """
+    return _in_words(load_runs(find_runs(Path(folder))))
+
+
+def _in_words(runs: Sequence[Run]) -> list[str]:
+    kinds = {run.kind.name: run.kind for run in runs}.values()
+    return list(dict.fromkeys(line for kind in kinds for line in kind.in_words(runs)))
+
+
 def _page(runs: Sequence[Run], title: str) -> str:
     kinds = {run.kind.name: run.kind for run in runs}.values()
-    words = dict.fromkeys(line for kind in kinds for line in kind.in_words(runs))
     decision = dict.fromkeys(make for kind in kinds for make in kind.decision)
     of_kind = dict.fromkeys(make for kind in kinds for make in kind.sections)
     return render(
@@ -98,7 +111,7 @@ def _page(runs: Sequence[Run], title: str) -> str:
         title=title,
         style=_style(),
         about=facts.about(runs),
-        words=list(words),
+        words=_in_words(runs),
         decision=[make(runs) for make in decision],
         sections=[make(runs) for make in (*OUTCOME, *of_kind, *CONTEXT)],
     )

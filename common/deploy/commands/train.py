@@ -1,0 +1,112 @@
+"""``python -m common train BUNDLE DATA --output DIR [--DIAL VALUE ...]``: all that one trains for.
+
+Runs the bundle's train.json on prepared images, then evaluate.json on what was trained, as
+``python -m common run`` does one after the other, with everything in one folder::
+
+    DIR/report.html               what the model is worth, and at which threshold
+    DIR/models/                   model.pt and model.json, for ``predict --weights DIR/models``
+    DIR/<strategy>_seed<seed>/    the run: checkpoints, history, evaluation.json
+
+Dials are those of both files; what only an evaluation knows is kept from the training.
+"""
+
+import logging
+import warnings
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from monai.bundle import ConfigParser
+
+from common.checks import InputError, require
+from common.config import run_command
+from common.deploy.loading import folder_of
+from common.report import sentences
+
+__all__ = ["main"]
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise in one line."""
+        raise InputError(f"{self.prog}: {message}. {self.prog} --help shows all.")
+
+
+def main(words: Sequence[str]) -> int:
+    """Train, evaluate, report and deploy; return the exit code.
+
+    Raises:
+        InputError: no such bundle or overlay, wrong dials, or what a training refuses.
+    """
+    options, dials = _parser().parse_known_args(list(words))
+    folder = folder_of(options.bundle)
+    files = [folder / "configs" / f"{name}.json" for name in ("train", *options.overlays)]
+    places = {
+        "bundle_root": folder,
+        "dataset_dir": options.data,
+        "output_dir": options.output,
+        "ckpt_dir": options.output / "models",
+        "logging_file": False,
+    }
+    evaluation = folder / "configs" / "evaluate.json"
+    given = _pairs(dials)
+    late = _own(evaluation)
+    # MONAI warns that a configuration can run code (this one was chosen by its name), and says
+    # that it writes no log file
+    warnings.filterwarnings("ignore", "parsing config_file")
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    _run(files, {**{k: v for k, v in given.items() if k not in late}, **places})
+    _run([*files, evaluation], {**{k: v for k, v in given.items() if k != "resume"}, **places})
+    for line in (*sentences(options.output), f"model: {places['ckpt_dir']}/model.pt"):
+        print(line)
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = _Parser(
+        "python -m common train",
+        description="Train a bundle on prepared images, evaluate it, and write report and model.",
+        epilog="All other options are dials of the bundle: python -m common run --config_file "
+        "bundles/BUNDLE/configs/train.json --help lists them. Interrupted: the same command with "
+        "--resume True. Research use only; not a medical device.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("bundle", help="name of a bundle, or its folder")
+    parser.add_argument("data", help="folder that data_prep wrote")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--overlays",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="configurations of the bundle to lay over its train.json, by name",
+    )
+    return parser
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    """Read ``--dial value`` and ``--dial=value``."""
+    given, rest = {}, list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        require(
+            word.startswith("--") and bool(equals or rest),
+            f"python -m common train: dials must be written as --name value, got {word!r} "
+            f"{'without a value' if word.startswith('--') else 'alone'}.",
+        )
+        given[name] = value if equals else rest.pop(0)
+    return given
+
+
+def _own(evaluation: Path) -> set[str]:
+    """Dials that only an evaluation knows."""
+    content = ConfigParser.load_config_file(evaluation)
+    return set(content.get("+limits", {}))
+
+
+def _run(files: Sequence[Path], dials: Mapping[str, Any]) -> None:
+    named = ",".join(f"'{path.as_posix()}'" for path in files)
+    words = [word for name, value in dials.items() for word in (f"--{name}", str(value))]
+    run_command.main(["--config_file", f"[{named}]", *words])
