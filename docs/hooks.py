@@ -1,8 +1,9 @@
 """What `make docs` adds to the pages of this folder.
 
 The pages of the repository (READMEs, benchmarks, changelog) as they are, one page a room of
-`common` made from its docstrings, and the pictures of `docs/pictures.py`. Links between pages are
-kept; those to files that are no page become plain text.
+`common` made from its docstrings, and the pictures of `docs/pictures.py`. Links between pages, and
+from a page to a picture of `docs/pictures`, are kept; those to files that are no page become plain
+text.
 """
 
 import ast
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +26,9 @@ PAGES = (
     *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("bundles/*/docs/README.md"))),
     *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("benchmarks/*.md"))),
 )
+CARDS = tuple(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("bundles/*/docs/model_card.md")))
 ROOMS = ("kernels", *sorted(p.parent.name for p in ROOT.glob("common/*/__init__.py")))
+PICTURE = re.compile(r"(!\[[^\]]*\]\()([^)\s:]+)\)")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 OPTIONS = "    options:\n      members: {members}\n"
 
@@ -34,6 +37,10 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     """Add the pages of the repository, of the rooms, and the pictures."""
     for path in PAGES:
         files.append(File.generated(config, path, content=(ROOT / path).read_text()))
+    for path in CARDS:  # the bundles' pages lead to them
+        card = File.generated(config, path, content=(ROOT / path).read_text())
+        card.inclusion = InclusionLevel.NOT_IN_NAV
+        files.append(card)
     for room in ROOMS:
         files.append(File.generated(config, f"api/{room}.md", content=room_page(room)))
     files.append(File.generated(config, "api/data_prep.md", content=sources_page()))
@@ -55,6 +62,10 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
     here = page.file.src_uri
     folder = posixpath.dirname(f"docs/{here}" if (ROOT / "docs" / here).is_file() else here)
 
+    def shown(match: re.Match[str]) -> str:
+        target = place(posixpath.normpath(posixpath.join(folder, match[2])))
+        return f"{match[1]}{posixpath.relpath(target, posixpath.dirname(here) or '.')})"
+
     def led(match: re.Match[str]) -> str:
         text, link, part = match[1], match[2], match[3] or ""
         if not link or re.match(r"[a-z]+:", link):
@@ -64,7 +75,7 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
             return text
         return f"[{text}]({posixpath.relpath(target, posixpath.dirname(here) or '.')}{part})"
 
-    return LINK.sub(led, markdown)
+    return LINK.sub(led, PICTURE.sub(shown, markdown))
 
 
 def place(path: str) -> str:

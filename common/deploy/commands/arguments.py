@@ -1,6 +1,7 @@
 """What the commands have in common: their arguments, and how they end."""
 
 import argparse
+import csv
 import logging
 from pathlib import Path
 from typing import NoReturn
@@ -9,10 +10,12 @@ from common.checks import InputError, require
 from common.deploy.loading import load
 from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.predictor import Predictor
+from common.report.words import plural
 
 __all__ = ["Parser", "loaded", "write"]
 
 LEFT_OUT = 3  # exit code
+FEW = 5  # images at most whose predictions are printed too
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,8 +70,14 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
     """Predict into the folder, say what was done, and return the exit code."""
     logging.getLogger("common").setLevel(logging.WARNING)  # what it would say is printed below
     counts = folder.write(predictor, predictor.files(options.paths))
+    table = folder.path / "predictions.csv"
+    if folder.table == "csv" and counts["images"] <= FEW:
+        with table.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                said = [f"{name} {value}" for name, value in row.items() if value]
+                print(", ".join([row["file"], *said[1:]]))
     done = "predicted" if folder.table else "embedded"
-    print(f"{folder.path}: {counts['images']} images {done}")
+    print(f"{folder.path}: {plural(counts['images'], 'image')} {done}")
     if counts["warned"]:
         print(f"{counts['warned']} of them with a warning, see its column")
     if counts["skipped"]:
