@@ -9,6 +9,7 @@
 - `pair_distances`: distances of bias-aligned and bias-conflicting pairs.
 - `augmentation_groups`: how the views of an image lie together, and apart from those of others.
 - `gaussian_potential`: how evenly unit vectors are spread over the sphere.
+- `effective_rank`: how many directions a representation fills; a collapsed one fills few.
 - `clustering_scores`: how well k-means finds the classes, and how far its clusters lie apart.
 - `opposite_classes`: which classes lose accuracy where others gain it, over a sweep.
 """
@@ -16,6 +17,7 @@
 from common.metrics.augmentation_groups import augmentation_groups
 from common.metrics.class_scores import class_scores
 from common.metrics.clustering_scores import clustering_scores
+from common.metrics.effective_rank import effective_rank
 from common.metrics.gaussian_potential import gaussian_potential
 from common.metrics.linear_probe import ProbeAccuracy, ProbeAUC, linear_probe
 from common.metrics.openbhb import age_mae, openbhb_score, site_balanced_accuracy
@@ -33,6 +35,7 @@ __all__ = [
     "augmentation_groups",
     "class_scores",
     "clustering_scores",
+    "effective_rank",
     "fit_sgd_probe",
     "gaussian_potential",
     "linear_probe",

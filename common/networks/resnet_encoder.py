@@ -44,15 +44,16 @@ class _ResNetEncoder(nn.Module):
 
 
 class ResNet18Encoder(_ResNetEncoder):
-    """MONAI's `resnet18` up to its globally averaged features: ``x -> h (B, 512)``.
+    """MONAI's `resnet18` up to its globally averaged features.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         small_images: for images of about 32 pixels, see the module.
         activation: "relu", He et al.'s, or "tanh".
+        width: of every layer, relative to He et al.'s; 0.25 is a small network for a CPU.
 
-    Shapes: ``x (B, in_channels, *spatial) -> h (B, 512)``.
+    Shapes: ``x (B, in_channels, *spatial) -> h (B, 512 width)``.
     """
 
     out_features = 512
@@ -63,7 +64,12 @@ class ResNet18Encoder(_ResNetEncoder):
         in_channels: int = 1,
         small_images: bool = False,
         activation: str = "relu",
+        width: float = 1.0,
     ) -> None:
+        require(
+            64 * width >= 1,
+            f"ResNet18Encoder: width must leave a channel of 64, got {width}.",
+        )
         require(
             spatial_dims in (2, 3),
             f"ResNet18Encoder: spatial_dims must be 2 or 3, got {spatial_dims}.",
@@ -78,7 +84,9 @@ class ResNet18Encoder(_ResNetEncoder):
             spatial_dims=spatial_dims,
             n_input_channels=in_channels,
             act=("relu", {"inplace": True}) if activation == "relu" else activation,
+            widen_factor=width,
         )
+        self.out_features = int(512 * width)
 
 
 class ResNet50Encoder(_ResNetEncoder):
