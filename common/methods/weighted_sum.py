@@ -7,6 +7,8 @@ One training step, with the methods' losses l_1 ... l_n on the same batch::
 With the two sets of transformations of "No Free Lunch in Self Supervised Representation Learning"
 (section 3.4 and B.4; weights 0.4 and 1 there) the encoder keeps what each of them makes it learn.
 Whatever a method does after its step (momentum encoders, queues, prototypes) it does here.
+
+Paper: https://arxiv.org/abs/2304.11718
 """
 
 from collections.abc import Iterator, Mapping, Sequence
