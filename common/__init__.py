@@ -49,8 +49,8 @@ def load(bundle: str | Path, weights: str | Path | None = None) -> "Predictor":
 
     Args:
         bundle: name of a bundle, such as "chest_xray_learned_transforms", or the folder of one.
-        weights: ``model.pt`` with ``model.json`` beside it, or their folder; the bundle's own
-            ``models`` unless given.
+        weights: ``model.pt`` with ``model.json`` beside it, or their folder; the model of the
+            bundle's ``models`` unless given, or else the one that came with it.
 
     Returns:
         An object with ``predict(paths)``, ``embed(paths)`` and ``explain(paths)``.

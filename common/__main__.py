@@ -13,6 +13,7 @@ COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
     "embed": ("common.deploy.commands.embed", "write how a trained model's encoder sees files"),
     "explain": ("common.deploy.commands.explain", "show what predictions depend on, as pictures"),
     "pack": ("common.deploy.commands.pack", "write a bundle and its code as one zip"),
+    "release": ("common.deploy.commands.release", "make a model the one that a bundle comes with"),
     "run": ("common.config.run_command", "run a configuration, as python -m monai.bundle run does"),
 }
 

@@ -14,6 +14,8 @@
   chooses crops, looked.
 - `embed`, `Embedded`: features, logits and labels of a data loader.
 - `write_prior`: the representation of every image as a table, which `common.data` reads as a prior.
+- `common.deploy.released`: the weights that come with a bundle, and how they stay apart from a
+  user's own; ``python -m common release`` puts a model there.
 - `common.deploy.pack`: a bundle with its weights and code as one zip (``python -m common pack``).
 - `export_submission`: a brain-age network as a submission to the OpenBHB challenge.
 """

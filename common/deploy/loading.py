@@ -20,7 +20,8 @@ def load(
     Args:
         bundle: name of a bundle of this collection, or the folder of one.
         weights: ``model.pt``, or the folder that holds it; ``models/model.pt`` of the bundle
-            unless given. ``model.json`` lies beside it.
+            unless given, and where there is none the released one (`common.deploy.released`).
+            ``model.json`` lies beside it.
         device: the GPU, where there is one, unless given.
 
     Raises:

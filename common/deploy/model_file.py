@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from common.checks import InputError, require
 from common.config import read_record
+from common.deploy.released import check_sums
 from common.files import replacing, zip_is_whole
 
 __all__ = [
@@ -154,7 +155,8 @@ def load_model(path: Path, network: nn.Module, bundle: str) -> dict[str, Any]:
     """Load ``model.pt`` strictly, and return the record beside it.
 
     Raises:
-        InputError: no model, another bundle's, others than ``model.json`` speaks of, or damaged.
+        InputError: no model, another bundle's, others than ``model.json`` speaks of, damaged, or
+            not what was released (`common.deploy.released`).
     """
     require(
         path.is_file(),
@@ -162,6 +164,7 @@ def load_model(path: Path, network: nn.Module, bundle: str) -> dict[str, Any]:
         "name its folder with --ckpt_dir.",
     )
     record = read_model_record(path, bundle)
+    check_sums(path)
     load_weights(path, network)
     weights_digest = digest(network)
     require(

@@ -21,6 +21,7 @@ from common.config import as_deployed
 from common.config.parser import config_folder
 from common.data.mask_record import mask_of
 from common.deploy.model_file import load_model, output_names, read_model_record
+from common.deploy.released import RELEASED, own_or_released
 from common.files import read_json
 from common.networks import ImageClassifier
 
@@ -75,10 +76,19 @@ class TrainedModel:
 
     @cached_property
     def path(self) -> Path:
-        """``model.pt``; that of the bundle, where it is not in the folder that was named."""
+        """``model.pt``, one's own or else the released one; see `common.deploy.released`.
+
+        It is that of the bundle, where the folder that was named is not there.
+        """
         beside = self.folder / "models" / "model.pt"
         elsewhere = self.folder != self._root and not self._path.parent.is_dir()
-        return beside if elsewhere and beside.is_file() else self._path
+        found = own_or_released(beside if elsewhere else self._path)
+        return found if found.is_file() else self._path
+
+    @property
+    def released(self) -> bool:
+        """Whether it came with the bundle."""
+        return self.path.parent.name == RELEASED
 
     @property
     def record_path(self) -> Path:

@@ -31,7 +31,9 @@ class Parser(argparse.ArgumentParser):
         )
         self.add_argument("--output", type=Path, required=True, help="folder to write to")
         self.add_argument(
-            "--weights", help="model.pt, or its folder; models/ of the bundle unless given"
+            "--weights",
+            help="model.pt, or its folder; models/ of the bundle unless given, or "
+            "else what came with it",
         )
         self.add_argument("--device", help="cpu or cuda; the GPU, where there is one, unless given")
         self.add_argument("--batch-size", type=int, help="images at once")
@@ -76,6 +78,9 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
             for row in csv.DictReader(file):
                 said = [f"{name} {value}" for name, value in row.items() if value]
                 print(", ".join([row["file"], *said[1:]]))
+    if predictor.model.released:
+        card = predictor.model.folder / "docs" / "model_card.md"
+        print(f"by the weights that came with the bundle: {card} says what they are good for")
     done = "predicted" if folder.table else "embedded"
     print(f"{folder.path}: {plural(counts['images'], 'image')} {done}")
     if counts["warned"]:
