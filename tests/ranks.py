@@ -1,6 +1,11 @@
 """Two processes, joined by gloo, that compute the same function."""
 
+import atexit
+import os
+import socket
+import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +17,34 @@ from torch import Tensor
 __all__ = ["WORLD", "assert_equal_to_one", "on_two_ranks"]
 
 WORLD = 2
+Member = tuple[Any, Connection]  # a process and our end of the pipe to it
+_RANKS: list[Member] = []
 
 
-def on_two_ranks(compute: Callable[[], Any], folder: Path) -> list[Any]:
-    """Return what `compute`, a function of a module, gives on rank 0 and on rank 1."""
-    multiprocessing.spawn(_worker, args=(compute, str(folder)), nprocs=WORLD)
+def on_two_ranks(compute: Callable[[], Any], folder: Path, joined: bool = True) -> list[Any]:
+    """Return what `compute` gives on rank 0 and on rank 1.
+
+    The two processes are started once and serve all tests: starting them takes most of the time.
+
+    Args:
+        compute: a function of a module, or a `functools.partial` of one.
+        folder: an empty one.
+        joined: whether they are a group already; else they have torchrun's variables to become one.
+    """
+    if not _RANKS:
+        _RANKS.extend(map(_started, range(WORLD)))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for _, pipe in _RANKS:
+        pipe.send((compute, str(folder), port if not joined else None))
+    waiting = {pipe for _, pipe in _RANKS}
+    while waiting:
+        for pipe in wait(list(waiting)):
+            error = _received(pipe)  # type: ignore[arg-type]
+            if error:  # the other rank would wait forever
+                _stop()
+                raise RuntimeError(error)
+            waiting.remove(pipe)  # type: ignore[arg-type]
     return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
 
 
@@ -33,9 +61,56 @@ def assert_equal_to_one(one: dict[str, Tensor], ranks: list[dict[str, Tensor]]) 
             torch.testing.assert_close(part, expected, rtol=0, atol=1e-12)
 
 
-def _worker(rank: int, compute: Callable[[], Any], folder: str) -> None:
+def _started(rank: int) -> Member:
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(rank, theirs))
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _received(pipe: Connection) -> str:
+    try:
+        return str(pipe.recv())
+    except EOFError:
+        return "a rank ended"
+
+
+@atexit.register
+def _stop() -> None:
+    for process, _ in _RANKS:
+        process.kill()
+        process.join()
+    _RANKS.clear()
+
+
+def _serve(rank: int, pipe: Connection) -> None:
+    """Compute what is asked for, one after the other; answer "" or the traceback."""
     torch.set_num_threads(1)
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
-    torch.save(compute(), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    while True:
+        try:
+            compute, folder, port = pipe.recv()
+        except EOFError:
+            return
+        try:
+            _compute(rank, compute, Path(folder), port)
+            pipe.send("")
+        except BaseException:
+            pipe.send(traceback.format_exc())
+
+
+def _compute(rank: int, compute: Callable[[], Any], folder: Path, port: int | None) -> None:
+    if port is None:
+        store = f"file://{folder}/store"
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
+    else:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "MASTER_PORT": port}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", **{k: str(v) for k, v in place.items()}}
+    try:
+        torch.save(compute(), folder / f"{rank}.pt")
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT", "MASTER_ADDR"):
+            os.environ.pop(name, None)

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigWorkflow
 from torch import Tensor, nn
 
 from common import distributed
@@ -111,17 +113,41 @@ def torchrun(bundle: Path, folder: Path, **overrides: Any) -> subprocess.Complet
     )
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
-def test_torchrun_trains_a_bundle_to_the_same_weights_on_both_ranks(
-    bundle: Path, phantom: Callable[[Path], Path], tmp_path: Path
-) -> None:
-    settings = {"dataset_dir": phantom(bundle), "output_dir": tmp_path, "ckpt_dir": tmp_path}
-    smaller = {**short(bundle), **narrow(bundle, "train")}
-    done = torchrun(bundle, tmp_path, **settings, **smaller)
-    assert done.returncode == 0, done.stderr[-2000:]
-    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(WORLD))
+def trained(bundle: Path, settings: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights after the run of ``train.json`` with ``multi_gpu_train.json`` on this rank."""
+    files = [str(bundle / "configs" / name) for name in ("train.json", "multi_gpu_train.json")]
+    parts = ConfigWorkflow(files, workflow_type="train", logging_file=False, **settings)
+    parts.initialize()
+    parts.run()
+    return dict(parts.parser.get_parsed_content("network").state_dict())
+
+
+def settings(bundle: Path, data: Path, folder: Path) -> dict[str, Any]:
+    places = {"dataset_dir": str(data), "output_dir": str(folder), "ckpt_dir": str(folder)}
+    return {**places, **short(bundle), **narrow(bundle, "train")}
+
+
+def assert_one_training(first: dict[str, Tensor], second: dict[str, Tensor], folder: Path) -> None:
     assert len(first) > 10
     # without GPUs batch statistics are each rank's own: SyncBatchNorm needs CUDA
     own = [name for name in first if "running_" in name]
     assert {name for name in first if not torch.equal(first[name], second[name])} <= set(own)
-    assert len(list(tmp_path.glob("*/history.json"))) == 1
+    assert len(list(folder.glob("*/history.json"))) == 1
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_two_processes_train_a_bundle_to_the_same_weights(
+    bundle: Path, phantom: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    dials = settings(bundle, phantom(bundle), tmp_path)
+    first, second = on_two_ranks(partial(trained, bundle, dials), tmp_path, joined=False)
+    assert_one_training(first, second, tmp_path)
+
+
+def test_torchrun_trains_a_bundle_to_the_same_weights_on_both_ranks(
+    phantom: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    (bundle,) = (one for one in BUNDLES if one.name == "brain_mri_learned_transforms")
+    done = torchrun(bundle, tmp_path, **settings(bundle, phantom(bundle), tmp_path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert_one_training(*(torch.load(tmp_path / f"rank{r}.pt") for r in range(WORLD)), tmp_path)
