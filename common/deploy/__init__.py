@@ -1,6 +1,7 @@
 """The trained network as others use it.
 
 - `save_model`, `load_weights`, `read_weights`: ``model.pt`` and ``model.json`` beside it, strictly;
+- `CallRule`, `Threshold`: which class a prediction is called;
 - `digest`: whether a head is still as it was before a training;
 - `output_names`: which class each output of a network is of;
 - `LoadModel`: the handler that loads them before a training goes on from them.
@@ -21,6 +22,7 @@
 """
 
 from common.deploy.attention import SaveAttention
+from common.deploy.call_rule import CallRule, Threshold
 from common.deploy.crop_maps import SaveCropMaps
 from common.deploy.embedding import Embedded, embed
 from common.deploy.expected import Expected
@@ -44,6 +46,7 @@ from common.deploy.submission import export_submission
 from common.deploy.trained_model import TrainedModel, trained_network
 
 __all__ = [
+    "CallRule",
     "Embedded",
     "Expected",
     "Explanation",
@@ -54,6 +57,7 @@ __all__ = [
     "Predictor",
     "SaveAttention",
     "SaveCropMaps",
+    "Threshold",
     "TrainedModel",
     "digest",
     "embed",

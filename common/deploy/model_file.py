@@ -3,7 +3,8 @@
 ``model.json`` says what was trained and how ("bundle", "strategy", "seed", "config", "dials",
 "changed", as `common.config.run_record` has them), on which "data", for which "classes", of which
 weights it speaks ("weights", their `digest`), and whether the head was fitted ("head_fitted"):
-without that the network gives embeddings, and nothing its head says means anything.
+without that the network gives embeddings, and nothing its head says means anything. "call"
+says which class a prediction is called (`common.deploy.CallRule`).
 """
 
 import hashlib

@@ -150,6 +150,7 @@ class PredictionFolder:
         return {
             "bundle": predictor.model.bundle,
             "weights": record.get("weights", ""),
+            "call": record.get("call"),
             "values": predictor.names if self.table else [],
             "embeddings": self.embeddings,
             "table": self.table,

@@ -78,7 +78,7 @@ class Predictor:
         self.num_workers = num_workers
         self.output_dir = Path(output_dir)
         self.viewers = viewers
-        self.columns: list[Columns] = [strangers.columns]
+        self.columns: list[Columns] = [self._call, strangers.columns]
         self._ready = False
 
     @property
@@ -244,6 +244,13 @@ class Predictor:
             viewer(entries, x)
         added = [columns(batch) for columns in self.columns]
         return [self._prediction(batch, row, added) for row in range(len(entries))]
+
+    def _call(self, batch: Seen) -> dict[str, list[str]]:
+        """The column "call": the class of each image, where the model says how one is called."""
+        rule = self.model.call_rule
+        if rule is None or not self.model.head_fitted:
+            return {}
+        return {"call": rule.calls(self.model.classes(batch.values.shape[1]), batch.values)}
 
     def _prediction(
         self, batch: Seen, row: int, added: Sequence[Mapping[str, Sequence[str | float]]]

@@ -20,6 +20,7 @@ from common.checks import InputError, require
 from common.config import as_deployed
 from common.config.parser import config_folder
 from common.data.mask_record import mask_of
+from common.deploy.call_rule import CallRule
 from common.deploy.model_file import load_model, output_names, read_model_record
 from common.deploy.released import RELEASED, own_or_released
 from common.files import read_json
@@ -115,6 +116,11 @@ class TrainedModel:
     def features(self) -> Mapping[str, Any]:
         """What its data say of their columns, if they are a table (`common.data.feature_table`)."""
         return dict(self.record.get("features") or {})
+
+    @cached_property
+    def call_rule(self) -> CallRule | None:
+        """How its values become a class; None where its evaluation left none, or for numbers."""
+        return CallRule.from_record(self.record.get("call"), str(self.record_path))
 
     @cached_property
     def mask(self) -> Any:

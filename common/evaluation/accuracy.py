@@ -81,19 +81,12 @@ class AccuracyEvaluation(RunEvaluation):
             test = self.embed(self.batches)
             epochs.append({"epoch": epoch, **accuracy_shares(_decided(test), test, aligned)})
         train = self.embed(self.training)
-        probe = fit_probe(train.h, train.label)
-        predicted = {"refitted": _predict(probe, test)}
-        if self.uses_trained_head:
-            predicted["trained"] = _decided(test)
-            said, head = shares_of_head(test.logits), None
-        else:
+        predicted, called, head = self._read(train, test)
+        if not self.uses_trained_head:
             figures = accuracy_shares(predicted["refitted"], test, aligned)
             epochs = [{"epoch": epoch, **figures}]
-            said = shares_of_probe(probe, test.h)
-            head = as_layer(probe, self.classifier.head.out_features)
         if aligned is not None:
             distances["after"] = _histograms(test)
-        called = Called(test.label, said, test.patient)
         found, cases = call(called, self.batches, self.classes, self.manifest, self.part)
         result = accuracy_result(predicted, train, test, aligned) | {
             "part": self.part,
@@ -103,7 +96,17 @@ class AccuracyEvaluation(RunEvaluation):
             "calls": found,
         }
         arrays = {"scores.npz": _scores(predicted, test)} | cases
-        return Evaluated(result, arrays, _told(result), head)
+        return Evaluated(result, arrays, _told(result), head, call_rule=self.most_probable)
+
+    def _read(self, train: Embedded, test: Embedded) -> tuple[dict[str, Integers], Called, Any]:
+        """Classes by each head, those of the one that decides, and the probe if it is that."""
+        probe = fit_probe(train.h, train.label)
+        predicted = {"refitted": _predict(probe, test)}
+        if self.uses_trained_head:
+            predicted["trained"] = _decided(test)
+            return predicted, Called(test.label, shares_of_head(test.logits), test.patient), None
+        head = as_layer(probe, self.classifier.head.out_features)
+        return predicted, Called(test.label, shares_of_probe(probe, test.h), test.patient), head
 
     def _baselines(
         self, train: Embedded, test: Embedded, aligned: NDArray[np.bool_] | None

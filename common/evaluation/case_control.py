@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from common.checks import require
 from common.deploy.embedding import Embedded
 from common.evaluation.cases import patients
-from common.evaluation.decision import Decided, Scored, decide, probability_of
+from common.evaluation.decision import Decided, Scored, call_rule, decide, probability_of
 from common.evaluation.run_evaluation import Batches, Evaluated, pixels, raw_name
 from common.evaluation.subjects import SubjectArguments, SubjectsEvaluation
 from common.metrics.linear_probe import as_layer, fit_probe
@@ -104,6 +104,7 @@ class CaseControlEvaluation(SubjectsEvaluation):
             None
             if self.uses_trained_head
             else as_layer(fit_probe(train.h[known], train.label[known])),
+            call_rule=call_rule(decisions, ["case"], "control"),
         )
 
     def _decision(self, train: Embedded, test: Embedded, scores: Floats) -> Decided:

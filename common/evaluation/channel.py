@@ -125,7 +125,8 @@ class ChannelEvaluation(RunEvaluation):
         result["calls"], cases = call(said, self.batches, self.classes, self.manifest, self.part)
         arrays = {"channel.npz": pictures, "scores.npz": _scores(predicted, test)} | cases
         head = as_layer(probes[chosen], self.classifier.head.out_features)
-        return Evaluated(result, arrays, _told(result["channel"]), head)
+        rule = self.most_probable
+        return Evaluated(result, arrays, _told(result["channel"]), head, call_rule=rule)
 
     def _deployed(self, table: ChannelTable) -> Key:
         """The representation that the network's own settings give."""

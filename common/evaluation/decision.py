@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
+from common.deploy import CallRule, Threshold
 from common.evaluation.cases import cases, subgroups
 from common.evaluation.run_evaluation import Batches
 from common.metrics.decision import CALLS, call_scores, choose_threshold, curves, reliability
 from common.metrics.patient_bootstrap import estimates
 
-__all__ = ["Decided", "Scored", "decide", "decision", "probability_of"]
+__all__ = ["Decided", "Scored", "call_rule", "decide", "decision", "probability_of"]
 
 OF_GROUPS = ("auc", "sensitivity", "specificity")
 
@@ -127,6 +128,20 @@ def decide(
     error = np.where(wrong & (scored.label >= 0), size, -1.0)
     kept = cases(scored.patient, scored.label, scored.probability, error, batches)
     return [decision_made for _, decision_made in made], {"cases.npz": kept}
+
+
+def call_rule(
+    decisions: Sequence[Mapping[str, Any]], outputs: Sequence[str], otherwise: str
+) -> CallRule | None:
+    """Return how predictions are called by the thresholds of `decide`; None where it found none.
+
+    Args:
+        decisions: as `decide` returns them.
+        outputs: findings by output of the network.
+        otherwise: what is called where no finding is.
+    """
+    chosen = {d["finding"]: Threshold(d["threshold"], **d["chosen_on"]) for d in decisions}
+    return CallRule(otherwise, [chosen.get(name) for name in outputs]) if chosen else None
 
 
 def _counted(scored: Scored) -> dict[str, int]:

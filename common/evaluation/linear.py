@@ -16,7 +16,7 @@ from common.checks import InputError, require
 from common.deploy.embedding import Embedded
 from common.evaluation.audit import audit_transforms
 from common.evaluation.cases import patients
-from common.evaluation.decision import Decided, Scored, decide, probability_of
+from common.evaluation.decision import Decided, Scored, call_rule, decide, probability_of
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels
 from common.metrics.linear_probe import Probe, fit_head, linear_probe, transferred_probe
 from common.metrics.patient_bootstrap import LEVEL, patient_interval
@@ -96,6 +96,7 @@ class LinearEvaluation(RunEvaluation):
             {"gallery.npz": gallery, "scores.npz": {**columns, "score": probe.scores}} | cases,
             f"AUC {probe.mean:.3f} (95 % interval over patients {low:.3f} to {high:.3f})",
             head,
+            call_rule=call_rule(decisions, self._names[1:], self._names[0]),
         )
 
     def _decision(self, embedded: Embedded, probe: Probe, head: tuple[Tensor, Tensor]) -> Decided:
@@ -108,8 +109,12 @@ class LinearEvaluation(RunEvaluation):
         patient = patients(self.manifest, "validation", other.patient)
         chosen = Scored(other.label, probability_of(scores), patient)
         test = Scored(embedded.label, probability_of(probe.scores), embedded.patient)
-        name = self.classes[1] if len(self.classes) == 2 else "the finding"
-        return decide([name], [chosen], [test], self.batches, self.manifest)
+        return decide(self._names[1:], [chosen], [test], self.batches, self.manifest)
+
+    @property
+    def _names(self) -> list[str]:
+        """Of the images without and with the finding."""
+        return self.classes if len(self.classes) == 2 else ["no finding", "the finding"]
 
     def _baselines(self) -> dict[str, dict[str, float]]:
         parts = [self.batches] if self.fitted_on is None else [self.batches, self.fitted_on]

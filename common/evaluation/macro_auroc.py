@@ -117,50 +117,53 @@ class MacroAUROCEvaluation(RunEvaluation):
         epoch, path = self.snapshots()[-1]
         baselines = self._baselines()
         self.load(path)
-        tests = {one.name: self._seen(one.test) for one in self.sets}
         first = self.sets[0]
-        rows: list[dict[str, Any]] = []
-        kept: dict[str, NDArray[Any]] = {}
-        deployed: SGDProbe | None = None
-        number = 0
-        for one in self.sets[:1] if self.uses_trained_head else self.sets:
-            healthy = healthy_class(one.classes)
-            probes = None if self.uses_trained_head else self._probes(one)
-            if one is first and probes:
-                number = best(probes)
-                deployed = probes[number]
-            for other in self.sets:
-                if other.classes == one.classes:
-                    test = tests[other.name]
-                    probability = _probabilities(probes, test)
-                    rows.append(_row(one.name, other.name, probes, test, probability, healthy))
-                    if other is one is first:
-                        kept = {
-                            "label": test.label,
-                            "patient": test.patient,
-                            "probability": probability,
-                        }
+        tests = {one.name: self._seen(one.test) for one in self.sets}
+        probes = None if self.uses_trained_head else [self._probes(one) for one in self.sets]
+        rows = self._matrix(tests, probes)
+        test, own = tests[first.name], probes[0] if probes else None
+        probability = _probabilities(own, test)
+        kept = {"label": test.label, "patient": test.patient, "probability": probability}
         groups, views = self._groups()
         result = {
             "deployed_head": "trained" if self.uses_trained_head else "refitted",
             "classes": list(first.classes),
             "left_out": _named(first.classes, healthy_class(first.classes)),
-            "counts": _counts(first, tests[first.name]),
+            "counts": _counts(first, test),
             **{name: rows[0][name] for name in FIGURES},
             "interval": {"level": LEVEL, "method": _METHOD, **rows[0]["interval"]},
             "matrix": rows,
             "epochs": [{"epoch": epoch, "auroc": rows[0]["auroc"]}],
-            "logistic": self._logistic(tests[first.name]),
+            "logistic": self._logistic(test),
             "baselines": baselines,
             "groups": groups,
         }
-        said = Called(kept["label"], kept["probability"][number], kept["patient"])
+        number = best(own) if own else 0
+        said = Called(test.label, probability[number], test.patient)
         cropped = Centred(first.test, self.protocol.side)
         result["calls"], cases = call(said, cropped, first.classes, self.manifest)
-        archives = {"scores.npz": kept} | cases
-        archives |= {"groups.npz": views} if views else {}
-        head = None if deployed is None else (deployed.weight, deployed.bias)
-        return Evaluated(result, archives, _told(result), head)
+        archives = {"scores.npz": kept} | cases | ({"groups.npz": views} if views else {})
+        head = (own[number].weight, own[number].bias) if own else None
+        return Evaluated(result, archives, _told(result), head, call_rule=self.most_probable)
+
+    def _matrix(
+        self, tests: Mapping[str, Embedded], probes: Sequence[Sequence[SGDProbe]] | None
+    ) -> list[dict[str, Any]]:
+        """Figures of each set's probes on the test part of every set that has the same classes.
+
+        Args:
+            tests: test part of each set, by its name.
+            probes: of each set; None for the head of the first, which stands for its probe.
+        """
+        rows = []
+        for one, own in zip(self.sets, [None] if probes is None else probes):
+            healthy = healthy_class(one.classes)
+            for other in self.sets:
+                if other.classes == one.classes:
+                    test = tests[other.name]
+                    probability = _probabilities(own, test)
+                    rows.append(_row(one.name, other.name, own, test, probability, healthy))
+        return rows
 
     def _seen(self, batches: Any) -> Embedded:
         """Features and logits of the central crops of all batches."""

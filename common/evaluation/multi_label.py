@@ -21,7 +21,7 @@ from torch import Tensor
 from common.checks import require
 from common.deploy.embedding import Embedded
 from common.evaluation.cases import patients
-from common.evaluation.decision import Decided, Scored, decide, probability_of
+from common.evaluation.decision import Decided, Scored, call_rule, decide, probability_of
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.patient_bootstrap import LEVEL, auc, patient_draws, percentiles
@@ -98,6 +98,7 @@ class MultiLabelEvaluation(RunEvaluation):
             _told(result),
             self._layer(probes, train.h.shape[1]),
             self.findings,
+            call_rule(result["decisions"], self.findings, "none"),
         )
 
     def _decisions(

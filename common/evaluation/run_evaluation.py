@@ -21,7 +21,7 @@ from torch import Tensor
 from common.checks import require
 from common.config import RECORD, current_parser, read_record, run_record
 from common.data import class_names, read_manifest
-from common.deploy import digest, load_weights, output_names, read_weights, save_model
+from common.deploy import CallRule, digest, load_weights, output_names, read_weights, save_model
 from common.deploy.embedding import Embedded, embed
 from common.deploy.provenance import versions
 from common.evaluation.familiar import familiar_images
@@ -69,6 +69,7 @@ class Evaluated:
         summary: the figures in one line, for the log.
         head: weight ``(outputs, F)`` and bias ``(outputs,)`` to deploy; None for the trained one.
         classes: names of the outputs; those of the training data unless given.
+        call_rule: how the values of the head become a class; None where they do not.
     """
 
     figures: Mapping[str, Any]
@@ -76,6 +77,7 @@ class Evaluated:
     summary: str
     head: tuple[Tensor, Tensor] | None = None
     classes: Sequence[str] | None = None
+    call_rule: CallRule | None = None
 
 
 class RunEvaluation(ABC):
@@ -225,10 +227,16 @@ class RunEvaluation(ABC):
                 linear.out_features,
             ),
             "head_fitted": evaluated.head is not None or digest(linear) != self.record.get("head"),
+            "call": evaluated.call_rule and evaluated.call_rule.record(),
             **familiar_images(self.classifier, self.device),
         }
         save_model(self.model_path, self.classifier, about)
         _LOG.info("%s: deployed", self.model_path)
+
+    @property
+    def most_probable(self) -> CallRule:
+        """The rule that calls the most probable of the classes of the data."""
+        return CallRule(self.classes[0] if len(self.classes) == 2 else "none")
 
     def means_trained(self, deployed_head: str) -> bool:
         """Return whether `deployed_head` says "trained"; refuse anything but `HEADS`."""

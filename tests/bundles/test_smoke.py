@@ -117,7 +117,7 @@ def test_inference_predicts_every_kind_of_image_and_lists_the_broken_one(
     parts = run(workflow(bundle, "inference", tmp_path, **settings))
     header, *rows = read_csv(tmp_path / "eval" / "predictions.csv")
     names = parts.parser.get_parsed_content("evaluator").names
-    assert header == ["file", "slice", *names, "familiarity", "warning"]
+    assert header == ["file", "slice", *names, "call", "familiarity", "warning"]
     slices = [("sub/c.nii.gz", "2"), ("sub/c.nii.gz", "3")] if facts(bundle)["slices"] else []
     assert [(row[0], row[1]) for row in rows] == [("a.png", ""), ("b.dcm", ""), *slices]
     with np.load(tmp_path / "eval" / "embeddings.npz") as embeddings, torch.no_grad():

@@ -91,7 +91,7 @@ def test_inference_predicts_what_the_evaluation_read(
         np.testing.assert_allclose(read[:, 0], wanted["predicted_age"], atol=0.02)
         np.testing.assert_allclose(read[:, 2], read[:, 0] - read[:, 1], atol=0.011)
     else:
-        assert header[2:] == ["probability_case", "familiarity", "warning"]
+        assert header[2:] == ["probability_case", "call", "familiarity", "warning"]
         read = np.array([float(by_name[p][2]) for p in wanted["patient"]])
         np.testing.assert_allclose(read, 1 / (1 + np.exp(-wanted["score"])), atol=1e-3)
 

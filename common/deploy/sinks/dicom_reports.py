@@ -1,9 +1,10 @@
 """A DICOM structured report for each DICOM file that was predicted on.
 
 Comprehensive SR with the template "Measurement Report" (TID 1500, DICOM PS3.16): each value is a
-measurement, with the source images' UIDs, the model as the algorithm and as the observing device. A
-report belongs to the patient's study, so it carries what that identifies the patient by; nothing
-else that is written does.
+measurement, the class that is called a qualitative evaluation, with the source images' UIDs, the
+model as the algorithm (with its threshold) and as the observing device. A report belongs to the
+patient's study, so it carries what that identifies the patient by; nothing else that is written
+does.
 """
 
 import logging
@@ -20,6 +21,7 @@ from pydicom.uid import generate_uid
 import common
 from common.checks import InputError
 from common.data.dicom_mark import is_dicom
+from common.deploy.call_rule import BETWEEN
 from common.deploy.prediction import Prediction
 from common.deploy.prediction_folder import Sink
 from common.deploy.trained_model import TrainedModel
@@ -130,8 +132,9 @@ class DicomReports(Sink):
 
     def _group(self, sources: Sequence[Any], one: Prediction, weights: str) -> Any:
         """The values of one image, with what they were measured in."""
-        names = [f"{'Predicted' if self.model.regression else 'Probability of'} {name}"
-                 for name in self.model.classes(len(one.values))]  # fmt: skip
+        classes = self.model.classes(len(one.values))
+        kind = "Predicted" if self.model.regression else "Probability of"
+        names = [f"{kind} {name}" for name in classes]
         units = self.codes.UCUM
         unit = (
             units.Year if self.model.regression and "predicted_age" in one.values else units.NoUnits
@@ -150,14 +153,32 @@ class DicomReports(Sink):
             algorithm_id=self.sr.AlgorithmIdentification(
                 name=self.model.bundle,
                 version=common.__version__,
-                parameters=[f"weights {weights}"],
+                parameters=[f"weights {weights}", *self._rule(classes)],
             ),
             measurements=measurements,
+            qualitative_evaluations=self._calls(one, classes),
             source_images=[
                 self.sr.SourceImageForMeasurementGroup.from_source_image(source)
                 for source in sources
             ],
         )
+
+    def _rule(self, classes: Sequence[str]) -> list[str]:
+        """How a class is called, in words."""
+        rule = self.model.call_rule
+        return [] if rule is None else [rule.told(classes)]
+
+    def _calls(self, one: Prediction, classes: Sequence[str]) -> list[Any]:
+        """What is called, coded by its number among the outputs; 0 is none of them."""
+        called = [text for text in str(one.columns.get("call", "")).split(BETWEEN) if text]
+        numbers = [classes.index(text) + 1 if text in classes else 0 for text in called]
+        return [
+            self.sr.QualitativeEvaluation(
+                name=self.sr.CodedConcept("call", SCHEME, "Called"),
+                value=self.sr.CodedConcept(f"call{number}", SCHEME, text[:64]),
+            )
+            for number, text in zip(numbers, called)
+        ]
 
 
 def _header(path: Path) -> Any:
@@ -185,6 +206,9 @@ def _silent() -> Iterator[None]:
 def _remarks(predictions: Sequence[Prediction]) -> list[str]:
     """What is told of the images beside the values, such as warnings."""
     texts = {
-        f"{name}: {cell}" for one in predictions for name, cell in one.columns.items() if cell != ""
+        f"{name}: {cell}"
+        for one in predictions
+        for name, cell in one.columns.items()
+        if cell != "" and name != "call"
     }
     return sorted(texts)

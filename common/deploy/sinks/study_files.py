@@ -18,8 +18,9 @@ USE = "research use only; not a medical device"
 class StudyFiles(Sink):
     """Writes what was said of a file beside it; of a series of files, beside the first.
 
-    ``{"model": {bundle, strategy, weights}, "predictions": [{slice, values, columns}], "use"}``,
-    a prediction for each slice of a volume that is read slice by slice.
+    ``{"model": {bundle, strategy, weights, call}, "predictions": [{slice, values, columns}],
+    "use"}``, a prediction for each slice of a volume that is read slice by slice. The model's
+    "call" is the rule by which a class is called, with its thresholds (`common.deploy.CallRule`).
 
     Args:
         model: which model says it.
@@ -42,7 +43,7 @@ class StudyFiles(Sink):
         )
         path = first.paths[0]
         record = self.model.record
-        about = {name: record.get(name) for name in ("bundle", "strategy", "weights")}
+        about = {name: record.get(name) for name in ("bundle", "strategy", "weights", "call")}
         said = [{"slice": p.slice, "values": p.values, "columns": p.columns} for p in predictions]
         content = {"model": about, "predictions": said, "use": USE}
         with replacing(Path(f"{path}.prediction.json")) as partial:

@@ -116,6 +116,16 @@ def test_a_head_fitted_on_training_images_scores_the_whole_test_part(tmp_path: P
     torch.testing.assert_close(weight, as_layer(model)[0])
 
 
+def test_the_threshold_goes_with_the_model_and_what_it_was_chosen_on(tmp_path: Path) -> None:
+    snapshots(tmp_path / "run", 1)
+    evaluation(tmp_path, validation=held_out()).run()
+    (decided,) = read(tmp_path)["decisions"]
+    call = json.loads((tmp_path / "models" / "model.json").read_text())["call"]
+    (chosen,) = call["thresholds"]
+    assert chosen == {"probability": decided["threshold"], **decided["chosen_on"]}
+    assert (chosen["images"], chosen["patients"], call["otherwise"]) == (24, 12, "no finding")
+
+
 @pytest.mark.bad_input("run")
 def test_a_head_that_cannot_be_fitted_is_refused(tmp_path: Path) -> None:
     snapshots(tmp_path / "run", 1)
