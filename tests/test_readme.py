@@ -22,7 +22,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "bundles" / "README.md",
-    ROOT / "docs" / "own_data.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("own_data", "chest_films", "brain_age")),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]
 

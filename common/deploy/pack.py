@@ -55,7 +55,11 @@ are; its commands are those of the project, where a bundle lies in `bundles/{nam
 
 
 def pack(
-    bundle: str, output: str | Path, exports: Sequence[str] = (), size: Sequence[int] = ()
+    bundle: str,
+    output: str | Path,
+    exports: Sequence[str] = (),
+    size: Sequence[int] = (),
+    weights: str | Path | None = None,
 ) -> Path:
     """Write the zip of a bundle.
 
@@ -64,6 +68,7 @@ def pack(
         output: folder for the zip.
         exports: of `common.deploy.export.KINDS`, to put beside the weights.
         size: see `common.deploy.export.export`.
+        weights: folder of ``model.pt`` and ``model.json``; what `common.load` takes unless given.
 
     Returns:
         The zip.
@@ -77,7 +82,11 @@ def pack(
     name = str(read_json(source / "configs" / "train.json", "Give a whole bundle.")["bundle"])
     wrong = [kind for kind in exports if kind not in KINDS]
     require(not wrong, f"--export: must be {' or '.join(KINDS)}, got {', '.join(wrong)}.")
-    model = TrainedModel(name, source, source / "models" / "model.pt")
+    model = TrainedModel(name, source, Path(weights or source / "models") / "model.pt")
+    require(
+        weights is None or model.path.is_file(),
+        f"--weights: must be a folder with model.pt, got {weights}. Evaluate a training first.",
+    )
     version = read_json(source / "configs" / "metadata.json", "Give a whole bundle.")["version"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / name

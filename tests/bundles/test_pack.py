@@ -92,6 +92,18 @@ def test_the_same_files_give_the_same_zip(sources: list[Path], tmp_path: Path) -
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_a_model_in_another_folder_is_packed_as_the_bundles_own(
+    sources: list[Path], tmp_path: Path
+) -> None:
+    own = pack(str(sources[0]), tmp_path / "a")
+    bare, weights = tmp_path / NAMES[0], tmp_path / "weights"
+    shutil.copytree(sources[0], bare)
+    shutil.move(bare / "models", weights)
+    assert pack(str(bare), tmp_path / "b", weights=weights).read_bytes() == own.read_bytes()
+    with pytest.raises(InputError, match=r"--weights: must be a folder with model\.pt"):
+        pack(str(bare), tmp_path / "c", weights=tmp_path / "none")
+
+
 @pytest.mark.slow
 def test_two_packed_bundles_in_one_process_run_their_own_code_and_predict_as_here(
     sources: list[Path],

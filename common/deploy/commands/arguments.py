@@ -15,7 +15,7 @@ from common.report.words import plural
 __all__ = ["Parser", "loaded", "write"]
 
 LEFT_OUT = 3  # exit code
-FEW = 5  # images at most whose predictions are printed too
+FEW = 5  # images, or files without one, at most of which all is printed too
 
 
 class Parser(argparse.ArgumentParser):
@@ -72,14 +72,13 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
     """Predict into the folder, say what was done, and return the exit code."""
     logging.getLogger("common").setLevel(logging.WARNING)  # what it would say is printed below
     counts = folder.write(predictor, predictor.files(options.paths))
-    table = folder.path / "predictions.csv"
     if folder.table == "csv" and counts["images"] <= FEW:
-        with table.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                said = [f"{name} {value}" for name, value in row.items() if value]
-                print(", ".join([row["file"], *said[1:]]))
+        for row in _rows(folder.path / "predictions.csv"):
+            said = [f"{name} {value}" for name, value in row.items() if value]
+            print(", ".join([row["file"], *said[1:]]))
     if predictor.model.released:
-        card = predictor.model.folder / "docs" / "model_card.md"
+        card = (predictor.model.folder / "docs" / "model_card.md").resolve()
+        card = card.relative_to(Path.cwd()) if card.is_relative_to(Path.cwd()) else card
         print(f"by the weights that came with the bundle: {card} says what they are good for")
     done = "predicted" if folder.table else "embedded"
     print(f"{folder.path}: {plural(counts['images'], 'image')} {done}")
@@ -87,4 +86,11 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
         print(f"{counts['warned']} of them with a warning, see its column")
     if counts["skipped"]:
         print(f"{folder.path / 'skipped.csv'}: {counts['skipped']} left out, with the reason")
+        if counts["skipped"] <= FEW:
+            print(*(row["reason"] for row in _rows(folder.path / "skipped.csv")), sep="\n")
     return LEFT_OUT if counts["skipped"] else 0
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

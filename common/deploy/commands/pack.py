@@ -21,10 +21,11 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("bundles", nargs="+", help="names of bundles, or their folders")
     parser.add_argument("--output", default="dist", help="folder for the zip")
+    parser.add_argument("--weights", help="folder of the model; that of the bundle unless given")
     parser.add_argument("--export", nargs="*", default=[], choices=list(KINDS), help="also export")
     parser.add_argument("--input_size", nargs="*", type=int, default=[], help="of ONNX's image")
     options = parser.parse_args(list(words))
     for bundle in options.bundles:
-        path = pack(bundle, options.output, options.export, options.input_size)
+        path = pack(bundle, options.output, options.export, options.input_size, options.weights)
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -52,10 +52,11 @@ def main(words: Sequence[str]) -> int:
     evaluation = folder / "configs" / "evaluate.json"
     given = _pairs(dials)
     late = _own(evaluation)
-    # MONAI warns that a configuration can run code (this one was chosen by its name), and says
-    # that it writes no log file
+    # MONAI warns that a configuration can run code (this one was chosen by its name), prints its
+    # input, and says that it writes no log file
     warnings.filterwarnings("ignore", "parsing config_file")
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    for module, level in (("scripts", logging.WARNING), ("workflows", logging.ERROR)):
+        logging.getLogger(f"monai.bundle.{module}").setLevel(level)
     _run(files, {**{k: v for k, v in given.items() if k not in late}, **places})
     _run([*files, evaluation], {**{k: v for k, v in given.items() if k != "resume"}, **places})
     for line in (*sentences(options.output), f"model: {places['ckpt_dir']}/model.pt"):
