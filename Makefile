@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test test-fast bad-inputs lint types format bundle-check docs release clean
+.PHONY: setup demo label-setup test test-label test-fast bad-inputs lint types format bundle-check docs release clean
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "installing PyTorch, MONAI and the rest into $(VENV): some minutes, without a word"
@@ -23,6 +23,14 @@ $(VENV)/.documented: $(VENV)/.installed requirements-docs.lock
 	$(BIN)/pip install --quiet -r requirements-docs.lock
 	touch $@
 
+# An environment of its own, laid over the first: what that has is not installed again.
+$(VENV)-label/.installed: $(VENV)/.installed requirements-label.lock
+	$(PYTHON) -m venv $(VENV)-label
+	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
+		> $$($(VENV)-label/bin/python -c "import site; print(site.getsitepackages()[0])")/base.pth
+	$(VENV)-label/bin/pip install --quiet --no-deps -r requirements-label.lock
+	touch $@
+
 setup: $(VENV)/.installed     ## environment with the pinned dependencies
 
 demo: $(VENV)/.installed      ## phantom, train, evaluate, predict: the result in a few minutes
@@ -33,6 +41,11 @@ test: $(VENV)/.tested         ## lint, types and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST) $(PARALLEL)
+
+label-setup: $(VENV)-label/.installed  ## environment of the MONAI Label app, beside the first
+
+test-label: $(VENV)-label/.installed $(VENV)/.tested  ## the MONAI Label app: server, training, browser
+	$(VENV)-label/bin/python -m pytest -q tests/label
 
 test-fast: $(VENV)/.tested    ## the tests that train nothing
 	$(PYTEST) $(PARALLEL) -m "not slow"
@@ -67,4 +80,4 @@ release: $(VENV)/.installed   ## dist/: wheel, a zip a bundle, checksums; docs/r
 	cd dist && sha256sum * > SHA256SUMS
 
 clean:                        ## forget the demo and the environment
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(VENV)-label demo

@@ -28,6 +28,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, transforms
+- `common.label` → checks, data, deploy, files
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``

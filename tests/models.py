@@ -10,6 +10,8 @@ from tests.commands import ROOT
 
 SLICES = "brain_mri_learned_transforms"
 BRAINS = "brain_mri_age_contrastive"
+EYES = "fundus_photo_dino"
+FILMS = "chest_xray_learned_transforms"
 SMALL: dict[str, dict[str, Any]] = {
     SLICES: {
         "dials": {"image_size": 16, "channels": [2, 4]},
@@ -26,6 +28,23 @@ SMALL: dict[str, dict[str, Any]] = {
             }
         },
         "changed": ["encoder"],
+    },
+    EYES: {
+        "dials": {
+            "image_size": 32,
+            "patch_size": 8,
+            "embed_dim": 12,
+            "depth": 4,
+            "heads": 2,
+            "num_classes": 2,
+        },
+        "preparation": {"kind": "fundus", "size": 0, "bits": 0},
+        "classes": ["no spots", "spots"],
+    },
+    FILMS: {
+        "dials": {"image_size": 32},
+        "preparation": {"kind": "grey", "size": 0, "bits": 0},
+        "classes": ["lesion"],
     },
 }
 

@@ -9,7 +9,7 @@ from common.checks import InputError, require
 from common.deploy.predictor import Predictor
 from common.deploy.trained_model import OURS
 
-__all__ = ["folder_of", "load"]
+__all__ = ["folder_of", "load", "reader"]
 
 
 def load(
@@ -26,6 +26,21 @@ def load(
 
     Raises:
         InputError: no such bundle, no model, or one of another bundle.
+    """
+    predictor = reader(bundle, weights, device)
+    predictor._prepare()
+    return predictor
+
+
+def reader(
+    bundle: str | Path, weights: str | Path | None = None, device: str | torch.device | None = None
+) -> Predictor:
+    """Return what `load` does, whose weights are read when first used, and need not be there.
+
+    Its ``dataset`` reads files as the model, or without one the bundle, wants them.
+
+    Raises:
+        InputError: no such bundle, or the record of another one beside the weights.
     """
     folder = folder_of(bundle)
     config = ConfigParser.load_config_file(folder / "configs" / "inference.json")
@@ -44,7 +59,6 @@ def load(
             cause = cause.__cause__
         raise cause or error from None
     assert isinstance(predictor, Predictor)
-    predictor._prepare()
     return predictor
 
 

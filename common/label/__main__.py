@@ -1,0 +1,102 @@
+"""``python -m common.label --studies DIR --bundles A,B``: start MONAI Label with these bundles."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+from common.checks import InputError, require
+from common.deploy.loading import folder_of
+from common.files import is_relative, read_json
+from common.label.server.settings import Options
+
+INSTALL = "make label-setup, or pip install --no-deps -r requirements-label.lock"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are `InputError`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise in one line."""
+        raise InputError(f"label: {message}. python -m common.label --help shows all.")
+
+
+def main(words: Sequence[str]) -> int:
+    """Start the server; return the exit code.
+
+    Raises:
+        InputError: a wrong argument, or MONAI Label is not installed.
+    """
+    options = read_options(words)
+    require(
+        find_spec("monailabel") is not None,
+        f"label: MONAI Label must be installed, got none. {INSTALL}.",
+    )
+    from common.label.server.serve import serve
+
+    serve(options)
+    return 0
+
+
+def read_options(words: Sequence[str]) -> Options:
+    """Read the arguments.
+
+    Raises:
+        InputError: a wrong one.
+    """
+    parser = Parser(
+        "python -m common.label",
+        description="Label whole images in the browser, with the scores of trained bundles.",
+        epilog="Research use only; not a medical device.",
+    )
+    parser.add_argument("--studies", type=Path, required=True, metavar="DIR", help="the images")
+    parser.add_argument(
+        "--bundles", required=True, help="names or folders, A,B; A=films for a sub-folder of DIR"
+    )
+    parser.add_argument(
+        "--classes", action="append", default=[], metavar="A=normal,pneumonia", help="of a bundle"
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="what is made; .label in the studies unless given"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address; there is no log-in")
+    parser.add_argument("--port", type=int, default=8000)
+    given = parser.parse_args(list(words))
+    require(given.studies.is_dir(), f"{given.studies}: must be the folder of the images, got none.")
+    require(0 <= given.port < 65536, f"label: --port must be 0 to 65535, got {given.port}.")
+    bundles = _pairs(given.bundles.split(","), "--bundles")
+    for below in bundles.values():
+        require(
+            is_relative(below) and (given.studies / below).is_dir(),
+            f"label: --bundles must name a folder below the studies, got {below!r}.",
+        )
+    classes = {name: text.split(",") for name, text in _pairs(given.classes, "--classes").items()}
+    for name, names in classes.items():
+        require(
+            name in bundles and len(set(names)) == len(names) > 1 and all(names),
+            f"label: --classes must be two or more for one of the bundles, got {','.join(names)}.",
+        )
+    studies = given.studies.resolve()
+    work = (given.work or studies / ".label").resolve()
+    return Options(studies, bundles, work, classes, given.host, given.port)
+
+
+def _pairs(texts: Sequence[str], name: str) -> dict[str, str]:
+    """``A=b`` and ``A`` by bundle."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        bundle, _, value = text.partition("=")
+        folder = folder_of(bundle)
+        known = str(read_json(folder / "configs" / "train.json", "Give a bundle.")["bundle"])
+        require(known not in pairs, f"label: {name} must name a bundle once, got {known} twice.")
+        pairs[bundle] = value
+    return pairs
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except InputError as error:
+        sys.exit(str(error))

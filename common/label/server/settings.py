@@ -1,0 +1,74 @@
+"""What the server and the processes it starts are told, through the environment.
+
+MONAI Label reads its settings when it is imported, and starts a process for each training
+and scoring, which reads them again.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import common
+
+__all__ = ["Options", "prepare", "quieten"]
+
+APP = Path(__file__).parent
+STAND_INS = APP.parent / "stand_ins"
+ROOT = Path(common.__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the server is started.
+
+    Attributes:
+        studies: folder of the images.
+        bundles: names or folders of bundles, each with the folder below `studies` that is for it.
+        work: where embeddings, training sets and models trained here lie.
+        classes: names of the classes, by bundle as in `bundles`.
+        host: address.
+        port: of it.
+    """
+
+    studies: Path
+    bundles: Mapping[str, str]
+    work: Path
+    classes: Mapping[str, list[str]]
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+def prepare(options: Options) -> None:
+    """Set the environment that MONAI Label reads, for this process and those it starts."""
+    conf = {
+        "bundles": json.dumps(dict(options.bundles)),
+        "classes": json.dumps({name: list(names) for name, names in options.classes.items()}),
+        "work": str(options.work),
+    }
+    os.environ |= {
+        "MONAI_LABEL_APP_DIR": str(APP),
+        "MONAI_LABEL_STUDIES": str(options.studies),
+        "MONAI_LABEL_APP_CONF": json.dumps(conf),
+        "MONAI_LABEL_SERVER_PORT": str(options.port),
+        "MONAI_LABEL_SESSIONS": "false",  # they unpack archives that were uploaded
+        "MONAI_LABEL_TASKS_BATCH_INFER": "false",
+        "MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false",
+        "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",  # `LabelApp` says when
+        "MONAI_ZOO_SOURCE": "local",  # else it asks GitHub at the start
+    }
+    missing = [] if find_spec("pydicom_seg") else [str(STAND_INS)]
+    paths = [str(ROOT), *missing, *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    if missing:
+        sys.path.append(missing[0])
+
+
+def quieten() -> None:
+    """Keep MONAI Label's log lines back: they hold names of files, and so of patients."""
+    for name in ("monailabel", "task_train", "task_scoring", "task_batch_infer", "httpx"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

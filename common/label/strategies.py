@@ -1,0 +1,221 @@
+"""Which image to label next, and why: from embeddings, the labels so far and the model's scores.
+
+- `k_centre`: the image farthest from all that are labelled (greedy k-centre; Sener and Savarese,
+  ICLR 2018, https://arxiv.org/abs/1708.00489);
+- `typicality`: of the largest group of images without a label the one with the nearest neighbours
+  (TypiClust; Hacohen, Dekel and Weinshall, ICML 2022, https://arxiv.org/abs/2202.02794). Differs
+  from the paper: at most 100 groups, found by k-means on standardised features;
+- `margin`: the image whose two likeliest classes are nearest to each other (Scheffer et al. 2001),
+  by a logistic regression on the labelled embeddings as soon as two classes have two labels each,
+  until then by the model's own scores;
+- `combined`: the smallest sum of the ranks by typicality and by margin (ours).
+
+Features are standardised and brought to unit length, so a distance lies between 0 and 2.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+
+from common.checks import require
+
+__all__ = ["STRATEGIES", "Proposal", "Round", "propose"]
+
+GROUPS = 100
+NEIGHBOURS = 20
+ENOUGH = 2  # labels of a class that a probe is fitted on
+TILE = 512  # rows of a block of distances
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An image to label.
+
+    Attributes:
+        row: of the pool.
+        why: in words for the person who labels.
+    """
+
+    row: int
+    why: str
+
+
+class Round:
+    """What is known when an image is to be chosen.
+
+    Args:
+        h: ``(N, F)`` embeddings.
+        label: ``(N,)`` classes; -1 for none.
+        scores: ``(N, classes)`` of the model; ``(N, 0)`` for none.
+        classes: names of the classes.
+        skipped: ``(N,)`` whether an image must not be proposed; none unless given.
+        labelled: ``(N,)`` whether it is labelled, with a class or, for a regression, a number;
+            where `label` is not -1, unless given.
+        seed: of the k-means.
+    """
+
+    def __init__(
+        self,
+        h: Floats,
+        label: NDArray[np.integer],
+        scores: Floats | None = None,
+        classes: tuple[str, ...] = (),
+        skipped: NDArray[np.bool_] | None = None,
+        labelled: NDArray[np.bool_] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.h, self.label, self.classes, self.seed = unit(h), label, classes, seed
+        self.scores = np.zeros((len(h), 0)) if scores is None else scores
+        self.labelled = label >= 0 if labelled is None else labelled
+        skipped = np.zeros(len(h), bool) if skipped is None else skipped
+        self.open = np.flatnonzero(~self.labelled & ~skipped)
+
+    @cached_property
+    def probabilities(self) -> Floats | None:
+        """``(N, classes)`` of a probe on the labels, else of the model; None without either."""
+        values, counts = np.unique(self.label[self.label >= 0], return_counts=True)
+        if (counts >= ENOUGH).sum() >= 2:
+            probe = LogisticRegression(C=1.0, max_iter=500)
+            probe.fit(self.h[self.label >= 0], self.label[self.label >= 0])
+            probabilities = np.zeros((len(self.h), int(values.max()) + 1))
+            probabilities[:, values] = probe.predict_proba(self.h)
+            return probabilities
+        return self.scores if self.scores.shape[1] >= 2 else None
+
+    def gap(self) -> Floats | None:
+        """``(open,)`` between the two highest probabilities; None where there are none."""
+        if self.probabilities is None:
+            return None
+        ranked = np.sort(self.probabilities[self.open], axis=1)
+        return np.asarray(ranked[:, -1] - ranked[:, -2])
+
+
+def propose(strategy: str, known: Round) -> Proposal | None:
+    """Choose the next image; None when all are labelled or skipped.
+
+    Raises:
+        InputError: an unknown strategy.
+    """
+    require(
+        strategy in STRATEGIES,
+        f"strategy: must be one of {', '.join(STRATEGIES)}, got {strategy[:40]!r}.",
+    )
+    return STRATEGIES[strategy](known) if len(known.open) else None
+
+
+def unit(h: Floats) -> Floats:
+    """Standardise each feature and bring each row to length 1."""
+    h = np.asarray(h, np.float64)
+    h = (h - h.mean(axis=0)) / np.maximum(h.std(axis=0), 1e-9)
+    return np.asarray(h / np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-9))
+
+
+def distances(a: Floats, b: Floats) -> Floats:
+    """Return ``(len(a), len(b))`` distances of rows of length 1."""
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * a @ b.T, 0)))
+
+
+def k_centre(known: Round) -> Proposal:
+    """Choose the image farthest from its nearest labelled one; at first, the most ordinary one."""
+    there = known.h[known.labelled]
+    if not len(there):
+        row = known.open[int(np.argmin(((known.h[known.open] - known.h.mean(0)) ** 2).sum(1)))]
+        return Proposal(int(row), "Nothing is labelled yet; this is the most ordinary image.")
+    nearest = _nearest(known.h[known.open], there, 1)
+    best = int(np.argmax(nearest))
+    words = (
+        f"It is the least like anything labelled so far (distance {nearest[best]:.2f}; half of the "
+        f"images are within {np.median(nearest):.2f})."
+    )
+    return Proposal(int(known.open[best]), words)
+
+
+def typicality(known: Round) -> Proposal:
+    """Choose the most typical image of the largest group that has no label."""
+    count = min(int(known.labelled.sum()) + 1, GROUPS, len(known.h))
+    group = np.zeros(len(known.h), int)
+    if count > 1:
+        group = KMeans(count, n_init=1, random_state=known.seed).fit_predict(known.h)
+    sizes = np.bincount(group, minlength=count)
+    labels = np.bincount(group[known.labelled], minlength=count)
+    able = np.bincount(group[known.open], minlength=count) > 0
+    order = sorted(np.flatnonzero(able), key=lambda k: (labels[k], -sizes[k]))
+    chosen = int(order[0])
+    members, rows = np.flatnonzero(group == chosen), known.open[group[known.open] == chosen]
+    density = _density(known.h[rows], known.h[members])
+    number = int(labels[chosen])
+    told = (
+        "none of which is"
+        if not number
+        else f"only {number} of which {'is' if number == 1 else 'are'}"
+    )
+    words = f"It is the most typical of a group of {sizes[chosen]} similar images, {told} labelled."
+    return Proposal(int(rows[int(np.argmax(density))]), words)
+
+
+def margin(known: Round) -> Proposal:
+    """Choose the image about which the scores are least sure."""
+    gap = known.gap()
+    if gap is None:
+        one = typicality(known)
+        return Proposal(one.row, f"There are no scores yet. {one.why}")
+    row = int(known.open[int(np.argmin(gap))])
+    return Proposal(row, _unsure(known, row))
+
+
+def combined(known: Round) -> Proposal:
+    """Choose an image that is both typical and unsure: by the sum of its ranks."""
+    gap = known.gap()
+    if gap is None:
+        return margin(known)
+    density = _density(known.h[known.open], known.h)
+    ranks = _ranks(gap) + _ranks(-density)
+    best = int(np.argmin(ranks))
+    row, share = int(known.open[best]), 100 * float((density <= density[best]).mean())
+    words = f"{_unsure(known, row)} It is more typical than {share:.0f} % of the open images."
+    return Proposal(row, words)
+
+
+STRATEGIES: dict[str, Callable[[Round], Proposal]] = {
+    "combined": combined,
+    "k_centre": k_centre,
+    "typicality": typicality,
+    "margin": margin,
+}
+
+
+def _unsure(known: Round, row: int) -> str:
+    probabilities = known.probabilities
+    assert probabilities is not None
+    first, second = np.argsort(-probabilities[row], kind="stable")[:2]
+    names = [known.classes[k] if k < len(known.classes) else f"class {k}" for k in (first, second)]
+    told = [
+        f"{name} {100 * probabilities[row, k]:.0f} %" for name, k in zip(names, (first, second))
+    ]
+    return f"The score is unsure about it: {told[0]}, {told[1]}."
+
+
+def _ranks(values: Floats) -> NDArray[np.integer]:
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable")
+
+
+def _nearest(rows: Floats, among: Floats, count: int) -> Floats:
+    """Mean distance of each row to the `count` nearest of `among`."""
+    count = min(count, len(among))
+    found = []
+    for start in range(0, len(rows), TILE):
+        block = distances(rows[start : start + TILE], among)
+        found.append(np.partition(block, count - 1, axis=1)[:, :count].mean(axis=1))
+    return np.concatenate(found)
+
+
+def _density(rows: Floats, among: Floats) -> Floats:
+    """One over the mean distance to the nearest neighbours; a row's own, 0, counts as one."""
+    return np.asarray(1 / np.maximum(_nearest(rows, among, NEIGHBOURS + 1), 1e-9))

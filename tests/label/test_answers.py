@@ -1,0 +1,108 @@
+"""What is said and shown of an image, and what is kept of it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.checks import InputError
+from common.deploy import load
+from common.label import Model, Sample, answer, embedded, picture
+from common.label.__main__ import read_options
+from common.label.answers import explained
+from common.label.pictures import overlay
+from common.label.pool import read_pool
+from tests.models import BRAINS, FILMS, deployed
+
+
+def test_the_answer_is_the_predictors_with_both_classes(
+    studies: Path, trained: dict[str, Model]
+) -> None:
+    path = studies / "films" / "p01_02.png"
+    said = answer(trained[FILMS], path)
+    value = load(FILMS, trained[FILMS].weights).predict(path)[0].values["probability_lesion"]
+    first, second = said["prediction"]
+    assert (first["label"], second["label"]) == ("no lesion", "lesion")
+    assert (first["score"], second["score"]) == pytest.approx((1 - value, value), abs=1e-6)
+    assert said["model"] == trained[FILMS].key
+
+
+def test_a_newer_model_answers_as_soon_as_it_is_deployed(studies: Path, tmp_path: Path) -> None:
+    model = Model(BRAINS, tmp_path)
+    assert (model.kind, model.available) == ("embedding", False)
+    path = studies / "brains" / "b00.nii.gz"
+    model.deploy(deployed(tmp_path / "a", BRAINS, head_fitted=False))
+    assert list(answer(model, path)) == ["embedding", "model"]
+    model.deploy(deployed(tmp_path / "b", BRAINS))
+    assert list(answer(model, path)["values"]) == ["age"]
+
+
+@pytest.mark.bad_input("label")
+def test_a_bundle_without_a_model_or_an_image_that_is_none_says_why(
+    studies: Path, trained: dict[str, Model], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="must have a model to predict with"):
+        answer(Model(FILMS, tmp_path), studies / "films" / "p00_00.png")
+    with pytest.raises(InputError, match=r"broken\.png: must be a whole PNG"):
+        answer(trained[FILMS], studies / "films" / "broken.png")
+
+
+def test_embeddings_are_kept_by_the_models_hash_and_only_new_images_are_read(
+    studies: Path, trained: dict[str, Model]
+) -> None:
+    paths = [studies / "films" / name for name in ("p00_00.png", "p01_02.png", "broken.png")]
+    samples = [Sample(path.stem, path) for path in paths]
+    model = trained[FILMS]
+    first = embedded(model, samples[:1])
+    pool = embedded(model, samples)
+    assert (first.ids, pool.ids) == (["p00_00"], ["p00_00", "p01_02"])
+    assert list(read_pool(model).left_out) == ["broken"]
+    assert pool.lacks(samples) == []
+    assert (model.work / "embeddings" / f"{model.key}.npz").is_file()
+    expected = load(FILMS, model.weights).embed(paths[:2]).h
+    np.testing.assert_allclose(pool.h, expected, atol=1e-5)
+
+
+def size(content: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(content)).size
+
+
+def test_pictures_are_png_of_images_volumes_and_maps(
+    studies: Path, trained: dict[str, Model]
+) -> None:
+    assert size(picture(studies / "films" / "p00_00.png")) == (40, 40)
+    assert size(picture(studies / "films" / "header.dcm")) == (36, 40)
+    assert size(picture(studies / "brains" / "b00.nii.gz")) == (48, 16)
+    map_ = explained(trained[FILMS], studies / "films" / "p01_02.png", "occlusion")
+    assert size(overlay(map_)) == (512, 512)
+    assert size(overlay(explained(trained[BRAINS], studies / "brains" / "b00.nii.gz"))) == (
+        528,
+        176,
+    )
+
+
+def test_a_bundle_may_have_a_folder_and_classes_of_its_own(studies: Path) -> None:
+    words = ["--studies", str(studies), "--bundles", f"{FILMS}=films,{BRAINS}"]
+    options = read_options([*words, "--classes", f"{FILMS}=clear,lesion"])
+    assert (options.host, options.port, options.work) == ("127.0.0.1", 8000, studies / ".label")
+    assert options.bundles == {FILMS: "films", BRAINS: ""}
+    assert Model(FILMS, options.work, classes=options.classes[FILMS]).choices == ["clear", "lesion"]
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--bundles", "nix"], "bundle: must be the folder of a bundle"),
+        (["--bundles", f"{FILMS},{FILMS}"], "must name a bundle once"),
+        (["--bundles", f"{FILMS}=../x"], "must name a folder below the studies"),
+        (["--bundles", FILMS, "--port", "99999"], "--port must be 0 to 65535"),
+        (["--bundles", FILMS, "--classes", f"{FILMS}=one"], "--classes must be two or more"),
+        (["--bundles", FILMS, "--colour"], "unrecognized arguments"),
+    ],
+)
+def test_a_wrong_argument_ends_in_one_line(studies: Path, words: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_options(["--studies", str(studies), *words])

@@ -1,0 +1,129 @@
+"""From images and labels to a manifest."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.checks import InputError
+from common.data import load_datalist, read_manifest
+from common.label import Model, Sample, read_label, write_training_set
+from common.label.labels import parse_label, patient_of, target_of
+from common.label.training import train
+from tests.models import BRAINS, FILMS
+from tests.synthetic import ramp, write_dicom
+
+PARTS = ("training", "validation", "test")
+
+
+def films(studies: Path, labelled: int = 24) -> list[Sample]:
+    """The films of the studies: two for each of twelve patients, every second with a lesion."""
+    paths = sorted((studies / "films").glob("p*.png"))
+    names = ("no lesion", "lesion")
+    return [
+        Sample(path.stem, path, {"label": names[k // 2 % 2]} if k < labelled else None)
+        for k, path in enumerate(paths)
+    ]
+
+
+def test_patients_are_kept_together_and_unlabelled_images_train(
+    studies: Path, trained: dict[str, Model], tmp_path: Path
+) -> None:
+    counts = write_training_set(trained[FILMS], films(studies, 16), tmp_path / "data")
+    manifest = read_manifest(tmp_path / "data")
+    of = [{entry["patient"] for entry in manifest[part]} for part in PARTS]
+    assert sum(map(len, of)) == len(set().union(*of)) == 12
+    assert counts == {"training": 16, "validation": 4, "test": 4, "labelled": 16, "left_out": 0}
+    assert sum(entry["label"] == -1 for entry in manifest["training"]) == 8
+    assert sorted(entry["label"] for entry in manifest["test"]) == [0, 0, 1, 1]
+    assert {entry["fold"] for entry in manifest["test"]} == {0}
+    assert manifest["classes"] == {"label": ["no lesion", "lesion"]}
+
+
+def test_no_name_of_a_file_reaches_the_training_set(
+    studies: Path, trained: dict[str, Model], tmp_path: Path
+) -> None:
+    write_training_set(trained[FILMS], films(studies), tmp_path / "data")
+    written = [path.name for path in (tmp_path / "data").rglob("*")]
+    text = (tmp_path / "data" / "manifest.json").read_text()
+    assert not [name for name in (*written, text) if "p03" in name.replace("p0000", "")]
+
+
+def test_volumes_become_stacks_and_the_rarest_site_tests(
+    studies: Path, trained: dict[str, Model], tmp_path: Path
+) -> None:
+    paths = sorted((studies / "brains").glob("*.nii.gz"))
+    label = [{"age": 20 + k, "site": "ab"[k % 2] if k < 26 else "c"} for k in range(30)]
+    samples = [Sample(path.name, path, label[k]) for k, path in enumerate(paths)]
+    counts = write_training_set(trained[BRAINS], samples, tmp_path / "data")
+    test = load_datalist(tmp_path / "data", "test")
+    outside = [entry["age"] for entry in test if entry["split"] == "external"]
+    assert (sorted(outside), counts["labelled"]) == ([46, 47, 48, 49], 30)
+    stack = np.load(tmp_path / "data" / "training.npy")
+    assert stack.shape == (counts["training"], 16, 16, 16)
+
+
+@pytest.mark.bad_input("label")
+def test_too_few_labels_are_refused_with_their_counts(
+    studies: Path, trained: dict[str, Model], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"3 patients or more, got 2 no lesion, 1 lesion\."):
+        write_training_set(trained[FILMS], films(studies, 6), tmp_path / "data")
+    brains = [Sample("b", next((studies / "brains").iterdir()), {"age": 30})]
+    with pytest.raises(InputError, match="must name 3 sites or more"):
+        write_training_set(trained[BRAINS], brains, tmp_path / "data")
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"overlays": ["../x"]}, "overlays must be a name"),
+        ({"overlays": ["nix"]}, "must be overlays"),
+    ],
+)
+def test_an_unknown_overlay_is_refused(
+    studies: Path, trained: dict[str, Model], settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        train(trained[FILMS], films(studies), settings)
+
+
+def test_a_patient_is_known_by_label_header_or_name(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "x_1.dcm", ramp(20, 20), PatientID="Doe")
+    assert patient_of(Sample("a", path, {"patient": "P9"})) == "P9"
+    assert patient_of(Sample("a", path)) == "Doe"
+    assert patient_of(Sample("films/p07_2", tmp_path / "p07_2.png")) == "p07"
+    assert patient_of(Sample("films/scan", tmp_path / "scan.png")) == "films/scan"
+
+
+def test_a_label_teaches_the_bundle_it_is_for(trained: dict[str, Model]) -> None:
+    path = Path("a.png")
+    assert target_of(Sample("a", path, {"label": "lesion"}), trained[FILMS]) == 1
+    assert target_of(Sample("a", path, {"label": "tumour"}), trained[FILMS]) is None
+    assert target_of(Sample("a", path, {"label": "lesion", "bundle": "x"}), trained[FILMS]) is None
+    assert target_of(Sample("a", path, {"age": 31}), trained[BRAINS]) == 31.0
+    assert target_of(Sample("a", path), trained[BRAINS]) is None
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {"label": ["a"]},
+        {"age": "old"},
+        {"age": -1},
+        {"age": True},
+        {"label": "a", "site": []},
+    ],
+)
+def test_what_is_no_label_is_refused(content: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^label"):
+        parse_label(content)
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"^label"):
+        read_label(tmp_path / "x.json")
