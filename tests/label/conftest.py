@@ -45,10 +45,9 @@ def write_studies(folder: Path) -> Path:
         rng = np.random.default_rng(number)
         voxels = rng.normal(0.3, 0.05, (16, 16, 16)) + number / 100
         write_nifti(folder / "brains" / f"b{number:02d}.nii.gz", voxels.astype(np.float32))
-    eye = np.zeros((48, 48, 3), np.uint8)
-    eye[6:-6, 6:-6] = (180, 90, 40)
     for number in range(3):
-        write_picture(folder / "eyes" / f"e{number}.png", eye + np.uint8(number))
+        colours = np.random.default_rng(number).integers(60, 200, (48, 48, 3))
+        write_picture(folder / "eyes" / f"e{number}.png", colours.astype(np.uint8))
     return folder
 
 

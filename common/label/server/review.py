@@ -1,5 +1,6 @@
 """``/review``: the page on which images are labelled, and what it asks for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,12 +59,13 @@ def following(asked: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
     if not chosen:
         return {**told, "image": None}
     sample = app.datastore().sample(chosen["id"])
+    known: Mapping[str, Any] = sample.label or {}
     return {
         **told,
         "image": sample.id,
         "why": chosen["why"],
         "said": _said(model, sample.path),
-        "label": (sample.label or {}).get("age" if model.regression else "label"),
+        "label": known.get("age" if model.regression else "label"),
     }
 
 
