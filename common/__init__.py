@@ -13,6 +13,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.text` → nothing
 - `common.checks` → text
 - `common.files` → checks
+- `common.tracking` → checks, files
 - `common.distributed` → checks
 - `common.kernels` → checks
 - `common.transforms` → checks
@@ -25,9 +26,9 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.config` → checks, files, text
 - `common.report` → checks, files
 - `common.deploy` → checks, config, data, files, methods, networks, report, text, transforms
-- `common.engines` → checks, config, data, deploy, distributed, files, methods, networks
+- `common.engines` → checks, config, data, deploy, distributed, files, methods, networks, tracking
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
-  report, transforms
+  report, tracking, transforms
 - `common.label` → checks, data, deploy, files
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not

@@ -44,7 +44,7 @@ MECHANICS = frozenset(
     (
         *PATHS,
         *("device", "rank", "world_size", "resume", "num_workers", "cache_rate", "jobs"),
-        *("val_interval", "snapshot_interval"),
+        *("val_interval", "snapshot_interval", "tracker"),
     )
 )
 STRUCTURE = frozenset(

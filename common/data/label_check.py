@@ -9,7 +9,7 @@ import numpy as np
 
 from common.checks import require
 
-__all__ = ["check_labels"]
+__all__ = ["check_labels", "spare_outputs"]
 
 OLDEST = 120  # years; codes such as -9999 and 999 lie outside
 
@@ -48,6 +48,22 @@ def check_labels(
         f"label: must be 0 to {classes - 1} for a network with {outputs} output"
         f"{'s' if outputs > 1 else ''}, got {min(beyond, default=0):g}. Prepare data with fewer "
         "classes, or set num_classes where the bundle has it.",
+    )
+
+
+def spare_outputs(classes: Sequence[str], outputs: int) -> str:
+    """Say in a line that a network has more outputs than the data have classes; "" where not.
+
+    Args:
+        classes: names of the data's; none where the data name none.
+        outputs: of the network; one tells two classes.
+    """
+    if not classes or len(classes) >= max(2, outputs):
+        return ""
+    return (
+        f"label: the data have {len(classes)} classes, the network {outputs} outputs: it trains, "
+        f"and those beyond {classes[-1]} stay without a name and a meaning. Give --num_classes "
+        f"{len(classes)} where the bundle has it."
     )
 
 

@@ -34,7 +34,6 @@ NAMES = {
 }
 UNSAID = ("OT", "SC", "")
 SAME_AS = {"THORAX": "CHEST", "LUNG": "CHEST", "HEAD": "BRAIN", "SKULL": "BRAIN"}
-SPACING = 0.05  # share by which the size of voxels may differ from the training's
 EDGE = (0.5, 99.5)  # percentiles of the training images
 MARGIN = 1 / 6  # share of the range between those that is added on either side
 ROUNDING = 1e-3  # what facts may miss a range by that are the same in all training images
@@ -59,7 +58,6 @@ class Expected:
         modality: DICOM codes, of the data where they say it, else of the bundle; none: not known.
         dims: spatial dimensions.
         shape: of a volume, where all had one; empty otherwise.
-        spacing_mm: of a volume's voxels, where the data say it.
         coloured: whether the network sees colour.
         told: column ("body_part", "view") to the values that the data have.
         ages: youngest and oldest whole year (1st and 99th percentile) of the persons; empty where
@@ -71,7 +69,6 @@ class Expected:
     modality: tuple[str, ...] = ()
     dims: int = 2
     shape: tuple[int, ...] = ()
-    spacing_mm: tuple[float, ...] = ()
     coloured: bool = False
     told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ages: tuple[float, ...] = ()
@@ -83,7 +80,6 @@ class Expected:
         batches: Iterable[NDArray[Any]],
         entries: Sequence[Facts],
         modality: Sequence[str] = (),
-        spacing_mm: Sequence[float] = (),
     ) -> "Expected":
         """Measure the training images.
 
@@ -91,7 +87,6 @@ class Expected:
             batches: ``(B, C, *spatial)`` each, or ``(B, F)``, as the network sees them.
             entries: of the manifest's training part.
             modality: DICOM codes of the bundle, for data that say none.
-            spacing_mm: of the manifest, for volumes.
         """
         shapes: Counter[tuple[int, ...]] = Counter()
         facts: list[dict[str, float]] = []
@@ -106,7 +101,6 @@ class Expected:
             tuple(_most(entries, "modality") or modality),
             dims,
             tuple(largest[1:]) if dims == 3 and len(shapes) == 1 else (),
-            tuple(float(mm) for mm in spacing_mm),
             dims == 2 and largest[0] == 3,
             {name: values for name in TELLING if (values := _most(entries, name))},
             tuple(np.round(np.percentile(ages, [1, 99])).tolist()) if len(ages) >= FEWEST else (),
@@ -189,12 +183,6 @@ class Expected:
             low, high = self.ages
             if not low <= float(facts["age"]) <= high:
                 warnings.append(f"the person's age is outside {low:.0f} to {high:.0f} of training")
-        spacing = sorted(facts.get("spacing_mm", ()))
-        if self.spacing_mm and len(spacing) == len(self.spacing_mm):
-            pairs = zip(spacing, sorted(self.spacing_mm))
-            if any(abs(mine - theirs) > SPACING * theirs for mine, theirs in pairs):
-                sizes = " x ".join(f"{mm:g}" for mm in spacing)
-                warnings.append(f"voxels of {sizes} mm, training: other sizes")
         return warnings + self._of_image(image or {})
 
     def _of_image(self, image: Facts) -> list[str]:

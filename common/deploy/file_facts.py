@@ -1,6 +1,7 @@
 """What a file tells of itself by its header, and an image by its grey values.
 
-`file_facts` reads what a header says without its pixels, and nothing that identifies a patient;
+`file_facts` reads what a header says without its pixels, and nothing that identifies a patient,
+`array_facts` what the shape of an array in memory says;
 `image_facts` measures an image as the network sees it. `common.deploy.expected` compares both with
 those of the training images.
 """
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from common.checks import InputError
 from common.data.dicom_mark import is_dicom
 from common.data.image import is_picture, is_volume
+from common.data.in_memory import CHANNELS, WIDEST
 from common.data.reading import reading
 
-__all__ = ["TELLING", "file_facts", "image_facts"]
+__all__ = ["TELLING", "array_facts", "file_facts", "image_facts"]
 
 TELLING = ("body_part", "view")  # of a header, beside the modality
 SLICES = ("MR", "CT", "PT", "NM")  # modalities of which a file may be a slice of a volume
@@ -32,20 +35,40 @@ def file_facts(path: str | Path) -> dict[str, Any]:
     Returns:
         ``kind`` ("dicom", "picture", "volume", or "" where it is none), and where they are told:
         ``dims`` (2 or 3), ``modality``, ``body_part``, ``view`` (allow-lists, see
-        `common.data.dicom_facts`), ``age`` (years), ``spacing_mm`` (three numbers of a volume, in
-        no certain order), ``colour`` (bool). What cannot be read is left to the reader to tell.
+        `common.data.dicom_facts`), ``age`` (years), ``colour`` (bool). What cannot be read is left
+        to the reader to tell.
     """
     path = Path(path)
     try:
         if is_dicom(path):
             return _of_dicom(path)
         if is_volume(path):
-            return _of_volume(path)
+            return {"kind": "volume", "dims": 3}
         if is_picture(path):
             return {"kind": "picture", "dims": 2, "colour": _is_coloured(path)}
     except InputError:
         pass
     return {"kind": ""}
+
+
+def array_facts(value: Any) -> dict[str, Any]:
+    """Return what an array tells by its shape, which has no header: ``dims``, and ``colour``.
+
+    Args:
+        value: as `common.data.in_memory` takes it; of any other shape its reader tells.
+    """
+    array = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value)
+    if array.ndim == 4:
+        return {"kind": "array", "dims": 3}
+    if array.ndim != 3:
+        return {"kind": "array", "dims": 2} if array.ndim == 2 else {}
+    axis = next((axis for axis in (0, 2) if array.shape[axis] <= CHANNELS), None)
+    if axis is None:
+        return {"kind": "array", "dims": 3}
+    colours = np.moveaxis(array, axis, -1)[..., :3].astype(np.float64)
+    scale = WIDEST.get(array.dtype, 1)
+    colour = colours.shape[-1] == 3 and float(np.ptp(colours, axis=2).mean()) / scale > COLOUR
+    return {"kind": "array", "dims": 2, "colour": colour}
 
 
 def image_facts(x: NDArray[np.floating[Any]]) -> dict[str, float]:
@@ -97,18 +120,6 @@ def _of_dicom(path: Path) -> dict[str, Any]:
         colour = int(data.get("SamplesPerPixel") or 1) == 3
     dims = {} if kept["modality"] in SLICES else {"dims": 2}
     return {"kind": "dicom", **dims, "colour": colour, **kept}
-
-
-def _of_volume(path: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = {"kind": "volume", "dims": 3}
-    if not path.name.lower().endswith(".npy"):
-        import nibabel
-
-        with reading(path, "NIfTI file"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header: Any = nibabel.load(path).header
-            facts["spacing_mm"] = [round(float(mm), 3) for mm in header.get_zooms()[:3]]
-    return facts
 
 
 def _is_coloured(path: Path) -> bool:

@@ -12,9 +12,10 @@ from typing import Any
 
 from common.checks import InputError
 from common.data import ImageFiles
+from common.data.in_memory import in_memory
 from common.deploy.expected import Expected
 from common.deploy.familiarity import Familiarity, familiarity_warning
-from common.deploy.file_facts import file_facts, image_facts
+from common.deploy.file_facts import array_facts, file_facts, image_facts
 from common.deploy.prediction import Seen
 from common.deploy.trained_model import TrainedModel
 
@@ -56,17 +57,17 @@ class Strangers:
         """Read what a file tells of itself, for `columns`.
 
         Args:
-            entry: of `ImageFiles`. What `data_prep` wrote (it has an "index") and arrays tell
-                nothing.
+            entry: of `ImageFiles`. What `data_prep` wrote (it has an "index") tells nothing.
 
         Raises:
             InputError: it is of another modality or dimension than the training images.
         """
         source = entry.get("source")
         first = source[0] if isinstance(source, list) and source else source
-        if self.expected is None or not isinstance(first, str) or "index" in entry:
+        array = in_memory(entry.get("image"))
+        if self.expected is None or "index" in entry or not (array or isinstance(first, str)):
             return {"facts": {}}
-        facts = file_facts(first)
+        facts = array_facts(entry["image"]) if array else file_facts(str(first))
         reason = self.expected.refusal(facts)
         if reason:
             raise InputError(f"{entry['name']}: {reason}")

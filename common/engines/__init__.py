@@ -8,7 +8,8 @@
 - `CosineSchedule`, `ExponentialSchedule`, `LinearSchedule`, `StepSchedule`: settings by the
   iteration, as MONAI handlers.
 - `RunFolder`: everything a run leaves in its folder (record, snapshots, checkpoint for an exact
-  resume, history, curves, model) and the progress bar, as a MONAI handler.
+  resume, history, model) and the progress bar, as a MONAI handler.
+- `Tracking`: losses, validation metrics and views in TensorBoard or MLflow, as a MONAI handler.
 """
 
 from common.engines.clipped_adamw import ClippedAdamW
@@ -22,6 +23,7 @@ from common.engines.schedule import (
     LinearSchedule,
     StepSchedule,
 )
+from common.engines.tracking import Tracking
 from common.engines.trainer import ContrastiveTrainer
 
 __all__ = [
@@ -35,4 +37,5 @@ __all__ = [
     "PhaseOptimizers",
     "RunFolder",
     "StepSchedule",
+    "Tracking",
 ]

@@ -8,7 +8,6 @@
         history.json         means of every term of the loss, an epoch each
         network_epoch=<n>.pt snapshots, which an evaluation reads; the last epoch is always one
         model.pt, model.json the network as it is after the last epoch
-        tensorboard/         every term of the loss, an iteration each
 
 One process writes to it at a time, and each file is whole or not there.
 """
@@ -27,8 +26,10 @@ from torch import nn
 from common.checks import require, require_name
 from common.config import RECORD, begin_run, read_record, run_record
 from common.data import class_names, fingerprint, read_manifest
+from common.data.label_check import spare_outputs
 from common.data.mask_record import mask_record
 from common.data.stack_file import read_mask
+from common.data.unchanged import changed_files
 from common.deploy import digest, output_names, save_model
 from common.distributed import rank
 from common.engines.checkpoint import load_checkpoint, save_checkpoint
@@ -78,6 +79,7 @@ class RunFolder:
         )
         require_name(strategy, "strategy")
         self.run_dir = Path(run_dir)
+        self.dataset_dir = Path(dataset_dir)
         self.objects = dict(objects)
         self.model = model
         self.resume = resume
@@ -110,6 +112,7 @@ class RunFolder:
             _LOG.info("%s: the first epoch was not saved whole; beginning again", self.run_dir)
         else:
             begin_run(self.run_dir)
+            self._tell()
         if not engine.has_event_handler(self._end_epoch):
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
@@ -117,6 +120,23 @@ class RunFolder:
             with replacing(self.run_dir / RECORD) as partial:
                 partial.write_text(json.dumps(self.record, indent=1) + "\n")
             self._show(engine)
+
+    def _tell(self) -> None:
+        """Say what of the data does not fit, and stops nothing."""
+        if not self._writes or self.record["data"] is None:
+            return
+        digests = read_manifest(self.dataset_dir)["sha256"]
+        changed = changed_files(self.dataset_dir, digests)
+        if changed:
+            _LOG.warning(
+                f"{self.dataset_dir}: {len(changed)} of the files that were looked at are missing "
+                f"or not as they were prepared, such as {changed[0]}. Prepare the data again, if "
+                "that was not meant."
+            )
+        findings = "findings" in self.record.get("config", {})  # several at once, no classes
+        spare = spare_outputs(self.record["classes"], _head(self.model).out_features)
+        if spare and not findings:
+            _LOG.warning(spare)
 
     def _ended_in_the_first_save(self) -> bool:
         """Whether all that is left is the snapshot before the first checkpoint."""
@@ -137,13 +157,9 @@ class RunFolder:
         _LOG.info("%s: resumed after epoch %d", self.run_dir, engine.state.epoch)
 
     def _show(self, engine: ContrastiveTrainer) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         state: Any = engine.state
         self._progress = Progress(state.max_epochs * state.epoch_length, state.iteration)
         self._open.callback(self._progress.close)
-        self._board = SummaryWriter(self.run_dir / "tensorboard", purge_step=state.iteration + 1)
-        self._open.callback(self._board.close)
 
     def _add(self, engine: ContrastiveTrainer) -> None:
         state: Any = engine.state
@@ -151,15 +167,12 @@ class RunFolder:
         self.history.add(terms)
         if self._writes:
             self._progress.advance(state.iteration, state.epoch, terms["loss"])
-            for name, value in terms.items():
-                self._board.add_scalar(name, value, state.iteration)
 
     def _end_epoch(self, engine: ContrastiveTrainer) -> None:
         epoch, last = engine.state.epoch, engine.state.max_epochs
         self.history.end_epoch(epoch, self._writes)
         if not self._writes:
             return
-        self._board.flush()
         if epoch % self.snapshot_interval == 0 or epoch == last:
             with replacing(self.run_dir / f"network_epoch={epoch}.pt") as partial:
                 torch.save(self.objects["network"].state_dict(), partial)

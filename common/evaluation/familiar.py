@@ -67,7 +67,6 @@ def _measured(
         _embedded(classifier, _batches(training, like), device, h),
         manifest["training"],
         _modality(parser),
-        manifest.get("spacing_mm", ()),
     )
     unseen: list[NDArray[np.float32]] = []
     for _ in _embedded(classifier, _batches(like.dataset, like), device, unseen):

@@ -30,6 +30,7 @@ from common.methods import Method
 from common.report.kind import Kind
 from common.report.load import EVALUATION
 from common.report.schema import from_json, to_json
+from common.tracking import numbers, resume_tracker
 
 __all__ = ["HEADS", "Batches", "Evaluated", "RunArguments", "RunEvaluation", "pixels", "raw_name"]
 
@@ -121,6 +122,7 @@ class RunEvaluation(ABC):
             evaluated = self.evaluate()
             whole = self._write(evaluated)
             self._deploy(evaluated)
+            self._track(evaluated.figures)
             who = f"{self.about['strategy']}, seed {self.about['seed']}"
             _LOG.info(f"{who}: {evaluated.summary}, written to {self.run_dir}")
             return whole
@@ -200,6 +202,13 @@ class RunEvaluation(ABC):
         with replacing(path) as partial:
             partial.write_text(text + "\n")
         return whole
+
+    def _track(self, figures: Mapping[str, Any]) -> None:
+        """Log the figures where the training was followed."""
+        tracker = resume_tracker(self.run_dir, self.about["bundle"])
+        if tracker is not None:
+            tracker.log(dict(numbers(figures, "evaluation")), self.snapshots()[-1][0])
+            tracker.close()
 
     def _deploy(self, evaluated: "Evaluated") -> None:
         """Write ``model.pt``: the classifier as it is loaded, with another head where one is given.

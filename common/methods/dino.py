@@ -119,6 +119,10 @@ class DINO(Method):
         self.loss.update_center(target)
         self.teacher.follow(self.student, self.momentum)
 
+    def views_of(self, x: Tensor) -> list[Tensor]:
+        """Return a view of each group."""
+        return [group(x)[0] for group in (*self.global_views, *self.local_views)]
+
     def phase_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return the student's parameters, and those of p where it has a loss."""
         learning = {"encoder": self.student.parameters()}

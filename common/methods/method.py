@@ -107,6 +107,10 @@ class Method(nn.Module, ABC):
             moved: Tensor = self.transform(x, self.policy(x))
         return moved
 
+    def views_of(self, x: Tensor) -> list[Tensor]:
+        """Return views of `x`, as a step draws them, to be looked at; none where it moves none."""
+        return [] if isinstance(self.transform, NoTransform) else [self.transformed(x)]
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits ``(B, classes)`` of untransformed images."""
         logits: Tensor = self.classifier(x)

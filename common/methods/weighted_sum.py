@@ -63,6 +63,10 @@ class WeightedSum(Method):
         self.methods = nn.ModuleList(methods)
         self.weights = tuple(weights)
 
+    def views_of(self, x: Tensor) -> list[Tensor]:
+        """Return those of every method."""
+        return [view for method in self._members() for view in method.views_of(x)]
+
     def begin_epoch(self) -> None:
         """Tell every method."""
         for method in self._members():

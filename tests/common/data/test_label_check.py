@@ -9,7 +9,7 @@ from monai.data import DataLoader, Dataset
 from torch import nn
 
 from common.checks import InputError
-from common.data.label_check import check_labels
+from common.data.label_check import check_labels, spare_outputs
 from common.engines import ContrastiveTrainer, PhaseOptimizers
 from common.kernels import Gaussian
 from common.losses import KernelContrastive
@@ -80,3 +80,12 @@ def test_supervised_training_on_unlabelled_images_is_refused_at_its_start() -> N
     with pytest.raises(InputError, match="label: must be known of some of the 4"):
         trainer.run()
     assert trainer.state.iteration == 0
+
+
+@pytest.mark.bad_input("labels")
+def test_more_outputs_than_classes_are_said_in_a_line() -> None:
+    line = spare_outputs(["cat", "dog", "fox"], 10)
+    assert "3 classes, the network 10 outputs" in line
+    assert line.endswith("Give --num_classes 3 where the bundle has it.")
+    assert spare_outputs(["well", "ill"], 1) == spare_outputs([], 10) == ""
+    assert spare_outputs(["a", "b", "c"], 3) == ""

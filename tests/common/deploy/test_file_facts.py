@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from common.checks import InputError
 from common.deploy.expected import Expected
-from common.deploy.file_facts import file_facts, image_facts
+from common.deploy.file_facts import array_facts, file_facts, image_facts
 from tests.synthetic import ramp, write_dicom, write_nifti, write_picture
 
 FILMS = Expected(100, ("DX",), 2, told={"body_part": ("CHEST",)}, ages=(18.0, 80.0))
-BRAINS = Expected(100, ("MR",), 3, shape=(5, 6, 7), spacing_mm=(3.0, 3.0, 3.0))
+BRAINS = Expected(100, ("MR",), 3, shape=(5, 6, 7))
 
 
 def test_the_header_of_a_film_tells_what_it_is_and_not_of_whom(tmp_path: Path) -> None:
@@ -22,10 +23,10 @@ def test_the_header_of_a_film_tells_what_it_is_and_not_of_whom(tmp_path: Path) -
     assert facts == {"kind": "dicom", "dims": 2, "colour": False} | message
 
 
-def test_a_volume_tells_its_spacing_and_a_picture_whether_it_has_colours(tmp_path: Path) -> None:
+def test_a_volume_is_told_and_a_picture_tells_whether_it_has_colours(tmp_path: Path) -> None:
     voxels = np.ones((4, 5, 6), np.float32)
     facts = file_facts(write_nifti(tmp_path / "a.nii.gz", voxels, np.diag([1.0, 2, 3, 1])))
-    assert facts == {"kind": "volume", "dims": 3, "spacing_mm": [1, 2, 3]}
+    assert facts == {"kind": "volume", "dims": 3}
     grey = np.repeat(ramp(32, 32, 255)[..., None], 3, axis=2).astype(np.uint8)
     assert not file_facts(write_picture(tmp_path / "grey.jpg", grey))["colour"]
     grey[..., 2] //= 2
@@ -36,6 +37,22 @@ def test_a_damaged_file_tells_nothing_and_is_left_to_its_reader(tmp_path: Path) 
     for name in ("a.dcm", "a.png", "a.nii", "a.txt"):
         (tmp_path / name).write_bytes(b"no image")
         assert file_facts(tmp_path / name) == {"kind": ""}
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [((9, 9), 2), ((1, 9, 9), 2), ((9, 9, 3), 2), ((9, 9, 9), 3), ((1, 9, 9, 9), 3)],
+)
+def test_an_array_tells_its_dimensions_by_its_shape(shape: tuple[int, ...], dims: int) -> None:
+    assert array_facts(np.zeros(shape))["dims"] == dims
+    assert array_facts(torch.zeros(shape))["dims"] == dims
+
+
+def test_an_array_tells_whether_it_has_colours() -> None:
+    grey = np.full((9, 9, 3), 200, np.uint8)
+    assert not array_facts(grey)["colour"]
+    grey[..., 0] = 100
+    assert array_facts(grey)["colour"]
 
 
 @pytest.mark.bad_input("strangers")
@@ -76,8 +93,6 @@ def test_odd_headers_are_warned_of() -> None:
     assert len(actual) == 4
     assert "body part HAND" in actual[0]
     assert FILMS.warnings({"body_part": "THORAX", "modality": "DX", "age": 30}) == []
-    assert BRAINS.warnings({"spacing_mm": [3, 3, 3.1]}) == []
-    assert "voxels of 1 x 1.3 x 1.3 mm" in BRAINS.warnings({"spacing_mm": [1, 1.3, 1.3]})[0]
 
 
 def test_the_facts_of_an_image_worked_out_by_hand() -> None:
@@ -118,13 +133,14 @@ def test_what_the_manifest_says_goes_before_what_the_bundle_says() -> None:
     entries = [{"modality": "CR", "view": "PA"}] * 300 + [{"modality": "CT", "view": "AP"}]
     expected = Expected.gather([films(30)], entries, ("DX",))
     assert (expected.modality, expected.told) == (("CR",), {"view": ("PA",)})
-    volumes = Expected.gather([np.zeros((3, 1, 5, 6, 7))], [], ("MR",), (3, 3, 3))
+    volumes = Expected.gather([np.zeros((3, 1, 5, 6, 7))], [], ("MR",))
     assert (volumes.dims, volumes.shape, volumes.image) == (3, (5, 6, 7), {})
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
     expected = Expected.gather([films(30)], [{"age": 40, "view": "PA"}] * 30, ("DX",))
     assert Expected.from_record(expected.record(), "model.json") == expected
+    assert Expected.from_record({**expected.record(), "spacing_mm": []}, "earlier") == expected
     assert Expected.from_record(None, "model.json") is None
     with pytest.raises(InputError, match="Evaluate the run again"):
         Expected.from_record({"images": "many"}, "model.json")

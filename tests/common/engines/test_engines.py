@@ -1,7 +1,6 @@
 """The engine: accumulation, seeds, ranks, and MONAI's handlers."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from ignite.engine import Events
 from monai.handlers import (
     CheckpointSaver,
     LrScheduleHandler,
-    MLFlowHandler,
     StatsHandler,
     TensorBoardStatsHandler,
     from_engine,
@@ -153,19 +151,6 @@ def test_monai_handlers_attach(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert engine.optimizers["encoder"].param_groups[0]["lr"] == pytest.approx(0.3 * 0.1**2)
     state = torch.load(tmp_path / "network_epoch=2.pt", weights_only=True)
     torch.testing.assert_close(state, method.state_dict(), rtol=0, atol=0)
-
-
-@pytest.mark.filterwarnings("default")  # mlflow and its database warn of their own futures
-@pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow, an optional extra, is absent")
-def test_mlflow_handler_attaches(tmp_path: Path) -> None:
-    engine = trainer(make("simclr"), entries(IMAGES), BATCH)
-    store = f"sqlite:///{tmp_path / 'runs.db'}"
-    handler = MLFlowHandler(tracking_uri=store, output_transform=from_engine(["loss"], first=True))
-    handler.attach(engine)
-    engine.run()
-    (experiment,) = handler.client.search_experiments(filter_string="name != 'Default'")
-    (run,) = handler.client.search_runs([experiment.experiment_id])
-    assert list(run.data.metrics) == ["Loss"]
 
 
 def test_progress_counts_the_batches_and_shows_the_loss(

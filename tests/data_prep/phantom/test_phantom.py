@@ -129,14 +129,14 @@ def test_pixels_and_an_untrained_encoder_do_not_solve_it_but_a_small_network_doe
     folder = make(tmp_path / kind, "--kind", kind)
     (x, y), (x_test, y_test) = (arrays(folder, part) for part in ("training", "test"))
     torch.manual_seed(0)
-    encoder = ConvEncoder(channels=(16, 32, 64, 128))
+    encoder = ConvEncoder(channels=(8, 16, 32, 64))
     with torch.no_grad():
         h, h_test = (encoder.eval()(torch.from_numpy(a)).numpy() for a in (x, x_test))
     figures = {
         "pixels": linear_auc(x, y, x_test, y_test),
         "untrained": linear_auc(h, y, h_test, y_test),
     }
-    network = torch.nn.Sequential(encoder, torch.nn.Linear(128, 1))
+    network = torch.nn.Sequential(encoder, torch.nn.Linear(64, 1))
     optimiser = torch.optim.Adam(network.parameters(), 1e-3)
     for _ in range(14):
         network.train()

@@ -1,0 +1,119 @@
+"""What TensorBoard and MLflow get of a training and of its evaluation."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from common.checks import InputError
+from common.engines import Tracking
+from common.engines.tracking import picture
+from common.tracking import resume_tracker
+from tests.common.evaluation.test_run import evaluation, read, snapshots
+from tests.tiny import conv_method, entries, run_folder, trainer
+
+IMAGES, BATCH, EPOCHS = 10, 3, 2
+mlflow_is_installed = pytest.mark.skipif(find_spec("mlflow") is None, reason="no mlflow")
+
+
+def followed(folder: Path, tracker: str, epochs: int = EPOCHS, resume: bool = False) -> Any:
+    """Train; return the losses of all iterations and the network."""
+    torch.manual_seed(0)
+    engine = trainer(conv_method("learned"), entries(IMAGES), BATCH, max_epochs=epochs)
+    validator = Engine(lambda *_: None)
+    losses: list[float] = []
+    engine.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda e: losses.append(e.state.output[0]["loss"])
+    )
+    validator.add_event_handler(
+        Events.EPOCH_COMPLETED, lambda e: e.state.metrics.update(auc=engine.state.epoch / 4)
+    )
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: validator.run([0]))
+    objects = {"network": engine.network, "optimizers": engine.optimizers}
+    run_folder(folder, objects, resume=resume).attach(engine)
+    Tracking(tracker, folder, "tiny", validator).attach(engine)
+    engine.run()
+    return losses, engine.network
+
+
+def board(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return events
+
+
+def scalars(folder: Path, name: str) -> list[tuple[int, float]]:
+    return [(event.step, event.value) for event in board(folder).Scalars(name)]
+
+
+def test_tensorboard_gets_every_term_the_metrics_and_the_views(tmp_path: Path) -> None:
+    losses, _ = followed(tmp_path / "run", "tensorboard")
+    written = scalars(tmp_path / "run", "loss")
+    assert [step for step, _ in written] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose([value for _, value in written], losses, rtol=1e-6)
+    assert scalars(tmp_path / "run", "auc") == [(1, 0.25), (2, 0.5)]
+    tags = board(tmp_path / "run").Tags()
+    assert {"policy/loss", "encoder/contrastive"} <= set(tags["scalars"])
+    (views,) = board(tmp_path / "run").Images("views")
+    assert (views.step, views.height % 3) == (1, 0)  # a row for each of three images
+
+
+def test_following_changes_no_number_and_off_writes_nothing(tmp_path: Path) -> None:
+    (off, network), (on, other) = (followed(tmp_path / k, k) for k in ("off", "tensorboard"))
+    assert off == on
+    torch.testing.assert_close(network.state_dict(), other.state_dict(), rtol=0, atol=0)
+    assert not (tmp_path / "off" / "tensorboard").exists()
+    assert resume_tracker(tmp_path / "off", "tiny") is None
+
+
+def test_a_resumed_run_goes_on_in_its_curves(tmp_path: Path) -> None:
+    first, _ = followed(tmp_path / "run", "tensorboard", epochs=1)
+    more, _ = followed(tmp_path / "run", "tensorboard", resume=True)
+    written = scalars(tmp_path / "run", "loss")
+    np.testing.assert_allclose([value for _, value in written], first + more, rtol=1e-6)
+
+
+def test_an_evaluation_adds_its_figures_to_the_run_that_was_followed(tmp_path: Path) -> None:
+    snapshots(tmp_path / "run", 1, 4)
+    (tmp_path / "run" / "tensorboard").mkdir()
+    evaluation(tmp_path).run()
+    ((epoch, value),) = scalars(tmp_path / "run", "evaluation/auc_mean")
+    assert (epoch, value) == (4, pytest.approx(read(tmp_path)["auc_mean"], rel=1e-6))
+
+
+def test_a_picture_has_a_row_for_each_image_and_a_column_for_each_view() -> None:
+    x, views = torch.rand(2, 1, 4, 6), torch.ones(2, 1, 8, 8)
+    actual = picture([x, views])
+    assert actual.shape == (2 * 4, 2 * 6, 3)
+    np.testing.assert_allclose(actual[4:, :6, 0], (x[1, 0] * 255).round())
+    assert (actual[:, 6:] == 255).all()
+    assert picture([torch.rand(3, 1, 4, 5, 7)]).shape == (12, 5, 3)
+
+
+@mlflow_is_installed
+@pytest.mark.filterwarnings("default")  # mlflow and its database warn of their own futures
+def test_mlflow_gets_the_same_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    losses, _ = followed(tmp_path / "run", "mlflow", epochs=1)
+    more, _ = followed(tmp_path / "run", "mlflow", resume=True)
+    tracker: Any = resume_tracker(tmp_path / "run", "tiny")
+    tracker.log({"evaluation/auc_mean": 0.75}, 2)
+    number = tracker.run.info.run_id
+    kept = tracker.client.get_metric_history(number, "loss")
+    np.testing.assert_allclose([metric.value for metric in kept], losses + more)
+    metrics = tracker.client.get_run(number).data.metrics
+    assert (metrics["auc"], metrics["evaluation/auc_mean"]) == (0.5, 0.75)
+    assert tracker.client.list_artifacts(number, "images")
+    experiment = tracker.client.get_experiment_by_name("tiny").experiment_id
+    assert [run.info.run_name for run in tracker.client.search_runs([experiment])] == ["run"]
+
+
+@pytest.mark.bad_input("dials")
+def test_an_unknown_tracker_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="tracker: must be off or tensorboard or mlflow, got 'x'"):
+        Tracking("x", tmp_path, "tiny")
