@@ -4,7 +4,8 @@
 subjects and read from the test subjects: the age error inside and outside the training sites, the
 site's balanced accuracy inside, and Lc. Beside it stand what chance, age itself, the pixels and an
 untrained encoder reach. The leaderboard scores on private subjects and other folds: figures from
-here are "public-validation Lc" and must not be compared with it.
+here are "public-validation Lc" and must not be compared with it. Where all training subjects are of
+one site, that is always told: accuracy, chance and floor are 1, and Lc is the external error.
 
 Written into the run folder are ``evaluation.json`` and ``scores.npz``; ``model.pt`` gets the last
 encoder with the ridge as its head, so that it predicts age in years.
@@ -61,6 +62,11 @@ class _Subjects:
     @property
     def placed(self) -> Flags:
         return self.train_site >= 0
+
+    @property
+    def of_one_site(self) -> bool:
+        """Whether there is but one site to be told, which any features tell."""
+        return len(np.unique(self.train_site[self.placed])) == 1
 
     @property
     def inside(self) -> Flags:
@@ -152,18 +158,18 @@ class ChallengeEvaluation(SubjectsEvaluation):
     def _read(self, subjects: _Subjects, train: Floats, test: Floats) -> _Reading:
         aged, placed = subjects.aged, subjects.placed
         ridge = fit_age(train[aged], subjects.train_age[aged], self.jobs)
-        site = fit_site(train[placed], subjects.train_site[placed], self.jobs)
-        return _Reading(ridge.predict(test), site.predict(test), ridge)
+        if subjects.of_one_site:
+            site = np.full(len(test), subjects.train_site[placed][0])
+        else:
+            site = fit_site(train[placed], subjects.train_site[placed], self.jobs).predict(test)
+        return _Reading(ridge.predict(test), site, ridge)
 
     def _result(self, subjects: _Subjects, reading: _Reading) -> dict[str, Any]:
         placed = subjects.placed & subjects.aged
         placeable = subjects.recognisable & np.isfinite(subjects.age)
-        floor = age_floor(
-            subjects.train_age[placed],
-            subjects.train_site[placed],
-            subjects.age[placeable],
-            subjects.site[placeable],
-        )
+        known = (subjects.train_age[placed], subjects.train_site[placed])
+        tested = (subjects.age[placeable], subjects.site[placeable])
+        floor = 1.0 if subjects.of_one_site else age_floor(*known, *tested)
         sites = np.unique(subjects.train_site[subjects.placed])
         return {
             "label": _LABEL,

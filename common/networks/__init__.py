@@ -3,6 +3,7 @@
 - `ConvEncoder`: the fully convolutional encoder of the learned-transformations paper, 2D and 3D.
 - `ResNet18Encoder`, `ResNet50Encoder`, `DenseNetEncoder`: MONAI's, without their last layer.
 - `AlexNet3D`: the small 3D encoder of the brain-age papers.
+- `TemplateEncoder`: a small one of brains on a template's grid, which keeps the places.
 - `TableEncoder`: the perceptron of a table of features, which standardises its columns.
 - `brain_encoder`: one of them by name, as the brain-age bundles choose it.
 - `SimpleConvNet`: the small network of the Biased-MNIST experiments.
@@ -36,6 +37,7 @@ from common.networks.prototypes import Prototypes
 from common.networks.resnet_encoder import ResNet18Encoder, ResNet50Encoder
 from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
+from common.networks.template_encoder import TemplateEncoder
 from common.networks.variational_encoder import VariationalEncoder
 from common.networks.vision_transformer import VisionTransformer
 from common.networks.vit_weights import load_vit_weights
@@ -57,6 +59,7 @@ __all__ = [
     "SimpleConvNet",
     "StandardizedEncoder",
     "TableEncoder",
+    "TemplateEncoder",
     "VariationalEncoder",
     "VisionTransformer",
     "brain_encoder",

@@ -11,10 +11,11 @@ from common.networks.alexnet3d import AlexNet3D
 from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.projector import Projector
 from common.networks.resnet_encoder import ResNet18Encoder
+from common.networks.template_encoder import TemplateEncoder
 
 __all__ = ["ENCODERS", "TableEncoder", "brain_encoder"]
 
-ENCODERS = ("resnet18", "densenet121", "alexnet", "mlp")
+ENCODERS = ("resnet18", "densenet121", "alexnet", "template", "mlp")
 
 
 class TableEncoder(nn.Module):
@@ -75,10 +76,11 @@ def brain_encoder(
     Args:
         name: of Barbano et al. (ISBI 2023), for volumes ``(B, C, X, Y, Z)``: "resnet18" (512
             features), "densenet121" (1024, without the last normalisation), "alexnet" (128);
+            "template" (128, ours) for volumes on a template's grid;
             "mlp" for rows of features ``(B, F)`` (512).
         in_features: F of a table, or channels C of volumes, of which 0 means 1.
         noise: see `TableEncoder`, for "mlp" only.
-        dropout: likewise.
+        dropout: see `TableEncoder` and `TemplateEncoder`, for "mlp" and "template" only.
 
     >>> brain_encoder("mlp", 284).out_features
     512
@@ -89,6 +91,7 @@ def brain_encoder(
         "resnet18": lambda: ResNet18Encoder(3, in_channels=channels),
         "densenet121": lambda: DenseNetEncoder(3, in_channels=channels, final_norm=False),
         "alexnet": lambda: AlexNet3D(in_channels=channels),
+        "template": lambda: TemplateEncoder(channels, dropout=dropout),
         "mlp": lambda: TableEncoder(in_features, noise=noise, dropout=dropout),
     }
     encoder: nn.Module = made[name]()

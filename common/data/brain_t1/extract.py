@@ -16,7 +16,7 @@ __all__ = ["brain_mask", "looks_stripped", "stripped_mask"]
 Mask = npt.NDArray[np.bool_]
 MOST_BRAIN = 0.6  # of the voxels of a stripped volume
 LARGEST_ML = 2300.0  # of a brain; a head has twice that
-BLACK = 0.98  # of what surrounds a stripped brain
+BLACK = 0.95  # of what surrounds a stripped brain
 
 
 def brain_mask(voxels: Array, name: str) -> Mask:

@@ -206,6 +206,22 @@ def test_a_head_trained_on_age_is_told_and_kept(tmp_path: Path) -> None:
     torch.testing.assert_close(study.deployed().state_dict(), expected, rtol=0, atol=0)
 
 
+def test_one_training_site_is_always_told_and_its_ages_are_scored_and_deployed(
+    tmp_path: Path,
+) -> None:
+    here, elsewhere = (
+        subjects(30, [site], seed=5 + site, split=[split] * 30)
+        for site, split in ((0, "internal"), (1, "external"))
+    )
+    study = Study(
+        tmp_path, ChallengeEvaluation, training=subjects(60, [0], seed=1), test=here + elsewhere
+    )
+    told = [study.result[name] for name in ("bacc_internal", "bacc_chance", "bacc_age_floor")]
+    assert told == [1.0, 1.0, 1.0]
+    assert study.result["lc"] == pytest.approx(study.result["mae_external"], abs=1e-9)
+    assert study.deployed().state_dict()["head.weight"].abs().sum() > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -21,6 +21,18 @@ def test_the_encoders_are_those_of_the_papers(name: str, parameters: int, featur
     assert encoder.out_features == features
 
 
+def test_the_encoder_of_a_template_knows_where_a_feature_was_at_any_size() -> None:
+    encoder = brain_encoder("template", in_features=2).eval()
+    for size in ((52, 64, 56), (105, 127, 111), (33, 40, 36)):
+        x = torch.zeros(2, 2, *size)
+        x[0, :, :8, :8, :8] = x[1, :, -8:, -8:, -8:] = 1  # another place, else alike
+        left, right = encoder(x)
+        assert left.shape == (encoder.out_features,)
+        assert (left - right).abs().max() > 1e-3
+    with pytest.raises(InputError, match=r"dropout must be in \[0, 1\), got 1.0"):
+        brain_encoder("template", dropout=1.0)
+
+
 def test_a_table_needs_no_scaling() -> None:
     x = torch.randn(64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
