@@ -7,7 +7,8 @@ grey_white --spacing 3`` made: once for each of 5 folds, stratified by age (thos
 a tenth that is tested. A tenth of each fold's training part only watches. Age is read by the ridge
 that the bundle's evaluation deploys (`common.metrics.openbhb.fit_age`). The last run is evaluated
 by ``evaluate.json``, the prepared heads of another site being its external subjects, and the model
-that deploys predicts on the raw heads by ``python -m common predict``.
+that deploys predicts on the raw heads by ``python -m common predict``. Ridge and SVR on the same
+maps and folds are rows of ``brain_age_heads.py``.
 
     python benchmarks/brain_age_weights.py --ixi PREPARED --heads PREPARED --raw HEADS --out OUT
 
@@ -29,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from brain_age_heads import FOLDS, MODELS, Brains, compared, figures, load
+from brain_age_heads import FOLDS, Brains, figures, load
 from brain_age_ixi import by_age
 from paired_runs import markdown, provenance
 from sklearn.model_selection import StratifiedKFold
@@ -211,7 +212,6 @@ def report(result: dict[str, Any]) -> str:
 
     rows = {
         "the network": {"folds": result["folds"], "heads": result["raw_heads"]},
-        **result["classical"],
         **{name: {"folds": row} for name, row in result["groups"].items()},
     }
     lines = []
@@ -229,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(name, type=Path, required=True)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    brains, heads = load(options.ixi, 2), load(options.heads, 2)
+    brains = load(options.ixi, 2)
     predicted = by_folds(options.ixi, brains, options.out)
     result = {
         **provenance(),
@@ -239,7 +239,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "groups": groups(entries_of(options.ixi), brains, predicted),
         "released": deployed(options.ixi, options.heads, brains, options.out),
         "raw_heads": raw(options.raw, options.out),
-        "classical": {model: compared(brains, heads, model) for model in MODELS},
     }
     path = options.out / "brain_age_weights.json"
     path.write_text(json.dumps(result, indent=1) + "\n")

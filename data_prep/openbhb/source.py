@@ -204,7 +204,7 @@ def _challenge_notes(subjects: list[Subject]) -> list[str]:
         counts = f"{missing} of {len(subjects)} subjects have no age"
         notes.append(f"{counts}: a kernel on age needs every one")
     if len({subject.site for subject in subjects if subject.split == "train"} - {None}) < 2:
-        notes.append("the training subjects are of one site: the challenge's evaluation needs two")
+        notes.append("the training subjects are of one site: how well it can be told is not judged")
     return notes
 
 

@@ -22,6 +22,7 @@ from monai.bundle.scripts import _get_fake_input_shape
 from tests.bundles.conftest import narrow
 from tests.bundles.test_contract import REQUIRED
 from tests.commands import BUNDLES
+from tests.models import BRAINS
 
 PARITY = 1e-4  # of the output's scale
 
@@ -38,13 +39,15 @@ def small(bundle: Path, folder: Path) -> dict[str, str]:
     shutil.copytree(bundle / "configs", copied / "configs")
     path = copied / "configs" / "train.json"
     train = json.loads(path.read_text())
-    shape = json.loads((copied / "configs" / "metadata.json").read_text())
-    shape = shape["network_data_format"]["inputs"]["image"]["spatial_shape"]
-    if not all(isinstance(size, int) for size in shape):
+    metadata = json.loads((copied / "configs" / "metadata.json").read_text())
+    image = metadata["network_data_format"]["inputs"]["image"]
+    if not all(isinstance(size, int) for size in image["spatial_shape"]):
         train |= narrow(bundle, "train")
         if train["encoder"]["_target_"].endswith("DenseNetEncoder"):
             encoder = {"_target_": "common.networks.ConvEncoder", "channels": [4, 8]}
             train["encoder"] = encoder
+        if bundle.name == BRAINS:  # whose channels are counted in the data
+            train["encoder"] = {**train["encoder"], "in_channels": image["num_channels"]}
     path.write_text(json.dumps(train))
     return {**configs(copied), "bundle_root": str(copied)}
 

@@ -314,7 +314,7 @@ def test_ages_that_are_codes_are_null_and_counted(
     printed = capsys.readouterr().out
     assert "2 ages are unknown" in printed
     assert "3 of 12 subjects have no age: a kernel on age needs every one" in printed
-    assert "of one site: the challenge's evaluation needs two" in printed
+    assert "of one site: how well it can be told is not judged" in printed
 
 
 @pytest.mark.bad_input("labels")
