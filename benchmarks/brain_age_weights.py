@@ -185,8 +185,15 @@ def raw(heads: Path, out: Path) -> dict[str, Any]:
         rows = [r for r in csv.DictReader(file) if r["file"].split("_")[0] in true]
     age = np.array([true[row["file"].split("_")[0]] for row in rows])
     predicted = np.array([float(row["predicted_age"]) for row in rows])
-    names = ("predicted_age", "familiarity", "warning")
-    told = [{"age": float(a), **{n: row.get(n) for n in names}} for a, row in zip(age, rows)]
+    told = [
+        {
+            "age": float(true),
+            "predicted_age": float(found),
+            "familiarity": float(row["familiarity"]),
+            "warning": row["warning"],
+        }
+        for true, found, row in zip(age, predicted, rows)
+    ]
     return {**figures(age, predicted, np.arange(len(age))), "heads": told}
 
 
