@@ -194,7 +194,12 @@ def raw(heads: Path, out: Path) -> dict[str, Any]:
         }
         for true, found, row in zip(age, predicted, rows)
     ]
-    return {**figures(age, predicted, np.arange(len(age))), "heads": told}
+    guess = float(np.abs(age - age.mean()).mean())
+    return {
+        **figures(age, predicted, np.arange(len(age))),
+        "mae_of_their_mean_age": guess,
+        "heads": told,
+    }
 
 
 def groups(entries: Sequence[Entry], brains: Brains, predicted: Array) -> dict[str, Any]:

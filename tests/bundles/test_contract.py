@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -290,9 +291,11 @@ def test_monai_finds_every_property(
     assert parts.check_properties() == []
 
 
-def test_training_and_inference_build_the_network_of_model_pt(bundle: Path) -> None:
+def test_training_and_inference_build_the_network_of_model_pt(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle / "configs", tmp_path / "configs")  # without a model
+    root = {"bundle_root": str(tmp_path)}
     networks = [
-        ConfigParser(config(bundle, name)).get_parsed_content("network_def")
+        ConfigParser(config(bundle, name) | root).get_parsed_content("network_def")
         for name in ("train", "inference")
     ]
     trained, deployed = (network.state_dict() for network in networks)
