@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from common.deploy.commands.arguments import LEFT_OUT, Parser, loaded
 from common.deploy.explanation import METHODS, fits_a_page, write_explanations
+from common.report.words import plural
 
 __all__ = ["main"]
 
@@ -27,5 +28,6 @@ def main(words: Sequence[str]) -> int:
     explanations = predictor.explain(options.paths, options.methods, options.among)
     page = write_explanations(explanations, options.output, f"Explanations by {options.bundle}")
     missing = [one.prediction for one in explanations if one.prediction.reason]
-    print(f"{page}: {len(explanations) - len(missing)} images explained, {len(missing)} left out")
+    done = plural(len(explanations) - len(missing), "image")
+    print(f"{page}: {done} explained, {len(missing)} left out")
     return LEFT_OUT if missing else 0
