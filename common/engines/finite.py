@@ -107,7 +107,7 @@ def _are_finite(tensors: Sequence[Tensor]) -> bool:
 def require_finite_weights(engine: Any) -> None:
     """Raise `InputError` where the last step of an epoch left a weight that is not finite."""
     require_finite(
-        engine.network.state_dict(),
+        engine.method.state_dict(),
         f"ContrastiveTrainer, after epoch {engine.state.epoch}",
         "Lower the learning rates; what was saved before is untouched.",
     )

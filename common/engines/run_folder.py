@@ -91,6 +91,7 @@ class RunFolder:
         }
         self.history = History(self.run_dir / "history.json")
         self._open = ExitStack()
+        self._begun = False  # a trainer that is run again goes on
 
     def attach(self, engine: ContrastiveTrainer) -> None:
         """Listen to `engine`."""
@@ -105,6 +106,15 @@ class RunFolder:
     def _start(self, engine: ContrastiveTrainer) -> None:
         if self._writes:
             self._open.enter_context(locked(self.run_dir))
+        if not self._begun:
+            self._begin(engine)
+            self._begun = True
+        if self._writes:
+            with replacing(self.run_dir / RECORD) as partial:
+                partial.write_text(json.dumps(self.record, indent=1) + "\n")
+            self._show(engine)
+
+    def _begin(self, engine: ContrastiveTrainer) -> None:
         self.record["head"] = digest(_head(self.model))
         if self.resume and (self.run_dir / "checkpoint.pt").is_file():
             self._continue(engine)
@@ -113,13 +123,8 @@ class RunFolder:
         else:
             begin_run(self.run_dir)
             self._tell()
-        if not engine.has_event_handler(self._end_epoch):
-            engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
-        if self._writes:
-            with replacing(self.run_dir / RECORD) as partial:
-                partial.write_text(json.dumps(self.record, indent=1) + "\n")
-            self._show(engine)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
 
     def _tell(self) -> None:
         """Say what of the data does not fit, and stops nothing."""
@@ -169,23 +174,37 @@ class RunFolder:
             self._progress.advance(state.iteration, state.epoch, terms["loss"])
 
     def _end_epoch(self, engine: ContrastiveTrainer) -> None:
-        epoch, last = engine.state.epoch, engine.state.max_epochs
+        epoch = engine.state.epoch
         self.history.end_epoch(epoch, self._writes)
         if not self._writes:
             return
-        if epoch % self.snapshot_interval == 0 or epoch == last:
-            with replacing(self.run_dir / f"network_epoch={epoch}.pt") as partial:
-                torch.save(self.objects["network"].state_dict(), partial)
+        if epoch % self.snapshot_interval == 0 or epoch == engine.total_epochs:
+            self._save_snapshot(epoch)
         save_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
+
+    def _save_snapshot(self, epoch: int) -> None:
+        with replacing(self.run_dir / f"network_epoch={epoch}.pt") as partial:
+            torch.save(self.objects["network"].state_dict(), partial)
 
     def _end(self, _: ContrastiveTrainer) -> None:
         if self._writes:
-            fitted = digest(_head(self.model)) != self.record["head"]
-            names = output_names(self.record["classes"], _head(self.model).out_features)
-            about = {**self.record, "classes": names, "head_fitted": fitted}
-            save_model(self.run_dir / "model.pt", self.model, about)
+            self._save_model()
             self._open.close()
             _LOG.info("%s: trained; evaluate it with configs/evaluate.json", self.run_dir)
+
+    def _save_model(self) -> None:
+        fitted = digest(_head(self.model)) != self.record["head"]
+        names = output_names(self.record["classes"], _head(self.model).out_features)
+        about = {**self.record, "classes": names, "head_fitted": fitted}
+        save_model(self.run_dir / "model.pt", self.model, about)
+
+    def save(self, engine: ContrastiveTrainer) -> None:
+        """Write weights that were put into the network after the last epoch, as that epoch's."""
+        if self._writes:
+            with locked(self.run_dir):
+                self._save_snapshot(engine.state.epoch)
+                save_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
+                self._save_model()
 
     def _fail(self, _: ContrastiveTrainer, error: BaseException) -> None:
         self._open.close()

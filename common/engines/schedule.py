@@ -55,7 +55,8 @@ class Schedule(ABC):
 
     def _set(self, engine: Engine) -> None:
         state: Any = engine.state
-        value = self.value(state.iteration - 1, state.epoch_length, state.max_epochs)
+        epochs = getattr(engine, "total_epochs", state.max_epochs)
+        value = self.value(state.iteration - 1, state.epoch_length, epochs)
         if not isinstance(self.target, Optimizer):
             setattr(self.target, self.attribute, value)
             return

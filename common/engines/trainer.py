@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.trainer import Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from common import distributed
 from common.checks import require
@@ -72,11 +72,13 @@ class ContrastiveTrainer(Trainer):
             accumulation >= 1,
             f"ContrastiveTrainer: accumulation must be at least 1, got {accumulation}.",
         )
-        self.network = network
+        self.method = network
+        self.network: nn.Module = network  # what others see; of a federated client a part
         self.optimizers = optimizers
         self.seed = seed
         self.accumulation = accumulation
-        super().__init__(
+        Trainer.__init__(
+            self,
             device=device,
             max_epochs=max_epochs,
             data_loader=train_data_loader,
@@ -93,6 +95,11 @@ class ContrastiveTrainer(Trainer):
         if train_handlers is not None:
             self._register_handlers(train_handlers)
 
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the whole training; a client of a federation runs some at a time."""
+        return int(self.state.max_epochs or 0)
+
     def run(self) -> None:  # type: ignore[override]
         """Train until ``max_epochs``; called again, continue from the state it is in."""
         require(
@@ -102,9 +109,9 @@ class ContrastiveTrainer(Trainer):
         )
         check_labels(
             getattr(self.data_loader, "dataset", None),
-            self.network.needs(),
-            self.network.classifier.head.out_features,
-            self.network.needs_of_all(),
+            self.method.needs(),
+            self.method.classifier.head.out_features,
+            self.method.needs_of_all(),
         )
         scaled = self.amp and torch.device(self.state.device).type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=scaled)
@@ -114,7 +121,7 @@ class ContrastiveTrainer(Trainer):
         self, engine: Engine, batchdata: Mapping[str, Any]
     ) -> list[dict[str, float]]:
         state: Any = engine.state
-        self.network.train()
+        self.method.train()
         batch = self.prepare_batch(batchdata, state.device, self.non_blocking)
         require_finite_images(self, batch)
         position = (state.iteration - 1) % state.epoch_length
@@ -129,7 +136,7 @@ class ContrastiveTrainer(Trainer):
                 self.optimizers[name].zero_grad(set_to_none=True)
         output: dict[str, Tensor] = {}
         read: dict[str, float] = {}
-        phases = self.network.steps(batch)
+        phases = self.method.steps(batch)
         while (phase := self._next(phases)) is not None:
             output |= {f"{phase.name}/loss": phase.loss.detach()}
             output |= {f"{phase.name}/{name}": term for name, term in phase.terms.items()}
@@ -200,4 +207,4 @@ def _reseed(engine: ContrastiveTrainer) -> None:
 
 
 def _same_start_on_all_ranks(engine: ContrastiveTrainer) -> None:
-    distributed.broadcast_parameters(engine.network)
+    distributed.broadcast_parameters(engine.method)

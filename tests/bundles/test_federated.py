@@ -1,0 +1,120 @@
+"""Every bundle as a client of MONAI's federations: its contract, and what leaves it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.fl.client import MonaiAlgo
+from monai.fl.utils.constants import ExtraItems, FlStatistics, WeightType
+from monai.fl.utils.exchange_object import ExchangeObject
+
+from common.checks import InputError
+from common.config import effective
+from common.federated import BundleAlgo, federated_averaging
+from tests.bundles.conftest import narrow, run, short
+from tests.commands import BUNDLES, ROOT
+
+Phantom = Callable[[Path], Path]
+BRAINS = ROOT / "bundles" / "brain_mri_age_contrastive"
+
+pytestmark = pytest.mark.slow
+
+
+def client(bundle: Path, phantom: Path, folder: Path, name: str = "a", **given: Any) -> BundleAlgo:
+    """A client of the bundle with small networks, initialised."""
+    dials = {**short(bundle), **narrow(bundle, "train"), **given.pop("dials", {})}
+    read = effective([bundle / "configs" / "train.json"], dials)
+    places = {
+        "dataset_dir": str(phantom),
+        "output_dir": str(folder / "eval"),
+        "ckpt_dir": str(folder / "models"),
+        "device": "$torch.device('cpu')",
+    }
+    known = {key: value for key, value in dials.items() if key in read}
+    algo = BundleAlgo(str(bundle), train_kwargs={**places, **known}, **given)
+    algo.initialize({ExtraItems.CLIENT_NAME: name})
+    return algo
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_every_bundle_keeps_the_contract_of_monais_client(
+    bundle: Path, phantom: Phantom, tmp_path: Path
+) -> None:
+    algo = client(bundle, phantom(bundle), tmp_path)
+    assert isinstance(algo, MonaiAlgo)
+    start = algo.trainer.network.state_dict()
+    algo.train(ExchangeObject(weights=start))
+    sent = algo.get_weights()
+    assert sent.weight_type == WeightType.WEIGHT_DIFF
+    assert set(sent.weights) == set(start)
+    assert any(bool(change.any()) for change in sent.weights.values())
+    assert sent.statistics[FlStatistics.DATA_COUNT] == algo.trainer.images > 0
+    assert sent.statistics[FlStatistics.NUM_EXECUTED_ITERATIONS] > 0
+    own = algo.trainer.network.state_dict()
+    assert algo.evaluate(ExchangeObject(weights=start)).metrics
+    assert all(torch.equal(own[k], v) for k, v in algo.trainer.network.state_dict().items())
+    algo.finalize()
+
+
+def test_images_never_leave_a_client(phantom: Phantom, tmp_path: Path) -> None:
+    """All that two hospitals with 3D brains hand out are tensors of the method's weights."""
+    out: list[ExchangeObject] = []
+
+    class Watched(BundleAlgo):
+        def get_weights(self, extra: Any = None) -> ExchangeObject:
+            out.append(super().get_weights(extra))
+            return out[-1]
+
+        def evaluate(self, data: ExchangeObject, extra: Any = None) -> ExchangeObject:
+            out.append(super().evaluate(data, extra))
+            return out[-1]
+
+    clients = {
+        name: client(BRAINS, phantom(BRAINS), tmp_path, name, dials={"epochs": 2}) for name in "ab"
+    }
+    for algo in clients.values():
+        algo.__class__ = Watched
+    method = clients["a"].trainer.method
+    sizes = {name: value.shape for name, value in method.named_parameters()}
+    sizes |= {n: v.shape for n, v in method.named_buffers() if n.rpartition(".")[2][:8] == "running_"}
+    federated_averaging(clients, clients["a"].trainer.network.state_dict(), 2, evaluate=True)
+    assert len(out) == 8
+    for sent in out:
+        assert {name: v.shape for name, v in (sent.weights or sizes).items()} == sizes or (
+            {name: v.shape for name, v in sent.weights.items()}.items() <= sizes.items()
+        )
+        assert sent.optim is None
+        numbers = {**(sent.statistics or {}), **(sent.metrics or {})}.values()
+        assert all(isinstance(value, int | float) for value in numbers)
+
+
+def test_the_weights_of_a_federation_are_evaluated_as_those_of_a_training(
+    phantom: Phantom, workflow: Any, tmp_path: Path
+) -> None:
+    algo = client(BRAINS, phantom(BRAINS), tmp_path)
+    start = algo.trainer.network.state_dict()
+    algo.train(ExchangeObject(weights=start))
+    accepted = {name: value + 0.125 for name, value in start.items()}
+    algo.accept(accepted)
+    (folder,) = (tmp_path / "eval").iterdir()
+    assert folder.name.endswith("_seed0_a")
+    state = torch.load(folder / "network_epoch=1.pt", weights_only=True)
+    assert all(torch.equal(state[name], value) for name, value in accepted.items())
+    run(workflow(BRAINS, "train+evaluate", tmp_path, run_dir=str(folder)))
+    about = json.loads((tmp_path / "models" / "model.json").read_text())
+    assert about["head_fitted"] is True
+
+
+@pytest.mark.bad_input("federated")
+def test_a_client_refuses_weights_of_another_network(phantom: Phantom, tmp_path: Path) -> None:
+    algo = client(BRAINS, phantom(BRAINS), tmp_path)
+    start = algo.trainer.network.state_dict()
+    name = "classifier.head.weight"
+    for wrong in ({name: start[name]}, {**start, name: torch.zeros(3)}):
+        with pytest.raises(InputError, match="weights from the server"):
+            algo.train(ExchangeObject(weights=wrong))
+    with pytest.raises(InputError, match="client name"):
+        BundleAlgo(str(BRAINS)).initialize({ExtraItems.CLIENT_NAME: "../a"})
