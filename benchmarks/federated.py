@@ -66,9 +66,7 @@ class TableClient(ClientAlgo):
         }
         adam = partial(torch.optim.AdamW, weight_decay=SETTINGS["decay"])
         optimizers = PhaseOptimizers(network, {"encoder": SETTINGS["rate"]}, adam)
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizers["encoder"], ROUNDS * STEPS
-        )
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizers["encoder"], ROUNDS * STEPS)
         self.rows = len(x)
         self.trainer = FederatedTrainer(
             epochs=ROUNDS,
@@ -82,11 +80,13 @@ class TableClient(ClientAlgo):
         )
 
     def train(self, data: ExchangeObject, extra: dict[str, Any] | None = None) -> None:
+        """Train one round."""
         self.trainer.network.load_state_dict(data.weights)
         self.trainer.state.max_epochs = self.trainer.state.epoch + 1
         self.trainer.run()
 
     def get_weights(self, extra: dict[str, Any] | None = None) -> ExchangeObject:
+        """Return what the rows taught, and how many there are."""
         return ExchangeObject(
             weights=self.trainer.network.state_dict(),
             weight_type=WeightType.WEIGHTS,
@@ -94,6 +94,7 @@ class TableClient(ClientAlgo):
         )
 
     def represent(self, x: Array) -> Array:
+        """Return the representation of rows ``(N, F)``."""
         encoder = self.trainer.method.classifier.encoder.eval()
         with torch.no_grad():
             return encoder(torch.tensor(x, dtype=torch.float32)).double().numpy()
@@ -204,9 +205,7 @@ def alone(table: Table, own: int, loss: str, seed: int) -> dict[str, Any]:
     return {
         "unseen": {str(site): float(error[table.site == site].mean()) for site in rest},
         "home": float(error[held[own]].mean()),
-        "bacc": {
-            str(site): told(table, h, others(fit, site), others(held, site)) for site in rest
-        },
+        "bacc": {str(site): told(table, h, others(fit, site), others(held, site)) for site in rest},
         "cpu_seconds": time.process_time() - started,
     }
 
@@ -270,9 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = options(__doc__.splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     table = load(given.source, "openneuro")
-    runs = {
-        loss: [run(table, given.out, loss, seed) for seed in given.seeds] for loss in MODELS
-    }
+    runs = {loss: [run(table, given.out, loss, seed) for seed in given.seeds] for loss in MODELS}
     figures = summary(runs)
     counts = {name: int((table.site == k).sum()) for k, name in enumerate(table.sites)}
     ranges = {

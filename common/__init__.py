@@ -27,6 +27,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.report` → checks, files
 - `common.deploy` → checks, config, data, files, methods, networks, report, text, transforms
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks, tracking
+- `common.federated` → checks, deploy, engines, files, losses, methods, networks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, tracking, transforms
 - `common.label` → checks, data, deploy, files

@@ -22,7 +22,10 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "bundles" / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("own_data", "chest_films", "brain_age")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("own_data", "chest_films", "brain_age", "federated")
+    ),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]
 

@@ -13,6 +13,7 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from common.checks import InputError, require, require_name
 from common.engines import RunFolder
 from common.federated.shared import CURE
+from common.federated.trainer import FederatedTrainer
 
 __all__ = ["BundleAlgo"]
 
@@ -37,6 +38,9 @@ class BundleAlgo(MonaiAlgo):
         config_filters_filename: filters of what is sent and received, see ``MonaiAlgo``.
     """
 
+    trainer: FederatedTrainer  # MONAI says SupervisedTrainer or None
+    train_workflow: ConfigWorkflow  # likewise
+
     def __init__(
         self,
         bundle_root: str,
@@ -50,6 +54,11 @@ class BundleAlgo(MonaiAlgo):
     ) -> None:
         require(local_epochs >= 1, f"local_epochs: must be at least 1, got {local_epochs}.")
         dials = {"keep": list(keep), "batch_statistics": batch_statistics}
+        self.arguments = {  # from which another process builds the same client
+            **{"bundle_root": str(bundle_root), "local_epochs": local_epochs, **dials},
+            "config_train_filename": config_train_filename,
+            "train_kwargs": dict(train_kwargs or {}),
+        }
         super().__init__(
             bundle_root=str(bundle_root),
             local_epochs=local_epochs,
@@ -71,7 +80,7 @@ class BundleAlgo(MonaiAlgo):
         root = self.bundle_root
         self.bundle_root = str(_join(extra.get(ExtraItems.APP_ROOT, ""), root))
         workflow = _Workflow(
-            config_file=self._add_config_files(self.config_train_filename),
+            config_file=self._add_config_files(self.config_train_filename),  # type: ignore[no-untyped-call]
             meta_file=None,
             logging_file=extra.get(ExtraItems.LOGGING_FILE) or False,
             workflow_type="train",
@@ -81,7 +90,7 @@ class BundleAlgo(MonaiAlgo):
         self.bundle_root = root  # MONAI joins it
         self.train_workflow = self.eval_workflow = workflow
         with _one_line():
-            super().initialize(extra)
+            super().initialize(extra)  # type: ignore[no-untyped-call]
 
     def train(self, data: ExchangeObject, extra: dict[str, Any] | None = None) -> None:
         """Train one round from the weights in `data`; see ``MonaiAlgo.train``.
@@ -94,14 +103,12 @@ class BundleAlgo(MonaiAlgo):
 
     def get_weights(self, extra: dict[str, Any] | None = None) -> ExchangeObject:
         """Return what is shared, and how many images it was learned from."""
-        sent: ExchangeObject = super().get_weights(extra)
+        sent: ExchangeObject = super().get_weights(extra)  # type: ignore[no-untyped-call]
         if sent.statistics is not None:
             sent.statistics[FlStatistics.DATA_COUNT] = self.trainer.images
         return sent
 
-    def evaluate(
-        self, data: ExchangeObject, extra: dict[str, Any] | None = None
-    ) -> ExchangeObject:
+    def evaluate(self, data: ExchangeObject, extra: dict[str, Any] | None = None) -> ExchangeObject:
         """Return the metrics of the weights in `data` here; what was trained here stays as it is.
 
         Raises:
@@ -129,14 +136,12 @@ class BundleAlgo(MonaiAlgo):
             if isinstance(handler, RunFolder):
                 handler.save(self.trainer)
 
-    def _check_converted(
-        self, global_weights: Any, local_var_dict: Any, n_converted: int
-    ) -> None:
+    def _check_converted(self, global_weights: Any, local_var_dict: Any, n_converted: int) -> None:
         self.trainer.network.check(global_weights)
 
 
 class _Workflow(ConfigWorkflow):
-    """A workflow that trainer and evaluator both come from: it is built again only if it changed."""
+    """Trainer and evaluator come from one workflow: it is built again only where it changed."""
 
     def initialize(self) -> Any:
         return None if self._is_initialized else super().initialize()

@@ -43,12 +43,8 @@ def average(states: Sequence[Mapping[str, Tensor]], images: Sequence[int]) -> di
         "average: clients must share the same tensors, got others. Run the same bundle with the "
         "same dials everywhere.",
     )
-    return {
-        name: (
-            sum(n * state[name].double() for n, state in zip(images, states)) / sum(images)
-        ).to(states[0][name].dtype)
-        for name in names
-    }
+    shares = [count / sum(images) for count in images]
+    return {name: _sum([state[name] for state in states], shares) for name in names}
 
 
 def federated_averaging(
@@ -91,7 +87,14 @@ def federated_averaging(
 
 
 def _full(sent: ExchangeObject, before: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    weights: dict[str, Tensor] = sent.weights
+    weights: dict[str, Tensor] = sent.weights or {}
     if sent.weight_type == WeightType.WEIGHT_DIFF:
         return {name: before[name] + change for name, change in weights.items()}
     return weights
+
+
+def _sum(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    total = torch.zeros(tensors[0].shape, dtype=torch.float64)
+    for tensor, share in zip(tensors, shares):
+        total += share * tensor.detach().cpu().double()
+    return total.to(tensors[0])

@@ -80,11 +80,11 @@ class SharedWeights(nn.Module):
         """Return what the network makes of the arguments."""
         return self.network(*args, **kwargs)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return a copy of what is shared, by its names in the method."""
         return OrderedDict((name, value.clone()) for name, value in self._own().items())
 
-    def load_state_dict(  # type: ignore[override]
+    def load_state_dict(
         self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False
     ) -> None:
         """Take in what is shared, all of it or nothing, whatever `strict` says.

@@ -18,7 +18,7 @@ from common.methods import Method
 __all__ = ["FederatedEvaluator", "FederatedTrainer"]
 
 
-class FederatedTrainer(ContrastiveTrainer, SupervisedTrainer):
+class FederatedTrainer(ContrastiveTrainer, SupervisedTrainer):  # type: ignore[misc]
     """A `ContrastiveTrainer` whose ``network`` is what a client shares (`SharedWeights`).
 
     Each call of ``run`` is one round: it goes on to ``state.max_epochs``, with the optimisers,
@@ -30,6 +30,8 @@ class FederatedTrainer(ContrastiveTrainer, SupervisedTrainer):
         batch_statistics: see `SharedWeights`.
         trainer: arguments of `ContrastiveTrainer`.
     """
+
+    network: SharedWeights
 
     def __init__(
         self,
@@ -53,10 +55,10 @@ class FederatedTrainer(ContrastiveTrainer, SupervisedTrainer):
     @property
     def images(self) -> int:
         """Number of images here: the weight of this client in an average."""
-        dataset: Any = getattr(self.data_loader, "dataset", None)
-        return len(dataset) if dataset is not None else len(self.data_loader)
+        dataset: Any = self.data_loader.dataset  # type: ignore[union-attr]  # a DataLoader here
+        return len(dataset)
 
-    def run(self) -> None:
+    def run(self) -> None:  # type: ignore[override]
         """Train one round.
 
         Raises:

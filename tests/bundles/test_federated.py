@@ -20,7 +20,10 @@ from tests.commands import BUNDLES, ROOT
 Phantom = Callable[[Path], Path]
 BRAINS = ROOT / "bundles" / "brain_mri_age_contrastive"
 
-pytestmark = pytest.mark.slow
+pytestmark = [  # MONAI warns that whoever configures a client runs code there
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:executing the bundle config"),
+]
 
 
 def client(bundle: Path, phantom: Path, folder: Path, name: str = "a", **given: Any) -> BundleAlgo:
@@ -77,15 +80,11 @@ def test_images_never_leave_a_client(phantom: Phantom, tmp_path: Path) -> None:
     }
     for algo in clients.values():
         algo.__class__ = Watched
-    method = clients["a"].trainer.method
-    sizes = {name: value.shape for name, value in method.named_parameters()}
-    sizes |= {n: v.shape for n, v in method.named_buffers() if n.rpartition(".")[2][:8] == "running_"}
+    shapes = {name: v.shape for name, v in clients["a"].trainer.method.state_dict().items()}
     federated_averaging(clients, clients["a"].trainer.network.state_dict(), 2, evaluate=True)
     assert len(out) == 8
     for sent in out:
-        assert {name: v.shape for name, v in (sent.weights or sizes).items()} == sizes or (
-            {name: v.shape for name, v in sent.weights.items()}.items() <= sizes.items()
-        )
+        assert all(value.shape == shapes[name] for name, value in (sent.weights or {}).items())
         assert sent.optim is None
         numbers = {**(sent.statistics or {}), **(sent.metrics or {})}.values()
         assert all(isinstance(value, int | float) for value in numbers)
