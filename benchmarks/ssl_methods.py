@@ -54,10 +54,11 @@ from common.transforms import Composition
 from data_prep.digits.mnist import read_digits
 
 IMAGES = 10_000
+Digits = dict[str, tuple[Tensor, np.ndarray]]  # images and labels of "training" and "test"
 SETTINGS: dict[str, Any] = {
     "width": 0.25,
     "batch": 256,
-    "epochs": 10,
+    "epochs": 4,
     "rate": 2e-3,
     "decay": 1e-4,
     "hidden": 256,
@@ -155,7 +156,7 @@ def features_of(network: nn.Module, x: Tensor) -> np.ndarray:
     return np.asarray(torch.cat(found).double())
 
 
-def judged(network: nn.Module, digits: dict[str, tuple[Tensor, np.ndarray]]) -> dict[str, float]:
+def judged(network: nn.Module, digits: Digits) -> dict[str, float]:
     (x, y), (x_test, y_test) = digits["training"], digits["test"]
     h = features_of(network, x_test)
     probe = fit_probe(features_of(network, x), y)
@@ -167,10 +168,11 @@ def judged(network: nn.Module, digits: dict[str, tuple[Tensor, np.ndarray]]) -> 
     }
 
 
-def run(name: str, seed: int, digits: dict[str, tuple[Tensor, np.ndarray]]) -> dict[str, Any]:
+def run(name: str, seed: int, digits: Digits, out: Path) -> dict[str, Any]:
     torch.manual_seed(seed)
     method = method_of(name)
-    untrained = judged(method.classifier.encoder, digits)
+    start = method.classifier.encoder  # the same weights for every method of a seed
+    untrained = kept(out / "untrained" / f"seed{seed}.json", lambda: judged(start, digits))
     x = digits["training"][0]
     loader = Batches({"image": x, "position": torch.arange(len(x))}, SETTINGS["batch"])
     adam = partial(torch.optim.AdamW, weight_decay=SETTINGS["decay"])
@@ -236,7 +238,7 @@ def main() -> None:
         for name in options.methods:
             path = options.out / "runs" / f"{name}_seed{seed}.json"
             if not options.finished:
-                kept(path, partial(run, name, seed, digits))
+                kept(path, partial(run, name, seed, digits, options.out))
     runs = [json.loads(path.read_text()) for path in sorted((options.out / "runs").glob("*.json"))]
     rows = rows_of(runs)
     print(table(rows))

@@ -43,6 +43,8 @@ class Supervised(Method):
             `common.losses.EnD` or `common.losses.FairKL`.
         regularizer_weight: of the regulariser.
         columns: target of the regulariser -> column of the batch, where the names differ.
+        frozen: leave the encoder as it is, its running means too, and train the head alone: the
+            linear probe of self-supervised learning.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Supervised(Method):
         regularizer: nn.Module | None = None,
         regularizer_weight: float = 1.0,
         columns: Mapping[str, str] | None = None,
+        frozen: bool = False,
     ) -> None:
         super().__init__(classifier, policy, transform)
         require(
@@ -69,7 +72,17 @@ class Supervised(Method):
         self.columns = dict(columns or {})
         function = getattr(loss, "func", loss)  # of a partial, as configurations make
         name = getattr(function, "__name__", type(function).__name__)
+        self.frozen = frozen
+        if frozen:
+            classifier.encoder.requires_grad_(False)
         self._term = "transformed_bce" if function is classification_loss else name
+
+    def train(self, mode: bool = True) -> "Supervised":
+        """Set the mode; a frozen encoder stays in evaluation."""
+        super().train(mode)
+        if self.frozen:
+            self.classifier.encoder.eval()
+        return self
 
     def needs(self) -> tuple[str, ...]:
         """Return the target."""

@@ -2,6 +2,7 @@
 
 - `ConvEncoder`: the fully convolutional encoder of the learned-transformations paper, 2D and 3D.
 - `ResNet18Encoder`, `ResNet50Encoder`, `DenseNetEncoder`: MONAI's, without their last layer.
+- `ConvNeXtEncoder`: ConvNeXt-Tiny, 2D and 3D.
 - `AlexNet3D`: the small 3D encoder of the brain-age papers.
 - `TemplateEncoder`: a small one of brains on a template's grid, which keeps the places.
 - `TableEncoder`: the perceptron of a table of features, which standardises its columns.
@@ -25,6 +26,7 @@ from common.networks.alexnet3d import AlexNet3D
 from common.networks.brain_encoder import TableEncoder, brain_encoder
 from common.networks.classifier import ImageClassifier
 from common.networks.conv_encoder import ConvEncoder
+from common.networks.convnext_encoder import ConvNeXtEncoder
 from common.networks.crop_encoder import ChannelEncoder, CropEncoder
 from common.networks.densenet_encoder import DenseNetEncoder
 from common.networks.dino_head import DINOHead
@@ -46,6 +48,7 @@ __all__ = [
     "AlexNet3D",
     "ChannelEncoder",
     "ConvEncoder",
+    "ConvNeXtEncoder",
     "CropEncoder",
     "DINOHead",
     "DenseNetEncoder",

@@ -22,11 +22,12 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the branch ``x (B, T, F)`` with some of its images 0."""
+        """Return the branch ``x (B, ...)`` with some of its images 0."""
         if self.rate == 0.0 or not self.training:
             return x
         keep = 1.0 - self.rate
-        kept = (keep + torch.rand([x.shape[0], 1, 1], dtype=x.dtype, device=x.device)).floor()
+        shape = [len(x)] + [1] * (x.dim() - 1)
+        kept = (keep + torch.rand(shape, dtype=x.dtype, device=x.device)).floor()
         return x / keep * kept
 
 

@@ -93,13 +93,15 @@ def which_for_which(runs: Sequence[Run]) -> Markup:
     matrix = np.array(result.confusion)
     rows = [
         (name, [str(matrix[k].sum()), _share(matrix[k, k], matrix[k].sum()),
-                _share(matrix[k, k], matrix[:, k].sum())])
+                _share(matrix[k, k], matrix[:, k].sum()),
+                _share(2 * matrix[k, k], matrix[k].sum() + matrix[:, k].sum())])
         for k, name in enumerate(result.classes)
     ]  # fmt: skip
     heads = [
         "images",
         "sensitivity: named, of those of the class",
         "precision: of the class, of those named",
+        "F1: the harmonic mean of both",
     ]
     words = (
         f"Of {result.images} {run.part or 'test'} images of {plural(result.patients, 'patient')} "

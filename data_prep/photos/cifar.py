@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 
-__all__ = ["SIDE", "Batch", "find_batches", "read_batch"]
+__all__ = ["SIDE", "Batch", "find_batches", "read_batch", "read_superclasses"]
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
@@ -131,6 +131,32 @@ def _class_names(folder: Path, kind: str) -> list[str]:
     if meta.is_file():
         return [name.decode() for name in _unpickled(meta)[b"fine_label_names"]]
     return [str(number) for number in range(100)]
+
+
+def read_superclasses(batch: Batch) -> list[str]:
+    """Read which of CIFAR-100's twenty superclasses each image is of.
+
+    Args:
+        batch: a file that `read_batch` reads.
+
+    Returns:
+        A name for each image, such as "aquatic_mammals", or "superclass 3" where the names are not
+        beside the file; empty where there are none, as in CIFAR-10.
+    """
+    if batch.kind == "cifar10":
+        return []
+    if batch.path.suffix == ".bin":
+        data = np.frombuffer(batch.path.read_bytes(), np.uint8)
+        coarse = data.reshape(-1, 2 + PIXELS)[:, 0].tolist()
+    else:
+        coarse = [int(value) for value in _unpickled(batch.path).get(b"coarse_labels", [])]
+    text, meta = (batch.path.with_name(name) for name in ("coarse_label_names.txt", "meta"))
+    names: list[str] = []
+    if text.is_file():
+        names = text.read_text(encoding="ascii", errors="replace").split()
+    elif meta.is_file():
+        names = [name.decode() for name in _unpickled(meta).get(b"coarse_label_names", [])]
+    return [names[k] if k < len(names) else f"superclass {k}" for k in coarse]
 
 
 def _unpickled(path: Path) -> dict[bytes, Any]:

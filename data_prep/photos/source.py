@@ -127,6 +127,7 @@ def _batches(options: argparse.Namespace, size: int) -> Work:
 
 def _batch(batch: cifar.Batch, output: Output) -> list[Entry]:
     images, labels = cifar.read_batch(batch)
+    superclasses = cifar.read_superclasses(batch)
     stack = f"{batch.path.stem}.npy"
     output.write_stack(stack, images, images.shape[1:], "uint8")
     return [
@@ -136,6 +137,7 @@ def _batch(batch: cifar.Batch, output: Output) -> list[Entry]:
             "label": int(label),
             "patient": f"{batch.part}{batch.first + row:05d}",
             "part": batch.part,
+            **({"superclass": superclasses[row]} if superclasses else {}),
         }
         for row, label in enumerate(labels)
     ]

@@ -33,14 +33,23 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
     "recipe": ("optimizers", "epochs loss projector schedule transform"),
     "finetune": (
         "method",
-        "encoder student loss projector epochs views optimizers policy transform",
+        "encoder student loss projector epochs views optimizers policy transform schedule",
     ),
+    "linear": ("method", "encoder epochs loss optimizers policy projector schedule transform"),
     "data": ("folder", "encoder head method policy transform epochs schedule optimizers"),
 }
 BESIDE = {  # what single rows change besides, as their _desc_ says
     "loss_ce": "encoder",  # ReLU, features of any length
     "loss_end": "encoder",
     "loss_l1": "encoder head",  # the probes read the encoder
+    "strategy_deep_cluster_v2": "schedule",
+    "strategy_dino": "student policy transform views",
+    "strategy_nnbyol": "queue",
+    "strategy_nnclr": "queue",
+    "strategy_re_ssl": "queue weak_policy weak_transform",
+    "strategy_swav": "prototypes queues",
+    "strategy_vibcreg": "transform",
+    "strategy_vicreg": "transform",
     "strategy_printed": "encoder",  # its channel sees the whole image
     "strategy_simclr": "encoder",  # of digits: its channel does not learn
 }
@@ -49,6 +58,7 @@ DEFAULT = {  # rows that train.json is already
     *("strategy_self_supervised_supervised", "strategy_y_aware", "augmentation_weak"),
     *("alpha_1_10_1_1_1", "natural_image_contrastive/loss_sup_info_nce"),
     "brain_mri_age_contrastive/encoder_resnet18",
+    "natural_image_ssl_study/strategy_simclr",
 }
 AFTER: dict[Any, list[str]] = {  # bundle, axis -> what the overlay follows
     ("brain_mri_y_aware", "diagnosis"): ["strategy_from_scratch"],
@@ -88,6 +98,8 @@ def parsed(bundle: Path, names: list[str], folder: Path) -> ConfigParser:
     parser.update({"device": "meta", "dataset_dir": str(folder), "train#dataloader": [0]})
     if "in_features" in parser:
         parser["in_features"] = 284  # counted in a prepared table
+    for counted in {"images", "batches"} & set(parser.get()):
+        parser[counted] = 50  # in a prepared set
     if "prior_file" in parser and names:
         parser["prior_file"] = str(folder / "prior.npz")
     return parser
@@ -173,6 +185,10 @@ TOGETHER = {  # bundle -> overlays that go together
         "+loss_decoupled_uniformity+prior_vae+augmentation_no_color",
         *("recipe_decoupled_uniformity+loss_byol", "data_cifar100+loss_simclr+encoder_resnet18"),
     ],
+    "natural_image_ssl_study": [
+        *("strategy_vicreg+data_imagenet100+encoder_convnext_tiny", "strategy_byol+data_cifar100"),
+        *("strategy_deep_cluster_v2+linear_probe", "strategy_dino+encoder_resnet50+finetune"),
+    ],
 }
 APART_FROM = [  # bundle, overlays or a dial that do not go together, what the line names
     ("biased_image_fairkl", "loss_ce", {"temperature": 0.3}, "'temperature'"),
@@ -202,6 +218,7 @@ APART_FROM = [  # bundle, overlays or a dial that do not go together, what the l
     ("fundus_photo_dino", "finetune", {"teacher_temperature": 0.07}, "teacher_temperature: has"),
     ("natural_image_contrastive", "prior_table", {}, "prior_table.json: 'loss#kernel'"),
     ("natural_image_contrastive", "prior_table+loss_decoupled_uniformity", {}, "'loss#kernel'"),
+    ("natural_image_ssl_study", "strategy_byol", {"temperature": 0.5}, "'temperature'"),
     ("natural_image_contrastive", "loss_sup_con", {"bundle_root": "."}, "bundle_root: must be"),
 ]
 

@@ -20,9 +20,11 @@ from common.methods import (
     MoCo,
     ReSSL,
     SimSiam,
+    Supervised,
     SwAV,
     ViewGroup,
     WeightedSum,
+    cross_entropy,
 )
 from common.networks import ConvEncoder, DINOHead, ImageClassifier, IterNorm, Projector
 from common.policies import Uniform
@@ -78,3 +80,16 @@ def test_every_method_trains_a_convolutional_encoder(name: str, dims: int) -> No
     ContrastiveTrainer("cpu", 2, [content], method, optimizers).run()
     assert not any(torch.equal(p, b) for p, b in zip(kernels, before))
     assert method.eval()(image).isfinite().all()
+
+
+def test_a_frozen_encoder_stays_as_it_is_while_its_head_learns() -> None:
+    torch.manual_seed(0)
+    classifier = ImageClassifier(ConvEncoder(2, 1, (4, 6)), 6, num_classes=3)
+    method = Supervised(classifier, loss=cross_entropy, frozen=True)
+    encoder = {name: value.clone() for name, value in classifier.encoder.state_dict().items()}
+    head = classifier.head.weight.detach().clone()
+    content = {"image": torch.rand(6, 1, 8, 8), "label": torch.arange(6) % 3}
+    optimizers = PhaseOptimizers(method, {"encoder": 0.1}, torch.optim.SGD)
+    ContrastiveTrainer("cpu", 2, [content], method, optimizers).run()
+    torch.testing.assert_close(classifier.encoder.state_dict(), encoder, rtol=0, atol=0)
+    assert not torch.equal(classifier.head.weight, head)

@@ -22,7 +22,7 @@ def test_a_collapsed_representation_has_a_small_rank() -> None:
     assert effective_rank(line) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.bad_input("evaluation")
+@pytest.mark.bad_input("metrics")
 def test_a_single_row_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match=r"^effective_rank: h must be \(N >= 2, D\), got \(1, 3\)"):
         effective_rank(np.ones((1, 3)))

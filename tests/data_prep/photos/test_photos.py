@@ -71,6 +71,8 @@ def test_cifar_100_takes_the_fine_label(tmp_path: Path) -> None:
     content = manifest(tmp_path / "in", tmp_path / "out", "--kind", "cifar100", "--validation", "0")
     assert sizes(content) == (20, 0, 20)
     assert [entry["label"] for entry in content["test"]] == [i % 10 for i in range(20)]
+    first = np.frombuffer((tmp_path / "in" / "test.bin").read_bytes(), np.uint8)[0]
+    assert content["test"][0]["superclass"] == f"superclass {first}"
 
 
 def test_cifar_100_pickles_are_read_too(tmp_path: Path) -> None:
@@ -80,9 +82,11 @@ def test_cifar_100_pickles_are_read_too(tmp_path: Path) -> None:
     for name in ("train", "test"):
         content = {b"data": data, b"fine_labels": [4, 99], b"coarse_labels": [0, 1]}
         (folder / name).write_bytes(pickle.dumps(content))
-    (folder / "meta").write_bytes(pickle.dumps({b"fine_label_names": [b"apple"] * 100}))
+    names = {b"fine_label_names": [b"apple"] * 100, b"coarse_label_names": [b"fish", b"flowers"]}
+    (folder / "meta").write_bytes(pickle.dumps(names))
     made = manifest(tmp_path / "in", tmp_path / "out", "--kind", "cifar100", "--validation", "0")
     assert [entry["label"] for entry in made["training"]] == [4, 99]
+    assert [entry["superclass"] for entry in made["training"]] == ["fish", "flowers"]
     stack = np.load(tmp_path / "out" / "train.npy")
     assert np.array_equal(stack, data.reshape(2, 3, 32, 32).transpose(0, 2, 3, 1))
 
