@@ -64,7 +64,8 @@ class ConvNeXtEncoder(nn.Module):
         )
         self.out_features = channels[-1]
         convolution: Any = Conv[Conv.CONV, spatial_dims]
-        rates = torch.linspace(0, drop_path, sum(depths)).tolist()
+        blocks = sum(depths)
+        rates = [drop_path * index / max(1, blocks - 1) for index in range(blocks)]
         stages: list[nn.Module] = []
         before, side = in_channels, 2 if small_images else 4
         for depth, width in zip(depths, channels):
