@@ -21,7 +21,7 @@ WORST = 20
 SIDE = 160  # pixels of a picture, at most
 MOST = 50  # groups of a column: more is no grouping, and data_prep keeps no more
 COLUMNS = ("site", "split", "sex", "age")
-NO_GROUPS = {"image", "mask", "name", "patient"}
+NO_GROUPS = {"image", "mask", "name", "patient", "thumbnail"}
 AGES = (18, 30, 40, 50, 60, 70, 80)
 SEXES = {"m": "male", "f": "female"}  # numbers mean what the manifest's classes say
 

@@ -24,6 +24,7 @@ MANIFEST: dict[str, Any] = {
     "classes": {"site": ["Bern", "Graz"]},
     "test": [
         {"patient": name, "site": n % 2, "sex": -1, "age": 15.0 + 9 * n, "cause": "virus"[n % 2 :]}
+        | {"thumbnail": f"{name}.jpg"}  # of data_prep brain_t1: no group
         for n, name in enumerate(NAMES)
     ],
 }
