@@ -64,6 +64,14 @@ def test_the_public_workflow_runs_every_python_both_ends_and_the_checks_of_depen
     ] == []
 
 
+def test_the_wheel_holds_the_code_and_no_bundle_with_its_weights() -> None:
+    built = PROJECT["tool"]["setuptools"]
+    assert built["packages"]["find"]["include"] == ["common*", "data_prep*"]
+    assert not any(
+        "models" in pattern for kept in built["package-data"].values() for pattern in kept
+    )
+
+
 def test_the_version_is_the_same_wherever_it_stands() -> None:
     cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), flags=re.M)
     assert cited is not None
