@@ -228,7 +228,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--methods", nargs="+", default=list(NAMES), choices=NAMES)
     parser.add_argument("--finished", action="store_true", help="tabulate the finished runs alone")
+    parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
     options = parser.parse_args()
+    SETTINGS["epochs"] = options.epochs
     torch.set_num_threads(1)
     digits = {}
     for part, training in (("training", True), ("test", False)):
