@@ -64,6 +64,8 @@ class Tracking:
             engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: ContrastiveTrainer) -> None:
+        if self._tracker is not None:  # a trainer that is run again goes on
+            return
         dials = run_record()["dials"]
         done: Any = engine.state.iteration
         self._tracker = start_tracker(self.kind, self.run_dir, self.bundle, dials, done)
@@ -76,8 +78,8 @@ class Tracking:
             return
         x = batch["image"][:IMAGES].to(engine.state.device)
         with torch.random.fork_rng([x.device] if x.is_cuda else []), torch.no_grad():
-            engine.network.eval()
-            views = [view for _ in range(2) for view in engine.network.views_of(x)]
+            engine.method.eval()
+            views = [view for _ in range(2) for view in engine.method.views_of(x)]
         if views and x.ndim > 2:
             self._tracker.show("views", picture([x, *views]), epoch)
 
