@@ -69,16 +69,16 @@ def main(words: Sequence[str]) -> int:
 
 
 def _client(options: Namespace, dials: Mapping[str, str], data: Path) -> BundleAlgo:
-    folder = folder_of(options.bundle)
+    folder = folder_of(options.bundle).resolve()  # NVFlare's clients start elsewhere
     epochs = options.rounds * options.local_epochs
     return BundleAlgo(
         str(folder),
         local_epochs=options.local_epochs,
         config_train_filename=[f"configs/{name}.json" for name in ("train", *options.overlays)],
         train_kwargs={
-            "dataset_dir": str(data),
-            "output_dir": str(options.output),
-            "ckpt_dir": str(options.output / "models"),
+            "dataset_dir": str(data.resolve()),
+            "output_dir": str(options.output.resolve()),
+            "ckpt_dir": str(options.output.resolve() / "models"),
             "epochs": epochs,
             **dials,
         },

@@ -108,7 +108,12 @@ def simulate(
             for name, client in clients.items()
         }
     )
-    recipe.execute(SimEnv(clients=list(clients), workspace_root=str(workspace)))
+    try:
+        recipe.execute(SimEnv(clients=list(clients), workspace_root=str(workspace)))
+    except RuntimeError as error:
+        raise InputError(
+            f"{workspace}: NVFlare's run must end well, got {str(error).splitlines()[0]}"
+        ) from None
     found = sorted(workspace.rglob("FL_global_model.pt"))
     require(
         len(found) == 1,

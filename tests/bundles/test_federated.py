@@ -14,6 +14,7 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from common.checks import InputError
 from common.config import effective
 from common.federated import BundleAlgo, federated_averaging
+from common.federated.command import main as federated
 from tests.bundles.conftest import narrow, run, short
 from tests.commands import BUNDLES, ROOT
 
@@ -117,3 +118,53 @@ def test_a_client_refuses_weights_of_another_network(phantom: Phantom, tmp_path:
             algo.train(ExchangeObject(weights=wrong))
     with pytest.raises(InputError, match="client name"):
         BundleAlgo(str(BRAINS)).initialize({ExtraItems.CLIENT_NAME: "../a"})
+
+
+def federation(bundle: Path, phantom: Path, folder: Path, *words: str) -> dict[str, torch.Tensor]:
+    """Two clients with the same data, two rounds, by the command."""
+    for name in "ab":
+        if not (folder / name).exists():
+            (folder / name).symlink_to(phantom)
+    dials = [
+        text
+        for name, value in {"batch_size": 8, **narrow(bundle, "train")}.items()
+        for text in (f"--{name}", json.dumps(value))
+    ]
+    output = folder / f"out{len(words)}"
+    places = [str(folder / "a"), str(folder / "b"), "--output", str(output), "--rounds", "2"]
+    assert federated([str(bundle), *places, *words, *dials]) == 0
+    return dict(torch.load(output / "federation.pt", weights_only=True))
+
+
+def test_nvflares_simulator_gives_what_the_loop_in_one_process_gives(
+    phantom: Phantom, tmp_path: Path
+) -> None:
+    pytest.importorskip("nvflare", reason="NVFlare is not installed: pip install -e '.[federated]'")
+    here = federation(BRAINS, phantom(BRAINS), tmp_path)
+    there = federation(BRAINS, phantom(BRAINS), tmp_path, "--nvflare")
+    torch.testing.assert_close(there, here, rtol=0, atol=1e-3)
+
+
+def test_the_command_writes_the_weights_and_what_was_shared(
+    phantom: Phantom, tmp_path: Path
+) -> None:
+    weights = federation(BRAINS, phantom(BRAINS), tmp_path)
+    about = json.loads((tmp_path / "out0" / "federation.json").read_text())
+    assert about["shared"] == list(weights)
+    assert set(about["images"]) == {"a", "b"}
+    assert len(about["metrics"]) == 2
+
+
+@pytest.mark.bad_input("federated")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["x/a", "y/a"], "must have names of their own"),
+        (["nowhere"], "must be a folder that data_prep wrote"),
+        ([], "the following arguments are required"),
+        (["x/a", "--keep"], "must be a folder"),
+    ],
+)
+def test_the_command_refuses_in_one_line(words: list[str], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        federated([BRAINS.name, *words, "--output", "nothing"])
