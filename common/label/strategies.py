@@ -78,16 +78,21 @@ class Round:
         self.open = np.flatnonzero(~self.labelled & ~skipped)
 
     @cached_property
+    def by_labels(self) -> bool:
+        """Whether the labels tell classes apart: two of them have two each."""
+        counts = np.unique(self.label[self.label >= 0], return_counts=True)[1]
+        return bool((counts >= ENOUGH).sum() >= 2)
+
+    @cached_property
     def probabilities(self) -> Floats | None:
         """``(N, classes)`` of a probe on the labels, else of the model; None without either."""
-        values, counts = np.unique(self.label[self.label >= 0], return_counts=True)
-        if (counts >= ENOUGH).sum() >= 2:
-            probe = LogisticRegression(C=1.0, max_iter=500)
-            probe.fit(self.h[self.label >= 0], self.label[self.label >= 0])
-            probabilities = np.zeros((len(self.h), int(values.max()) + 1))
-            probabilities[:, values] = probe.predict_proba(self.h)
-            return probabilities
-        return self.scores if self.scores.shape[1] >= 2 else None
+        if not self.by_labels:
+            return self.scores if self.scores.shape[1] >= 2 else None
+        known = self.label >= 0
+        probe = LogisticRegression(C=1.0, max_iter=500).fit(self.h[known], self.label[known])
+        probabilities = np.zeros((len(self.h), int(self.label.max()) + 1))
+        probabilities[:, probe.classes_] = probe.predict_proba(self.h)
+        return probabilities
 
     def gap(self) -> Floats | None:
         """``(open,)`` between the two highest probabilities; None where there are none."""
@@ -199,7 +204,8 @@ def _unsure(known: Round, row: int) -> str:
     told = [
         f"{name} {100 * probabilities[row, k]:.0f} %" for name, k in zip(names, (first, second))
     ]
-    return f"The score is unsure about it: {told[0]}, {told[1]}."
+    who = "By the labels so far it" if known.by_labels else "To the model it"
+    return f"{who} is among the least certain: {told[0]}, {told[1]}."
 
 
 def _ranks(values: Floats) -> NDArray[np.integer]:

@@ -51,7 +51,7 @@ def test_margin_chooses_the_image_between_the_classes_of_the_labels() -> None:
     chosen = propose("margin", Round(h, label, classes=("clear", "lesion")))
     assert chosen is not None
     assert chosen.row == 4
-    assert "The score is unsure about it: " in chosen.why
+    assert chosen.why.startswith("By the labels so far it is among the least certain: ")
 
 
 def test_margin_asks_the_models_scores_until_two_classes_have_two_labels() -> None:
@@ -61,7 +61,7 @@ def test_margin_asks_the_models_scores_until_two_classes_have_two_labels() -> No
     assert chosen is not None
     assert (chosen.row, chosen.why) == (
         1,
-        "The score is unsure about it: lesion 55 %, clear 45 %.",
+        "To the model it is among the least certain: lesion 55 %, clear 45 %.",
     )
 
 
