@@ -142,7 +142,7 @@ class Model:
 
     def _limited(self, config: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
         limits = config.get("limits", config.get("+limits", {}))
-        kept = record.get("config", {})
+        kept = {**record.get("config", {}), **record.get("dials", {})}
         names = [name for name in limits if name not in (*PLACES, "device", "resume")]
         return {name: kept.get(name, config.get(name)) for name in names}
 

@@ -83,7 +83,7 @@ class Server:
         kind = {} if isinstance(body, bytes) else {"Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, sent, {**kind, **headers}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=300) as reply:
+            with urllib.request.urlopen(request, timeout=900) as reply:
                 content, status = reply.read(), reply.status
         except urllib.error.HTTPError as error:
             content, status = error.read(), error.code
@@ -99,7 +99,7 @@ class Server:
         kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
         return self.ask(method, path, body, **kind)
 
-    def until(self, path: str, wanted: Callable[[Any], bool], seconds: int = 400) -> Any:
+    def until(self, path: str, wanted: Callable[[Any], bool], seconds: int = 900) -> Any:
         """Ask until the answer is as wanted."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -146,7 +146,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(600):
+    for _ in range(1800):
         assert process.poll() is None, server.log.read_text()
         try:
             assert server.ask("GET", "/info/")[0] == 200
