@@ -25,6 +25,7 @@ from fastapi.routing import APIRoute
 from monailabel.endpoints import activelearning, datastore, info, model, scoring, train
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.async_tasks.task import AsyncTask
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from common.checks import InputError, require
@@ -92,6 +93,8 @@ async def _begin(_: FastAPI) -> AsyncIterator[None]:
     app.server_mode(True)
     app.on_init_complete()
     yield
+    for method in ("train", "scoring"):  # else their processes would outlive the server
+        AsyncTask.stop(method)
 
 
 def infer(
