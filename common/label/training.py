@@ -51,11 +51,10 @@ def train(
     chosen = _chosen(model, settings, counts)
     for name in ("eval", "models"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name, dials in chosen.items():
-        (folder / f"{name}.json").write_text(json.dumps(dials, indent=1), encoding="utf-8")
+    (folder / "train.json").write_text(json.dumps(chosen["train"], indent=1), encoding="utf-8")
     begun: list[str | Path] = ["train", *overlays, folder / "train.json"]
-    _run(model, begun, folder, say)
-    _run(model, [*begun, "evaluate", folder / "evaluate.json"], folder, say)
+    _run(model, begun, folder, say, {})
+    _run(model, [*begun, "evaluate"], folder, say, chosen["evaluate"])
     (evaluation,) = (folder / "eval").glob("*/evaluation.json")
     figures = read_json(evaluation, "Train again.")
     model.deploy(folder / "models")
@@ -103,7 +102,11 @@ def _chosen(
 
 
 def _run(
-    model: Model, files: Sequence[str | Path], folder: Path, say: Callable[[str], None]
+    model: Model,
+    files: Sequence[str | Path],
+    folder: Path,
+    say: Callable[[str], None],
+    dials: Mapping[str, Any],
 ) -> None:
     """Run configurations of the bundle, and pass on the line that a failure ends in."""
     configs = model.folder / "configs"
@@ -115,6 +118,7 @@ def _run(
         "output_dir": folder / "eval",
         "ckpt_dir": folder / "models",
         "logging_file": False,
+        **dials,
     }
     for key, value in places.items():
         words += [f"--{key}", str(value)]
