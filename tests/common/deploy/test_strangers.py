@@ -72,7 +72,7 @@ def test_an_inverted_image_is_predicted_with_a_warning(
 def test_an_embedding_that_lies_apart_is_warned_of_before_all_else(predictor: Predictor) -> None:
     h = np.full((1, predictor.network.head.in_features), 1e4, np.float32)
     observed = Seen([{"facts": {"colour": True}}], torch.rand(1, 1, 16, 16), h, h[:, :1], ["age"])
-    (columns,) = [columns(observed) for columns in predictor.columns]
+    columns = dict(item for make in predictor.columns for item in make(observed).items())
     assert float(columns["familiarity"][0]) < 0.01
     first, second = str(columns["warning"][0]).split("; ")[:2]
     assert first.startswith("unlike the training images (familiarity below 0.01 %)")
