@@ -74,10 +74,11 @@ def label(asked: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
     """Save a label: "image", "model", and "label" (a class) or "age"."""
     app: LabelApp = app_instance()
     model = _model(app, str(asked.get("model", "")))
-    told = {key: asked[key] for key in ("label", "age") if key in asked}
+    told: dict[str, Any] = {key: asked[key] for key in ("label", "age") if key in asked}
     if not model.regression:
         model.number(told.get("label"))
-    app.datastore().label(str(asked.get("image", "")), {**told, "bundle": model.name})
+    told["bundle"] = model.name
+    app.datastore().label(str(asked.get("image", "")), told)
     return _about(app, model)
 
 
