@@ -10,6 +10,7 @@ from common.report.groups import baseline_means, group_runs
 from common.report.load import load_runs
 from common.report.page import build_report, find_runs
 from common.report.results import BASELINE_NAMES
+from common.report.words import bundle_title
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runs = [run for folder in options.runs for run in find_runs(folder)]
         loaded = load_runs(runs)
-        title = options.title or loaded[0].bundle.replace("_", " ").capitalize()
+        title = options.title or bundle_title(loaded[0].bundle)
         report = build_report(runs, options.output, title)
         for group in group_runs(loaded):
             figure = f"{group.value:.{group.measure.decimals + 1}f}{group.measure.unit}"

@@ -151,6 +151,17 @@ def finding_name(column: str) -> str:
     return name.lower() if name.isupper() and len(name) > 4 else name
 
 
+def bundle_title(bundle: str) -> str:
+    """Return the name of a bundle as a heading.
+
+    >>> bundle_title("brain_mri_y_aware"), bundle_title("chest_xray_decoupled_uniformity")
+    ('Brain MRI y-aware', 'Chest X-ray decoupled uniformity')
+    """
+    written = {"mri": "MRI", "xray": "X-ray", "dino": "DINO", "fairkl": "FairKL", "ssl": "SSL"}
+    words = [written.get(word, word) for word in bundle.split("_")]
+    return sentence(" ".join(words).replace("y aware", "y-aware"))
+
+
 def signed(value: float, decimals: int = 2) -> str:
     """Return a difference with its sign, e.g. ``+0.05``; a rounded zero has none."""
     rounded = round(value, decimals)
