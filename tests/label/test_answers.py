@@ -1,6 +1,7 @@
 """What is said and shown of an image, and what is kept of it."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,14 @@ from common.label.__main__ import read_options
 from common.label.answers import explained
 from common.label.pictures import overlay
 from common.label.pool import read_pool
+from tests.commands import ROOT
 from tests.models import BRAINS, FILMS, deployed
+
+
+def without_weights(name: str, folder: Path) -> Path:
+    """A bundle as it is before any weights came with it."""
+    ignored = shutil.ignore_patterns("models")
+    return shutil.copytree(ROOT / "bundles" / name, folder / name, ignore=ignored)
 
 
 def test_the_answer_is_the_predictors_with_both_classes(
@@ -30,7 +38,7 @@ def test_the_answer_is_the_predictors_with_both_classes(
 
 
 def test_a_newer_model_answers_as_soon_as_it_is_deployed(studies: Path, tmp_path: Path) -> None:
-    model = Model(BRAINS, tmp_path)
+    model = Model(without_weights(BRAINS, tmp_path), tmp_path / "work")
     assert (model.kind, model.available) == ("embedding", False)
     path = studies / "brains" / "b00.nii.gz"
     model.deploy(deployed(tmp_path / "a", BRAINS, head_fitted=False))
@@ -44,7 +52,10 @@ def test_a_bundle_without_a_model_or_an_image_that_is_none_says_why(
     studies: Path, trained: dict[str, Model], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="must have a model to predict with"):
-        answer(Model(FILMS, tmp_path), studies / "films" / "p00_00.png")
+        answer(
+            Model(without_weights(FILMS, tmp_path), tmp_path / "work"),
+            studies / "films" / "p00_00.png",
+        )
     with pytest.raises(InputError, match=r"broken\.png: must be a whole PNG"):
         answer(trained[FILMS], studies / "films" / "broken.png")
 
