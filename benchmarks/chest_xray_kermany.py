@@ -13,14 +13,13 @@ saturated, which the baselines (pixels, and an untrained encoder) show beside th
 import argparse
 import csv
 import json
-import tempfile
 import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from kermany import Row, extracted
 from monai.bundle import ConfigWorkflow
 from paired_runs import provenance
 
@@ -39,19 +38,13 @@ EXAMPLES = 3  # validation images of each class to predict: the head is fitted o
 
 def prepare(source: Path, target: Path, size: int) -> None:
     """Extract, write the labels without the original parts, and run data_prep."""
-    with tempfile.TemporaryDirectory() as folder:
-        extracted = Path(folder)
-        with zipfile.ZipFile(source / "images.zip") as archive:
-            archive.extractall(extracted)
-        with (source / "labels.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        with (extracted / "labels.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "label", "patient"])
-            writer.writerows([row["file"], row["label"], row["patient"]] for row in rows)
-        words = ["chest_xray", "--source", folder, "--target", str(target), "--workers", "1"]
-        words += ["--labels", str(extracted / "labels.csv"), "--size", str(size)]
-        if data_prep(words):
+
+    def columns(row: Row) -> Row:
+        return {"image": row["file"], "label": row["label"], "patient": row["patient"]}
+
+    with extracted(source, columns) as words:
+        words = ["chest_xray", *words, "--target", str(target), "--workers", "1"]
+        if data_prep([*words, "--size", str(size)]):
             raise SystemExit("chest_xray_kermany: data_prep chest_xray failed, see above.")
 
 

@@ -18,13 +18,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kermany import Row, extracted, films
 from paired_runs import provenance
 
 from common.metrics.decision import CALLS, call_scores
@@ -43,20 +42,17 @@ CLASSES = ("normal", "pneumonia")
 
 def prepare(source: Path, work: Path) -> None:
     """Extract, write the labels with the official parts, and run data_prep."""
-    with tempfile.TemporaryDirectory() as folder:
-        extracted = Path(folder)
-        with zipfile.ZipFile(source / "images.zip") as archive:
-            archive.extractall(extracted)
-        with (source / "labels.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        with (extracted / "labels.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "label", "split", "patient"])
-            for row in rows:
-                patient = f"{row['split']}_{row['patient']}"
-                writer.writerow([row["file"], CLASSES[int(row["label"])], row["split"], patient])
-        words = ["chest_xray", "--source", folder, "--target", str(work / "data")]
-        words += ["--labels", str(extracted / "labels.csv"), "--negative", CLASSES[0]]
+
+    def columns(row: Row) -> Row:
+        return {
+            "image": row["file"],
+            "label": CLASSES[int(row["label"])],
+            "split": row["split"],
+            "patient": f"{row['split']}_{row['patient']}",
+        }
+
+    with extracted(source, columns) as words:
+        words = ["chest_xray", *words, "--target", str(work / "data"), "--negative", CLASSES[0]]
         if data_prep([*words, "--key", str(work / "key.csv")]):
             raise SystemExit("chest_xray_weights: data_prep chest_xray failed, see above.")
 
@@ -73,8 +69,7 @@ def bundle(config: str, work: Path, **dials: Any) -> None:
 
 def subtypes(source: Path, work: Path) -> list[str]:
     """Normal, bacteria or virus, of each test film in the manifest's order."""
-    with (source / "labels.csv").open(newline="") as file:
-        of_file = {row["file"]: row["subtype"] for row in csv.DictReader(file)}
+    of_file = {row["file"]: row["subtype"] for row in films(source)}
     with (work / "key.csv").open(newline="") as file:
         original = {row["prepared"]: row["source"] for row in csv.DictReader(file)}
     manifest = json.loads((work / "data" / "manifest.json").read_text())

@@ -14,6 +14,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.checks` → text
 - `common.files` → checks
 - `common.tracking` → checks, files
+- `common.command_line` → checks
 - `common.distributed` → checks
 - `common.kernels` → checks
 - `common.transforms` → checks
@@ -25,12 +26,13 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.metrics` → checks
 - `common.config` → checks, files, text
 - `common.report` → checks, files
-- `common.deploy` → checks, config, data, files, methods, networks, report, text, transforms
+- `common.deploy` → checks, command_line, config, data, files, methods, networks, report, text,
+  transforms
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks, tracking
-- `common.federated` → checks, deploy, engines, files, losses, methods, networks
+- `common.federated` → checks, command_line, deploy, engines, files, losses, methods, networks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, tracking, transforms
-- `common.label` → checks, data, deploy, files
+- `common.label` → checks, command_line, data, deploy, files
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from common.checks import InputError
+from common.deploy.recorded import read_recorded
 
 __all__ = ["BETWEEN", "CallRule", "Threshold"]
 
@@ -60,15 +59,7 @@ class CallRule:
         Raises:
             InputError: something else.
         """
-        if not record:
-            return None
-        try:
-            return TypeAdapter(cls).validate_python(record)
-        except ValidationError:
-            raise InputError(
-                f"{where}: call must be what an evaluation wrote, got something else. Evaluate the "
-                "run again."
-            ) from None
+        return read_recorded(cls, record, "call", where)
 
     def record(self) -> dict[str, Any]:
         """Return the rule, for ``model.json``."""

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from common.checks import InputError
 from common.deploy.file_facts import TELLING, image_facts
+from common.deploy.recorded import read_recorded
 
 __all__ = ["NAMES", "Expected"]
 
@@ -114,15 +113,7 @@ class Expected:
         Raises:
             InputError: something else.
         """
-        if not record:
-            return None
-        try:
-            return TypeAdapter(cls).validate_python(record)
-        except ValidationError:
-            raise InputError(
-                f"{where}: expects must be what an evaluation wrote, got something else. Evaluate "
-                "the run again."
-            ) from None
+        return read_recorded(cls, record, "expects", where)
 
     def record(self) -> dict[str, Any]:
         """Return the numbers, for ``model.json``."""

@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from sklearn.decomposition import PCA
 
-from common.checks import InputError, require
+from common.checks import require
+from common.deploy.recorded import not_as_written
 
 __all__ = ["FEWEST", "WARN_BELOW", "Familiarity", "familiarity_warning"]
 
@@ -161,10 +162,7 @@ class Familiarity:
         except (KeyError, TypeError, ValueError):
             sane = False
         if not sane:
-            raise InputError(
-                f"{where}: familiarity must be what an evaluation wrote, got something else. "
-                "Evaluate the run again."
-            )
+            raise not_as_written("familiarity", where)
         return cls(*arrays, **numbers)
 
 

@@ -14,25 +14,20 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from monai.fl.utils.constants import ExtraItems
 from torch import Tensor
 
-from common.checks import InputError, require
+from common.checks import require
+from common.command_line import CommandParser, read_dials
 from common.deploy.loading import folder_of
 from common.federated.algo import BundleAlgo
 from common.federated.averaging import federated_averaging
 from common.files import replacing
 
 __all__ = ["main"]
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise in one line."""
-        raise InputError(f"{self.prog}: {message}. {self.prog} --help shows all.")
 
 
 def main(words: Sequence[str]) -> int:
@@ -49,7 +44,8 @@ def main(words: Sequence[str]) -> int:
     )
     for folder in options.folders:
         require(folder.is_dir(), f"{folder}: must be a folder that data_prep wrote, got none.")
-    clients = {name: _client(options, _pairs(dials), folder) for name, folder in places.items()}
+    given = {k: _value(v) for k, v in read_dials(dials, "python -m common federated").items()}
+    clients = {name: _client(options, given, folder) for name, folder in places.items()}
     for name, client in clients.items():
         client.initialize({ExtraItems.CLIENT_NAME: name})
     first = next(iter(clients.values()))
@@ -68,7 +64,7 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _client(options: Namespace, dials: Mapping[str, str], data: Path) -> BundleAlgo:
+def _client(options: Namespace, dials: Mapping[str, Any], data: Path) -> BundleAlgo:
     folder = folder_of(options.bundle).resolve()  # NVFlare's clients start elsewhere
     epochs = options.rounds * options.local_epochs
     return BundleAlgo(
@@ -110,7 +106,7 @@ def _write(
 
 
 def _parser() -> ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         "python -m common federated",
         description="Pre-train a bundle on the data of several hospitals, of which only weights "
         "are exchanged: all on this machine, to try it out.",
@@ -141,16 +137,9 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _pairs(words: Sequence[str]) -> dict[str, Any]:
-    """Read ``--dial value``; numbers and words of JSON as such, as MONAI's command line does."""
-    given: dict[str, Any] = {}
-    for name, value in zip(words[::2], [*words[1::2], None]):
-        require(
-            name.startswith("--") and value is not None,
-            f"python -m common federated: dials must be written as --name value, got {name!r}.",
-        )
-        try:
-            given[name.removeprefix("--")] = json.loads(str(value))
-        except ValueError:
-            given[name.removeprefix("--")] = value
-    return given
+def _value(word: str) -> Any:
+    """A number or word of JSON as such, as on MONAI's command line; else the text."""
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word

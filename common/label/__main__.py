@@ -1,26 +1,17 @@
 """``python -m common.label --studies DIR --bundles A,B``: start MONAI Label with these bundles."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
 from common.checks import InputError, require
+from common.command_line import CommandParser
 from common.deploy.loading import folder_of
 from common.files import is_relative, read_json
 from common.label.server.settings import Options
 
 INSTALL = "make label-setup, or pip install --no-deps -r requirements-label.lock"
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are `InputError`."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise in one line."""
-        raise InputError(f"label: {message}. python -m common.label --help shows all.")
 
 
 def main(words: Sequence[str]) -> int:
@@ -46,7 +37,7 @@ def read_options(words: Sequence[str]) -> Options:
     Raises:
         InputError: a wrong one.
     """
-    parser = Parser(
+    parser = CommandParser(
         "python -m common.label",
         description="Label whole images in the browser, with the scores of trained bundles.",
         epilog="Research use only; not a medical device.",

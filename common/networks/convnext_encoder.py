@@ -26,7 +26,8 @@ from common.networks.vit_blocks import DropPath
 
 __all__ = ["ConvNeXtEncoder"]
 
-_GAMMA = 1e-6
+_GAMMA = 1e-6  # at the beginning
+_EPSILON = 1e-6  # of the normalisations
 
 
 class ConvNeXtEncoder(nn.Module):
@@ -75,7 +76,7 @@ class ConvNeXtEncoder(nn.Module):
             stages += [_Block(convolution, width, rates.pop(0)) for _ in range(depth)]
             before, side = width, 2
         self.stages = nn.Sequential(*stages)
-        self.norm = nn.LayerNorm(self.out_features, eps=_GAMMA)
+        self.norm = nn.LayerNorm(self.out_features, eps=_EPSILON)
         for module in self.modules():
             if isinstance(module, convolution | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -92,7 +93,7 @@ class _ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of ``(B, C, *spatial)``, at each place."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=_GAMMA)
+        super().__init__(channels, eps=_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised maps."""
@@ -105,7 +106,7 @@ class _Block(nn.Module):
     def __init__(self, convolution: Any, channels: int, drop: float) -> None:
         super().__init__()
         self.depthwise = convolution(channels, channels, 7, padding=3, groups=channels)
-        self.norm = nn.LayerNorm(channels, eps=_GAMMA)
+        self.norm = nn.LayerNorm(channels, eps=_EPSILON)
         self.inside = nn.Sequential(
             nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
         )

@@ -66,7 +66,7 @@ def test_a_corrupt_upload_or_a_pickle_is_refused_in_one_line(server: Server, nam
 
 @pytest.mark.bad_input("label")
 @pytest.mark.parametrize(
-    "name", ["../evil", "/tmp/evil", "films/../../evil", "..%5Cevil", ".hidden", "labels/x", "a//b"]
+    "name", ["../evil", "/evil", "films/../../evil", "..%5Cevil", ".hidden", "labels/x", "a//b"]
 )
 def test_an_upload_cannot_leave_the_studies(server: Server, name: str) -> None:
     content = (server.studies / "films" / "p00_00.png").read_bytes()

@@ -4,9 +4,9 @@ import argparse
 import csv
 import logging
 from pathlib import Path
-from typing import NoReturn
 
-from common.checks import InputError, require
+from common.checks import require
+from common.command_line import CommandParser
 from common.deploy.loading import load
 from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.predictor import Predictor
@@ -18,8 +18,8 @@ LEFT_OUT = 3  # exit code
 FEW = 5  # images, or files without one, at most of which all is printed too
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are `InputError`."""
+class Parser(CommandParser):
+    """The arguments of a command that reads files with a trained model."""
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(f"python -m common {command}", description=description, epilog=EPILOG)
@@ -40,10 +40,6 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             "--workers", type=int, help="processes that read; one for each core, at most 4"
         )
-
-    def error(self, message: str) -> NoReturn:
-        """Raise in one line."""
-        raise InputError(f"{self.prog}: {message}. {self.prog} --help shows all.")
 
 
 EPILOG = (

@@ -1,8 +1,8 @@
 """``python -m common pack BUNDLE [BUNDLE ...] --output DIR``."""
 
-import argparse
 from collections.abc import Sequence
 
+from common.command_line import CommandParser
 from common.deploy.export import KINDS
 from common.deploy.pack import pack
 
@@ -15,7 +15,7 @@ def main(words: Sequence[str]) -> int:
     Raises:
         InputError: no such bundle, or what cannot be packed.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "python -m common pack",
         description="Write bundles, each with its weights and the code it needs as one zip.",
     )

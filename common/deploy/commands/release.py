@@ -1,8 +1,8 @@
 """``python -m common release BUNDLE MODELS [--licence FILE]``."""
 
-import argparse
 from collections.abc import Sequence
 
+from common.command_line import CommandParser
 from common.deploy.release import release
 
 __all__ = ["main"]
@@ -14,7 +14,7 @@ def main(words: Sequence[str]) -> int:
     Raises:
         InputError: no such bundle, or a model that cannot be released.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "python -m common release",
         description="Put a trained model into its bundle as the one that comes with it.",
     )

@@ -15,22 +15,16 @@ import warnings
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from monai.bundle import ConfigParser
 
-from common.checks import InputError, require
+from common.command_line import CommandParser, read_dials
 from common.config import run_command
 from common.deploy.loading import folder_of
 from common.report import sentences
 
 __all__ = ["main"]
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise in one line."""
-        raise InputError(f"{self.prog}: {message}. {self.prog} --help shows all.")
 
 
 def main(words: Sequence[str]) -> int:
@@ -50,7 +44,7 @@ def main(words: Sequence[str]) -> int:
         "logging_file": False,
     }
     evaluation = folder / "configs" / "evaluate.json"
-    given = _pairs(dials)
+    given = read_dials(dials, "python -m common train")
     late = _own(evaluation)
     # MONAI warns that a configuration can run code (this one was chosen by its name), prints its
     # input, and says that it writes no log file
@@ -65,7 +59,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         "python -m common train",
         description="Train a bundle on prepared images, evaluate it, and write report and model.",
         epilog="All other options are dials of the bundle: python -m common run --config_file "
@@ -84,21 +78,6 @@ def _parser() -> ArgumentParser:
         help="configurations of the bundle to lay over its train.json, by name",
     )
     return parser
-
-
-def _pairs(words: Sequence[str]) -> dict[str, str]:
-    """Read ``--dial value`` and ``--dial=value``."""
-    given, rest = {}, list(words)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.removeprefix("--").partition("=")
-        require(
-            word.startswith("--") and bool(equals or rest),
-            f"python -m common train: dials must be written as --name value, got {word!r} "
-            f"{'without a value' if word.startswith('--') else 'alone'}.",
-        )
-        given[name] = value if equals else rest.pop(0)
-    return given
 
 
 def _own(evaluation: Path) -> set[str]:
