@@ -18,6 +18,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,13 +141,8 @@ class _MLflow(Tracker):
     """A run of MLflow; its number is kept in the run's folder."""
 
     def __init__(self, run_dir: Path, experiment: str, dials: Mapping[str, Any]) -> None:
-        try:
-            import mlflow
-        except ImportError:
-            raise InputError(
-                "tracker: mlflow must be installed to be the tracker, got none. pip install "
-                "'monai-contrastive-bundles[tracking]', or use tensorboard."
-            ) from None
+        import mlflow
+
         for name in ("mlflow", "alembic"):  # they tell of every table they make
             logging.getLogger(name).setLevel(logging.WARNING)
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _database(run_dir.parent)
@@ -217,5 +213,10 @@ def _database(folder: Path) -> str:
 
 
 def require_tracker(kind: str) -> None:
-    """Refuse an unknown tracker."""
+    """Refuse an unknown tracker, and one that is not installed."""
     require(kind in TRACKERS, f"tracker: must be {' or '.join(TRACKERS)}, got {kind!r}.")
+    require(
+        kind != "mlflow" or find_spec("mlflow") is not None,
+        "tracker: mlflow must be installed to be the tracker, got none. pip install "
+        "'monai-contrastive-bundles[tracking]', or use tensorboard.",
+    )

@@ -20,6 +20,7 @@ from common.config.renamed import OVERLAYS
 
 __all__ = [
     "Layers",
+    "check_overlay",
     "effective",
     "layer_of",
     "layered",
@@ -42,12 +43,17 @@ def layered(files: Sequence[Path]) -> Layers:
         InputError: an overlay is called by its old name.
     """
     for path in files:
-        require(
-            path.is_file() or path.stem not in OVERLAYS,
-            f"{path}: must be an overlay of the bundle, got an old name. It is "
-            f"{OVERLAYS.get(path.stem)}.json now.",
-        )
+        check_overlay(path)
     return [(str(path), ConfigParser.load_config_file(path)) for path in files]
+
+
+def check_overlay(path: Path) -> None:
+    """Refuse an overlay that is called by its old name."""
+    require(
+        path.is_file() or path.stem not in OVERLAYS,
+        f"{path}: must be an overlay of the bundle, got an old name. It is "
+        f"{OVERLAYS.get(path.stem)}.json now.",
+    )
 
 
 def effective(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, Any]:

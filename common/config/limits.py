@@ -143,7 +143,7 @@ class Limit:
             real = isinstance(value, float) and math.isfinite(value) and self.kind == "float"
             return (whole or real) and all(_COMPARE[op](value, bound) for op, bound in self.bounds)
         if self.kind == "device":
-            return _is_device(value)
+            return is_device(value)
         if self.kind in ("bool", "null"):
             return value is None if self.kind == "null" else isinstance(value, bool)
         if not isinstance(value, str):
@@ -178,7 +178,8 @@ def _sortable(value: Any) -> float:
     return value if isinstance(value, int | float) else math.inf
 
 
-def _is_device(value: Any) -> bool:
+def is_device(value: Any) -> bool:
+    """Whether it names a device of this machine."""
     if not isinstance(value, str | torch.device):
         return False
     try:

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 
 from common.checks import require
 from common.config import limits
-from common.config.effects import layered
+from common.config.effects import check_overlay, layered
 from common.config.guard import check_first
 from common.files import read_json
 
@@ -35,6 +35,7 @@ def main(words: Sequence[str]) -> int:
     """
     files = [Path(name) for name in re.findall(r"[^\s,'\"\[\]=]+\.(?:json|ya?ml)", " ".join(words))]
     for path in files:
+        check_overlay(path)
         require(path.is_file(), f"{path}: must be a file, got none. {_USAGE}")
         if path.suffix == ".json":
             read_json(path, "Correct it, or copy it anew.")

@@ -130,22 +130,39 @@ class ImageFiles(Dataset[list[Entry]]):
 
 
 def _entries(source: Iterable[Any], features: Mapping[str, Any] | None) -> list[Entry]:
-    """Entries of all that a list holds, named after their paths below what is common to them."""
+    """Entries of all that a list holds, named after their paths below what is common to them.
+
+    A file that several paths lead to is there once.
+    """
     items = list(source)
     folders = [_folder(item) for item in items if isinstance(item, str | Path) and _is_there(item)]
     base = _common(folders) if len(folders) > 1 else ""
     entries: list[Entry] = []
+    seen: set[str] = set()
     for number, item in enumerate(items):
         if isinstance(item, np.ndarray | Tensor):
             entries.append({"image": item, "name": f"array {number}"})
         elif isinstance(item, Mapping) and "image" in item:
             entries.append({"name": f"entry {number}", **item})
         elif isinstance(item, str | Path) and str(item):
-            entries += _listed(item, base, features)
+            listed = _listed(item, base, features)
+            entries += listed if str(item).lower().endswith(".json") else _once(listed, seen)
         else:
-            reason = f"item {number}: must be a path or an array, got {type(item).__name__}."
+            got = "an empty text" if item == "" else type(item).__name__
+            reason = f"item {number}: must be a path or an array, got {got}. Leave it out."
             entries.append(_left_out({"image": "", "name": f"item {number}"}, reason))
     return entries
+
+
+def _once(entries: Iterable[Entry], seen: set[str]) -> list[Entry]:
+    """Leave out files that were named before: paths may overlap."""
+    new = []
+    for entry in entries:
+        key = str(Path(str(entry["image"])).absolute())
+        if key not in seen:
+            new.append(entry)
+        seen.add(key)
+    return new
 
 
 def _listed(path: str | Path, base: str, features: Mapping[str, Any] | None) -> list[Entry]:

@@ -9,10 +9,11 @@ none, and its predictions have no call.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from common.deploy.recorded import read_recorded
 
@@ -33,7 +34,7 @@ class Threshold:
         positive: images that show the finding.
     """
 
-    probability: float
+    probability: Annotated[float, Field(ge=0, le=1)]
     images: int
     patients: int
     positive: int

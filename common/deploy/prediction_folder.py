@@ -103,6 +103,12 @@ class PredictionFolder:
         self.notes = dict(notes or {})
         self.counts = {"images": 0, "warned": 0, "skipped": 0}
 
+    @property
+    def complete(self) -> bool:
+        """Whether it holds predictions of a command that ended."""
+        path = self.path / RECORD
+        return path.is_file() and read_json(path, CURE).get("complete") is True
+
     def write(self, predictor: "Predictor", files: ImageFiles) -> dict[str, int]:
         """Predict on files and write; return the counts: "images", "warned" of them, "skipped".
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from common.checks import require
 from common.config.endings import does_not_fit
+from common.config.limits import is_device
 from common.data import ImageFiles
 from common.deploy.explanation import Explanation, explanations
 from common.deploy.prediction import Columns, Embeddings, Prediction, Seen
@@ -73,6 +74,10 @@ class Predictor:
         self.dataset = strangers.guard(dataset)
         self.postprocessing = postprocessing
         self.inferer = inferer or SimpleInferer()
+        require(
+            is_device(device),
+            f"device: must be a device of this machine, such as cpu or cuda:0, got {device!r}.",
+        )
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -204,6 +209,7 @@ class Predictor:
         """Load the weights, once."""
         if not self._ready:
             self.model.load(self.network)
+            self._check_call()
             self.network.to(self.device).eval()
             self._ready = True
 
@@ -244,6 +250,14 @@ class Predictor:
             viewer(entries, x)
         added = [columns(batch) for columns in self.columns]
         return [self._prediction(batch, row, added) for row in range(len(entries))]
+
+    def _check_call(self) -> None:
+        rule, outputs = self.model.call_rule, self.network.head.out_features
+        require(
+            rule is None or len(rule.thresholds) in (0, outputs),
+            f"{self.model.record_path}: call must have a threshold for each of the {outputs} "
+            "outputs, or none, got another number. Evaluate the run again.",
+        )
 
     def _call(self, batch: Seen) -> dict[str, list[str]]:
         """The column "call": the class of each image, where the model says how one is called."""

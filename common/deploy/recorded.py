@@ -26,7 +26,7 @@ def read_recorded(
     Raises:
         InputError: something else.
     """
-    if not record:
+    if record is None or record == {}:
         return None
     try:
         return TypeAdapter(kind).validate_python(record)

@@ -42,9 +42,17 @@ def main(words: Sequence[str]) -> int:
         len(places) == len(options.folders),
         "folders: must have names of their own, by which clients are called, got some twice.",
     )
+    require(
+        len(places) >= 2,
+        "folders: must be of two hospitals at least, got one. Train it by python -m common train.",
+    )
     for folder in options.folders:
         require(folder.is_dir(), f"{folder}: must be a folder that data_prep wrote, got none.")
     given = {k: _value(v) for k, v in read_dials(dials, "python -m common federated").items()}
+    require(
+        "epochs" not in given,
+        "epochs: must not be given, it is --rounds times --local_epochs. Set these.",
+    )
     clients = {name: _client(options, given, folder) for name, folder in places.items()}
     for name, client in clients.items():
         client.initialize({ExtraItems.CLIENT_NAME: name})

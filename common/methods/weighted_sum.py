@@ -42,8 +42,12 @@ class WeightedSum(Method):
         )
         super().__init__(methods[0].classifier)
         require(
-            all(0 <= weight < float("inf") for weight in weights),
-            f"WeightedSum: weights must be at least 0 and finite, got {tuple(weights)}.",
+            all(0 <= weight < float("inf") for weight in weights) and any(weights),
+            f"WeightedSum: weights must be at least 0, finite and not all 0, got {tuple(weights)}.",
+        )
+        require(
+            len({id(method) for method in methods}) == len(methods),
+            "WeightedSum: methods must be objects of their own, got one of them twice.",
         )
         encoder = {id(p) for p in self.classifier.encoder.parameters()}
         phases = [method.phase_parameters() for method in methods]

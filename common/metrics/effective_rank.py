@@ -38,6 +38,7 @@ def effective_rank(h: Tensor | NDArray[Any]) -> float:
         rows.ndim == 2 and len(rows) >= 2 and rows.shape[1] >= 1,
         f"effective_rank: h must be (N >= 2, D), got {rows.shape}.",
     )
+    require(bool(np.isfinite(rows).all()), "effective_rank: h must be finite, got NaN or infinite.")
     values = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False)
     if values.max() <= 1e-12 * max(1.0, float(np.abs(rows).max())):
         return 0.0

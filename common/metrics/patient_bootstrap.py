@@ -114,13 +114,17 @@ def estimates(
         draws: number of samples.
 
     Returns:
-        By name "value", "low" and "high", all None where the test set has no such figure.
+        By name "value", "low" and "high", all None where the test set has no such figure. The ends
+        are None where every sample gives the same, as where all of few are right: that is no
+        certainty, and such samples tell no interval.
     """
     drawn = np.array([figures(rows) for rows in patient_samples(patient, draws=draws)])
     made: dict[str, dict[str, float | None]] = {}
     for name, value, column in zip(names, figures(np.arange(len(patient))), drawn.T):
         known = bool(np.isfinite(value) and np.isfinite(column).any())
         low, high = percentiles(column) if known else (None, None)
+        if known and np.nanmin(column) == np.nanmax(column):
+            low = high = None
         made[name] = {"value": float(value) if known else None, "low": low, "high": high}
     return made
 

@@ -72,7 +72,16 @@ class IterNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(features)) if affine else None
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return the whitened rows, float32 or wider."""
+        """Return the whitened rows, float32 or wider.
+
+        Raises:
+            InputError: another shape, or a single row to learn from.
+        """
+        require(
+            z.ndim == 2 and z.shape[1] == self.running_mean.shape[2] * self.groups and len(z) > 0,
+            f"IterNorm: z must be (B, {self.running_mean.shape[2] * self.groups}), got "
+            f"{tuple(z.shape)}.",
+        )
         with torch.autocast(z.device.type, enabled=False):
             rows = self._grouped(z.to(torch.promote_types(z.dtype, torch.float32)))
             mean, matrix = self.running_mean, self.running_matrix
@@ -94,6 +103,10 @@ class IterNorm(nn.Module):
     def _measured(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (groups, 1, d) and matrix (groups, d, d) of the rows (groups, B, d) of all ranks."""
         rows = gather(rows.transpose(0, 1)).transpose(0, 1)
+        require(
+            rows.shape[1] >= 2,
+            "IterNorm: a batch to learn from must have at least 2 rows over all ranks, got 1.",
+        )
         mean = rows.mean(dim=1, keepdim=True)
         centred = rows - mean
         one = torch.eye(rows.shape[2], dtype=rows.dtype, device=rows.device)

@@ -18,7 +18,10 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the ends of its interval over patients; None where there is none."""
+    """A figure and the ends of its interval over patients; None where there is none.
+
+    A figure without ends: every sample of the patients gave the same, which tells no interval.
+    """
 
     value: Share | None
     low: Share | None
@@ -26,8 +29,11 @@ class Estimate:
 
     def written(self, *, percent: bool = True) -> str:
         """Return it as text."""
-        if self.value is None or self.low is None or self.high is None:
+        if self.value is None:
             return "–"
+        if self.low is None or self.high is None:
+            alone = f"{100 * self.value:.0f} %" if percent else f"{self.value:.3f}"
+            return f"{alone} (no interval)"
         if not percent:
             return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
         return f"{100 * self.value:.0f} % ({100 * self.low:.0f}–{100 * self.high:.0f})"

@@ -20,7 +20,7 @@ from common.report.markup import (
 )
 from common.report.results import compared, who
 from common.report.run import Run
-from common.report.words import of_100, plural
+from common.report.words import plural
 
 OF_GROUPS = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 INK, FAINT = "var(--accent)", "var(--faint)"
@@ -37,17 +37,14 @@ def decisions_of(runs: Sequence[Run]) -> tuple[Run | None, Sequence[Decision]]:
 
 
 def in_words(runs: Sequence[Run]) -> list[str]:
-    """A sentence a finding: "Finds 91 of 100 images with pneumonia at 84 % specificity ..."."""
+    """A sentence a finding: "Finds 54 of 60 images with pneumonia, and wrongly calls 4 ..."."""
     lines = []
     for each in decisions_of(runs)[1]:
-        sensitivity, specificity = (
-            each.figures[name].value for name in ("sensitivity", "specificity")
+        (right, alarm), (missed, hit) = each.confusion
+        lines.append(
+            f"Finds {hit} of {missed + hit} {each.who}, and wrongly calls {alarm} of the "
+            f"{right + alarm} others: test part, threshold chosen on validation."
         )
-        if sensitivity is not None and specificity is not None:
-            lines.append(
-                f"Finds {of_100(sensitivity)} of 100 {each.who} at {of_100(specificity)} % "
-                "specificity at the threshold chosen on validation."
-            )
     return lines
 
 

@@ -40,8 +40,11 @@ class Years:
 
     def written(self, *, sign: bool = False, decimals: int = 1) -> str:
         """Return it as text."""
-        if self.value is None or self.low is None or self.high is None:
+        if self.value is None:
             return "–"
+        if self.low is None or self.high is None:
+            alone = signed(self.value, decimals) if sign else f"{self.value:.{decimals}f}"
+            return f"{alone} (no interval)"
         numbers = [
             signed(x, decimals) if sign else f"{x:.{decimals}f}"
             for x in (self.value, self.low, self.high)

@@ -99,7 +99,8 @@ def sentences(folder: str | Path) -> list[str]:
 
 def _in_words(runs: Sequence[Run]) -> list[str]:
     kinds = {run.kind.name: run.kind for run in runs}.values()
-    return list(dict.fromkeys(line for kind in kinds for line in kind.in_words(runs)))
+    said = [line for kind in kinds for line in kind.in_words(runs)]
+    return list(dict.fromkeys([*said, *(results.beware(runs) if said else ())]))
 
 
 def _page(runs: Sequence[Run], title: str) -> str:

@@ -30,6 +30,8 @@ BASELINE_SENTENCES = {
     "untrained": "an untrained encoder",
 }
 
+BEWARE = "Beware"
+
 
 def verdict(runs: Sequence[Run]) -> Markup:
     """The one-sentence verdict, then what it does and does not show."""
@@ -108,6 +110,12 @@ def _paired(first: Group, second: Group) -> list[tuple[float, float]]:
     return [(run.value, others[run.seed]) for run in first.runs if run.seed in others]
 
 
+def beware(runs: Sequence[Run]) -> list[str]:
+    """The sentence on baselines that reach the figure, if they do."""
+    words = _against_baselines(compared(group_runs(runs))[0], baseline_means(runs))
+    return [words] if words.startswith(BEWARE) else []
+
+
 def _against_baselines(group: Group, baselines: dict[str, float]) -> str:
     measure = group.measure
     sentences = {
@@ -123,7 +131,7 @@ def _against_baselines(group: Group, baselines: dict[str, float]) -> str:
     ]
     if reached:
         return (
-            f"Beware: {measure.baseline} {listed(reached)} does about as well or better, so on "
+            f"{BEWARE}: {measure.baseline} {listed(reached)} does about as well or better, so on "
             "these images the figure says little about the training."
         )
     worse = f"{measure.baseline} {listed(list(sentences.values()))} does worse"

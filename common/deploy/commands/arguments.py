@@ -12,7 +12,7 @@ from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.predictor import Predictor
 from common.report.words import plural
 
-__all__ = ["Parser", "loaded", "write"]
+__all__ = ["Parser", "loaded", "say_if_released", "write"]
 
 LEFT_OUT = 3  # exit code
 FEW = 5  # images, or files without one, at most of which all is printed too
@@ -29,7 +29,7 @@ class Parser(CommandParser):
             nargs="+",
             help="files, folders, DICOM series, or JSON datalists",
         )
-        self.add_argument("--output", type=Path, required=True, help="folder to write to")
+        self.add_argument("--output", type=_folder, required=True, help="folder to write to")
         self.add_argument(
             "--weights",
             help="model.pt, or its folder; models/ of the bundle unless given, or "
@@ -64,18 +64,29 @@ def loaded(options: argparse.Namespace) -> Predictor:
     return predictor
 
 
+def say_if_released(predictor: Predictor) -> None:
+    """Print where it stands what weights that came with the bundle are good for."""
+    if predictor.model.released:
+        card = (predictor.model.folder / "docs" / "model_card.md").resolve()
+        card = card.relative_to(Path.cwd()) if card.is_relative_to(Path.cwd()) else card
+        print(f"by the weights that came with the bundle: {card} says what they are good for")
+
+
 def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Namespace) -> int:
     """Predict into the folder, say what was done, and return the exit code."""
     logging.getLogger("common").setLevel(logging.WARNING)  # what it would say is printed below
+    replaced = folder.complete
     counts = folder.write(predictor, predictor.files(options.paths))
     if folder.table == "csv" and counts["images"] <= FEW:
         for row in _rows(folder.path / "predictions.csv"):
             said = [f"{name} {value}" for name, value in row.items() if value]
             print(", ".join([row["file"], *said[1:]]))
-    if predictor.model.released:
-        card = (predictor.model.folder / "docs" / "model_card.md").resolve()
-        card = card.relative_to(Path.cwd()) if card.is_relative_to(Path.cwd()) else card
-        print(f"by the weights that came with the bundle: {card} says what they are good for")
+        rule = predictor.model.call_rule
+        if rule is not None and rule.thresholds and predictor.model.head_fitted:
+            print(rule.told(predictor.model.classes(predictor.network.head.out_features)))
+    say_if_released(predictor)
+    if replaced:
+        print(f"{folder.path}: what an earlier command had written there was replaced")
     done = "predicted" if folder.table else "embedded"
     print(f"{folder.path}: {plural(counts['images'], 'image')} {done}")
     if counts["warned"]:
@@ -85,6 +96,11 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
         if counts["skipped"] <= FEW:
             print(*(row["reason"] for row in _rows(folder.path / "skipped.csv")), sep="\n")
     return LEFT_OUT if counts["skipped"] else 0
+
+
+def _folder(text: str) -> Path:
+    require(text.strip() != "", "--output must be a folder, got an empty name.")
+    return Path(text)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from common.deploy.commands.arguments import LEFT_OUT, Parser, loaded
+from common.deploy.commands.arguments import LEFT_OUT, Parser, loaded, say_if_released
 from common.deploy.explanation import METHODS, fits_a_page, write_explanations
 from common.report.words import plural
 
@@ -30,4 +30,5 @@ def main(words: Sequence[str]) -> int:
     missing = [one.prediction for one in explanations if one.prediction.reason]
     done = plural(len(explanations) - len(missing), "image")
     print(f"{page}: {done} explained, {len(missing)} left out")
+    say_if_released(predictor)
     return LEFT_OUT if missing else 0

@@ -57,6 +57,15 @@ def test_the_call_and_its_threshold_stand_in_every_output(
 @pytest.mark.bad_input("models")
 def test_a_spoilt_rule_is_one_line_and_an_older_model_calls_nothing(tmp_path: Path) -> None:
     assert common.load(SLICES, deployed(tmp_path / "old")).model.call_rule is None
-    predictor = common.load(SLICES, deployed(tmp_path / "new", call={"thresholds": 3}))
-    with pytest.raises(InputError, match=r"model\.json: call must be what an evaluation wrote"):
-        predictor.predict(ramp(30, 30))
+    one = {"images": 9, "patients": 9, "positive": 4}
+    for number, call in enumerate((
+        {"thresholds": 3},
+        {"otherwise": "no", "thresholds": [{"probability": 1.7, **one}]},
+        {"otherwise": "no", "thresholds": [{"probability": float("nan"), **one}]},
+        [],
+    )):  # fmt: skip
+        with pytest.raises(InputError, match=r"model\.json: call must be what an evaluation wrote"):
+            common.load(SLICES, deployed(tmp_path / str(number), call=call))
+    two = {"otherwise": "no", "thresholds": [{"probability": 0.5, **one}] * 2}
+    with pytest.raises(InputError, match=r"call must have a threshold for each of the 1 outputs"):
+        common.load(SLICES, deployed(tmp_path / "two", call=two))

@@ -112,10 +112,20 @@ def test_what_cannot_be_summed_is_told_in_one_line() -> None:
     headed = {"head_loss": classification_loss}
     for methods, weights, message in (
         ([byol(one)], [1.0], r"methods must be two or more with a weight each, got 1 and 1"),
-        ([byol(other), moco(other)], [1.0, -1], r"weights must be at least 0 and finite"),
+        (
+            [byol(other), moco(other)],
+            [1.0, -1],
+            r"weights must be at least 0, finite and not all 0",
+        ),
+        ([byol(other), moco(other)], [0, 0.0], r"weights must be .* not all 0, got \(0, 0.0\)"),
+        ([byol(other)] * 2, [1, 1], r"methods must be objects of their own"),
         ([byol(other), moco(shared())], [1, 1], r"got a MoCo that does not"),
         ([dino, byol(one)], [1, 1], r"got a DINO that does not"),
-        ([contrastive(other, **headed)] * 2, [1, 1], r"one method at most may have a phase head"),
+        (
+            [contrastive(other, **headed), contrastive(other, **headed)],
+            [1, 1],
+            r"one method at most may have a phase head",
+        ),
     ):
         with pytest.raises(InputError, match=f"^WeightedSum: .*{message}"):
             WeightedSum(methods, weights)

@@ -56,7 +56,7 @@ def test_where_findings_are_several_the_cases_say_of_which_they_are(tmp_path: Pa
     parts = {"training": findings.TRAIN, "batches": findings.TEST, "validation": findings.TRAIN}
     study = tiny.Study(tmp_path, MultiLabelEvaluation, 3, findings=findings.FINDINGS, **parts)
     text = report(tmp_path, study.folder / "run")
-    assert "of 100 images with cardiomegaly at" in text
+    assert "Finds 17 of 21 images with cardiomegaly, and wrongly calls" in text
     assert "worst errors: Cardiomegaly" in text
     assert "Each patient: Cardiomegaly" in text
 
@@ -65,7 +65,7 @@ def test_a_diagnosis_is_of_cases_and_no_image_shows_it(tmp_path: Path) -> None:
     parts = {"training": tiny.TRAIN, "test": tiny.INTERNAL + tiny.EXTERNAL}
     study = tiny.Study(tmp_path, CaseControlEvaluation, validation=tiny.TRAIN, **parts)
     text = report(tmp_path, study.folder / "run")
-    assert "of 100 cases at" in text
+    assert "Finds 17 of 28 cases, and wrongly calls 23 of the" in text
     assert "show" not in text[: text.index("Which strategy")]
 
 
