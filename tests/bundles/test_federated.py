@@ -160,9 +160,10 @@ def test_the_command_writes_the_weights_and_what_was_shared(
     ("words", "line"),
     [
         (["x/a", "y/a"], "must have names of their own"),
-        (["nowhere"], "must be a folder that data_prep wrote"),
+        (["nowhere", "x/a"], "must be a folder that data_prep wrote"),
+        (["x/a"], "must be of two hospitals at least, got one"),
         ([], "the following arguments are required"),
-        (["x/a", "--keep"], "must be a folder"),
+        (["x/a", "y/b", "--keep"], "must be a folder"),
     ],
 )
 def test_the_command_refuses_in_one_line(words: list[str], line: str) -> None:

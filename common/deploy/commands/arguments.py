@@ -99,7 +99,8 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
 
 
 def _folder(text: str) -> Path:
-    require(text.strip() != "", "--output must be a folder, got an empty name.")
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must be a folder, got an empty name")
     return Path(text)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.checks import InputError
-from common.config import check
+from common.config import check, run_command
 from common.config.renamed import DIALS, OVERLAYS, TARGETS, check_record, new_name
 from tests.commands import ROOT
 
@@ -41,6 +41,9 @@ def test_an_old_overlay_is_refused_with_its_new_name(old: str) -> None:
     (path,) = (ROOT / "bundles").glob(f"*/configs/{OVERLAYS[old]}.json")
     with pytest.raises(InputError, match=f"It is {OVERLAYS[old]}.json now"):
         check({}, [path.with_name("train.json"), path.with_name(f"{old}.json")])
+    files = f"['{path.with_name('train.json')}','{path.with_name(old)}.json']"
+    with pytest.raises(InputError, match=f"It is {OVERLAYS[old]}.json now"):
+        run_command.main(["--config_file", files])
 
 
 @pytest.mark.bad_input("configuration")

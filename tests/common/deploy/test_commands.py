@@ -74,6 +74,17 @@ def test_where_nothing_can_be_read_the_error_says_why(
         main(["predict", *words])
 
 
+def test_a_file_that_several_paths_lead_to_is_predicted_once_and_a_replacement_told(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["predict", *words])
+    capsys.readouterr()
+    main(["predict", words[0], str(tmp_path / "in" / "a.png"), *words[1:]])
+    printed = capsys.readouterr().out
+    assert f"{tmp_path / 'out'}: what an earlier command had written there was replaced" in printed
+    assert f"{tmp_path / 'out'}: 2 images predicted" in printed
+
+
 def test_embed_writes_embeddings_alone(words: list[str], tmp_path: Path) -> None:
     assert main(["embed", *words]) == 0
     with np.load(tmp_path / "out" / "embeddings.npz") as embeddings:
@@ -145,6 +156,8 @@ def test_nothing_but_the_report_tells_the_patient(
         (["bogus"], "the command must be .*, got 'bogus'"),
         (["predict"], "the following arguments are required: bundle, paths, --output"),
         (["predict", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["embed", "--device", "tpu"], "device: must be a device of this machine, .* got 'tpu'"),
+        (["predict", "--output", ""], "--output: must be a folder, got an empty name"),
         (["embed", "--workers", "-1"], "--workers must be at least 0, got -1"),
     ],
 )

@@ -71,6 +71,13 @@ def test_a_released_file_that_was_changed_is_refused(bundle: Path, name: str) ->
 
 
 @pytest.mark.bad_input("models")
+def test_a_released_model_without_its_sums_is_refused(bundle: Path) -> None:
+    (bundle / "models" / "released" / SUMS).unlink()
+    with pytest.raises(InputError, match=f"{SUMS}: "):
+        load(str(bundle))
+
+
+@pytest.mark.bad_input("models")
 def test_no_model_is_released_without_a_fitted_head_or_a_licence(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "bundles" / SLICES / "configs", tmp_path / SLICES / "configs")
     with pytest.raises(InputError, match="must have a fitted head"):

@@ -117,3 +117,13 @@ def test_mlflow_gets_the_same_in_one_run(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_unknown_tracker_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tracker: must be off or tensorboard or mlflow, got 'x'"):
         Tracking("x", tmp_path, "tiny")
+
+
+@pytest.mark.bad_input("dials")
+@pytest.mark.skipif(find_spec("mlflow") is not None, reason="mlflow is installed")
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"tracker: mlflow must be installed .* or use tensorboard"
+    ):
+        Tracking("mlflow", tmp_path / "run", "tiny")
+    assert not (tmp_path / "run").exists()
