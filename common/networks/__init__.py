@@ -3,6 +3,7 @@
 - `ConvEncoder`: the fully convolutional encoder of the learned-transformations paper, 2D and 3D.
 - `ResNet18Encoder`, `ResNet50Encoder`, `DenseNetEncoder`: MONAI's, without their last layer.
 - `ConvNeXtEncoder`: ConvNeXt-Tiny, 2D and 3D.
+- `VGGEncoder`: VGG-11, -13 or -16, 2D and 3D.
 - `AlexNet3D`: the small 3D encoder of the brain-age papers.
 - `TemplateEncoder`: a small one of brains on a template's grid, which keeps the places.
 - `TableEncoder`: the perceptron of a table of features, which standardises its columns.
@@ -41,6 +42,7 @@ from common.networks.simple_conv_net import SimpleConvNet
 from common.networks.standardized_encoder import StandardizedEncoder
 from common.networks.template_encoder import TemplateEncoder
 from common.networks.variational_encoder import VariationalEncoder
+from common.networks.vgg_encoder import VGGEncoder
 from common.networks.vision_transformer import VisionTransformer
 from common.networks.vit_weights import load_vit_weights
 
@@ -63,6 +65,7 @@ __all__ = [
     "StandardizedEncoder",
     "TableEncoder",
     "TemplateEncoder",
+    "VGGEncoder",
     "VariationalEncoder",
     "VisionTransformer",
     "brain_encoder",

@@ -8,6 +8,7 @@ in float32 at least (bfloat16 images are computed in float32 and rounded once).
 - `flip`, `crop`, `rotate`, `blur`, `noise`: Table 1 of Ruppli et al. 2022.
 - `mirror`, `cutout`, `crop_resize`, `affine`, with `blur` and `noise`: the augmentations of volumes
   in y-aware (Dufumier et al. 2021) and in the OpenBHB challenge.
+- `center_crop`: the middle of an image, resized back; a cell without its neighbours.
 - `bias_field`, `axis_blur` and `noise`: TorchIO's random bias field, blur and noise.
 - `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale`, `solarize` and `shift`,
   the changes of photographs in SimCLR and DINO; by name in a `Composition`.
@@ -21,6 +22,7 @@ from common.transforms.affine import affine
 from common.transforms.axis_blur import axis_blur
 from common.transforms.bias_field import bias_field
 from common.transforms.blur import blur
+from common.transforms.center_crop import center_crop
 from common.transforms.composition import Composition
 from common.transforms.crop import crop
 from common.transforms.crop_grid import CropGrid
@@ -38,6 +40,7 @@ __all__ = [
     "axis_blur",
     "bias_field",
     "blur",
+    "center_crop",
     "crop",
     "crop_resize",
     "cutout",
