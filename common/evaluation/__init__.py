@@ -5,6 +5,7 @@
 - `CaseControlEvaluation`: for a diagnosis: AUC inside and outside the training sites.
 - `AccuracyEvaluation`: for classes, with or without a bias that speaks for them.
 - `ChannelEvaluation`: for classes, through a channel that chooses crops (CRL-TAC's tables).
+- `ClustersEvaluation`: for a representation's clusters against the classes, without a label used.
 - `MultiLabelEvaluation`: for several findings that may occur together: AUC of each.
 - `MacroAUROCEvaluation`, with `ProbeProtocol`, `ProbeSet` and `GroupFigure`: for grades or many
   classes, a probe trained by SGD on random crops, on several data sets.
@@ -16,6 +17,7 @@ from common.evaluation.audit import audit_transforms
 from common.evaluation.case_control import CaseControlEvaluation
 from common.evaluation.challenge import ChallengeEvaluation
 from common.evaluation.channel import ChannelEvaluation
+from common.evaluation.clusters import ClustersEvaluation
 from common.evaluation.group_figure import GroupFigure
 from common.evaluation.linear import LinearEvaluation
 from common.evaluation.macro_auroc import MacroAUROCEvaluation, ProbeProtocol
@@ -27,6 +29,7 @@ __all__ = [
     "CaseControlEvaluation",
     "ChallengeEvaluation",
     "ChannelEvaluation",
+    "ClustersEvaluation",
     "GroupFigure",
     "LinearEvaluation",
     "MacroAUROCEvaluation",

@@ -15,7 +15,7 @@ from common.checks import require
 from common.data import class_names
 from common.evaluation.run_evaluation import Batches
 
-__all__ = ["age_bands", "cases", "patients", "subgroups", "worst_pictures"]
+__all__ = ["age_bands", "cases", "patients", "pictures_of", "subgroups"]
 
 WORST = 20
 SIDE = 160  # pixels of a picture, at most
@@ -122,11 +122,11 @@ def cases(
         "label": label.astype(np.float64),
         "said": said.astype(np.float64),
         "worst": rows.astype(np.int64),
-        "image": worst_pictures(batches, rows.tolist()),
+        "image": pictures_of(batches, rows.tolist()),
     }
 
 
-def worst_pictures(batches: Batches, rows: Sequence[int]) -> NDArray[np.uint8]:
+def pictures_of(batches: Batches, rows: Sequence[int]) -> NDArray[np.uint8]:
     """Return pictures of some images, in the order asked for.
 
     Args:

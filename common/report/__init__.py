@@ -6,11 +6,11 @@
     sections + style.css ──page──▶ report.html       (charts: figures; templates: markup)
 
 A run folder holds ``evaluation.json`` (required), ``history.json`` and archives of arrays
-(``cases.npz``, ``gallery.npz``, ``scores.npz``, ``channel.npz``, ``groups.npz``; all may be
-absent). All runs of a page are judged by the same figure. The page says in words what the model
-does and whether it can be trusted (`decision`: a threshold, `calls`: classes, `gaps`: ages, each
-with its `cases`), then which strategy is better and how it was trained. A section is a function
-``(runs) -> markup`` that its kind lists.
+(``cases.npz``, ``gallery.npz``, ``scores.npz``, ``channel.npz``, ``clusters.npz``, ``groups.npz``;
+all may be absent). All runs of a page are judged by the same figure. The page says in words what
+the model does and whether it can be trusted (`decision`: a threshold, `calls`: classes, `gaps`:
+ages, each with its `cases`), then which strategy is better and how it was trained. A section is a
+function ``(runs) -> markup`` that its kind lists.
 """
 
 from common.report.page import build_report, report_folder, sentences

@@ -14,6 +14,7 @@ from common.report.kinds import (
     case_control,
     challenge,
     channel,
+    clusters,
     linear,
     macro_auroc,
     multi_label,
@@ -24,7 +25,16 @@ __all__ = ["KINDS", "kind_of"]
 
 KINDS: dict[str, Kind] = {
     module.KIND.name: module.KIND
-    for module in (linear, challenge, accuracy, channel, case_control, multi_label, macro_auroc)
+    for module in (
+        linear,
+        challenge,
+        accuracy,
+        channel,
+        case_control,
+        multi_label,
+        macro_auroc,
+        clusters,
+    )
 }
 
 

@@ -8,7 +8,7 @@ import torch
 
 from common.checks import InputError
 from common.evaluation.calls import Called, calls
-from common.evaluation.cases import patients, subgroups, worst_pictures
+from common.evaluation.cases import patients, pictures_of, subgroups
 from common.evaluation.decision import Scored, decide, decision, probability_of
 from common.evaluation.gaps import Aged, gaps
 from common.metrics.decision import CALLS, call_scores, choose_threshold, curves, reliability
@@ -141,10 +141,10 @@ SHAPES = {
 
 @pytest.mark.parametrize(("shape", "seen"), SHAPES.values(), ids=SHAPES)
 def test_a_picture_shows_the_image_or_the_middle_of_a_volume(shape: Any, seen: Any) -> None:
-    pictures = worst_pictures([{"image": torch.rand(2, *shape)}], [1])
+    pictures = pictures_of([{"image": torch.rand(2, *shape)}], [1])
     assert pictures.shape == (1, *seen)
     assert (pictures.min(), pictures.max()) == (0, 255) or shape[-1] == 80
-    assert worst_pictures([{"image": torch.rand(2, 7)}], [0]).size == 0  # a row of a table
+    assert pictures_of([{"image": torch.rand(2, 7)}], [0]).size == 0  # a row of a table
 
 
 def test_patients_are_the_manifests_where_it_lists_the_part() -> None:

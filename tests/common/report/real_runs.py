@@ -15,6 +15,7 @@ from common.evaluation import (
     AccuracyEvaluation,
     CaseControlEvaluation,
     ChallengeEvaluation,
+    ClustersEvaluation,
     GroupFigure,
     MacroAUROCEvaluation,
     ProbeProtocol,
@@ -23,6 +24,7 @@ from common.policies import EachWithProbability, UniformCrops
 from common.transforms import Composition
 from tests.commands import ROOT
 from tests.common.evaluation import test_channel as channels
+from tests.common.evaluation import test_clusters as clusters
 from tests.common.evaluation import test_kinds as tiny
 from tests.common.evaluation import test_run as linear
 from tests.common.evaluation import test_sgd_probe as probes
@@ -70,6 +72,11 @@ def _macro_auroc() -> tuple[Any, dict[str, Any]]:
     figure = GroupFigure(probes.Shaken(), features=6, images=12, repeats=3)
     given = {"sets": probes.SETS[:2], "protocol": protocol, "figure": figure, "outputs": 3}
     return MacroAUROCEvaluation, given
+
+
+def _clusters() -> tuple[Any, dict[str, Any]]:
+    given = {"training": clusters.TRAIN, "batches": clusters.TEST, "clusters": [3, 2]}
+    return ClustersEvaluation, given | {"outputs": 3, "starts": 1, "seeds": 1}
 
 
 @cache
@@ -128,6 +135,7 @@ write_age_run = _writer(_challenge, AGES)
 write_classes_run = _writer(_accuracy, CLASSES)
 write_cases_run = _writer(_case_control, CASES)
 write_probe_run = _writer(_macro_auroc, AUROC)
+write_clusters_run = _writer(_clusters, {})
 
 
 @cache

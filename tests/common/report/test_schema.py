@@ -23,6 +23,7 @@ WRITERS = {
     "channel": (real_runs.write_channel_run, "ours"),
     "case_control": (real_runs.write_cases_run, "y_aware"),
     "macro_auroc": (real_runs.write_probe_run, "weak"),
+    "clusters": (real_runs.write_clusters_run, "moco_v2"),
 }
 WHO = {"bundle", "strategy", "seed", "settings", "versions", "kind", "date", "data_set"}
 
