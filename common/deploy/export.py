@@ -130,8 +130,11 @@ def _shape(folder: Path, model: TrainedModel, size: Sequence[int]) -> list[int]:
         not size or len(size) == len(spatial),
         f"--input_size: must be {len(spatial)} numbers, got {list(size)}.",
     )
+    expected = dict(model.record.get("expects") or {}).get("shape", ())
     if not size and "image_size" in model.config:
         size = [model["image_size"]] * len(spatial)
+    elif not size and len(expected) == len(spatial):  # volumes on one grid
+        size = [int(number) for number in expected]
     channels = model["in_channels"] if "in_channels" in model.config else channels
     return [batch, channels, *(size or spatial)]
 

@@ -13,11 +13,34 @@ encoders that pool (``benchmarks/brain_age_ixi.md``), and a training takes minut
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from common.checks import require
 
 __all__ = ["TemplateEncoder"]
+
+
+class _GridAverage(nn.Module):
+    """``nn.AdaptiveAvgPool3d(grid)``, which ONNX has not, one axis after the other."""
+
+    def __init__(self, grid: Sequence[int]) -> None:
+        super().__init__()
+        self.depth, self.height, self.width = grid
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = torch.matmul(h, _weights(h.shape[4], self.width, h))
+        h = torch.matmul(_weights(h.shape[3], self.height, h).T, h)
+        deep = torch.matmul(_weights(h.shape[2], self.depth, h).T, h.flatten(3))
+        return deep.reshape(h.shape[0], h.shape[1], self.depth, h.shape[3], h.shape[4])
+
+
+def _weights(size: int, parts: int, like: Tensor) -> Tensor:
+    """The weight ``(size, parts)`` of each position in the average of each part of an axis."""
+    part, position = (torch.arange(n, device=like.device) for n in (parts, size))
+    begins, ends = part * size // parts, ((part + 1) * size + parts - 1) // parts
+    inside = ((begins <= position[:, None]) & (position[:, None] < ends)).to(like.dtype)
+    return inside / inside.sum(0)
 
 
 class TemplateEncoder(nn.Module):
@@ -55,7 +78,7 @@ class TemplateEncoder(nn.Module):
         positions = channels[-1] * grid[0] * grid[1] * grid[2]
         self.layers = nn.Sequential(
             *layers,
-            nn.AdaptiveAvgPool3d(tuple(grid)),
+            _GridAverage(grid),
             nn.Flatten(),
             nn.Dropout(dropout),
             nn.Linear(positions, out_features),

@@ -1,10 +1,13 @@
 """The encoders of the brain-age bundles by name."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from common.checks import InputError
-from common.networks import TableEncoder, brain_encoder
+from common.networks import TableEncoder, TemplateEncoder, brain_encoder
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,22 @@ def test_the_encoder_of_a_template_knows_where_a_feature_was_at_any_size() -> No
         assert (left - right).abs().max() > 1e-3
     with pytest.raises(InputError, match=r"dropout must be in \[0, 1\), got 1.0"):
         brain_encoder("template", dropout=1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch's exporter
+def test_the_grid_of_a_template_averages_as_torch_does_and_can_be_exported(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    network, x = TemplateEncoder(grid=(2, 5, 4)).eval(), torch.rand(1, 1, 40, 36, 60)
+    (pool,) = (layer for layer in network.layers if hasattr(layer, "width"))
+    h = torch.rand(2, 3, 5, 5, 7, dtype=torch.float64)
+    torch.testing.assert_close(pool(h), torch.nn.AdaptiveAvgPool3d((2, 5, 4))(h))
+    script = torch.jit.script(network)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(script(x), network(x))
+    torch.onnx.export(network, (x,), tmp_path / "a.onnx", dynamo=True, verbose=False)
+    session = runtime.InferenceSession(tmp_path / "a.onnx")
+    (actual,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    np.testing.assert_allclose(actual, network(x).detach().numpy(), rtol=0, atol=1e-5)
 
 
 def test_a_table_needs_no_scaling() -> None:
