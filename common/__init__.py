@@ -32,6 +32,8 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.federated` → checks, command_line, deploy, engines, files, losses, methods, networks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, tracking, transforms
+- `common.cluster` → checks
+- `common.sweep` → checks, cluster, command_line, config, data, deploy, files, report, text
 - `common.label` → checks, command_line, data, deploy, files
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not

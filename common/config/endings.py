@@ -60,14 +60,14 @@ def end_in_one_line(config: Mapping[str, Any]) -> None:
 
 
 def _is_command() -> bool:
-    """Whether this process is ``python -m monai.bundle`` or ``python -m common``, and no host.
+    """Whether this process is ``python -m monai.bundle``, ``python -m common`` or a run of a sweep.
 
     A server or script that runs MONAI's command inside itself was started by other words.
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     words = sys.orig_argv
     started = words[words.index("-m") + 1 :][:1] if "-m" in words else []
-    ours = started in (["monai.bundle"], [PACKAGE])
+    ours = started in (["monai.bundle"], [PACKAGE], [f"{PACKAGE}.sweep"])
     return ours and spec is not None and spec.name == f"{started[0]}.__main__"
 
 

@@ -24,7 +24,7 @@ from common.config import run_command
 from common.deploy.loading import folder_of
 from common.report import sentences
 
-__all__ = ["main"]
+__all__ = ["config_files", "main", "train_and_evaluate"]
 
 
 def main(words: Sequence[str]) -> int:
@@ -34,28 +34,54 @@ def main(words: Sequence[str]) -> int:
         InputError: no such bundle or overlay, wrong dials, or what a training refuses.
     """
     options, dials = _parser().parse_known_args(list(words))
-    folder = folder_of(options.bundle)
-    files = [folder / "configs" / f"{name}.json" for name in ("train", *options.overlays)]
     places = {
-        "bundle_root": folder,
         "dataset_dir": options.data,
         "output_dir": options.output,
         "ckpt_dir": options.output / "models",
-        "logging_file": False,
     }
-    evaluation = folder / "configs" / "evaluate.json"
     given = read_dials(dials, "python -m common train")
-    late = _own(evaluation)
+    train_and_evaluate(folder_of(options.bundle), options.overlays, given, places)
+    for line in (*sentences(options.output), f"model: {places['ckpt_dir']}/model.pt"):
+        print(line)
+    return 0
+
+
+def train_and_evaluate(
+    folder: Path,
+    overlays: Sequence[str],
+    dials: Mapping[str, Any],
+    places: Mapping[str, Any],
+    report: bool = True,
+) -> None:
+    """Run train.json, then evaluate.json on what was trained.
+
+    Args:
+        folder: of the bundle.
+        overlays: names of configurations to lay over train.json, in order.
+        dials: of both; what only an evaluation knows is kept from the training.
+        places: where things lie: dataset_dir, output_dir, ckpt_dir.
+        report: write the report over all runs in output_dir; else the evaluation alone is run.
+    """
+    files = config_files(folder, overlays)
+    evaluation = folder / "configs" / "evaluate.json"
+    content = ConfigParser.load_config_file(evaluation)
+    late = content.get("+limits", {})
+    places = {"bundle_root": folder, "logging_file": False, **places}
     # MONAI warns that a configuration can run code (this one was chosen by its name), prints its
     # input, and says that it writes no log file
     warnings.filterwarnings("ignore", "parsing config_file")
     for module, level in (("scripts", logging.WARNING), ("workflows", logging.ERROR)):
         logging.getLogger(f"monai.bundle.{module}").setLevel(level)
-    _run(files, {**{k: v for k, v in given.items() if k not in late}, **places})
-    _run([*files, evaluation], {**{k: v for k, v in given.items() if k != "resume"}, **places})
-    for line in (*sentences(options.output), f"model: {places['ckpt_dir']}/model.pt"):
-        print(line)
-    return 0
+    _run(files, {**{k: v for k, v in dials.items() if k not in late}, **places})
+    alone = [step for step in content["run"] if "@report" not in step]
+    steps = {} if report else {"run": alone}
+    again = {k: v for k, v in dials.items() if k != "resume"}
+    _run([*files, evaluation], {**again, **places, **steps})
+
+
+def config_files(folder: Path, overlays: Sequence[str]) -> list[Path]:
+    """Return train.json of the bundle in `folder` and its overlays by name."""
+    return [folder / "configs" / f"{name}.json" for name in ("train", *overlays)]
 
 
 def _parser() -> ArgumentParser:
@@ -78,12 +104,6 @@ def _parser() -> ArgumentParser:
         help="configurations of the bundle to lay over its train.json, by name",
     )
     return parser
-
-
-def _own(evaluation: Path) -> set[str]:
-    """Dials that only an evaluation knows."""
-    content = ConfigParser.load_config_file(evaluation)
-    return set(content.get("+limits", {}))
 
 
 def _run(files: Sequence[Path], dials: Mapping[str, Any]) -> None:

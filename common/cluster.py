@@ -1,0 +1,203 @@
+"""Where many tasks run: here, or on the workers of a Dask or a Ray cluster, by joblib.
+
+::
+
+    spread(function, tasks) ──joblib──▶ function(task) on some worker ──▶ results, as they end
+
+Who calls it gives a function that does not raise for a fault of its task, and knows from its own
+files what is done: a task whose worker died is given to another one, and so may be begun twice.
+Workers read and write the same folders, and have this package installed.
+"""
+
+import os
+import warnings
+from argparse import ArgumentParser
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed
+from joblib.parallel import ParallelBackendBase
+
+from common.checks import InputError, require
+
+__all__ = ["BACKENDS", "LostWorker", "add_arguments", "cores", "spread"]
+
+BACKENDS = ("processes", "dask", "ray")
+CONNECTING = 20  # seconds until a scheduler that does not answer counts as none
+WORKERS = 7 * 24 * 3600  # seconds to wait for the first worker: a batch system has queues
+RETRIES = 3  # of a task whose worker died
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class LostWorker(Exception):
+    """A worker died, and its cluster gave up the task it had."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add ``--backend`` and ``--address``."""
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+        help="where tasks run: processes of this machine unless given",
+    )
+    parser.add_argument(
+        "--address",
+        help="of the cluster's scheduler (tcp://HOST:8786, or a scheduler file; ray://HOST:10001, "
+        "or auto); unless given, a small cluster is started here",
+    )
+
+
+def cores() -> int:
+    """Cores this process may use; fewer than the machine's in a container or a batch job."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def spread(
+    function: Callable[[T], R],
+    tasks: Iterable[T],
+    backend: str = BACKENDS[0],
+    address: str | None = None,
+    jobs: int | None = None,
+    gpus: bool = False,
+    ahead: str = "all",
+) -> Generator[R, None, None]:
+    """Yield the result of each task as it ends, in no order.
+
+    Args:
+        function: picklable; with "processes" it is called in threads, and starts a process.
+        tasks: picklable.
+        backend: one of `BACKENDS`.
+        address: of the scheduler.
+        jobs: tasks at once here, or workers of a cluster that is started here; 1 unless given. Of
+            a cluster that is there all workers are used.
+        gpus: give each task a GPU of its own where the cluster has some.
+        ahead: how many tasks are handed out before one ends, as joblib's ``pre_dispatch``.
+
+    Raises:
+        InputError: the package is missing, or nothing answers at `address`.
+        LostWorker: see there; what is not done can be spread again.
+        Exception: what `function` raises.
+    """
+    require(
+        backend != BACKENDS[0] or address is None,
+        f"--address: must come with --backend {' or '.join(BACKENDS[1:])}, got it alone.",
+    )
+    calls = (delayed(function)(task) for task in tasks)
+    with ExitStack() as stack:
+        where: str | ParallelBackendBase = "threading"
+        if backend == "dask":
+            where, jobs = _dask(stack, address, jobs or 1, gpus), -1
+        elif backend == "ray":
+            where, jobs = _ray(stack, address, jobs or 1, gpus)
+        parallel = Parallel(
+            n_jobs=jobs or 1,
+            backend=where,
+            return_as="generator_unordered",
+            pre_dispatch=ahead,
+            batch_size=1,
+        )
+        results = parallel(calls)
+        try:
+            for result in results:  # noqa: UP028  "yield from" closes them, with a warning
+                yield result
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] in ("distributed", "ray"):
+                raise LostWorker(str(error).splitlines()[0]) from error
+            raise
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that not all was done
+                results.close()
+
+
+def _dask(stack: ExitStack, address: str | None, jobs: int, gpus: bool) -> ParallelBackendBase:
+    """Connect to a scheduler, or start one with its workers; wait until there is a worker."""
+    try:
+        from distributed import Client, LocalCluster
+        from joblib._dask import DaskDistributedBackend
+    except ImportError:
+        raise _missing("dask", "dask[distributed]") from None
+
+    class Backend(DaskDistributedBackend):  # type: ignore[misc]
+        """joblib's, which would wait for ever for a task that Dask has given up."""
+
+        def submit(self, func: Any, callback: Any = None) -> Any:
+            future = super().submit(func, callback)
+            future.add_done_callback(lambda done: done.exception() and callback(done.exception()))
+            return future
+
+        def retrieve_result_callback(self, out: Any) -> Any:
+            if isinstance(out, Exception):
+                raise out
+            return super().retrieve_result_callback(out)
+
+    try:
+        if address is None:
+            local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            address = stack.enter_context(local)
+        file = {"scheduler_file": address} if str(address).endswith(".json") else {}
+        client = stack.enter_context(
+            Client(**file, timeout=CONNECTING) if file else Client(address, timeout=CONNECTING)
+        )
+    except (OSError, TimeoutError, ValueError) as error:
+        raise _silent(address, error) from None
+    if not client.ncores():
+        print(f"{address}: waiting for a first worker", flush=True)
+    backend = Backend(client=client, wait_for_workers_timeout=WORKERS)
+    backend.effective_n_jobs(-1)
+    workers = client.scheduler_info()["workers"].values()
+    if gpus and any("GPU" in worker["resources"] for worker in workers):
+        backend.submit_kwargs["resources"] = {"GPU": 1}
+    return backend
+
+
+def _ray(
+    stack: ExitStack, address: str | None, jobs: int, gpus: bool
+) -> tuple[ParallelBackendBase, int]:
+    """Connect to a cluster, or start one with as many processors; return it and its size."""
+    try:
+        import ray
+        from ray.util.joblib.ray_backend import RayBackend
+    except ImportError:
+        raise _missing("ray", "ray") from None
+
+    class Backend(RayBackend):  # type: ignore[misc]
+        """Ray's, which can tell of each result as it ends, but does not say so."""
+
+        supports_return_generator = True
+
+    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    try:
+        if address is None:
+            ray.init(num_cpus=jobs, include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _silent(address, error) from None
+    stack.callback(ray.shutdown)
+    resources = ray.cluster_resources()
+    own = gpus and resources.get("GPU", 0) >= 1
+    options = {"num_gpus": 1} if own else {}
+    options |= {"max_restarts": -1, "max_task_retries": RETRIES}
+    return Backend(ray_remote_args=options), int(resources.get("GPU" if own else "CPU", 1))
+
+
+def _missing(backend: str, package: str) -> InputError:
+    return InputError(
+        f"--backend {backend}: needs the package {package}, got none. pip install "
+        '"monai-contrastive-bundles[cluster]", or pip install -e ".[cluster]" in a checkout.'
+    )
+
+
+def _silent(address: str | None, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(
+        f"--address: must be that of a running scheduler, got {address!r}, where none answers "
+        f"({reason}). Start it, or correct the address."
+    )

@@ -1,0 +1,126 @@
+"""The table of a sweep: one row a run, measure and class, in CSV and Parquet.
+
+Columns: the swept dials in the grid's order, ``strategy``, ``seed``, ``measure``, ``class``,
+``value``. ``class`` is empty where the measure is of all images. Values are in the units of
+``evaluation.json``: shares from 0 to 1, ages in years.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.checks import InputError
+from common.files import replacing
+from common.report.calls import Calls
+from common.report.load import load_run
+from common.text import cell
+
+__all__ = ["TABLE", "figures", "read_table", "write_table"]
+
+TABLE = "table.csv"
+OTHERS = ("counts", "interval", "epochs", "baselines")  # no figures of the run itself
+
+Row = tuple[str, str, float]
+
+
+def figures(folder: Path) -> list[Row]:
+    """Return (measure, class, value) of everything that an evaluation says of a run.
+
+    Its figures, one by one and by finding; of named classes, recall, precision and F1 of each, and
+    the accuracy of each group of images, such as a superclass, as ``accuracy_by_superclass``.
+
+    Args:
+        folder: of the run, with evaluation.json.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    result = load_run(folder).result
+    rows: list[Row] = []
+    for name, value in vars(result).items():
+        if name in OTHERS:
+            continue
+        by_class = value if isinstance(value, dict) else {"": value}
+        rows += [(name, key, float(x)) for key, x in by_class.items() if _is_number(x)]
+    calls = getattr(result, "calls", None)
+    return [*rows, *(_of_classes(calls) if calls is not None else ())]
+
+
+def _is_number(value: Any) -> bool:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return real and math.isfinite(value)
+
+
+def _of_classes(calls: Calls) -> Iterator[Row]:
+    matrix = np.array(calls.confusion, dtype=float)
+    right, of, named = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    shares = {"recall": (right, of), "precision": (right, named), "f1": (2 * right, of + named)}
+    for measure, (part, whole) in shares.items():
+        for name, a, b in zip(calls.classes, part, whole):
+            if b > 0:
+                yield measure, name, float(a / b)
+    for group in calls.subgroups:
+        if group.accuracy.value is not None:
+            yield f"accuracy_by_{group.column}", group.name, float(group.accuracy.value)
+
+
+def write_table(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write CSV, and Parquet beside it where pyarrow is; each is whole or as it was before.
+
+    Args:
+        path: of the CSV.
+        names: of the columns.
+        rows: their values.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    frame = pd.DataFrame([list(map(_cell, row)) for row in rows], columns=list(names))
+    with replacing(path) as partial:
+        frame.to_csv(partial, index=False, lineterminator="\n")
+    if find_spec("pyarrow") is None:
+        return
+    for name in frame:
+        kinds = set(map(type, frame[name]))
+        if len(kinds) > 1 and not kinds <= {int, float}:
+            frame[name] = frame[name].astype(str)
+    with replacing(path.with_suffix(".parquet")) as partial:
+        frame.to_parquet(partial, index=False)
+
+
+def read_table(folder: str | Path) -> pd.DataFrame:
+    """Return the table of a sweep.
+
+    Args:
+        folder: of the sweep, or the CSV.
+
+    Raises:
+        InputError: there is none, or it is none.
+    """
+    path = Path(folder) / TABLE if Path(folder).is_dir() else Path(folder)
+    cure = "Give the folder that python -m common sweep wrote."
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values={"value": [""]})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: must be a table, got {type(error).__name__}. {cure}") from None
+    wanted = ["strategy", "seed", "measure", "class", "value"]
+    if list(frame.columns[-len(wanted) :]) != wanted:
+        raise InputError(f"{path}: must end with the columns {', '.join(wanted)}. {cure}")
+    return frame.astype({"strategy": str, "class": str})
+
+
+def columns(grid: Mapping[str, Any] | Sequence[str]) -> list[str]:
+    """The columns of a table of these swept dials."""
+    return [*grid, "strategy", "seed", "measure", "class", "value"]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        return value
+    return cell(value if isinstance(value, str) else json.dumps(value))
