@@ -76,7 +76,8 @@ def affine(
     )
     require(0 <= shift < math.inf, f"affine: shift must be at least 0 and finite, got {shift}.")
     require(0 <= scale < 1, f"affine: scale must be in [0, 1), got {scale}.")
-    unit, pushed = (2 * lam - 1).split([4 if spatial == 2 else 7, 1 if shear else 0], dim=1)
+    whole = 2 * lam - 1
+    unit, pushed = whole[:, : _parameters(spatial, 0)], whole[:, _parameters(spatial, 0) :]
     turns, moves = unit[:, : -spatial - 1], shift * unit[:, -spatial - 1 : -1]
     smaller = 1 / (1 + scale * unit[:, -1:])
     out = x.to(lam.dtype)

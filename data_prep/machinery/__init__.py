@@ -6,7 +6,8 @@
   `says_nothing` (of `common.data.tables`);
 - labels: `add_label_arguments`, `label_arguments`, `find_labels`, `read_labels`, `LabelTable`,
   `Row`, `BESIDE`, `FOLDERS` (labels), `read_age`, `age_note` (ages), `Columns` (columns); which
-  class is which number: `name_classes`, `number_names`, `is_unlabelled`, `SPLITS` (classes);
+  class is which number: `name_classes`, `number_names`, `folder_names`, `is_unlabelled`, `SPLITS`
+  (classes);
 - people: `read_sex`, `SEXES`, `read_diagnosis`, `CONTROL` (persons);
 - splits by patient: `check_shares`, `split_by_share`, `split_by_test_size`, `split_as_told`,
   `set_aside`, `FOLDS` (split);
@@ -26,7 +27,13 @@ from common.data.tables import (
     says_nothing,
 )
 from data_prep.machinery.ages import age_note, read_age
-from data_prep.machinery.classes import SPLITS, is_unlabelled, name_classes, number_names
+from data_prep.machinery.classes import (
+    SPLITS,
+    folder_names,
+    is_unlabelled,
+    name_classes,
+    number_names,
+)
 from data_prep.machinery.columns import Columns
 from data_prep.machinery.faults import MachineFault, describe
 from data_prep.machinery.files import Output, attempt, encode_nifti, encode_png, to_integers
@@ -87,6 +94,7 @@ __all__ = [
     "encode_nifti",
     "encode_png",
     "find_labels",
+    "folder_names",
     "header_facts",
     "is_missing",
     "is_unlabelled",

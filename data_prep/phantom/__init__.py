@@ -7,6 +7,7 @@ line in `KINDS`. Films of the chest also have the columns of CheXpert's five fin
 
 ``--kind digits`` draws coloured digits, for the bundles of biased and natural images, with
 ``--layout grid`` grey ones in one of nine cells: see `digits`.
+``--kind cells`` draws wells of treated and untreated cells in three stains: see `cells`.
 ``--kind fundus`` draws both eyes of each patient in colour, for DINO: see `fundus`.
 ``--task age`` draws whole brains whose anatomy ages, for the brain-age bundles: see `ageing`.
 

@@ -21,7 +21,7 @@ from data_prep.machinery import (
     split_by_share,
     to_integers,
 )
-from data_prep.phantom import ageing, brain, chest, digits, fundus
+from data_prep.phantom import ageing, brain, cells, chest, digits, fundus
 from data_prep.phantom.lesion import insert_lesion
 
 __all__ = ["KINDS", "PhantomPatient", "add_arguments", "plan"]
@@ -58,7 +58,9 @@ class PhantomPatient:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``phantom``."""
-    parser.add_argument("--kind", choices=sorted([*KINDS, "digits", "fundus"]), required=True)
+    parser.add_argument(
+        "--kind", choices=sorted([*KINDS, "cells", "digits", "fundus"]), required=True
+    )
     parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="2: PNG, 3: NIfTI")
     parser.add_argument(
         "--task", choices=("lesion", "age"), default="lesion", help="age: 3D stacks"
@@ -82,6 +84,8 @@ def plan(options: argparse.Namespace) -> Plan:
     """
     if options.task == "age":
         return ageing.plan(options)
+    if options.kind == "cells":
+        return cells.plan(options)
     if options.kind == "digits":
         return digits.plan(options)
     if options.kind == "fundus":
