@@ -10,9 +10,11 @@ the three fully connected layers, so that images may have any size of at least 3
 Paper: https://arxiv.org/abs/1409.1556
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from monai.networks.layers.factories import Conv, Norm, Pool
+from monai.networks.layers.factories import Conv, Pool
+from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
 from common.checks import require
@@ -32,10 +34,18 @@ class VGGEncoder(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         width: of every layer, relative to the paper's; 0.25 is a small network for a CPU.
+        norm: a MONAI normalisation: "BATCH", or one within an image, such as ``["GROUP",
+            {"num_groups": 4}]``. By batch normalisation MoCo can tell the keys of its own batch
+            from those of the queue without looking at the image.
     """
 
     def __init__(
-        self, depth: int = 13, spatial_dims: int = 2, in_channels: int = 3, width: float = 1.0
+        self,
+        depth: int = 13,
+        spatial_dims: int = 2,
+        in_channels: int = 3,
+        width: float = 1.0,
+        norm: str | Sequence[Any] = "BATCH",
     ) -> None:
         super().__init__()
         require(depth in STAGES, f"VGGEncoder: depth must be 11, 13 or 16, got {depth}.")
@@ -47,15 +57,18 @@ class VGGEncoder(nn.Module):
             f"VGGEncoder: width must leave a channel of {CHANNELS[0]}, got {width}.",
         )
         convolution: Any = Conv[Conv.CONV, spatial_dims]
-        norm: Any = Norm[Norm.BATCH, spatial_dims]
+        kind = norm if isinstance(norm, str) else tuple(norm)
         pool: Any = Pool[Pool.MAX, spatial_dims]
         layers: list[nn.Module] = []
         before = in_channels
         for count, channels in zip(STAGES[depth], CHANNELS):
             after = int(channels * width)
             for _ in range(count):
-                layers += [convolution(before, after, 3, padding=1, bias=False), norm(after)]
-                layers += [nn.ReLU(inplace=True)]
+                layers += [
+                    convolution(before, after, 3, padding=1, bias=False),
+                    get_norm_layer(kind, spatial_dims, after),
+                    nn.ReLU(inplace=True),
+                ]
                 before = after
             layers += [pool(2)]
         self.layers = nn.Sequential(*layers)

@@ -8,10 +8,11 @@ in float32 at least (bfloat16 images are computed in float32 and rounded once).
 - `flip`, `crop`, `rotate`, `blur`, `noise`: Table 1 of Ruppli et al. 2022.
 - `mirror`, `cutout`, `crop_resize`, `affine`, with `blur` and `noise`: the augmentations of volumes
   in y-aware (Dufumier et al. 2021) and in the OpenBHB challenge.
+- `pad`: a border, and the whole shrunk; digits become smaller.
 - `center_crop`: the middle of an image, resized back; a cell without its neighbours.
 - `bias_field`, `axis_blur` and `noise`: TorchIO's random bias field, blur and noise.
-- `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale`, `solarize` and `shift`,
-  the changes of photographs in SimCLR and DINO; by name in a `Composition`.
+- `common.transforms.photo`: `resized_crop`, `color_jitter`, `grayscale`, `solarize`, `shift`,
+  `erase` and `invert`, the changes of photographs in SimCLR and DINO; by name in a `Composition`.
 - `CropGrid`: the discrete set of all crops of one size at a stride.
 - `Composition` applies several in an order, slicing one ``lam (B, K)`` between them. A new one is
   declared in its own file, with `common.transforms.declaration.transformation`, and imported here.
@@ -31,6 +32,7 @@ from common.transforms.cutout import cutout
 from common.transforms.flip import flip
 from common.transforms.mirror import mirror
 from common.transforms.noise import noise
+from common.transforms.pad import pad
 from common.transforms.rotate import rotate
 
 __all__ = [
@@ -47,5 +49,6 @@ __all__ = [
     "flip",
     "mirror",
     "noise",
+    "pad",
     "rotate",
 ]

@@ -40,9 +40,9 @@ class Composition(nn.Module):
     Args:
         order: names in the order of application, any of "blur", "noise", "crop", "flip_0",
             "flip_1", ("flip_2" in 3D,) "rotate", "mirror", "cutout", "crop_resize", "affine",
-            "shift", "bias_field", "axis_blur", and for photographs "resized_crop", "color_jitter",
-            "grayscale", "solarize" (`common.transforms.photo`), each at most once; None is the
-            paper's order.
+            "shift", "bias_field", "axis_blur", "center_crop", "pad", and for photographs
+            "resized_crop", "color_jitter", "grayscale", "solarize", "erase", "invert"
+            (`common.transforms.photo`), each at most once; None is the paper's order.
         spatial_dims: 2 or 3.
         settings: by name, keyword arguments of that transformation's function, such as
             ``{"cutout": {"size": 0.25}}``; what is not named keeps its default.

@@ -3,7 +3,8 @@
 Chen et al. 2020, Khosla et al. 2020 (and Barbano et al. 2023, who use the latter's code) and Caron
 et al. 2021 draw, for every view, a box of the image, a mirror image, other colours, sometimes no
 colour; DINO also blurs, and shows the brightest as negatives. The mirror and the blur are those of
-`common.transforms`; `shift` is the random crop after padding of the CIFAR networks.
+`common.transforms`; `shift` is the random crop after padding of the CIFAR networks; `erase` and
+`invert` are of the digits in No Free Lunch (Bendidi et al. 2023).
 
 DINO's second global view, each change with a chance of its own (1, .5, .8, .2, .1, .2)::
 
@@ -27,10 +28,11 @@ from common.checks import require
 from common.transforms.arguments import checked_parameters
 from common.transforms.color_jitter import color_jitter
 from common.transforms.declaration import transformation
+from common.transforms.erase import erase
 from common.transforms.grey import luma, require_rgb
 from common.transforms.resized_crop import resized_crop
 
-__all__ = ["color_jitter", "grayscale", "resized_crop", "shift", "solarize"]
+__all__ = ["color_jitter", "erase", "grayscale", "invert", "resized_crop", "shift", "solarize"]
 
 
 @transformation(size=1, moves_pixels=False, ends=("grey", "grey"))
@@ -93,3 +95,21 @@ def solarize(x: Tensor, lam: Tensor) -> Tensor:
     """
     checked_parameters("solarize", x, lam, size=1)
     return torch.minimum(x, 1 - x)
+
+
+@transformation(size=1, moves_pixels=False, ends=("negative", "negative"))
+def invert(x: Tensor, lam: Tensor) -> Tensor:
+    """Return the negative, ``1 - X``; `lam` does not matter, the policy decides.
+
+    Args:
+        x: images ``(B, C, *spatial)`` in [0, 1].
+        lam: ``(B, 1)``.
+
+    Returns:
+        Images of the shape and dtype of `x`, differentiable in `x`; the gradient in `lam` is 0.
+
+    >>> invert(torch.tensor([[[[0.25, 1.0]]]]), torch.zeros(1, 1))
+    tensor([[[[0.7500, 0.0000]]]])
+    """
+    checked_parameters("invert", x, lam, size=1)
+    return 1 - x

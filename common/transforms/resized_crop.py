@@ -15,7 +15,7 @@ from common.transforms.arguments import checked_parameters
 from common.transforms.declaration import transformation
 from common.transforms.resample import KERNELS, resampled
 
-__all__ = ["resized_crop"]
+__all__ = ["box_sides", "resized_crop"]
 
 KNOTS = 1025  # points at which the distribution of the area is tabulated
 
@@ -81,7 +81,7 @@ def resized_crop(
         interpolation in KERNELS,
         f"resized_crop: interpolation must be {' or '.join(KERNELS)}, got {interpolation!r}.",
     )
-    sides = _sides(lam, x.shape[2:], scale, ratio)
+    sides = box_sides(lam, x.shape[2:], scale, ratio)
     if bytewise and antialias and x.device.type == "cpu":
         return _of_bytes(x, lam[:, 2:], sides, size or x.shape[2:], interpolation)
     x = x / 255 if bytewise else x
@@ -122,10 +122,17 @@ def _of_bytes(
     return out.div_(255)
 
 
-def _sides(
+def box_sides(
     lam: Tensor, shape: Sequence[int], scale: Sequence[float], ratio: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
-    """Return the height and the width of each box in pixels, ``(B, 1)``."""
+    """Return the height and the width of each box in pixels, ``(B, 1)``; see `resized_crop`.
+
+    Args:
+        lam: area and shape in its first two columns.
+        shape: height and width of the images.
+        scale: least and greatest share of the area.
+        ratio: least and greatest width over height.
+    """
     height, width = shape
     law = _law(width / height, (scale[0], scale[1]), (ratio[0], ratio[1]))
     places, shares = torch.from_numpy(law).to(device=lam.device, dtype=lam.dtype)

@@ -3,7 +3,8 @@
 The grid is that of "Contrastive representation learning with trainable augmentation channel",
 section 3: a blank image three times the digit's side, 84 x 84, and the digit "randomly at one of
 3 x 3 = 9 grid locations". Column ``cell`` says which, row by row, 0 to 8. A digit keeps its cell
-whatever the size of the validation part.
+whatever the size of the validation part. ``--size 32`` resizes the digits (bilinear), for networks
+that halve an image five times, as in "No Free Lunch in Self Supervised Representation Learning".
 
 Differs from the paper: it names no validation part; ``--validation 0`` has none.
 

@@ -38,3 +38,11 @@ def test_senseless_settings_of_vgg_are_told_in_one_line() -> None:
     ):
         with pytest.raises(InputError, match=message):
             VGGEncoder(**settings)
+
+
+def test_a_norm_within_the_image_makes_it_independent_of_its_batch() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(4, 1, 32, 32)
+    encoder = VGGEncoder(11, in_channels=1, width=0.25, norm=["GROUP", {"num_groups": 4}])
+    torch.testing.assert_close(encoder(x)[:2], encoder(x[:2]), rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in encoder.modules())

@@ -13,7 +13,15 @@ from torch import Tensor
 from common.checks import InputError
 from common.policies import EachWithProbability
 from common.transforms import Composition
-from common.transforms.photo import color_jitter, grayscale, resized_crop, shift, solarize
+from common.transforms.photo import (
+    color_jitter,
+    erase,
+    grayscale,
+    invert,
+    resized_crop,
+    shift,
+    solarize,
+)
 from tests.oracles import views as oracle
 
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
@@ -22,6 +30,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
     "grayscale": (grayscale, 1),
     "shift": (shift, 2),
     "solarize": (solarize, 1),
+    "erase": (erase, 4),
+    "invert": (invert, 1),
 }
 EVERY = pytest.mark.parametrize("name", FUNCTIONS)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.data import StackDataset, read_manifest
 from data_prep.__main__ import main
@@ -56,6 +57,26 @@ def test_the_original_layout_is_mnist_as_it_is(source: Path, tmp_path: Path) -> 
     entry = read_manifest(target)["test"][7]
     assert np.array_equal(np.load(target / "test.npy"), images)
     assert entry == {"image": "test.npy", "index": 7, "label": 7, "patient": "t00007"}
+
+
+def test_a_size_enlarges_the_digits_as_inference_would(source: Path, tmp_path: Path) -> None:
+    target = prepare(source, tmp_path / "out", "--layout", "original", "--size", "32")
+    images, _ = mnist.read_digits(source, training=False)
+    wanted = Image.fromarray(images[3].astype(np.float32)).resize((32, 32), Image.BILINEAR)
+    stack = np.load(target / "test.npy")
+    assert stack.shape == (300, 32, 32)
+    np.testing.assert_allclose(stack[3], np.asarray(wanted), atol=0.51)
+    assert read_manifest(target)["arguments"]["size"] == 32
+    assert np.load(prepare(source, tmp_path / "grid", "--size", "20") / "test.npy").shape[1] == 60
+
+
+@pytest.mark.bad_input("preparation")
+def test_a_size_out_of_range_is_told(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["digits", "--source", str(source), "--target", str(tmp_path / "out"), "--size", "4"]
+    assert main(words) != 0
+    assert "--size must lie in 8..512, got 4" in capsys.readouterr().err
 
 
 def test_a_digit_keeps_its_cell_whatever_is_set_aside(source: Path, tmp_path: Path) -> None:
