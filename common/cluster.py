@@ -10,6 +10,8 @@ Workers read and write the same folders, and have this package installed.
 """
 
 import os
+import re
+import socket
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Generator, Iterable
@@ -26,6 +28,7 @@ __all__ = ["BACKENDS", "LostWorker", "add_arguments", "cores", "spread"]
 BACKENDS = ("processes", "dask", "ray")
 CONNECTING = 20  # seconds until a scheduler that does not answer counts as none
 WORKERS = 7 * 24 * 3600  # seconds to wait for the first worker: a batch system has queues
+_ADDRESS = re.compile(r"(?:\w+://)?([^/:]+):(\d{1,5})/?")
 RETRIES = 3  # of a task whose worker died
 
 T = TypeVar("T")
@@ -88,21 +91,23 @@ def spread(
         backend != BACKENDS[0] or address is None,
         f"--address: must come with --backend {' or '.join(BACKENDS[1:])}, got it alone.",
     )
-    calls = (delayed(function)(task) for task in tasks)
     with ExitStack() as stack:
         where: str | ParallelBackendBase = "threading"
         if backend == "dask":
             where, jobs = _dask(stack, address, jobs or 1, gpus), -1
         elif backend == "ray":
             where, jobs = _ray(stack, address, jobs or 1, gpus)
-        parallel = Parallel(
-            n_jobs=jobs or 1,
-            backend=where,
-            return_as="generator_unordered",
-            pre_dispatch=ahead,
-            batch_size=1,
-        )
-        results = parallel(calls)
+        if backend == "ray" and jobs == 1:
+            results = _in_turn(function, tasks, gpus)
+        else:
+            parallel = Parallel(
+                n_jobs=jobs or 1,
+                backend=where,
+                return_as="generator_unordered",
+                pre_dispatch=ahead,
+                batch_size=1,
+            )
+            results = parallel(delayed(function)(task) for task in tasks)
         try:
             for result in results:  # noqa: UP028  "yield from" closes them, with a warning
                 yield result
@@ -123,9 +128,13 @@ def _dask(stack: ExitStack, address: str | None, jobs: int, gpus: bool) -> Paral
         from joblib._dask import DaskDistributedBackend
     except ImportError:
         raise _missing("dask", "dask[distributed]") from None
+    _reach(address)
 
     class Backend(DaskDistributedBackend):  # type: ignore[misc]
         """joblib's, which would wait for ever for a task that Dask has given up."""
+
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(2, int(super().effective_n_jobs(n_jobs)))  # of one job joblib does all here
 
         def submit(self, func: Any, callback: Any = None) -> Any:
             future = super().submit(func, callback)
@@ -166,12 +175,14 @@ def _ray(
         from ray.util.joblib.ray_backend import RayBackend
     except ImportError:
         raise _missing("ray", "ray") from None
+    _reach(address)
 
     class Backend(RayBackend):  # type: ignore[misc]
         """Ray's, which can tell of each result as it ends, but does not say so."""
 
         supports_return_generator = True
 
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address is None:
@@ -182,10 +193,37 @@ def _ray(
         raise _silent(address, error) from None
     stack.callback(ray.shutdown)
     resources = ray.cluster_resources()
-    own = gpus and resources.get("GPU", 0) >= 1
-    options = {"num_gpus": 1} if own else {}
-    options |= {"max_restarts": -1, "max_task_retries": RETRIES}
-    return Backend(ray_remote_args=options), int(resources.get("GPU" if own else "CPU", 1))
+    own = "GPU" if gpus and resources.get("GPU", 0) >= 1 else "CPU"
+    options = {f"num_{own.lower()}s": 1, "max_restarts": -1, "max_task_retries": RETRIES}
+    return Backend(ray_remote_args=options), int(resources.get(own, 1))
+
+
+def _in_turn(
+    function: Callable[[T], R], tasks: Iterable[T], gpus: bool
+) -> Generator[R, None, None]:
+    """Do one task after the other on a Ray cluster of one GPU or processor.
+
+    joblib does all in the calling process where there is one job, which may be elsewhere.
+    """
+    import ray
+
+    own = "num_gpus" if gpus and ray.cluster_resources().get("GPU", 0) >= 1 else "num_cpus"
+    work = ray.remote(**{own: 1, "max_retries": RETRIES})(_call)
+    for task in tasks:
+        yield ray.get(work.remote(function, task))
+
+
+def _call(function: Callable[[T], R], task: T) -> R:
+    return function(task)
+
+
+def _reach(address: str | None) -> None:
+    """Refuse an address where nothing listens, which Ray would try for minutes."""
+    if match := _ADDRESS.fullmatch(address or ""):
+        try:
+            socket.create_connection((match[1], int(match[2])), CONNECTING).close()
+        except OSError as error:
+            raise _silent(address, error) from None
 
 
 def _missing(backend: str, package: str) -> InputError:

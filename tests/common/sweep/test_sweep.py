@@ -29,6 +29,10 @@ with (folder / "starts").open("a") as file:
     file.write(".")
 if dials["hue"] == 0.5 and not (folder.parent / "mended").exists():
     os.kill(os.getpid(), 9)
+if (folder.parent / "deadly").exists() and dials["hue"] == 0.2:
+    (folder.parent / "deadly").unlink()
+    os.kill(os.getppid(), 9)
+    sys.exit(sys.stdin.read() or 1)
 if dials["hue"] == 0.4:
     sys.exit("error: the loss must be finite")
 if dials["hue"] == 0.3:
@@ -136,6 +140,26 @@ def test_a_real_run_is_trained_and_evaluated_in_a_process_of_its_own(tmp_path: P
     evaluation = json.loads((out / "simclr_hue0.2_seed5" / "evaluation.json").read_text())
     assert read_table(out).value.iloc[0] == evaluation["accuracy"]
     assert (out / "simclr_hue0.2_seed5" / "models" / "model.pt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the clusters, in threads of theirs
+@pytest.mark.parametrize(
+    ("backend", "package"), [("dask", "distributed"), ("ray", "ray")], ids=["dask", "ray"]
+)
+def test_a_run_whose_worker_is_killed_is_done_by_another(
+    sweep: Sweep, tmp_path: Path, backend: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install '.[cluster]'")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it leaves a file in the home folder
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deadly").touch()
+    words = ["--grid", "hue=0,0.2,0.25,0.5", "--backend", backend, "--jobs", "2"]
+    assert sweep(*words) == 3
+    failed = list(csv.DictReader((tmp_path / "out" / "failed.csv").read_text().splitlines()))
+    assert [row["hue"] for row in failed] == ["0.5"]
+    assert list(read_table(tmp_path / "out").hue.unique()) == [0.0, 0.2, 0.25]
+    assert starts(tmp_path / "out")["simclr_hue0.2_seed5"] == 2
 
 
 def test_a_run_ends_with_the_sweep_that_wanted_it(tmp_path: Path) -> None:
