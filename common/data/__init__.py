@@ -5,6 +5,7 @@
 - `fingerprint`: what tells one prepared folder from another;
 - `keep_labels`: labels for a fraction of the patients;
 - `image_datalist`: a folder, file or datalist to predict on;
+- `CellFiles`: fields of cells as a data set of crops, one around each nucleus;
 - `ImageFiles`: such files as a data set, each with its images or the reason why it has none;
 - `with_prior`, `read_prior`, `save_prior`, `median_distance`: a table of embeddings of the images;
 - `read_image`: PNG, JPEG, TIFF, DICOM, NIfTI or ``.npy`` to ``(C, *spatial)`` in [0, 1];
@@ -41,6 +42,7 @@ from common.data.prior import median_distance, read_prior, save_prior, with_prio
 from common.data.stack_file import write_stack
 
 if TYPE_CHECKING:
+    from common.data.cells.files import CellFiles
     from common.data.image_files import ImageFiles
     from common.data.load import EmptyMaskd, LoadMedicalImaged
     from common.data.load_prepared import PrepareImaged
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from common.data.subject_batch import SubjectBatch
 
 __all__ = [
+    "CellFiles",
     "EmptyMaskd",
     "ImageFiles",
     "LoadMedicalImaged",
@@ -82,6 +85,10 @@ def __getattr__(name: str) -> Any:
         from common.data import stack
 
         return getattr(stack, name)
+    if name == "CellFiles":
+        from common.data.cells import files
+
+        return files.CellFiles
     if name == "ImageFiles":
         from common.data import image_files
 

@@ -14,6 +14,7 @@
 - `SaveAttention`, `SaveCropMaps`: viewers that write where a vision transformer, or a channel that
   chooses crops, looked.
 - `embed`, `Embedded`: features, logits and labels of a data loader.
+- `write_cells`: where each cell lies and which cluster is nearest, ``cells.csv``.
 - `write_prior`: the representation of every image as a table, which `common.data` reads as a prior.
 - `common.deploy.released`: the weights that come with a bundle, and how they stay apart from a
   user's own; ``python -m common release`` puts a model there.
@@ -23,6 +24,7 @@
 
 from common.deploy.attention import SaveAttention
 from common.deploy.call_rule import CallRule, Threshold
+from common.deploy.cell_table import write_cells
 from common.deploy.crop_maps import SaveCropMaps
 from common.deploy.embedding import Embedded, embed
 from common.deploy.expected import Expected
@@ -69,6 +71,7 @@ __all__ = [
     "save_model",
     "trained_network",
     "versions",
+    "write_cells",
     "write_explanations",
     "write_prior",
 ]

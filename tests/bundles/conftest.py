@@ -74,7 +74,8 @@ def images_of(bundle: Path, phantom: Path) -> Path:
         return phantom / "manifest.json"
     folder = phantom / "images"
     if not folder.is_dir():
-        for index, row in enumerate(np.load(phantom / "test.npy")[:4]):
+        stack = next(p for p in (phantom / "test.npy", phantom / "plate_000.npy") if p.is_file())
+        for index, row in enumerate(np.load(stack)[:4]):
             write_picture(folder / f"{index}.png", row)
     return folder
 

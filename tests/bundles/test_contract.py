@@ -314,6 +314,7 @@ def test_training_and_inference_build_the_network_of_model_pt(bundle: Path, tmp_
 def test_public_weights_reach_the_network_of_every_strategy(bundle: Path) -> None:
     contents = [read(path) for path in (bundle / "configs").glob("*.json")]
     classifiers = [block["classifier"] for key, block in networks(contents) if key == "network"]
+    classifiers += [c["classifier"] for c in contents if isinstance(c.get("classifier"), dict)]
     assert classifiers
     if "@pretrained" not in texts(config(bundle, "train")["encoder"]):
         assert {block["path"] for block in classifiers} == {"@pretrained"}

@@ -16,7 +16,9 @@ from tests.commands import BUNDLES, ROOT
 
 CHANGES = {  # axis -> (one of these changes, besides them nothing but these and the folder may)
     "augmentation": ("policy transform views", "epochs"),
-    "encoder": ("encoder", "head projector method student"),
+    "ablation": ("methods", ""),
+    "clusters": ("head", "methods optimizers"),
+    "encoder": ("encoder", "head projector method methods student"),
     "loss": ("loss regularizer method", "projector predictor optimizers momentum_encoder"),
     "strategy": (
         "loss method policy optimizers data",
@@ -26,6 +28,7 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
     "epsilon": ("loss", ""),
     "fairkl": ("regularizer", "method"),
     "diagnosis": ("method", ""),
+    "method": ("methods", "optimizers"),
     "order": ("transform", ""),
     "prior": ("loss", "data method"),
     "representation": ("encoder", "head optimizers"),
@@ -39,6 +42,10 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
     "data": ("folder", "encoder head method policy transform epochs schedule optimizers"),
 }
 BESIDE = {  # what single rows change besides, as their _desc_ says
+    "strategy_first_set": "methods transform",  # one method in the place of the sum of two
+    "strategy_left": "methods transform",
+    "strategy_right": "methods transform",
+    "strategy_second_set": "methods transform",
     "loss_ce": "encoder",  # ReLU, features of any length
     "loss_end": "encoder",
     "loss_l1": "encoder head",  # the probes read the encoder
@@ -59,6 +66,7 @@ DEFAULT = {  # rows that train.json is already
     *("alpha_1_10_1_1_1", "natural_image_contrastive/loss_sup_info_nce"),
     "brain_mri_age_contrastive/encoder_resnet18",
     "natural_image_ssl_study/strategy_simclr",
+    "strategy_weighted_sum",
 }
 AFTER: dict[Any, list[str]] = {  # bundle, axis -> what the overlay follows
     ("brain_mri_y_aware", "diagnosis"): ["strategy_from_scratch"],
@@ -173,6 +181,10 @@ TOGETHER = {  # bundle -> overlays that go together
         *("strategy_simclr+finetune", "augmentation_cutout+finetune+diagnosis_autism"),
         "strategy_from_scratch+diagnosis_bipolar",
     ],
+    "cell_microscopy_ssl": [
+        *("strategy_second_set+method_byol+encoder_resnet18", "method_vicreg+clusters_4+evaluate"),
+        *("ablation_left_affine+encoder_resnet18", "strategy_right+method_vicreg"),
+    ],
     "digits_trainable_crop": [
         *("data_original+strategy_simclr", "strategy_simclr+representation_oracle+evaluate"),
         "data_original+strategy_printed",
@@ -213,6 +225,8 @@ APART_FROM = [  # bundle, overlays or a dial that do not go together, what the l
     ("brain_mri_decoupled_uniformity", "prior_none", {"sigma": 3.0}, "'sigma'"),
     ("brain_mri_learned_transforms", "strategy_random", {"alpha_1": 2.0}, "alpha_1: has no effect"),
     ("brain_mri_y_aware", "diagnosis_autism", {}, "'positive_weight'"),
+    ("cell_microscopy_ssl", "method_vicreg", {"queue": 64}, "'queue'"),
+    ("cell_microscopy_ssl", "strategy_left", {"weights": [1.0, 1.0]}, "'weights'"),
     ("chest_xray_decoupled_uniformity", "prior_vae+strategy_byol", {}, "prior_vae.json: 'prior_f"),
     ("digits_trainable_crop", "strategy_simclr", {"entropy_weight": 1.0}, "entropy_weight: has no"),
     ("fundus_photo_dino", "finetune", {"teacher_temperature": 0.07}, "teacher_temperature: has"),

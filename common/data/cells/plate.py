@@ -34,12 +34,14 @@ class PlateStandard:
     """What the fields of a plate have in common.
 
     Args:
-        light: ``(3, H, W)`` of mean 1.
+        light: ``(3, h, w)`` of mean 1, at every fourth row and column.
         white: ``(3,)`` values that become 1, after the light.
+        shape: ``(3, H, W)`` of a field.
     """
 
     light: Array
     white: Array
+    shape: tuple[int, ...]
 
     def apply(self, field: npt.NDArray[np.uint16]) -> Array:
         """Return the field without them, ``(3, H, W)`` in [0, 1].
@@ -48,12 +50,12 @@ class PlateStandard:
             InputError: a field of another size.
         """
         require(
-            field.shape == self.light.shape,
-            f"a field must have the size of its plate, {self.light.shape[1:]}, got "
+            field.shape == self.shape,
+            f"a field must have the size of its plate, {self.shape[1:]}, got "
             f"{field.shape[1:]}. Leave it out.",
         )
-        even = field / (self.light * self.white[:, None, None])
-        return np.clip(even, 0, 1).astype(np.float32)
+        even = field / (_enlarged(self.light, self.shape) * self.white[:, None, None])
+        return np.clip(even, 0, 1, out=even)
 
 
 def measure_plate(fields: Iterable[npt.NDArray[np.uint16]]) -> PlateStandard:
@@ -82,7 +84,7 @@ def measure_plate(fields: Iterable[npt.NDArray[np.uint16]]) -> PlateStandard:
         smooth = np.maximum(smooth, 1e-3 * smooth.max(axis=(1, 2), keepdims=True) + 1e-6)
         light = (smooth / smooth.mean(axis=(1, 2), keepdims=True)).astype(np.float32)
     white = np.percentile(values / light, WHITE, axis=(0, 2, 3))
-    return PlateStandard(_enlarged(light, shape), np.maximum(white, 1).astype(np.float32))
+    return PlateStandard(light, np.maximum(white, 1).astype(np.float32), shape)
 
 
 def spread(items: Sequence[T], most: int = MOST_FIELDS) -> list[T]:
@@ -97,7 +99,10 @@ def spread(items: Sequence[T], most: int = MOST_FIELDS) -> list[T]:
 
 def _enlarged(light: Array, shape: Sequence[int]) -> Array:
     """Linear between the rows and columns that were measured, ``(3, H, W)``."""
-    axes = [np.minimum(np.arange(side) / STEP, (side - 1) // STEP) for side in shape[1:]]
-    places = np.meshgrid(*axes, indexing="ij")
-    planes = [ndimage.map_coordinates(plane, places, order=1, mode="nearest") for plane in light]
-    return np.stack(planes).astype(np.float32)
+    for axis, side in ((1, shape[1]), (2, shape[2])):
+        place = np.minimum(np.arange(side) / STEP, light.shape[axis] - 1)
+        first = np.minimum(place.astype(np.int64), max(light.shape[axis] - 2, 0))
+        part = (place - first).astype(np.float32).reshape((-1, 1) if axis == 1 else (1, -1))
+        after = np.minimum(first + 1, light.shape[axis] - 1)
+        light = light.take(first, axis) * (1 - part) + light.take(after, axis) * part
+    return light
