@@ -28,6 +28,7 @@ from common.checks import require
 from common.deploy import CallRule
 from common.deploy.embedding import Embedded
 from common.evaluation.cluster_pictures import cluster_pictures
+from common.evaluation.intensities import intensities
 from common.evaluation.run_evaluation import (
     Batches,
     Evaluated,
@@ -46,14 +47,15 @@ from common.metrics.clustering_scores import (
 from common.metrics.effective_rank import effective_rank
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
+from common.metrics.perceptual_distance import load_lpips, perceptual_distance
 from common.report.kinds.clusters import KIND
 
-__all__ = ["ClustersEvaluation", "intensities"]
+__all__ = ["ClustersEvaluation"]
 
 _METHOD = "bootstrap of the test images (of their patients, where known), the clusters kept"
 _DRAWS = 200
 _HEADS = ("refitted", "clusters")
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_VIEWED = 1_000  # images whose views are compared
 
 Floats = NDArray[np.floating[Any]]
 
@@ -70,6 +72,8 @@ class ClustersEvaluation(RunEvaluation):
             classes.
         starts: of k-means, the best of which is taken.
         seeds: of k-means; figures are means over them.
+        perceptual: whether the mean LPIPS of two views of an image is computed
+            (`common.metrics.perceptual_distance`), on 1,000 images at most.
         intensity: whether clusters by brightness (`intensities`) stand beside those of the encoder.
         deployed_head: "refitted", the probe; or "clusters": the output of the cluster with the
             nearest centre is the largest.
@@ -88,6 +92,7 @@ class ClustersEvaluation(RunEvaluation):
         starts: int = 10,
         seeds: int = 3,
         intensity: bool = False,
+        perceptual: bool = False,
         deployed_head: str = "refitted",
         **run: Unpack[RunArguments],
     ) -> None:
@@ -105,6 +110,7 @@ class ClustersEvaluation(RunEvaluation):
         self.starts = starts
         self.seeds = seeds
         self.intensity = intensity
+        self.distance = load_lpips() if perceptual else None
         self.deployed_head = deployed_head
 
     def evaluate(self) -> Evaluated:
@@ -129,6 +135,7 @@ class ClustersEvaluation(RunEvaluation):
             "baselines": baselines,
             "starts": self.starts,
             "seeds": self.seeds,
+            **self._perceptual(),
         }
         arrays = {
             "clusters.npz": cluster_pictures(test, found, self.batches),
@@ -213,6 +220,16 @@ class ClustersEvaluation(RunEvaluation):
         spread = float(np.std([each["ami"] for each in scores]))
         return found[0], {"clusters": number, **means, "ami_std": spread}
 
+    def _perceptual(self) -> dict[str, float]:
+        """The mean distance of two views, where it was asked for."""
+        if self.distance is None:
+            return {}
+        x = torch.cat([batch["image"] for batch in self.batches])[:_VIEWED].to(self.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            first, second = (self.network.transformed(x) for _ in range(2))
+        return {"lpips": perceptual_distance(first, second, self.distance)}
+
     def _head(self, train: Embedded, clustering: Clustering) -> tuple[Tensor, Tensor]:
         if self.deployed_head == "clusters":
             return nearest_centre(clustering.centre)
@@ -232,27 +249,6 @@ def nearest_centre(centre: Floats) -> tuple[Tensor, Tensor]:
     exact = centre.astype(np.float64)
     weight, bias = 2 * exact, -(exact**2).sum(axis=1)
     return torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32)
-
-
-def intensities(batches: Batches) -> NDArray[np.float64]:
-    """Return what the values of an image tell without their places.
-
-    Args:
-        batches: with "image" ``(B, C, *spatial)``, or rows of features ``(B, F)``.
-
-    Returns:
-        Mean, standard deviation and five quantiles (5, 25, 50, 75, 95 %) of each channel, ``(N,
-        7 C)``.
-    """
-    rows = []
-    for batch in batches:
-        x = batch["image"].double().cpu()
-        values = (x.flatten(2) if x.ndim > 2 else x[:, None]).numpy()
-        quantiles = np.quantile(values, _QUANTILES, axis=2)
-        moments = np.stack([values.mean(axis=2), values.std(axis=2)])
-        told = np.concatenate([moments, quantiles])
-        rows.append(np.moveaxis(told, 0, 2).reshape(len(values), -1))
-    return np.concatenate(rows)
 
 
 def _interval(test: Embedded, cluster: NDArray[np.int64]) -> dict[str, Any]:

@@ -11,6 +11,7 @@
 - `gaussian_potential`: how evenly unit vectors are spread over the sphere.
 - `effective_rank`: how many directions a representation fills; a collapsed one fills few.
 - `clustering_scores`: how well k-means finds the classes, and how far its clusters lie apart.
+- `perceptual_distance`: how unlike two views look (LPIPS, an optional package).
 - `opposite_classes`: which classes lose accuracy where others gain it, over a sweep.
 """
 
@@ -24,6 +25,7 @@ from common.metrics.openbhb import age_mae, openbhb_score, site_balanced_accurac
 from common.metrics.opposite_classes import opposite_classes
 from common.metrics.pair_distances import pair_distances
 from common.metrics.patient_bootstrap import patient_interval
+from common.metrics.perceptual_distance import perceptual_distance
 from common.metrics.probe_mae import ProbeMAE
 from common.metrics.sgd_probe import fit_sgd_probe
 
@@ -43,5 +45,6 @@ __all__ = [
     "opposite_classes",
     "pair_distances",
     "patient_interval",
+    "perceptual_distance",
     "site_balanced_accuracy",
 ]

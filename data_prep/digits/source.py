@@ -95,7 +95,8 @@ def convert(part: DigitPart, output: Output) -> list[Entry]:
 def _resized(image: Bytes, size: int) -> Bytes:
     """Resize as `common.data.PrepareImaged` does before a network, and round to bytes."""
     fitted = fit(image[None].astype(np.float32) / np.float32(255), size)
-    return np.rint(fitted[0] * 255).astype(np.uint8)
+    rounded: Bytes = np.rint(fitted[0] * 255).astype(np.uint8)
+    return rounded
 
 
 def in_cells(images: Bytes, cell: npt.NDArray[np.int64]) -> Iterator[Bytes]:

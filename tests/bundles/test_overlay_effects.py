@@ -18,7 +18,7 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
     "augmentation": ("policy transform views", "epochs"),
     "ablation": ("methods", ""),
     "clusters": ("head", "methods optimizers"),
-    "encoder": ("encoder", "head projector method methods student"),
+    "encoder": ("encoder", "head projector method methods student momentum_encoder"),
     "loss": ("loss regularizer method", "projector predictor optimizers momentum_encoder"),
     "strategy": (
         "loss method policy optimizers data",
@@ -28,7 +28,7 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
     "epsilon": ("loss", ""),
     "fairkl": ("regularizer", "method"),
     "diagnosis": ("method", ""),
-    "method": ("methods", "optimizers"),
+    "method": ("method methods", "loss projector predictor momentum_encoder optimizers"),
     "order": ("transform", ""),
     "prior": ("loss", "data method"),
     "representation": ("encoder", "head optimizers"),
@@ -57,6 +57,7 @@ BESIDE = {  # what single rows change besides, as their _desc_ says
     "strategy_swav": "prototypes queues",
     "strategy_vibcreg": "transform",
     "strategy_vicreg": "transform",
+    "strategy_rotation_crop_flips": "transform",
     "strategy_printed": "encoder",  # its channel sees the whole image
     "strategy_simclr": "encoder",  # of digits: its channel does not learn
 }
@@ -67,6 +68,7 @@ DEFAULT = {  # rows that train.json is already
     "brain_mri_age_contrastive/encoder_resnet18",
     "natural_image_ssl_study/strategy_simclr",
     "strategy_weighted_sum",
+    "digits_ssl_clusters/strategy_first_set",
 }
 AFTER: dict[Any, list[str]] = {  # bundle, axis -> what the overlay follows
     ("brain_mri_y_aware", "diagnosis"): ["strategy_from_scratch"],
@@ -185,6 +187,10 @@ TOGETHER = {  # bundle -> overlays that go together
         *("strategy_second_set+method_byol+encoder_resnet18", "method_vicreg+clusters_4+evaluate"),
         *("ablation_left_affine+encoder_resnet18", "strategy_right+method_vicreg"),
     ],
+    "digits_ssl_clusters": [
+        "strategy_second_set+method_byol+encoder_convnext_tiny",
+        "strategy_rotation_crop+encoder_resnet18+evaluate",
+    ],
     "digits_trainable_crop": [
         *("data_original+strategy_simclr", "strategy_simclr+representation_oracle+evaluate"),
         "data_original+strategy_printed",
@@ -228,6 +234,8 @@ APART_FROM = [  # bundle, overlays or a dial that do not go together, what the l
     ("cell_microscopy_ssl", "method_vicreg", {"queue": 64}, "'queue'"),
     ("cell_microscopy_ssl", "strategy_left", {"weights": [1.0, 1.0]}, "'weights'"),
     ("chest_xray_decoupled_uniformity", "prior_vae+strategy_byol", {}, "prior_vae.json: 'prior_f"),
+    ("digits_ssl_clusters", "method_byol", {"temperature": 0.5}, "'temperature'"),
+    ("digits_ssl_clusters", "encoder_resnet18", {"norm_groups": 8}, "norm_groups: has no effect"),
     ("digits_trainable_crop", "strategy_simclr", {"entropy_weight": 1.0}, "entropy_weight: has no"),
     ("fundus_photo_dino", "finetune", {"teacher_temperature": 0.07}, "teacher_temperature: has"),
     ("natural_image_contrastive", "prior_table", {}, "prior_table.json: 'loss#kernel'"),

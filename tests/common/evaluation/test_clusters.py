@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from common.checks import InputError
-from common.evaluation import ClustersEvaluation
+from common.evaluation import ClustersEvaluation, clusters
 from common.evaluation.cluster_pictures import nearest
-from common.evaluation.clusters import intensities
+from common.evaluation.intensities import intensities
 from common.metrics import clustering_scores, effective_rank
 from common.metrics.clustering_scores import Clustering, fit_clusters, silhouette
 from common.metrics.linear_probe import fit_probe
@@ -111,6 +111,17 @@ def test_the_report_shows_figures_maps_and_galleries(study: Study, tmp_path: Pat
     assert page.read_text().count("an image of cluster 0") == 2 * 8
     assert "The images on a map" in text
     assert "nan" not in text.lower().split()
+
+
+def test_views_of_an_image_are_compared_where_asked_for(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "load_lpips", lambda: lambda a, b: (a - b).flatten(1).mean(1) + 2)
+    other = evaluated(tmp_path, perceptual=True)
+    assert other.result["lpips"] == pytest.approx(2)  # two views by no transformation are the same
+    assert "lpips" not in study.result
+    page = build_report([other.folder / "run"], tmp_path / "r.html", "T")
+    assert "LPIPS of two views" in Words(page).text
 
 
 def test_a_collapsed_representation_has_figures_of_nothing() -> None:
