@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo label-setup test test-label test-fast bad-inputs lint types format bundle-check docs release clean
+.PHONY: setup demo label-setup test test-label test-deploy test-fast bad-inputs lint types format bundle-check docs release clean
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "installing PyTorch, MONAI and the rest into $(VENV): some minutes, without a word"
@@ -31,6 +31,14 @@ $(VENV)-label/.installed: $(VENV)/.installed requirements-label.lock
 	$(VENV)-label/bin/pip install --quiet --no-deps -r requirements-label.lock
 	touch $@
 
+# The same for MONAI Deploy. It is a part of MONAI's package: MONAI is installed beside it once more.
+$(VENV)-deploy/.installed: $(VENV)/.installed requirements-deploy.lock
+	$(PYTHON) -m venv $(VENV)-deploy
+	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
+		> $$($(VENV)-deploy/bin/python -c "import site; print(site.getsitepackages()[0])")/base.pth
+	$(VENV)-deploy/bin/pip install --quiet --no-deps --ignore-installed -r requirements-deploy.lock
+	touch $@
+
 setup: $(VENV)/.installed     ## environment with the pinned dependencies
 
 demo: $(VENV)/.installed      ## phantom, train, evaluate, predict: the result in a few minutes
@@ -46,6 +54,9 @@ label-setup: $(VENV)-label/.installed  ## environment of the MONAI Label app, be
 
 test-label: $(VENV)-label/.installed $(VENV)/.tested  ## the MONAI Label app: server, training, browser
 	$(VENV)-label/bin/python -m pytest -q tests/label
+
+test-deploy: $(VENV)-deploy/.installed $(VENV)/.tested  ## a packed bundle as an app of MONAI Deploy
+	ulimit -s 32768 && $(VENV)-deploy/bin/python -m pytest -q tests/bundles/test_deploy_app.py
 
 test-fast: $(VENV)/.tested    ## the tests that train nothing
 	$(PYTEST) $(PARALLEL) -m "not slow"
@@ -80,4 +91,4 @@ release: $(VENV)/.installed   ## dist/: wheel, a zip a bundle, checksums; docs/r
 	cd dist && sha256sum * > SHA256SUMS
 
 clean:                        ## forget the demo and the environment
-	rm -rf $(VENV) $(VENV)-label demo
+	rm -rf $(VENV) $(VENV)-label $(VENV)-deploy demo

@@ -19,6 +19,7 @@
 - `common.deploy.released`: the weights that come with a bundle, and how they stay apart from a
   user's own; ``python -m common release`` puts a model there.
 - `common.deploy.pack`: a bundle with its weights and code as one zip (``python -m common pack``).
+- `common.deploy.app`: a packed bundle as an app of MONAI Deploy, and its operator.
 - `export_submission`: a brain-age network as a submission to the OpenBHB challenge.
 """
 

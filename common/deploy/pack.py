@@ -5,6 +5,7 @@
     <bundle>/LICENSE  docs/  configs/  models/model.pt  models/model.json  [model.ts] [model.onnx]
     <bundle>/scripts/common      what the bundle imports of this project (`common.deploy.vendor`)
     <bundle>/<bundle>_<digest>   the name that code is imported by
+    <bundle>/__main__.py  app.yaml  requirements.txt     an app of MONAI Deploy (`app_folder`)
     <bundle>/SHA256SUMS          of every file
 
 ``_target_`` of the configurations name that code, and their ``initialize`` puts the bundle on
@@ -18,11 +19,12 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import common
 from common.checks import require
+from common.deploy.app_folder import write_app
 from common.deploy.export import KINDS, export
 from common.deploy.model_file import load_model
 from common.deploy.trained_model import TrainedModel, bundle_folder
@@ -46,6 +48,13 @@ Unpack, enter the folder, and run it with MONAI; nothing of the project it came 
 python -m pip install {packages}
 python -m monai.bundle run --config_file configs/inference.json --dataset_dir IMAGES
 python -m monai.bundle run --config_file configs/train.json --dataset_dir PREPARED
+```
+
+As an app of MONAI Deploy, from the folder above it (`docs/deploy.md` of {ours} says more):
+
+```bash
+python -m pip install -r {name}/requirements.txt
+python {name} -i IMAGES -o OUTPUT
 ```
 
 From another folder add `--bundle_root` with the path of this one. `README.md` says what the dials
@@ -113,7 +122,9 @@ def _copy(source: Path, folder: Path, model: TrainedModel) -> None:
     metadata = read_json(path, "Give a whole bundle.")
     metadata["required_packages_version"].pop(OURS, None)
     path.write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _tell(folder, model.bundle, metadata)
+    packages = _packages(metadata)
+    _tell(folder, model.bundle, packages)
+    write_app(folder, package, packages, str(metadata["version"]))
     if model.path.is_file():
         load_model(model.path, model.network(), model.bundle)
         beside = [path for path in model.path.parent.iterdir() if path.suffix in BESIDE]
@@ -129,13 +140,17 @@ def _configuration(text: str, package: str) -> str:
     return re.sub(r'("initialize": \[)', lambda found: f'{found[0]}\n    "{ON_PATH}",', text)
 
 
-def _tell(folder: Path, name: str, metadata: dict[str, object]) -> None:
-    """Write how a packed bundle is used."""
+def _packages(metadata: dict[str, object]) -> dict[str, str]:
+    """What the code needs: name and version of each package."""
     needed = {key: str(metadata[f"{key}_version"]) for key in ("monai", "numpy")}
-    needed = {"torch": str(metadata["pytorch_version"]), **needed}
-    needed |= dict(metadata["required_packages_version"])  # type: ignore[call-overload]
-    packages = " ".join(f"{package}=={number}" for package, number in needed.items())
-    facts = {"name": name, "packages": packages, "ours": OURS, "sums": SUMS}
+    more = dict(metadata["required_packages_version"])  # type: ignore[call-overload]
+    return {"torch": str(metadata["pytorch_version"]), **needed, **more}
+
+
+def _tell(folder: Path, name: str, packages: Mapping[str, str]) -> None:
+    """Write how a packed bundle is used."""
+    listed = " ".join(f"{package}=={number}" for package, number in packages.items())
+    facts = {"name": name, "packages": listed, "ours": OURS, "sums": SUMS}
     text = HOW.format(version=common.__version__, **facts)
     (folder / "docs" / "packed.md").write_text(text, encoding="utf-8")
 

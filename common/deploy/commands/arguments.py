@@ -12,7 +12,7 @@ from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.predictor import Predictor
 from common.report.words import plural
 
-__all__ = ["Parser", "loaded", "say_if_released", "write"]
+__all__ = ["Parser", "loaded", "say", "say_if_released", "write"]
 
 LEFT_OUT = 3  # exit code
 FEW = 5  # images, or files without one, at most of which all is printed too
@@ -87,15 +87,21 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
     say_if_released(predictor)
     if replaced:
         print(f"{folder.path}: what an earlier command had written there was replaced")
+    say(folder)
+    if 0 < counts["skipped"] <= FEW:
+        print(*(row["reason"] for row in _rows(folder.path / "skipped.csv")), sep="\n")
+    return LEFT_OUT if counts["skipped"] else 0
+
+
+def say(folder: PredictionFolder) -> None:
+    """Print how many images were predicted into the folder, and how many with a warning or not."""
+    counts = folder.counts
     done = "predicted" if folder.table else "embedded"
     print(f"{folder.path}: {plural(counts['images'], 'image')} {done}")
     if counts["warned"]:
         print(f"{counts['warned']} of them with a warning, see its column")
     if counts["skipped"]:
         print(f"{folder.path / 'skipped.csv'}: {counts['skipped']} left out, with the reason")
-        if counts["skipped"] <= FEW:
-            print(*(row["reason"] for row in _rows(folder.path / "skipped.csv")), sep="\n")
-    return LEFT_OUT if counts["skipped"] else 0
 
 
 def _folder(text: str) -> Path:
