@@ -1,14 +1,14 @@
 """``python -m common.label --studies DIR --bundles A,B``: start MONAI Label with these bundles."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from common.checks import InputError, require
 from common.command_line import CommandParser
-from common.deploy.loading import folder_of
-from common.files import is_relative, read_json
+from common.files import is_relative
+from common.label.models import Model, name_of
 from common.label.server.settings import Options
 
 INSTALL = "make label-setup, or pip install --no-deps -r requirements-label.lock"
@@ -47,7 +47,11 @@ def read_options(words: Sequence[str]) -> Options:
         "--bundles", required=True, help="names or folders, A,B; A=films for a sub-folder of DIR"
     )
     parser.add_argument(
-        "--classes", action="append", default=[], metavar="A=normal,pneumonia", help="of a bundle"
+        "--classes",
+        action="append",
+        default=[],
+        metavar="A=normal,pneumonia",
+        help="of a bundle; remembered in the work folder",
     )
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="what is made; .label in the studies unless given"
@@ -58,31 +62,42 @@ def read_options(words: Sequence[str]) -> Options:
     require(given.studies.is_dir(), f"{given.studies}: must be the folder of the images, got none.")
     require(0 <= given.port < 65536, f"label: --port must be 0 to 65535, got {given.port}.")
     bundles = _pairs(given.bundles.split(","), "--bundles")
-    for below in bundles.values():
+    for _, below in bundles.values():
         require(
             is_relative(below) and (given.studies / below).is_dir(),
             f"label: --bundles must name a folder below the studies, got {below!r}.",
         )
-    classes = {name: text.split(",") for name, text in _pairs(given.classes, "--classes").items()}
+    studies = given.studies.resolve()
+    work = (given.work or studies / ".label").resolve()
+    classes = _classes(given.classes, bundles)
+    return Options(studies, dict(bundles.values()), work, classes, given.host, given.port)
+
+
+def _classes(texts: Sequence[str], bundles: Mapping[str, tuple[str, str]]) -> dict[str, list[str]]:
+    """The classes that are given, by the name of their bundle."""
+    pairs = _pairs(texts, "--classes")
+    classes = {name: text.split(",") for name, (_, text) in pairs.items()}
     for name, names in classes.items():
         require(
             name in bundles and len(set(names)) == len(names) > 1 and all(names),
             f"label: --classes must be two or more for one of the bundles, got {','.join(names)}.",
         )
-    studies = given.studies.resolve()
-    work = (given.work or studies / ".label").resolve()
-    return Options(studies, bundles, work, classes, given.host, given.port)
+        require(
+            not Model(bundles[name][0], Path()).regression,
+            f"label: --classes must be of a bundle that tells classes, got {name}, which "
+            "predicts numbers.",
+        )
+    return classes
 
 
-def _pairs(texts: Sequence[str], name: str) -> dict[str, str]:
-    """``A=b`` and ``A`` by bundle."""
-    pairs: dict[str, str] = {}
+def _pairs(texts: Sequence[str], name: str) -> dict[str, tuple[str, str]]:
+    """A and b of ``A=b``, or "" of ``A``, by the name of the bundle."""
+    pairs: dict[str, tuple[str, str]] = {}
     for text in texts:
         bundle, _, value = text.partition("=")
-        folder = folder_of(bundle)
-        known = str(read_json(folder / "configs" / "train.json", "Give a bundle.")["bundle"])
+        known = name_of(bundle)
         require(known not in pairs, f"label: {name} must name a bundle once, got {known} twice.")
-        pairs[bundle] = value
+        pairs[known] = bundle, value
     return pairs
 
 

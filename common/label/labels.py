@@ -84,7 +84,7 @@ def target_of(sample: Sample, model: Model) -> int | float | None:
     A label that names another bundle, or whose class is no class of this one, is of another.
     """
     label = sample.label or {}
-    if str(label.get("bundle", model.name)) != model.name:
+    if str(label.get("bundle", model.name)) != model.name or model.no_labels:
         return None
     if model.regression:
         return float(label["age"]) if "age" in label else None

@@ -14,11 +14,16 @@ from common.deploy.loading import folder_of
 from common.deploy.released import own_or_released
 from common.files import read_json, whole
 
-__all__ = ["Model"]
+__all__ = ["Model", "name_of"]
 
 CURE = "Give the folder of the bundle, whole."
 CURRENT = "current"
 PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "run_dir")
+
+
+def name_of(bundle: str | Path) -> str:
+    """Return the name that a bundle, given by name or folder, has in its train.json."""
+    return str(read_json(folder_of(bundle) / "configs" / "train.json", CURE)["bundle"])
 
 
 class Model:
@@ -42,7 +47,7 @@ class Model:
         self, bundle: str | Path, work: Path, below: str = "", classes: Sequence[str] = ()
     ) -> None:
         self.folder = folder_of(bundle)
-        self.name = str(self.train_config["bundle"])
+        self.name = name_of(bundle)
         self.work, self.below, self.given = work / self.name, below, tuple(classes)
         self.lock = RLock()
         self._loaded: tuple[Any, Predictor] | None = None
@@ -89,6 +94,16 @@ class Model:
     def regression(self) -> bool:
         """Whether it predicts numbers, such as ages; else classes."""
         return bool(self.metadata["network_data_format"]["outputs"]["pred"]["type"] == "regression")
+
+    @property
+    def no_labels(self) -> str:
+        """Why it takes no labels here; "" where it does."""
+        if "findings" not in self.train_config:
+            return ""
+        return (
+            f"{self.name}: learns several findings of an image at once, and labels here are one "
+            "class an image. Train it with python -m data_prep folders --findings."
+        )
 
     @property
     def kind(self) -> str:

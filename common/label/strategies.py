@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from common.checks import require
 
-__all__ = ["STRATEGIES", "Proposal", "Round", "propose"]
+__all__ = ["STRATEGIES", "Geometry", "Proposal", "Round", "propose"]
 
 GROUPS = 100
 NEIGHBOURS = 20
@@ -47,34 +47,63 @@ class Proposal:
     why: str
 
 
+class Geometry:
+    """What embeddings tell without any label; computed once, as often as it is asked for.
+
+    Args:
+        h: ``(N, F)`` embeddings.
+        seed: of the k-means.
+
+    Attributes:
+        h: the same, standardised and of length 1.
+    """
+
+    def __init__(self, h: Floats, seed: int = 0) -> None:
+        self.h, self.seed = unit(h), seed
+        self._groups: dict[int, NDArray[np.integer]] = {}
+
+    @cached_property
+    def density(self) -> Floats:
+        """``(N,)`` one over the mean distance to the nearest neighbours."""
+        return _density(self.h, self.h)
+
+    def groups(self, count: int) -> NDArray[np.integer]:
+        """``(N,)`` number of each image's group, of `count`."""
+        if count not in self._groups:
+            means = KMeans(count, n_init=1, random_state=self.seed)
+            self._groups[count] = (
+                means.fit_predict(self.h) if count > 1 else np.zeros(len(self.h), int)
+            )
+        return self._groups[count]
+
+
 class Round:
     """What is known when an image is to be chosen.
 
     Args:
-        h: ``(N, F)`` embeddings.
+        images: their `Geometry`, or their ``(N, F)`` embeddings.
         label: ``(N,)`` classes; -1 for none.
         scores: ``(N, classes)`` of the model; ``(N, 0)`` for none.
         classes: names of the classes.
         skipped: ``(N,)`` whether an image must not be proposed; none unless given.
         labelled: ``(N,)`` whether it is labelled, with a class or, for a regression, a number;
             where `label` is not -1, unless given.
-        seed: of the k-means.
     """
 
     def __init__(
         self,
-        h: Floats,
+        images: Geometry | Floats,
         label: NDArray[np.integer],
         scores: Floats | None = None,
         classes: tuple[str, ...] = (),
         skipped: NDArray[np.bool_] | None = None,
         labelled: NDArray[np.bool_] | None = None,
-        seed: int = 0,
     ) -> None:
-        self.h, self.label, self.classes, self.seed = unit(h), label, classes, seed
-        self.scores = np.zeros((len(h), 0)) if scores is None else scores
+        self.images = images if isinstance(images, Geometry) else Geometry(images)
+        self.h, self.label, self.classes = self.images.h, label, classes
+        self.scores = np.zeros((len(label), 0)) if scores is None else scores
         self.labelled = label >= 0 if labelled is None else labelled
-        skipped = np.zeros(len(h), bool) if skipped is None else skipped
+        skipped = np.zeros(len(label), bool) if skipped is None else skipped
         self.open = np.flatnonzero(~self.labelled & ~skipped)
 
     @cached_property
@@ -145,9 +174,7 @@ def k_centre(known: Round) -> Proposal:
 def typicality(known: Round) -> Proposal:
     """Choose the most typical image of the largest group that has no label."""
     count = min(int(known.labelled.sum()) + 1, GROUPS, len(known.h))
-    group = np.zeros(len(known.h), int)
-    if count > 1:
-        group = KMeans(count, n_init=1, random_state=known.seed).fit_predict(known.h)
+    group = known.images.groups(count)
     sizes = np.bincount(group, minlength=count)
     labels = np.bincount(group[known.labelled], minlength=count)
     able = np.bincount(group[known.open], minlength=count) > 0
@@ -180,7 +207,7 @@ def combined(known: Round) -> Proposal:
     gap = known.gap()
     if gap is None:
         return margin(known)
-    density = _density(known.h[known.open], known.h)
+    density = known.images.density[known.open]
     ranks = _ranks(gap) + _ranks(-density)
     best = int(np.argmin(ranks))
     row, share = int(known.open[best]), 100 * float((density <= density[best]).mean())

@@ -47,11 +47,7 @@ def write_training_set(
         InputError: too few labels, for the bundle's training or its evaluation.
     """
     config = model.train_config
-    require(
-        "findings" not in config,
-        f"{model.name}: learns several findings of an image at once, and labels here are one class "
-        "an image. Train it with python -m data_prep folders --findings.",
-    )
+    require(not model.no_labels, model.no_labels)
     entries = _entries(model, samples)
     sites_matter = "site_names" in (model.folder / "configs" / "evaluate.json").read_text("utf-8")
     parts = by_site(model, entries) if sites_matter else by_class(model, entries, seed)

@@ -40,6 +40,9 @@ def write_studies(folder: Path) -> Path:
         path = folder / "films" / f"p{patient:02d}_{number:02d}.png"
         write_picture(path, film(patient % 2 == 1, number))
     write_dicom(folder / "films" / "header.dcm", ramp(40, 36), Modality="DX", PatientID="Doe^Jane")
+    for number, name in enumerate(("ward/2024/a.dcm", "ward/2024/b", "ward/ct/1", "ward/ct/2")):
+        series = f"1.2.{min(number, 2)}"  # two films, and two slices of one series
+        write_dicom(folder / "films" / name, ramp(40, 36 + number), SeriesInstanceUID=series)
     (folder / "films" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture")
     for number in range(30):
         rng = np.random.default_rng(number)

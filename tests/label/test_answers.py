@@ -10,11 +10,13 @@ from PIL import Image
 
 from common.checks import InputError
 from common.deploy import load
-from common.label import Model, Sample, answer, embedded, picture
+from common.label import Model, Sample, answer, embedded, picture, write_training_set
 from common.label.__main__ import read_options
 from common.label.answers import explained
+from common.label.labels import target_of
 from common.label.pictures import overlay
 from common.label.pool import read_pool
+from common.label.server.settings import remembered
 from tests.commands import ROOT
 from tests.models import BRAINS, FILMS, deployed
 
@@ -102,6 +104,40 @@ def test_a_bundle_may_have_a_folder_and_classes_of_its_own(studies: Path) -> Non
     assert Model(FILMS, options.work, classes=options.classes[FILMS]).choices == ["clear", "lesion"]
 
 
+def test_classes_are_remembered_until_others_are_given(
+    studies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--studies", str(studies), "--bundles", f"{FILMS},{BRAINS}", "--work", str(tmp_path)]
+    assert remembered(read_options(words)).classes == {}
+    given = read_options([*words, "--classes", f"{FILMS}=clear,lesion"])
+    assert remembered(given).classes == {FILMS: ["clear", "lesion"]}
+    assert remembered(read_options(words)).classes == {FILMS: ["clear", "lesion"]}
+    assert capsys.readouterr().out == ""
+    given = read_options([*words, "--classes", f"{FILMS}=clear,nodule"])
+    assert remembered(given).classes == {FILMS: ["clear", "nodule"]}
+    assert "classes were clear, lesion until now" in capsys.readouterr().out
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize("content", ["no json", "[]", '{"a": "b"}', '{"a": ["one"]}'])
+def test_a_damaged_record_of_classes_is_named(studies: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "classes.json").write_text(content)
+    words = ["--studies", str(studies), "--bundles", FILMS, "--work", str(tmp_path)]
+    with pytest.raises(InputError, match=r"classes\.json.* Remove it, and give --classes"):
+        remembered(read_options(words))
+
+
+@pytest.mark.bad_input("label")
+def test_a_bundle_of_several_findings_says_that_it_takes_no_labels(tmp_path: Path) -> None:
+    model = Model("chest_xray_decoupled_uniformity", tmp_path)
+    assert "learns several findings of an image at once" in model.no_labels
+    sample = Sample("a", tmp_path / "a.png", {"label": model.choices[0]})
+    assert target_of(sample, model) is None
+    assert Model(FILMS, tmp_path).no_labels == ""
+    with pytest.raises(InputError, match="data_prep folders --findings"):
+        write_training_set(model, [sample], tmp_path / "data")
+
+
 @pytest.mark.bad_input("label")
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -111,6 +147,7 @@ def test_a_bundle_may_have_a_folder_and_classes_of_its_own(studies: Path) -> Non
         (["--bundles", f"{FILMS}=../x"], "must name a folder below the studies"),
         (["--bundles", FILMS, "--port", "99999"], "--port must be 0 to 65535"),
         (["--bundles", FILMS, "--classes", f"{FILMS}=one"], "--classes must be two or more"),
+        (["--bundles", BRAINS, "--classes", f"{BRAINS}=a,b"], "must be of a bundle that tells cl"),
         (["--bundles", FILMS, "--colour"], "unrecognized arguments"),
     ],
 )

@@ -44,6 +44,20 @@ def test_three_bundles_answer_png_dicom_and_nifti_as_their_predictors_do(server:
         assert said[-len(expected) :] == pytest.approx(expected, abs=1e-6)
 
 
+def test_dicom_files_in_nested_folders_are_served_with_and_without_an_ending(
+    server: Server,
+) -> None:
+    names = ("films/ward/2024/a", "films/ward/2024/b", "films/ward/ct")  # the last one a series
+    assert set(names) <= set(server.ask("GET", "/datastore/")[1]["objects"])
+    said = [scores(server, name) for name in names]
+    content = (server.studies / "films/ward/ct/2").read_bytes()
+    alone = server.send("POST", f"/infer/{FILMS}", "2.dcm", content)[1]["prediction"][1]["score"]
+    assert said[2][1] >= alone
+    assert len({tuple(one) for one in said}) == 3
+    shown = server.ask("GET", f"/review/picture?model={FILMS}&image={names[2]}")[1]
+    assert shown.startswith(b"\x89PNG")
+
+
 def test_an_upload_is_answered_and_leaves_nothing_behind(server: Server) -> None:
     content = (server.studies / "films" / "header.dcm").read_bytes()
     before = sorted(server.studies.rglob("*"))

@@ -7,7 +7,7 @@ from typing import Any
 from monailabel.interfaces.app import MONAILabelApp
 
 from common.checks import InputError, require
-from common.label.models import Model
+from common.label.models import Model, name_of
 from common.label.server.settings import quieten
 from common.label.server.studies import Studies
 from common.label.server.tasks import BundleInfer, BundleTrain, Embeddings, Propose
@@ -24,7 +24,7 @@ class LabelApp(MONAILabelApp):
     Args:
         app_dir: the folder of this file.
         studies: the folder of the images.
-        conf: "bundles" and "classes" (JSON objects by bundle) and "work", as `Options` has them.
+        conf: "bundles" and "classes" (JSON objects) and "work", as `Options` has them.
 
     Attributes:
         models: by the bundle's name.
@@ -40,7 +40,7 @@ class LabelApp(MONAILabelApp):
         bundles: dict[str, str] = json.loads(conf["bundles"])
         classes: dict[str, list[str]] = json.loads(conf.get("classes", "{}"))
         made = [
-            Model(bundle, Path(conf["work"]), below, classes.get(bundle, ()))
+            Model(bundle, Path(conf["work"]), below, classes.get(name_of(bundle), ()))
             for bundle, below in bundles.items()
         ]
         self.models = {model.name: model for model in made}

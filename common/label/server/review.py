@@ -75,6 +75,7 @@ def label(asked: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
     app: LabelApp = app_instance()
     model = _model(app, str(asked.get("model", "")))
     told: dict[str, Any] = {key: asked[key] for key in ("label", "age") if key in asked}
+    require(not model.no_labels, model.no_labels)
     if not model.regression:
         model.number(told.get("label"))
     told["bundle"] = model.name
@@ -97,7 +98,8 @@ def _about(app: LabelApp, model: Model) -> dict[str, Any]:
     return {
         "model": model.name,
         "title": model.name.replace("_", " "),
-        "classes": [] if model.regression else model.choices,
+        "classes": [] if model.regression or model.no_labels else model.choices,
+        "note": model.no_labels,
         "value": model.choices[0] if model.regression else "",
         "maps": model.available and model.kind != "embedding",
         "labelled": sum(target_of(one, model) is not None for one in samples),

@@ -3,7 +3,8 @@
 import logging
 from typing import Any
 
-from common.label.server.settings import Options, prepare, quieten
+from common.label.models import Model
+from common.label.server.settings import Options, prepare, quieten, remembered
 
 __all__ = ["serve"]
 
@@ -14,7 +15,10 @@ def serve(options: Options) -> None:
     Args:
         options: checked.
     """
-    prepare(options)
+    prepare(remembered(options))
+    for bundle in options.bundles:
+        if told := Model(bundle, options.work).no_labels:
+            print(told)
     import uvicorn  # after the environment, which MONAI Label reads when it is imported
 
     from common.label.server.web import web_app

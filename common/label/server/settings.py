@@ -9,17 +9,20 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import common
+from common.checks import require
+from common.files import read_json, whole
 
-__all__ = ["Options", "prepare", "quieten"]
+__all__ = ["Options", "prepare", "quieten", "remembered"]
 
 APP = Path(__file__).parent
 STAND_INS = APP.parent / "stand_ins"
 ROOT = Path(common.__file__).parents[1]
+CLASSES = "classes.json"  # in the work folder
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Options:
         studies: folder of the images.
         bundles: names or folders of bundles, each with the folder below `studies` that is for it.
         work: where embeddings, training sets and models trained here lie.
-        classes: names of the classes, by bundle as in `bundles`.
+        classes: names of the classes, by the bundle's name in its train.json.
         host: address.
         port: of it.
     """
@@ -41,6 +44,31 @@ class Options:
     classes: Mapping[str, list[str]]
     host: str = "127.0.0.1"
     port: int = 8000
+
+
+def remembered(options: Options) -> Options:
+    """Return the options with the classes of earlier starts where none are given now.
+
+    They lie in the work folder, which gets those that are given.
+
+    Raises:
+        InputError: a damaged record.
+    """
+    path = options.work / CLASSES
+    kept = read_json(path, "Remove it, and give --classes.") if path.is_file() else {}
+    require(
+        all(isinstance(names, list) and len(set(map(str, names))) > 1 for names in kept.values()),
+        f"{path}: must hold two or more classes of each bundle. Remove it, and give --classes.",
+    )
+    chosen = {**kept, **options.classes}
+    for name in (name for name in chosen if kept.get(name, chosen[name]) != chosen[name]):
+        told = f"{name}: classes were {', '.join(kept[name])} until now"
+        print(f"{told}; labels of other names are passed over")
+    if chosen != kept:
+        options.work.mkdir(parents=True, exist_ok=True)
+        with whole(path) as partial:
+            partial.write_text(json.dumps(chosen, indent=1) + "\n", encoding="utf-8")
+    return replace(options, classes=chosen)
 
 
 def prepare(options: Options) -> None:

@@ -16,9 +16,9 @@ from common.checks import require
 from common.label.answers import answer
 from common.label.labels import target_of
 from common.label.models import Model
-from common.label.pool import embedded, read_pool
+from common.label.pool import Pool, embedded, read_pool
 from common.label.server.studies import Studies
-from common.label.strategies import STRATEGIES, Round, propose
+from common.label.strategies import STRATEGIES, Geometry, Round, propose
 from common.label.training import train
 
 __all__ = ["BundleInfer", "BundleTrain", "Embeddings", "Propose"]
@@ -116,6 +116,7 @@ class Propose(Strategy):
     def __init__(self, name: str, models: dict[str, Model]) -> None:
         super().__init__(str(STRATEGIES[name].__doc__).splitlines()[0])
         self.name, self.models = name, models
+        self._geometry: dict[str, tuple[Any, Geometry]] = {}
 
     def __call__(self, request: dict[str, Any], datastore: Studies) -> dict[str, Any]:
         """Choose.
@@ -141,9 +142,9 @@ class Propose(Strategy):
         chosen = propose(
             self.name,
             Round(
-                pool.h,
+                self._geometry_of(model, pool),
                 np.array(classes, int),
-                pool.scores,
+                None if model.no_labels else pool.scores,
                 tuple(model.choices),
                 np.array([i in skip for i in pool.ids]),
                 np.array([of[i].label is not None for i in pool.ids]),
@@ -152,6 +153,13 @@ class Propose(Strategy):
         if chosen is None:
             return {}
         return {"id": pool.ids[chosen.row], "why": chosen.why, "model": name}
+
+    def _geometry_of(self, model: Model, pool: Pool) -> Geometry:
+        """The same as before as long as model and images are."""
+        stamp = (model.key, pool.ids, pool.stamps)
+        if model.name not in self._geometry or self._geometry[model.name][0] != stamp:
+            self._geometry[model.name] = stamp, Geometry(pool.h)
+        return self._geometry[model.name][1]
 
     def _any(self, name: str, ids: list[str]) -> dict[str, Any]:
         return {"id": random.choice(ids), "why": RANDOM, "model": name} if ids else {}
