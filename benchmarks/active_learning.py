@@ -34,8 +34,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from label_curves import DRAWS, aucs, limits, needed, smoothed, weights
 from paired_runs import kept, markdown, provenance
-from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from small_images import by_group, rows_of, unpacked
 from threadpoolctl import threadpool_limits
@@ -52,7 +52,6 @@ POOL = 800
 STEPS = (10, 20, 30, 40, 50, 60, *range(80, 401, 20))
 AIM = 200  # labels at which random's AUC is the mark
 SHOWN = (50, 100, 200, 400)
-DRAWS = 1000
 SIDE = 96
 RELEASED = "chest_xray_learned_transforms"
 
@@ -178,67 +177,25 @@ def run(images: Images, strategy: str, seed: int) -> dict[str, Any]:
     return {"scores": told, "cpu_seconds": time.process_time() - started}
 
 
-def weights(patient: Array, seed: int) -> Array:
-    """``(1 + DRAWS, N)`` how often each row counts: once, then patients drawn with replacement."""
-    _, number = np.unique(patient, return_inverse=True)
-    count = int(number.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), DRAWS)
-    return np.concatenate([np.ones((1, len(patient))), drawn[:, number]])
+def areas(images: Images, test: Array, orders: list[Any], weight: Array) -> Array:
+    """``(1 + DRAWS, steps)`` AUC of one seed, mean over its orders."""
+    told = [[np.array(each) for each in one["scores"]] for one in orders]
+    values = [[aucs(images.y[test], each, weight) for each in one] for one in told]
+    return np.mean(values, axis=0).T
 
 
-def aucs(y: Array, told: Array, weight: Array) -> Array:
-    """``(draws,)`` AUC; of more than two classes the mean of each against the rest."""
-    values = []
-    for k in [1] if told.shape[1] == 2 else range(told.shape[1]):
-        yes, no = y == k, y != k
-        above, below = told[yes, k][:, None], told[no, k]
-        won = (above > below) + 0.5 * (above == below)
-        total = weight[:, yes].sum(axis=1) * weight[:, no].sum(axis=1)
-        share = ((weight[:, yes] @ won) * weight[:, no]).sum(axis=1)
-        values.append(np.where(total > 0, share / np.maximum(total, 1), np.nan))
-    return np.nanmean(values, axis=0)
-
-
-def curves(images: Images, runs: dict[str, list[Any]]) -> dict[str, Array]:
+def curves(images: Images, runs: dict[str, list[Any]], steps: Sequence[int]) -> dict[str, Array]:
     """``(1 + DRAWS, steps)`` smoothed AUC of each strategy: as it is, then by the draws."""
     tested = [parts(images, seed)[1] for seed in range(SEEDS)]
     weight = [weights(images.patient[test], seed) for seed, test in enumerate(tested)]
-    drawn = np.random.default_rng(SEEDS).integers(SEEDS, size=(1 + DRAWS, SEEDS))
+    drawn = np.random.default_rng(SEEDS).integers(SEEDS, size=(len(weight[0]), SEEDS))
     drawn[0] = range(SEEDS)
     found = {}
     for name, seeds in runs.items():
-        by_seed = np.stack(
-            [
-                np.mean(
-                    [
-                        [aucs(images.y[test], np.array(told), weight[k]) for told in one["scores"]]
-                        for one in orders
-                    ],
-                    axis=0,
-                )
-                for k, (test, orders) in enumerate(zip(tested, seeds))
-            ]
-        )  # (seeds, steps, draws)
-        mean = np.stack([by_seed[seeds, :, k].mean(axis=0) for k, seeds in enumerate(drawn)])
-        found[name] = np.stack([isotonic_regression(one) for one in mean])
+        of = np.stack([areas(images, *each) for each in zip(tested, seeds, weight)])
+        means = [of[chosen, k].mean(axis=0) for k, chosen in enumerate(drawn)]
+        found[name] = np.stack([smoothed(one, steps) for one in means])
     return found
-
-
-def needed(curve: Array, mark: float, steps: Sequence[int]) -> float:
-    """Labels at which a rising curve reaches the mark; infinite where it does not."""
-    if curve[-1] < mark:
-        return float("inf")
-    k = int(np.argmax(curve >= mark))
-    if k == 0:
-        return float(steps[0])
-    share = (mark - curve[k - 1]) / (curve[k] - curve[k - 1])
-    return float(steps[k - 1] + share * (steps[k] - steps[k - 1]))
-
-
-def limits(values: Array) -> list[float | None]:
-    """Value and 95 % interval; None stands for more labels than there were."""
-    low, high = np.quantile(values[1:], [0.025, 0.975], method="nearest")
-    return [float(v) if np.isfinite(v) else None for v in (values[0], low, high)]
 
 
 def figures(found: dict[str, Array], steps: Sequence[int]) -> dict[str, Any]:
@@ -276,7 +233,7 @@ def asked(name: str, data: Path, out: Path) -> dict[str, Any]:
         "classes": np.bincount(images.y).tolist(),
         "waiting": [len(parts(images, seed)[0]) for seed in range(SEEDS)],
         "steps": list(steps),
-        "strategies": figures(curves(images, runs), steps),
+        "strategies": figures(curves(images, runs, steps), steps),
         "cpu_seconds": sum(one["cpu_seconds"] for by in runs.values() for k in by for one in k),
     }
 

@@ -1,8 +1,8 @@
 """A part of an HTML page as a small PNG, for the pages of this folder.
 
-``python docs/screenshot.py PAGE.html OUT.png --top 120 --size 900 640`` opens the page in headless
-Chromium at 900 pixels of width and keeps 640 rows from row 120 on, in as many colours as fit into
-`LARGEST` bytes.
+``python docs/screenshot.py PAGE.html OUT.png --top 120 --size 900 640`` opens the page, a file or
+the address of a server here, in headless Chromium at 900 pixels of width and keeps 640 rows from
+row 120 on, in as many colours as fit into `LARGEST` bytes.
 """
 
 import argparse
@@ -29,8 +29,9 @@ def small(image: Image.Image) -> bytes:
     raise SystemExit("screenshot: the picture is too large; give a smaller --size.")
 
 
-def screenshot(page: Path, width: int, height: int) -> Image.Image:
+def screenshot(page: str, width: int, height: int) -> Image.Image:
     """Return the first `height` rows of a page that is `width` pixels wide."""
+    address = page if page.startswith("http://") else Path(page).resolve().as_uri()
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise SystemExit(f"screenshot: must find one of {', '.join(BROWSERS)}. Install Chromium.")
@@ -38,7 +39,8 @@ def screenshot(page: Path, width: int, height: int) -> Image.Image:
         file = Path(folder) / "page.png"
         options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
         size = f"--window-size={width},{height}"
-        words = [browser, *options, size, f"--screenshot={file}", page.resolve().as_uri()]
+        patience = "--virtual-time-budget=60000"  # ms, for what the page asks a server for
+        words = [browser, *options, size, patience, f"--screenshot={file}", address]
         subprocess.run(words, check=True, capture_output=True)
         return Image.open(file).convert("RGB")
 
@@ -46,7 +48,7 @@ def screenshot(page: Path, width: int, height: int) -> Image.Image:
 def main() -> None:
     """Write the picture that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("page", type=Path)
+    parser.add_argument("page", help="a file, or an address that begins with http://")
     parser.add_argument("output", type=Path)
     parser.add_argument("--top", type=int, default=0, help="first row")
     parser.add_argument("--size", type=int, nargs=2, default=(900, 640), help="width and height")

@@ -24,7 +24,7 @@ PAGES = [
     ROOT / "bundles" / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("own_data", "chest_films", "brain_age", "federated", "deploy")
+        for name in ("own_data", "chest_films", "brain_age", "federated", "deploy", "label")
     ),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]

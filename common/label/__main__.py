@@ -9,7 +9,7 @@ from common.checks import InputError, require
 from common.command_line import CommandParser
 from common.files import is_relative
 from common.label.models import Model, name_of
-from common.label.server.settings import Options
+from common.label.server.settings import Options, require_folder
 
 INSTALL = "make label-setup, or pip install --no-deps -r requirements-label.lock"
 
@@ -59,6 +59,7 @@ def read_options(words: Sequence[str]) -> Options:
     parser.add_argument("--host", default="127.0.0.1", help="address; there is no log-in")
     parser.add_argument("--port", type=int, default=8000)
     given = parser.parse_args(list(words))
+    require_folder(str(given.studies))
     require(given.studies.is_dir(), f"{given.studies}: must be the folder of the images, got none.")
     require(0 <= given.port < 65536, f"label: --port must be 0 to 65535, got {given.port}.")
     bundles = _pairs(given.bundles.split(","), "--bundles")

@@ -9,7 +9,7 @@ from common.deploy import Explanation, Prediction
 from common.deploy.saliency import METHODS, default_methods
 from common.label.models import Model
 
-__all__ = ["answer", "chosen", "explained", "scores"]
+__all__ = ["answer", "chosen", "explained", "score_names", "scores"]
 
 
 def answer(model: Model, path: Path, *, embedding: bool = False) -> dict[str, Any]:
@@ -63,8 +63,8 @@ def scores(model: Model, one: Prediction) -> dict[str, Any]:
         return {"values": {name.removeprefix("predicted_"): value for name, value in values}}
     named = [(name.removeprefix("probability_"), float(value)) for name, value in values]
     if len(named) == 1:
-        first, second = _both(model, named[0][0])
-        named = [(first, 1 - named[0][1]), (second, named[0][1])]
+        of = named[0][1]
+        named = list(zip(score_names(model), (1 - of, of)))
     ranked = [{"idx": i, "label": name, "score": score} for i, (name, score) in enumerate(named)]
     return {"prediction": ranked}
 
@@ -94,9 +94,14 @@ def explained(model: Model, path: Path, method: str = "") -> Explanation:
         return max(made, key=lambda one: max(one.prediction.values.values()))
 
 
-def _both(model: Model, name: str) -> tuple[str, str]:
-    names = model.choices
-    return (names[0], names[1]) if len(names) == 2 and names[1] == name else (f"no {name}", name)
+def score_names(model: Model) -> tuple[str, ...]:
+    """Return what the model's scores are of, both of two classes: not always what is labelled."""
+    names = model.learnt
+    if len(names) > 2:
+        return tuple(names)
+    if len(model.choices) == 2 and model.choices[1] == names[-1]:
+        return tuple(model.choices)
+    return (names[0] if len(names) == 2 else f"no {names[0]}", names[-1])
 
 
 def likeliest(said: Mapping[str, Any]) -> str:

@@ -113,13 +113,15 @@ class Model:
         return "values" if self.regression else "classification"
 
     @property
+    def learnt(self) -> list[str]:
+        """Names of what the newest model was trained to say; else those in the metadata."""
+        names = self.metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()
+        return [str(name) for name in self.trained.record.get("classes") or names]
+
+    @property
     def choices(self) -> list[str]:
         """Classes that an image can be labelled as, by number; of a regression its values."""
-        names = list(
-            self.metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()
-        )
-        known = self.given or self.trained.record.get("classes") or names
-        known = [str(name) for name in known]
+        known = list(self.given) or self.learnt
         return known if self.regression or len(known) > 1 else [f"no {known[0]}", known[0]]
 
     def predictor(self) -> Predictor:

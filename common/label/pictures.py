@@ -87,11 +87,11 @@ def _beside(images: list[Floats]) -> Floats:
 
 
 def _scaled(image: Floats) -> Floats:
-    """``(H, W, 3)`` between 0 and 1 of ``(C, H, W)``."""
+    """``(H, W, 3)`` between 0 and 1 of ``(C, H, W)``, in grey: a retina is as orange as a map."""
     low, high = float(image.min()), float(np.quantile(image, 0.998))
     flat = np.clip((image - low) / max(high - low, 1e-12), 0, 1)
-    colours = flat[:3] if len(flat) >= 3 else np.repeat(flat[:1], 3, axis=0)
-    return np.moveaxis(colours, 0, -1)
+    grey = flat[:3].mean(axis=0) if len(flat) >= 3 else flat[0]
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _tinted(image: Floats, share: Floats, turn: bool) -> Floats:

@@ -88,6 +88,7 @@ class Round:
         skipped: ``(N,)`` whether an image must not be proposed; none unless given.
         labelled: ``(N,)`` whether it is labelled, with a class or, for a regression, a number;
             where `label` is not -1, unless given.
+        scored: names of what `scores` are of; those of the classes unless given.
     """
 
     def __init__(
@@ -98,9 +99,11 @@ class Round:
         classes: tuple[str, ...] = (),
         skipped: NDArray[np.bool_] | None = None,
         labelled: NDArray[np.bool_] | None = None,
+        scored: tuple[str, ...] = (),
     ) -> None:
         self.images = images if isinstance(images, Geometry) else Geometry(images)
         self.h, self.label, self.classes = self.images.h, label, classes
+        self.scored = scored or classes
         self.scores = np.zeros((len(label), 0)) if scores is None else scores
         self.labelled = label >= 0 if labelled is None else labelled
         skipped = np.zeros(len(label), bool) if skipped is None else skipped
@@ -197,6 +200,8 @@ def margin(known: Round) -> Proposal:
     gap = known.gap()
     if gap is None:
         one = typicality(known)
+        if len(known.classes) == 1:  # an age: nothing to be unsure between
+            return one
         return Proposal(one.row, f"There are no scores yet. {one.why}")
     row = int(known.open[int(np.argmin(gap))])
     return Proposal(row, _unsure(known, row))
@@ -227,7 +232,8 @@ def _unsure(known: Round, row: int) -> str:
     probabilities = known.probabilities
     assert probabilities is not None
     first, second = np.argsort(-probabilities[row], kind="stable")[:2]
-    names = [known.classes[k] if k < len(known.classes) else f"class {k}" for k in (first, second)]
+    of = known.classes if known.by_labels else known.scored
+    names = [of[k] if k < len(of) else f"class {k}" for k in (first, second)]
     told = [
         f"{name} {100 * probabilities[row, k]:.0f} %" for name, k in zip(names, (first, second))
     ]

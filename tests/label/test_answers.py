@@ -17,7 +17,7 @@ from common.label.labels import target_of
 from common.label.pictures import overlay
 from common.label.pool import read_pool
 from common.label.server.settings import remembered
-from tests.commands import ROOT
+from tests.commands import ROOT, module_commands
 from tests.models import BRAINS, FILMS, deployed
 
 
@@ -138,6 +138,16 @@ def test_a_bundle_of_several_findings_says_that_it_takes_no_labels(tmp_path: Pat
         write_training_set(model, [sample], tmp_path / "data")
 
 
+def test_the_commands_of_its_page_are_understood(studies: Path) -> None:
+    shown = [
+        words for words in module_commands(ROOT / "docs/label.md") if words[0] == "common.label"
+    ]
+    assert len(shown) >= 2
+    for words in shown:
+        words[words.index("--studies") + 1] = str(studies)
+        assert read_options(words[1:]).classes[FILMS][0].startswith(("no", "normal"))
+
+
 @pytest.mark.bad_input("label")
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -148,6 +158,7 @@ def test_a_bundle_of_several_findings_says_that_it_takes_no_labels(tmp_path: Pat
         (["--bundles", FILMS, "--port", "99999"], "--port must be 0 to 65535"),
         (["--bundles", FILMS, "--classes", f"{FILMS}=one"], "--classes must be two or more"),
         (["--bundles", BRAINS, "--classes", f"{BRAINS}=a,b"], "must be of a bundle that tells cl"),
+        (["--bundles", FILMS, "--studies", "http://a/dicomweb"], "Export the series into a folder"),
         (["--bundles", FILMS, "--colour"], "unrecognized arguments"),
     ],
 )

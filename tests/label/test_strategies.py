@@ -65,6 +65,14 @@ def test_margin_asks_the_models_scores_until_two_classes_have_two_labels() -> No
     )
 
 
+def test_the_models_scores_keep_the_models_names() -> None:
+    scores = np.array([[0.6, 0.4], [0.1, 0.9]])
+    known = Round(np.eye(2), np.full(2, -1), scores, ("a", "b"), scored=("no nodule", "nodule"))
+    chosen = propose("margin", known)
+    assert chosen is not None
+    assert chosen.why.endswith("least certain: no nodule 60 %, nodule 40 %.")
+
+
 def test_combined_prefers_the_typical_one_of_two_that_are_as_unsure() -> None:
     h, label = groups()
     scores = np.tile([0.9, 0.1], (19, 1))

@@ -8,7 +8,7 @@ from monailabel.interfaces.app import MONAILabelApp
 
 from common.checks import InputError, require
 from common.label.models import Model, name_of
-from common.label.server.settings import quieten
+from common.label.server.settings import quieten, require_folder
 from common.label.server.studies import Studies
 from common.label.server.tasks import BundleInfer, BundleTrain, Embeddings, Propose
 from common.label.strategies import STRATEGIES
@@ -32,11 +32,7 @@ class LabelApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         quieten()
-        require(
-            not studies.startswith(("http:", "https:")),
-            "studies: must be a folder: MONAI Label keeps the labels of a DICOMweb archive as "
-            "DICOM SEG, and a label of a whole image is none. Export the series into a folder.",
-        )
+        require_folder(studies)
         bundles: dict[str, str] = json.loads(conf["bundles"])
         classes: dict[str, list[str]] = json.loads(conf.get("classes", "{}"))
         made = [

@@ -17,8 +17,8 @@ def serve(options: Options) -> None:
     """
     prepare(remembered(options))
     for bundle in options.bundles:
-        if told := Model(bundle, options.work).no_labels:
-            print(told)
+        if reason := Model(bundle, options.work).no_labels:
+            print(reason)
     import uvicorn  # after the environment, which MONAI Label reads when it is imported
 
     from common.label.server.web import web_app

@@ -17,7 +17,7 @@ import common
 from common.checks import require
 from common.files import read_json, whole
 
-__all__ = ["Options", "prepare", "quieten", "remembered"]
+__all__ = ["Options", "prepare", "quieten", "remembered", "require_folder"]
 
 APP = Path(__file__).parent
 STAND_INS = APP.parent / "stand_ins"
@@ -44,6 +44,19 @@ class Options:
     classes: Mapping[str, list[str]]
     host: str = "127.0.0.1"
     port: int = 8000
+
+
+def require_folder(studies: str) -> None:
+    """Refuse a DICOMweb archive.
+
+    Raises:
+        InputError: it is one.
+    """
+    require(
+        not studies.startswith(("http:", "https:")),
+        "studies: must be a folder: MONAI Label keeps the labels of a DICOMweb archive as DICOM "
+        "SEG, and a label of a whole image is none. Export the series into a folder.",
+    )
 
 
 def remembered(options: Options) -> Options:

@@ -13,7 +13,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from common.checks import require
-from common.label.answers import answer
+from common.label.answers import answer, score_names
 from common.label.labels import target_of
 from common.label.models import Model
 from common.label.pool import Pool, embedded, read_pool
@@ -148,6 +148,7 @@ class Propose(Strategy):
                 tuple(model.choices),
                 np.array([i in skip for i in pool.ids]),
                 np.array([of[i].label is not None for i in pool.ids]),
+                score_names(model),
             ),
         )
         if chosen is None:
