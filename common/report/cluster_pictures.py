@@ -14,6 +14,7 @@ from common.report.markup import (
     Markup,
     block,
     figure,
+    folded,
     heading,
     panel,
     panels,
@@ -142,13 +143,14 @@ def galleries(runs: Sequence[Run]) -> Markup:
             continue
         shown: ClusterPictures = run.arrays
         for count in shown.near_of:
-            parts.append(heading(f"{group.name}, {plural(count, 'cluster')}"))
-            parts += [_cluster(shown, count, number) for number in range(count)]
+            name = f"{group.name}, {plural(count, 'cluster')}"
+            clusters = [_cluster(shown, count, number) for number in range(count)]
+            parts += [folded(name, *clusters)] if parts else [heading(name), *clusters]
     if not parts:
         return Markup()
     note = (
         "The images nearest to the centre of each cluster, the nearest first; below each its "
-        "class. First seed of each strategy."
+        "class. First seed of each strategy; press a line to open the others."
     )
     return section("galleries", "What a cluster shows", *parts, paragraph(note, "note"))
 

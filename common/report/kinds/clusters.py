@@ -175,7 +175,7 @@ def _written(values: Sequence[float], decimals: int) -> str:
     if not values:
         return "–"
     mean = f"{fmean(values):.{decimals}f}".replace("-", "−")
-    return mean if len(values) == 1 else f"{mean} ± {stdev(values):.{decimals}f}"
+    return mean if len(set(values)) == 1 else f"{mean} ± {stdev(values):.{decimals}f}"
 
 
 def _note(found: Sequence[Clusters]) -> str:
