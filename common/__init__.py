@@ -33,7 +33,9 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, tracking, transforms
 - `common.cluster` → checks
-- `common.sweep` → checks, cluster, command_line, config, data, deploy, files, report, text
+- `common.own_process` → files
+- `common.sweep` → checks, cluster, command_line, config, data, deploy, files, own_process, report,
+  text
 - `common.label` → checks, command_line, data, deploy, files
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not

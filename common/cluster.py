@@ -63,7 +63,7 @@ def cores() -> int:
 
 def spread(
     function: Callable[[T], R],
-    tasks: Iterable[T],
+    tasks: Iterable[T] | Callable[[int], Iterable[T]],
     backend: str = BACKENDS[0],
     address: str | None = None,
     jobs: int | None = None,
@@ -74,7 +74,7 @@ def spread(
 
     Args:
         function: picklable; with "processes" it is called in threads, and starts a process.
-        tasks: picklable.
+        tasks: picklable; or what makes them of the number of tasks at once.
         backend: one of `BACKENDS`.
         address: of the scheduler.
         jobs: tasks at once here, or workers of a cluster that is started here; 1 unless given. Of
@@ -94,9 +94,11 @@ def spread(
     with ExitStack() as stack:
         where: str | ParallelBackendBase = "threading"
         if backend == "dask":
-            where, jobs = _dask(stack, address, jobs or 1, gpus), -1
+            where = _dask(stack, address, jobs or 1, gpus)
+            jobs = where.effective_n_jobs(-1)
         elif backend == "ray":
             where, jobs = _ray(stack, address, jobs or 1, gpus)
+        tasks = tasks(jobs or 1) if callable(tasks) else tasks
         if backend == "ray" and jobs == 1:
             results = _in_turn(function, tasks, gpus)
         else:
@@ -159,7 +161,7 @@ def _dask(stack: ExitStack, address: str | None, jobs: int, gpus: bool) -> Paral
     if not client.ncores():
         print(f"{address}: waiting for a first worker", flush=True)
     backend = Backend(client=client, wait_for_workers_timeout=WORKERS)
-    backend.effective_n_jobs(-1)
+    backend.effective_n_jobs(-1)  # waits
     workers = client.scheduler_info()["workers"].values()
     if gpus and any("GPU" in worker["resources"] for worker in workers):
         backend.submit_kwargs["resources"] = {"GPU": 1}

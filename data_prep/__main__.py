@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 import data_prep
 from common.checks import InputError, require
+from common.cluster import BACKENDS
+from common.cluster import add_arguments as add_cluster_arguments
 from common.data.manifest import PARTS, class_names
 from common.files import leads_below
 from common.text import plain
@@ -76,6 +78,7 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
 
 def _prepare(options: argparse.Namespace, isolate: bool) -> None:
     _check_numbers(options)
+    _check_backend(options)
     if options.command in NEEDS_NO_SOURCE:
         options.source, options.key, isolate = None, None, False
     _check_folders(options)
@@ -114,6 +117,14 @@ def _check_numbers(options: argparse.Namespace) -> None:
         )
 
 
+def _check_backend(options: argparse.Namespace) -> None:
+    """Refuse an address of nothing, also where all is done already."""
+    require(
+        options.backend != BACKENDS[0] or options.address is None,
+        f"--address: must come with --backend {' or '.join(BACKENDS[1:])}, got it alone.",
+    )
+
+
 def _check_folders(options: argparse.Namespace) -> None:
     """Refuse from the start what would mix source, target and key."""
     source, target = options.source, options.target
@@ -132,7 +143,8 @@ def _run(plan: Plan, options: argparse.Namespace, isolate: bool) -> dict[str, An
     names = Names(plan)
     manifest: dict[str, Any] = {}
     try:
-        manifest = run(plan, options.target, options.workers or None, names, isolate)
+        where = (options.backend, options.address)
+        manifest = run(plan, options.target, options.workers or None, names, isolate, *where)
     finally:
         if options.key is not None:
             write_key(options.key, names, manifest)
@@ -154,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
             )
         command.add_argument("--target", type=Path, required=True, help="folder to write")
         command.add_argument("--workers", type=int, default=0, help="processes; 0: all cores")
+        add_cluster_arguments(command)
         module.add_arguments(command)
     return parser
 

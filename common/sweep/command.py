@@ -24,6 +24,7 @@ from common.config.endings import Terminated
 from common.config.record import MECHANICS
 from common.data import fingerprint
 from common.deploy.loading import folder_of
+from common.own_process import Wanted
 from common.sweep.folder import LEFT_OUT, SweepFolder
 from common.sweep.grid import parse_grid
 from common.sweep.launch import DONE, FAILED, LOG, RUN, Outcome, Task, launch
@@ -54,11 +55,10 @@ def main(words: Sequence[str]) -> int:
         folder.read()
         _list(runs, folder)
         return 0
-    with folder.opened():
-        todo = [run for run in runs if not _is_done(run, folder)]
-        before = len(runs) - len(todo)
+    with folder.opened() as wanted:
+        before = sum(_is_done(run, folder) for run in runs)
         try:
-            _run(plan, todo, before, folder, options)
+            _run(plan, runs, folder, wanted, options)
         except (KeyboardInterrupt, Terminated):
             done = sum(_is_done(run, folder) for run in runs)
             print(f"interrupted: {done} of {len(runs)} runs are done. The same command goes on.")
@@ -110,19 +110,23 @@ def _is_done(run: PlannedRun, folder: SweepFolder) -> bool:
 
 
 def _run(
-    plan: SweepPlan, todo: list[PlannedRun], before: int, folder: SweepFolder, options: Namespace
+    plan: SweepPlan,
+    runs: Sequence[PlannedRun],
+    folder: SweepFolder,
+    wanted: Wanted,
+    options: Namespace,
 ) -> None:
     """Do what is left, and again what a cluster lost."""
-    left = {run.name: run for run in todo}
+    left = {run.name: run for run in runs if not _is_done(run, folder)}
     slots = _gpus(plan.dials)
-    jobs = min(options.jobs or max(len(slots), 1), max(len(todo), 1))
+    jobs = min(options.jobs or max(len(slots), 1), max(len(left), 1))
     here = options.backend == "processes"
     threads = max(1, cores() // jobs) if here and jobs > 1 else None
-    bar = tqdm(total=before + len(todo), initial=before, unit="run", disable=None)
+    bar = tqdm(total=len(runs), initial=len(runs) - len(left), unit="run", disable=None)
     rounds = 0
     with bar:
         while left:
-            tasks = [_task(plan, run, folder.session, threads) for run in left.values()]
+            tasks = [_task(plan, run, wanted, threads) for run in left.values()]
             work = partial(launch, gpus=_queue(slots, jobs) if here and slots else None)
             places = (options.backend, options.address, jobs, bool(slots) or not here)
             try:
@@ -149,7 +153,7 @@ def _take(outcome: Outcome, folder: SweepFolder, bar: Any) -> None:
         print(f"{outcome.name}: {outcome.ended} after {outcome.seconds:.0f} s", flush=True)
 
 
-def _task(plan: SweepPlan, run: PlannedRun, session: str, threads: int | None) -> Task:
+def _task(plan: SweepPlan, run: PlannedRun, wanted: Wanted, threads: int | None) -> Task:
     places = {
         "dataset_dir": plan.dataset_dir,
         "output_dir": plan.output,
@@ -162,7 +166,7 @@ def _task(plan: SweepPlan, run: PlannedRun, session: str, threads: int | None) -
         "places": {name: str(path) for name, path in places.items()},
     }
     about = {"point": run.point, "strategy": run.strategy, "seed": run.seed}
-    return Task(run.name, plan.output, session, about, what, threads, RUN)
+    return Task(run.name, plan.output, wanted, about, what, Path.cwd(), threads, RUN)
 
 
 def _gpus(dials: Mapping[str, str]) -> list[str]:

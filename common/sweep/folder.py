@@ -19,17 +19,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from common.checks import InputError, require
 from common.files import locked, read_json, replacing
+from common.own_process import Wanted
 from common.report.load import EVALUATION
-from common.sweep.launch import BEGUN, DONE, FAILED, OUTCOME, SESSION, Outcome
+from common.sweep.launch import BEGUN, DONE, FAILED, OUTCOME, Outcome
 from common.sweep.table import TABLE, Row, columns, figures, write_table
 
 __all__ = ["SweepFolder"]
 
-RECORD, LEFT_OUT = "sweep.json", "failed.csv"
+RECORD, LEFT_OUT, WANTED = "sweep.json", "failed.csv", ".wanted"
 CURE = "Give it as before, or name another --output."
 SELDOM = 20  # the table is rewritten at most a 20th of the time
 
@@ -45,14 +45,13 @@ class SweepFolder:
     def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
         self.path = path
         self.record = dict(record)
-        self.session = uuid4().hex
         self.outcomes: dict[str, Outcome] = {}
         self._rows: dict[str, list[Row]] = {}
         self._written, self._took = 0.0, 0.0
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Be the only sweep in the folder; at the end its processes, wherever they are, end.
+    def opened(self) -> Iterator[Wanted]:
+        """Be the only sweep in the folder; what is returned holds as long, for its processes.
 
         Raises:
             InputError: another sweep works there, or it holds a sweep of something else.
@@ -61,15 +60,13 @@ class SweepFolder:
         with locked(self.path):
             with replacing(self.path / RECORD) as partial:
                 partial.write_text(json.dumps(self.record, indent=1) + "\n")
-            with replacing(self.path / SESSION) as partial:
-                partial.write_text(self.session)
             for note in self.path.glob(f"*/{BEGUN}"):
                 note.unlink(missing_ok=True)
             self.read()
             try:
-                yield
+                with Wanted.opened(self.path / WANTED) as wanted:
+                    yield wanted
             finally:
-                (self.path / SESSION).unlink(missing_ok=True)
                 self.write()
 
     def require_same(self) -> None:

@@ -1,17 +1,14 @@
 """One run in a process of its own, wherever the task is: what ends it is an outcome, no error.
 
-The process is ``python -m common.sweep`` (`common.sweep.__main__`). It ends when whoever started
-it does, and when the sweep that wanted it has ended: a run never goes on behind a sweep's back.
+The process is ``python -m common.sweep`` (`common.sweep.__main__`). It ends when the task's worker
+does, and when the sweep does (`common.own_process`).
 """
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -20,16 +17,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from common.files import replacing
+from common.own_process import Wanted, run_process
 
-__all__ = ["LOG", "OUTCOME", "RUN", "SESSION", "Outcome", "Task", "launch"]
+__all__ = ["LOG", "OUTCOME", "RUN", "Outcome", "Task", "launch"]
 
-OUTCOME, LOG, SESSION = "outcome.json", "log.txt", ".session"
+OUTCOME, LOG = "outcome.json", "log.txt"
 BEGUN = ".begun"
 RUN = ("-m", str(__package__))  # what Python is given to do a run
 LOST = 2  # workers a run may lose before its first, or its next, epoch is saved
-LOOK = 0.2  # seconds between two looks at the process
-ASK = 2.0  # and at whether the sweep goes on
-PATIENCE = 15.0  # seconds until a process that was asked to end is ended
 HELD = 60.0  # seconds to wait for an earlier process of the run to end
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
 
@@ -41,18 +36,20 @@ class Task:
     Args:
         name: of its folder.
         output: folder of the sweep.
-        session: of the sweep that wants it, as the file `SESSION` holds it.
+        wanted: whether the sweep goes on.
         about: what the outcome repeats: swept dials, strategy, seed.
         what: what the process is told: bundle, overlays, dials, places.
+        cwd: where relative paths in it begin.
         threads: of its process; None for as many as it takes.
         words: what Python is given.
     """
 
     name: str
     output: Path
-    session: str
+    wanted: Wanted
     about: Mapping[str, Any]
     what: Mapping[str, Any]
+    cwd: Path = Path()
     threads: int | None = None
     words: tuple[str, ...] = RUN
 
@@ -137,70 +134,17 @@ def _free(folder: Path) -> bool:
 
 def _process(task: Task, gpu: str | None) -> tuple[str, str]:
     """Run the process to its end; how it ended, and why."""
-    environment = dict(os.environ)
-    if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
-    if task.threads is not None:
-        environment.setdefault("OMP_NUM_THREADS", str(task.threads))
+    environment = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+    if task.threads is not None and "OMP_NUM_THREADS" not in os.environ:
+        environment["OMP_NUM_THREADS"] = str(task.threads)
     log = task.folder / LOG
     begin = log.stat().st_size if log.is_file() else 0
+    message = json.dumps(task.what, default=str).encode()
     with log.open("ab") as file:
-        child = subprocess.Popen(
-            [sys.executable, *task.words],
-            stdin=subprocess.PIPE,  # its end tells the process that this one has ended
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is the sweep's to handle
-        )
-        try:
-            wanted = _watch(child, task)
-        finally:
-            _end(child)
-    if not wanted:
+        code = run_process(task.words, message, task.wanted, task.cwd, environment, file)
+    if code is None:
         return STOPPED, ""
-    return (DONE, "") if child.returncode == 0 else (FAILED, _reason(child.returncode, log, begin))
-
-
-def _watch(child: "subprocess.Popen[bytes]", task: Task) -> bool:
-    """Wait for the end of the process; False where the sweep ends first."""
-    assert child.stdin is not None
-    try:
-        child.stdin.write(json.dumps(task.what, default=str).encode() + b"\n")
-        child.stdin.flush()
-    except OSError:  # it has ended
-        child.wait()
-    asked = time.monotonic()
-    while child.poll() is None:
-        time.sleep(LOOK)
-        if time.monotonic() - asked > ASK:
-            asked = time.monotonic()
-            if not _goes_on(task):
-                return False
-    return _goes_on(task) or child.returncode == 0
-
-
-def _goes_on(task: Task) -> bool:
-    try:
-        return (task.output / SESSION).read_text() == task.session
-    except FileNotFoundError:
-        return False
-    except OSError:  # a shared disk that does not answer at once
-        return True
-
-
-def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Ask the process to end, then end it."""
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-    if child.stdin is not None:
-        with suppress(OSError):  # what was written to a process that had ended
-            child.stdin.close()
+    return (DONE, "") if code == 0 else (FAILED, _reason(code, log, begin))
 
 
 def _reason(code: int, log: Path, begin: int) -> str:

@@ -2,7 +2,8 @@
 
 A decoder written in C can end its process. The items that were being done are then done again one
 at a time, which finds the file at fault; it is left out, and the others go on in new processes. So
-are those for which memory did not suffice beside others.
+are those for which memory did not suffice beside others. On a cluster `part` does the first, and
+the second is done here.
 """
 
 import multiprocessing
@@ -13,41 +14,71 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from common.checks import InputError
-from data_prep.machinery.worker import Job, convert, crashed, note_path, record_path
+from common.cluster import BACKENDS, LostWorker, spread
+from common.own_process import Wanted
+from data_prep.machinery.part import Part, convert_part
+from data_prep.machinery.worker import (
+    PROGRESS,
+    Job,
+    convert,
+    crashed,
+    note_path,
+    record_path,
+)
 
-__all__ = ["convert_all", "cores"]
+__all__ = ["Workers", "convert_all"]
+
+PARTS = 4  # for each worker of a cluster, which takes seconds to begin one
+LOSSES = 3  # rounds in which a cluster may lose workers
 
 Function = Callable[[Any, Any], list[dict[str, Any]]]
 
 
-def cores() -> int:
-    """Cores this process may use; fewer than the machine's in a container or a batch job."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+@dataclass(frozen=True)
+class Workers:
+    """Who converts.
+
+    Args:
+        count: processes; 0 for this one, which a decoder may then end. Of a cluster that is started
+            here, its workers.
+        backend: as of `common.cluster.spread`.
+        address: likewise.
+    """
+
+    count: int
+    backend: str = BACKENDS[0]
+    address: str | None = None
 
 
-def convert_all(function: Function, jobs: list[Job], target: Path, workers: int, bar: Any) -> None:
+def convert_all(
+    function: Function, jobs: list[Job], target: Path, workers: Workers, bar: Any
+) -> None:
     """Convert every job; see `data_prep.machinery.worker.convert`.
 
     Args:
         function: the plan's `convert`, of module level.
         jobs: without a record.
         target: the folder.
-        workers: processes; 0 for this one, which a decoder may then end.
+        workers: who converts.
         bar: told of each item that is done.
 
     Raises:
         MachineFault: as `convert`; the items being done are done first.
-        InputError: no process can be started.
+        InputError: no process can be started, or no cluster is there.
     """
-    if workers == 0 or not _has_processes():
+    if workers.backend != BACKENDS[0]:
+        with Wanted.opened(target / PROGRESS / "wanted") as wanted:
+            alone = _on_cluster(function, jobs, target.resolve(), workers, bar, wanted)
+        _one_at_a_time(function, alone, target, bar)
+        return
+    if workers.count == 0 or not _has_processes():
         for job in jobs:
             convert(function, job, target, alone=True)
             bar.update()
@@ -55,9 +86,42 @@ def convert_all(function: Function, jobs: list[Job], target: Path, workers: int,
     waiting = deque(jobs)
     later: list[Job] = []
     while waiting:
-        suspects = _in_parallel(function, waiting, later, target, workers, bar)
+        suspects = _in_parallel(function, waiting, later, target, workers.count, bar)
         _one_at_a_time(function, suspects, target, bar)
     _one_at_a_time(function, later, target, bar)
+
+
+def _on_cluster(
+    function: Function, jobs: list[Job], target: Path, workers: Workers, bar: Any, wanted: Wanted
+) -> list[Job]:
+    """Convert on the workers of a cluster; return the jobs that are to be done alone."""
+
+    def parts(count: int) -> Iterator[Part]:
+        left = Part(function, tuple(jobs), target, wanted, Path.cwd()).left()
+        size = max(1, -(-len(left) // (PARTS * count)))
+        for begin in range(0, len(left), size):
+            yield Part(function, tuple(left[begin : begin + size]), target, wanted, Path.cwd())
+
+    for _ in range(LOSSES):
+        alone: list[Job] = []
+        try:
+            where = (workers.backend, workers.address, max(1, workers.count))
+            with closing(spread(_converted, parts, *where, ahead="2 * n_jobs")) as results:
+                for done, later in results:
+                    alone += later
+                    bar.update(done)
+            return alone
+        except LostWorker as lost:
+            reason = str(lost)
+    raise InputError(
+        f"--backend {workers.backend}: workers must stay alive, got {LOSSES} losses ({reason}). "
+        "Run the same command again; it goes on where it stopped."
+    )
+
+
+def _converted(part: Part) -> tuple[int, list[Job]]:
+    later = convert_part(part)
+    return len(part.jobs) - len(later), later
 
 
 def _in_parallel(

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from common.checks import InputError, require
+from common.cluster import BACKENDS, cores
 from common.data import read_manifest, write_manifest
 from common.files import whole
 from common.text import plain
@@ -27,7 +28,7 @@ from data_prep.machinery.collect import collect, damaged, read_json, remove, rem
 from data_prep.machinery.faults import MachineFault, describe
 from data_prep.machinery.names import Names, digest
 from data_prep.machinery.plan import Item, Plan
-from data_prep.machinery.pool import convert_all, cores
+from data_prep.machinery.pool import Workers, convert_all
 from data_prep.machinery.worker import PROGRESS, Job
 
 __all__ = ["run"]
@@ -41,6 +42,8 @@ def run(
     workers: int | None = None,
     names: Names | None = None,
     isolate: bool = False,
+    backend: str = BACKENDS[0],
+    address: str | None = None,
 ) -> dict[str, Any]:
     """Do what `plan` says, or what is left of it, and write the manifest.
 
@@ -51,6 +54,9 @@ def run(
         names: numbers of the plan's origins; made if None.
         isolate: read in a process of its own even with one worker, so that a decoder that crashes
             does not end this one.
+        backend: where items are converted, as of `common.cluster.spread`; source and target are
+            where its workers see them too.
+        address: of the cluster.
 
     Returns:
         The manifest.
@@ -61,15 +67,15 @@ def run(
     """
     names = names or Names(plan)
     here = not isolate and (workers == 1 or len(plan.items) < 2)
-    processes = 0 if here else workers or cores()
+    converters = Workers(0 if here else workers or cores(), backend, address)
     try:
         if _is_finished(target, plan, names) and not (target / PROGRESS).exists():
             return _finished(plan, target)
         (target / PROGRESS).mkdir(parents=True, exist_ok=True)
         with _locked(target):
             whole = _is_finished(target, plan, names, say=True)
-            if not whole and not _mended(plan, target, processes, names):
-                _prepare(plan, target, processes, names)
+            if not whole and not _mended(plan, target, converters, names):
+                _prepare(plan, target, converters, names)
             shutil.rmtree(target / PROGRESS)
         return _finished(plan, target)
     except MachineFault as fault:
@@ -88,14 +94,14 @@ def _finished(plan: Plan, target: Path) -> dict[str, Any]:
     return manifest
 
 
-def _prepare(plan: Plan, target: Path, processes: int, names: Names) -> None:
+def _prepare(plan: Plan, target: Path, converters: Workers, names: Names) -> None:
     """Convert what is not yet converted, and write the manifest."""
     identity = _identity(plan, names)
     earlier = _read(target / "manifest.json")
     with whole(target / PROGRESS / "run.json") as partial:
         partial.write_bytes(_json(identity))
     (target / "manifest.json").unlink(missing_ok=True)
-    _convert(plan, plan.items, target, processes, names)
+    _convert(plan, plan.items, target, converters, names)
     manifest = collect(plan, target, identity, names)
     manifest["inputs"] = _inputs(names, manifest["skipped"])
     remove(target, set(earlier.get("sha256", {})) - set(manifest["sha256"]))
@@ -103,7 +109,7 @@ def _prepare(plan: Plan, target: Path, processes: int, names: Names) -> None:
     write_manifest(target, manifest)
 
 
-def _mended(plan: Plan, target: Path, processes: int, names: Names) -> bool:
+def _mended(plan: Plan, target: Path, converters: Workers, names: Names) -> bool:
     """Make damaged files of a finished run again, where it is known what they came from."""
     manifest = _read(target / "manifest.json")
     bad = set(damaged(target, manifest.get("sha256", {})))
@@ -112,16 +118,18 @@ def _mended(plan: Plan, target: Path, processes: int, names: Names) -> bool:
         return False
     numbers = {n for value in origins.values() for n in (value if type(value) is list else [value])}
     items = [item for item in plan.items if numbers & set(names.of(item).values())]
-    _convert(plan, items, target, processes, names)
+    _convert(plan, items, target, converters, names)
     return not damaged(target, manifest["sha256"])
 
 
-def _convert(plan: Plan, items: list[Item], target: Path, processes: int, names: Names) -> None:
+def _convert(
+    plan: Plan, items: list[Item], target: Path, converters: Workers, names: Names
+) -> None:
     jobs = [Job(item, names.of(item), _token(item)) for item in items]
     pending = unfinished(plan, jobs, target)
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(pending), disable=None)
     with bar:
-        convert_all(plan.convert, pending, target, processes, bar)
+        convert_all(plan.convert, pending, target, converters, bar)
 
 
 def _identity(plan: Plan, names: Names) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import pytest
 from common.__main__ import main
 from common.checks import InputError
 from common.files import locked
+from common.own_process import Wanted
 from common.sweep import command, read_table
-from common.sweep.folder import SweepFolder
+from common.sweep.folder import WANTED, SweepFolder
 from common.sweep.grid import parse_grid, parse_seeds, suffix
-from common.sweep.launch import SESSION, Outcome, Task, launch
+from common.sweep.launch import Outcome, Task, launch
 from data_prep.__main__ import main as data_prep
 from tests.commands import ROOT
 
@@ -23,7 +24,8 @@ BUNDLE = "natural_image_ssl_study"
 RUN = """
 import json, os, sys
 from pathlib import Path
-what = json.loads(sys.stdin.readline())
+from common.own_process import told
+what = json.loads(told())
 dials, folder = what["dials"], Path(what["places"]["ckpt_dir"]).parent
 with (folder / "starts").open("a") as file:
     file.write(".")
@@ -32,7 +34,7 @@ if dials["hue"] == 0.5 and not (folder.parent / "mended").exists():
 if (folder.parent / "deadly").exists() and dials["hue"] == 0.2:
     (folder.parent / "deadly").unlink()
     os.kill(os.getppid(), 9)
-    sys.exit(sys.stdin.read() or 1)
+    __import__("time").sleep(60)
 if dials["hue"] == 0.4:
     sys.exit("error: the loss must be finite")
 if dials["hue"] == 0.3:
@@ -120,7 +122,7 @@ def test_an_interrupted_sweep_ends_its_processes_and_goes_on(
 
     monkeypatch.setattr(SweepFolder, "add", interrupt)
     assert sweep("--grid", "hue=0,0.3", "--jobs", "2") == 130
-    assert not (tmp_path / "out" / SESSION).exists()
+    assert not (tmp_path / "out" / WANTED).exists()
     monkeypatch.setattr(SweepFolder, "add", take)
     assert sweep("--grid", "hue=0,0.1") == 0
     assert starts(tmp_path / "out")["simclr_hue0_seed5"] == 1
@@ -166,7 +168,9 @@ def test_a_run_ends_with_the_sweep_that_wanted_it(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(RUN)
     what = {"dials": {"hue": 0.3}, "places": {"ckpt_dir": str(tmp_path / "a" / "models")}}
     about: dict[str, Any] = {"point": {}, "strategy": "s", "seed": 0}
-    task = Task("a", tmp_path, "gone", about, what, words=(str(tmp_path / "run.py"),))
+    task = Task(
+        "a", tmp_path, Wanted(tmp_path / "gone", ""), about, what, words=(str(tmp_path / "run.py"),)
+    )
     assert launch(task).ended == "stopped"
     assert not (tmp_path / "a" / "outcome.json").exists()
 
@@ -175,7 +179,7 @@ def test_a_run_that_loses_its_workers_thrice_has_failed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / ".begun").write_text("...")
     about: dict[str, Any] = {"point": {}, "strategy": "s", "seed": 0}
-    outcome = launch(Task("a", tmp_path, "", about, {}))
+    outcome = launch(Task("a", tmp_path, Wanted(tmp_path / "gone", ""), about, {}))
     assert (outcome.ended, outcome.reason[:25]) == ("failed", "its worker died 3 times (")
     assert json.loads((tmp_path / "a" / "outcome.json").read_text())["ended"] == "failed"
 

@@ -230,6 +230,7 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(
     [
         *(["--seed", "-1"], ["--size", "99999999"], ["--workers", "-1"], ["--workers", "99999"]),
         *(["--seed", "x"], ["--kind", "a\nb"], ["--no-such-option"], []),
+        *(["--backend", "slurm"], ["--address", "tcp://host:8786"]),
     ],
 )
 def test_a_wrong_option_is_one_line(
