@@ -36,7 +36,11 @@ def load_lpips() -> Distance:
     try:
         lpips = importlib.import_module("lpips")
         distance: Distance = lpips.LPIPS(net="alex", verbose=False).eval()
-    except (ImportError, OSError) as error:
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+    ) as error:  # the last by a torchvision of another torch
         reason = str(error).replace("\n", " ")
         raise InputError(
             f"perceptual_distance: lpips must be there with its weights, got {reason}. {_CURE}"
