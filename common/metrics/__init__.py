@@ -12,17 +12,27 @@
 - `effective_rank`: how many directions a representation fills; a collapsed one fills few.
 - `clustering_scores`: how well k-means finds the classes, and how far its clusters lie apart.
 - `perceptual_distance`: how unlike two views look (LPIPS, an optional package).
-- `opposite_classes`: which classes lose accuracy where others gain it, over a sweep.
+- `opposite_classes`, `correlation_tests`: which classes lose accuracy where others gain it, over a
+  sweep; `shuffled` and `random_walks`: how many do so by chance.
+- `class_behaviour`: which classes rise and which fall over a sweep; `class_properties`: what their
+  images look like, in numbers; `group_difference`: whether the one goes along with the other.
 """
 
 from common.metrics.augmentation_groups import augmentation_groups
+from common.metrics.class_behaviour import class_behaviour, group_difference
+from common.metrics.class_properties import class_properties
 from common.metrics.class_scores import class_scores
 from common.metrics.clustering_scores import clustering_scores
 from common.metrics.effective_rank import effective_rank
 from common.metrics.gaussian_potential import gaussian_potential
 from common.metrics.linear_probe import ProbeAccuracy, ProbeAUC, linear_probe
 from common.metrics.openbhb import age_mae, openbhb_score, site_balanced_accuracy
-from common.metrics.opposite_classes import opposite_classes
+from common.metrics.opposite_classes import (
+    correlation_tests,
+    opposite_classes,
+    random_walks,
+    shuffled,
+)
 from common.metrics.pair_distances import pair_distances
 from common.metrics.patient_bootstrap import patient_interval
 from common.metrics.perceptual_distance import perceptual_distance
@@ -35,16 +45,22 @@ __all__ = [
     "ProbeMAE",
     "age_mae",
     "augmentation_groups",
+    "class_behaviour",
+    "class_properties",
     "class_scores",
     "clustering_scores",
+    "correlation_tests",
     "effective_rank",
     "fit_sgd_probe",
     "gaussian_potential",
+    "group_difference",
     "linear_probe",
     "openbhb_score",
     "opposite_classes",
     "pair_distances",
     "patient_interval",
     "perceptual_distance",
+    "random_walks",
+    "shuffled",
     "site_balanced_accuracy",
 ]
