@@ -20,7 +20,8 @@ class Line:
     """A line of a chart, perhaps with a band between `low` and `high`; NaN points are left out.
 
     `style` is "main" (thick, with dots and a label), "mean" (thick), "seed" (thin), "context" (thin
-    and grey), "guess" (dashed) or "chosen" (one large dot).
+    and grey), "guess" (dashed) or "chosen" (one large dot). With `bars` a line stands at each point
+    from `low` to `high`, and there is no band.
     """
 
     x: tuple[float, ...]
@@ -30,6 +31,7 @@ class Line:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     style: str = "main"
+    bars: bool = False
 
     @property
     def dotted(self) -> bool:
@@ -45,6 +47,12 @@ class Line:
     def known(self) -> list[tuple[float, float]]:
         """The points that are there."""
         return [(x, y) for x, y in zip(self.x, self.y) if math.isfinite(y)]
+
+    @property
+    def spans(self) -> list[tuple[float, float, float]]:
+        """Place, low and high end of each bar."""
+        every = zip(self.x, self.low, self.high) if self.bars else ()
+        return [(x, low, high) for x, low, high in every if math.isfinite(low + high)]
 
     @property
     def short(self) -> str:
