@@ -34,8 +34,8 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
   report, tracking, transforms
 - `common.cluster` → checks
 - `common.own_process` → files
-- `common.sweep` → checks, cluster, command_line, config, data, deploy, files, own_process, report,
-  text
+- `common.sweep` → checks, cluster, command_line, config, data, deploy, evaluation, files,
+  own_process, report, text
 - `common.label` → checks, command_line, data, deploy, files
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not

@@ -10,6 +10,7 @@ from common.config.endings import end_in_one_line
 COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
     "train": ("common.deploy.commands.train", "train, evaluate and report, in one go"),
     "sweep": ("common.sweep.command", "train and evaluate over a grid of dials; one table"),
+    "analyse": ("common.sweep.analyse", "which classes win and lose over a sweep, beside chance"),
     "predict": ("common.deploy.commands.predict", "predict on files with a trained model"),
     "embed": ("common.deploy.commands.embed", "write how a trained model's encoder sees files"),
     "explain": ("common.deploy.commands.explain", "show what predictions depend on, as pictures"),

@@ -5,6 +5,7 @@
     grid, strategies, seeds ──plan──▶ runs, their dials checked
     runs ──common.cluster──▶ launch: a process each, which trains and evaluates ──▶ outcome.json
     outcomes ──folder──▶ table.csv (tidy: a row a run, measure and class), failed.csv
+    tables ──analyse──▶ analysis.json, analysis.html: ``python -m common analyse SWEEP``
 
 What is done is not repeated, what was interrupted goes on at its last epoch, what failed is listed
 and tried again. Where runs are executed is joblib's: here, on a Dask or on a Ray cluster; nothing
