@@ -16,7 +16,7 @@ from common.metrics.clustering_scores import Clustering, fit_clusters, silhouett
 from common.metrics.linear_probe import fit_probe
 from common.report import build_report
 from tests.common.evaluation.test_kinds import Batches, Study, batches
-from tests.common.report.test_report import Words
+from tests.common.report.words import Words
 
 
 def groups(count: int, seed: int) -> Batches:

@@ -14,7 +14,7 @@ from common.metrics.linear_probe import fit_probe
 from common.metrics.patient_bootstrap import auc
 from common.report import build_report
 from tests.common.evaluation.test_kinds import Batches, Study, batches
-from tests.common.report.test_report import Words
+from tests.common.report.words import Words
 
 FINDINGS = ["cardiomegaly", "edema", "rare"]
 

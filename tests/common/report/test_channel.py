@@ -17,7 +17,7 @@ from common.checks import InputError
 from common.report import build_report
 from common.report.kinds.channel import Grid, _tinted
 from tests.common.report.real_runs import write_channel_run, write_classes_run
-from tests.common.report.test_report import Words
+from tests.common.report.words import Words
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.common.report.real_runs import (
     write_classes_run,
     write_run,
 )
-from tests.common.report.test_report import Words
+from tests.common.report.words import Words
 
 
 def page(folder: Path, write: Any, strategies: Any, seeds: int = 2) -> Path:

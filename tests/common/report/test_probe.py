@@ -13,7 +13,7 @@ from common.checks import InputError
 from common.report import build_report
 from common.report.repeated_measures import repeated_measures_anova
 from tests.common.report.real_runs import AUROC, write_probe_run
-from tests.common.report.test_report import Words
+from tests.common.report.words import Words
 from tests.oracles import sgd_probe as oracle
 
 
