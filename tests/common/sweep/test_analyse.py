@@ -48,7 +48,7 @@ def test_the_images_of_the_classes_are_described(tmp_path: Path) -> None:
     write_stack(data / "x.npy", images, images.shape[1:], "uint8")
     entries = [{"image": "x.npy", "index": k, "label": k % 2, "patient": str(k)} for k in range(60)]
     parts = {"training": entries, "validation": [], "test": [], "skipped": []}
-    facts = dict.fromkeys(("source", "licence"), "") | dict.fromkeys(FACTS, {})
+    facts = dict.fromkeys(("source", "licence"), "") | {key: {} for key in FACTS}
     write_manifest(data, {**parts, **facts, "classes": {"label": ["cat", "dog"]}})
     words = [str(folder), "--data", str(data), "--images", "25", "--draws", "2"]
     assert main([*words, "--output", str(tmp_path / "out")]) == 0
