@@ -14,7 +14,7 @@ Paper: https://arxiv.org/abs/1911.05722
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.checks import require
 from common.losses.queue import Queue
@@ -41,6 +41,12 @@ def moco(z: Tensor, key: Tensor, queue: Tensor, *, temperature: float) -> Tensor
     0.5514
     """
     check_temperature("MoCo", temperature)
+    _check(z, key, queue)
+    with torch.autocast(z.device.type, enabled=False):
+        return _against(z, key, scaled_rows(queue.detach(), 1.0), temperature)
+
+
+def _check(z: Tensor, key: Tensor, queue: Tensor) -> None:
     require(
         z.dim() == 3 and min(z.shape) >= 1 and z.is_floating_point(),
         f"MoCo: z must be floating (B, V, D), got {z.dtype} {tuple(z.shape)}.",
@@ -54,14 +60,19 @@ def moco(z: Tensor, key: Tensor, queue: Tensor, *, temperature: float) -> Tensor
         f"MoCo: queue must be (K >= 1, {z.shape[2]}), got {tuple(queue.shape)}. Set features to "
         "the width of the projection.",
     )
-    with torch.autocast(z.device.type, enabled=False):
-        queries = scaled_rows(z, temperature).flatten(0, 1)
-        keys = scaled_rows(key.detach(), temperature).flatten(0, 1).to(queries)
-        bank = scaled_rows(queue.detach(), temperature).to(queries)
-        positives = (queries * keys).sum(dim=1)
-        negatives = torch.logsumexp(queries @ bank.T, dim=1)
-        loss = torch.logaddexp(positives, negatives) - positives
-        return loss.mean().to(torch.promote_types(z.dtype, torch.float32))
+
+
+def _against(z: Tensor, key: Tensor, unit: Tensor, temperature: float) -> Tensor:
+    """Compute `moco` of a queue whose rows are of unit length."""
+    queries = scaled_rows(z, temperature).flatten(0, 1)
+    keys = scaled_rows(key.detach(), temperature).flatten(0, 1).to(queries)
+    positive = (queries * keys).sum(dim=1, keepdim=True)
+    if queries.dtype == torch.double:  # rows kept in single precision are not of length 1 in double
+        unit = scaled_rows(unit.double(), 1.0)
+    negatives = temperature**-0.5 * queries @ unit.T
+    first = torch.zeros(len(queries), dtype=torch.long, device=z.device)
+    loss = nn.functional.cross_entropy(torch.cat([positive, negatives], dim=1), first)
+    return loss.to(torch.promote_types(z.dtype, torch.float32))
 
 
 class MoCo(Queue):
@@ -91,4 +102,6 @@ class MoCo(Queue):
 
     def forward(self, z: Tensor, key: Tensor) -> Tensor:
         """Compute the loss of queries and keys (B, V, D)."""
-        return moco(z, key, self.queue, temperature=self.temperature)
+        _check(z, key, self.queue)
+        with torch.autocast(z.device.type, enabled=False):
+            return _against(z, key, self.queue, self.temperature)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from common.checks import require
 
@@ -33,8 +34,10 @@ class MomentumEncoder(nn.Module):
             0 <= momentum <= 1,
             f"MomentumEncoder: momentum must be between 0 and 1, got {momentum}.",
         )
-        for slow, fast in zip(self.module.parameters(), module.parameters(), strict=True):
-            slow.lerp_(fast.to(slow.dtype), 1 - momentum)
+        pairs = list(zip(self.module.parameters(), module.parameters(), strict=True))
+        slow = [one for one, _ in pairs]
+        fast = [other.to(one.dtype) for one, other in pairs]
+        get_ema_multi_avg_fn(momentum)(slow, fast, None)
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
