@@ -21,6 +21,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import common
 from common.checks import require
@@ -36,6 +37,7 @@ __all__ = ["pack"]
 SUMS = "SHA256SUMS"
 OURS = "monai-contrastive-bundles"
 MODEL = ("model.pt", "model.json")
+CLASSES = "_classification"  # MONAI Label's app takes outputs for a mask where a name lacks it
 BESIDE = (".md", ".txt")  # the model's card and licence
 IMPORTS = '"$import os", "$import sys"'
 ON_PATH = "$sys.path.insert(0, os.path.abspath(@bundle_root))"
@@ -53,8 +55,8 @@ python -m monai.bundle run --config_file configs/train.json --dataset_dir PREPAR
 As an app of MONAI Deploy, from the folder above it (`docs/deploy.md` of {ours} says more):
 
 ```bash
-python -m pip install -r {name}/requirements.txt
-python {name} -i IMAGES -o OUTPUT
+python -m pip install -r {folder}/requirements.txt
+python {folder} -i IMAGES -o OUTPUT
 ```
 
 From another folder add `--bundle_root` with the path of this one. `README.md` says what the dials
@@ -69,6 +71,7 @@ def pack(
     exports: Sequence[str] = (),
     size: Sequence[int] = (),
     weights: str | Path | None = None,
+    label: bool = False,
 ) -> Path:
     """Write the zip of a bundle.
 
@@ -78,6 +81,7 @@ def pack(
         exports: of `common.deploy.export.KINDS`, to put beside the weights.
         size: see `common.deploy.export.export`.
         weights: folder of ``model.pt`` and ``model.json``; what `common.load` takes unless given.
+        label: name the folder as MONAI Label's own app wants it (`CLASSES`).
 
     Returns:
         The zip.
@@ -98,12 +102,12 @@ def pack(
     )
     version = read_json(source / "configs" / "metadata.json", "Give a whole bundle.")["version"]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / name
+        folder = Path(temporary) / (name + CLASSES if label else name)
         _copy(source, folder, model)
         for kind in exports:
             export(kind, folder, model, size)
         _sums(folder)
-        target = Path(output) / f"{name}_v{version}.zip"
+        target = Path(output) / f"{folder.name}_v{version}.zip"
         with replacing(target) as partial:
             _zip(folder, partial)
     return target
@@ -121,16 +125,35 @@ def _copy(source: Path, folder: Path, model: TrainedModel) -> None:
     path = folder / "configs" / "metadata.json"
     metadata = read_json(path, "Give a whole bundle.")
     metadata["required_packages_version"].pop(OURS, None)
+    if model.path.is_file():
+        _as_trained(metadata["network_data_format"], model)
     path.write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     packages = _packages(metadata)
     _tell(folder, model.bundle, packages)
     write_app(folder, package, packages, str(metadata["version"]))
     if model.path.is_file():
-        load_model(model.path, model.network(), model.bundle)
         beside = [path for path in model.path.parent.iterdir() if path.suffix in BESIDE]
         (folder / "models").mkdir()
         for path in [*(model.path.with_name(name) for name in MODEL), *beside]:
             shutil.copyfile(path, folder / "models" / path.name)
+
+
+def _as_trained(data: dict[str, Any], model: TrainedModel) -> None:
+    """Put the model's classes and channels in place of the bundle's, which may be others.
+
+    Raises:
+        InputError: the weights are not its own.
+    """
+    network = model.network()
+    load_model(model.path, network, model.bundle)
+    classes = model.classes(network.head.out_features)
+    data["outputs"]["pred"] |= {
+        "num_channels": len(classes),
+        "spatial_shape": [1, len(classes)],
+        "channel_def": {str(number): name for number, name in enumerate(classes)},
+    }
+    if "in_channels" in model.config:
+        data["inputs"]["image"]["num_channels"] = int(model["in_channels"])
 
 
 def _configuration(text: str, package: str) -> str:
@@ -150,7 +173,7 @@ def _packages(metadata: dict[str, object]) -> dict[str, str]:
 def _tell(folder: Path, name: str, packages: Mapping[str, str]) -> None:
     """Write how a packed bundle is used."""
     listed = " ".join(f"{package}=={number}" for package, number in packages.items())
-    facts = {"name": name, "packages": listed, "ours": OURS, "sums": SUMS}
+    facts = {"name": name, "folder": folder.name, "packages": listed, "ours": OURS, "sums": SUMS}
     text = HOW.format(version=common.__version__, **facts)
     (folder / "docs" / "packed.md").write_text(text, encoding="utf-8")
 

@@ -104,6 +104,20 @@ def test_a_model_in_another_folder_is_packed_as_the_bundles_own(
         pack(str(bare), tmp_path / "c", weights=tmp_path / "none")
 
 
+def test_stock_tools_are_told_the_classes_of_the_model_and_a_folder_they_understand(
+    sources: list[Path], tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(sources[0], tmp_path / NAMES[0])
+    record = bundle / "models" / "model.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"classes": ["lesion"]}))
+    path = pack(str(bundle), tmp_path / "dist", label=True)
+    assert path.name == f"{NAMES[0]}_classification_v0.1.0.zip"
+    with zipfile.ZipFile(path) as file:
+        text = file.read(f"{NAMES[0]}_classification/configs/metadata.json")
+    pred = json.loads(text)["network_data_format"]["outputs"]["pred"]
+    assert (pred["num_channels"], pred["channel_def"]) == (1, {"0": "lesion"})
+
+
 @pytest.mark.slow
 def test_two_packed_bundles_in_one_process_run_their_own_code_and_predict_as_here(
     sources: list[Path],

@@ -24,8 +24,12 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--weights", help="folder of the model; that of the bundle unless given")
     parser.add_argument("--export", nargs="*", default=[], choices=list(KINDS), help="also export")
     parser.add_argument("--input_size", nargs="*", type=int, default=[], help="of ONNX's image")
+    parser.add_argument(
+        "--label", action="store_true", help="name the folder for MONAI Label's app monaibundle"
+    )
     options = parser.parse_args(list(words))
+    given = (options.output, options.export, options.input_size, options.weights, options.label)
     for bundle in options.bundles:
-        path = pack(bundle, options.output, options.export, options.input_size, options.weights)
+        path = pack(bundle, *given)
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
