@@ -11,11 +11,12 @@ Workers read and write the same folders, and have this package installed.
 
 import os
 import re
+import signal
 import socket
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
@@ -186,6 +187,7 @@ def _ray(
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    ending = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             ray.init(num_cpus=jobs, include_dashboard=False, **quiet)
@@ -194,6 +196,8 @@ def _ray(
     except (OSError, RuntimeError, ValueError) as error:
         raise _silent(address, error) from None
     stack.callback(ray.shutdown)
+    with suppress(ValueError):  # not the main thread, where Ray leaves it too
+        signal.signal(signal.SIGTERM, ending)  # Ray's aborts
     resources = ray.cluster_resources()
     own = "GPU" if gpus and resources.get("GPU", 0) >= 1 else "CPU"
     options = {f"num_{own.lower()}s": 1, "max_restarts": -1, "max_task_retries": RETRIES}

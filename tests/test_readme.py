@@ -24,7 +24,10 @@ PAGES = [
     ROOT / "bundles" / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("own_data", "chest_films", "brain_age", "federated", "deploy", "label")
+        for name in (
+            *("own_data", "chest_films", "brain_age", "federated", "deploy", "label"),
+            "sweeps",
+        )
     ),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]

@@ -120,7 +120,7 @@ class SweepFolder:
             for each in done
             for row in self._rows[each.name]
         ]
-        write_table(self.path / TABLE, columns(names), rows)
+        write_table(self.path / TABLE, columns(names), rows, parquet=True)
         failed = [
             [*_of_grid(each, names), each.strategy, each.seed, each.name, each.reason]
             for each in self.of(FAILED)
@@ -129,8 +129,7 @@ class SweepFolder:
             heads = [*names, "strategy", "seed", "run", "reason"]
             write_table(self.path / LEFT_OUT, heads, failed)
         else:
-            for suffix in (".csv", ".parquet"):
-                (self.path / LEFT_OUT).with_suffix(suffix).unlink(missing_ok=True)
+            (self.path / LEFT_OUT).unlink(missing_ok=True)
         self._written = time.monotonic()
         self._took = self._written - begun
 

@@ -70,13 +70,16 @@ def _of_classes(calls: Calls) -> Iterator[Row]:
             yield f"accuracy_by_{group.column}", group.name, float(group.accuracy.value)
 
 
-def write_table(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write CSV, and Parquet beside it where pyarrow is; each is whole or as it was before.
+def write_table(
+    path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]], parquet: bool = False
+) -> None:
+    """Write a table, whole or not at all.
 
     Args:
         path: of the CSV.
         names: of the columns.
         rows: their values.
+        parquet: write Parquet beside it, where pyarrow is.
 
     Raises:
         InputError: it cannot be written.
@@ -84,7 +87,7 @@ def write_table(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]])
     frame = pd.DataFrame([list(map(_cell, row)) for row in rows], columns=list(names))
     with replacing(path) as partial:
         frame.to_csv(partial, index=False, lineterminator="\n")
-    if find_spec("pyarrow") is None:
+    if not parquet or find_spec("pyarrow") is None:
         return
     for name in frame:
         kinds = set(map(type, frame[name]))
