@@ -9,6 +9,7 @@ from common.checks import InputError, require
 from common.command_line import CommandParser
 from common.files import is_relative
 from common.label.models import Model, name_of
+from common.label.server.archive import FOLDER
 from common.label.server.settings import Options, require_folder
 
 INSTALL = "make label-setup, or pip install --no-deps -r requirements-label.lock"
@@ -37,6 +38,30 @@ def read_options(words: Sequence[str]) -> Options:
     Raises:
         InputError: a wrong one.
     """
+    given = _parser().parse_args(list(words))
+    require_folder(str(given.studies))
+    require(given.studies.is_dir(), f"{given.studies}: must be the folder of the images, got none.")
+    require(0 <= given.port < 65536, f"label: --port must be 0 to 65535, got {given.port}.")
+    coming = FOLDER if given.dicomweb else None
+    query = dict(text.partition("=")[::2] for text in given.query.split(",") if text)
+    require(
+        all([given.dicomweb, *query.values()]) or not query,
+        f"label: --query must be attributes of --dicomweb as A=b,C=d, got {given.query}.",
+    )
+    bundles = _pairs(given.bundles.split(","), "--bundles")
+    for _, below in bundles.values():
+        require(
+            (is_relative(below) and (given.studies / below).is_dir()) or below == coming,
+            f"label: --bundles must name a folder below the studies, got {below!r}.",
+        )
+    studies = given.studies.resolve()
+    work = (given.work or studies / ".label").resolve()
+    classes = _classes(given.classes, bundles)
+    place = given.host, given.port
+    return Options(studies, dict(bundles.values()), work, classes, *place, given.dicomweb, query)
+
+
+def _parser() -> CommandParser:
     parser = CommandParser(
         "python -m common.label",
         description="Label whole images in the browser, with the scores of trained bundles.",
@@ -56,22 +81,13 @@ def read_options(words: Sequence[str]) -> Options:
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="what is made; .label in the studies unless given"
     )
+    parser.add_argument(
+        "--dicomweb", default="", metavar="URL", help="archive to fetch series from, into DIR"
+    )
+    parser.add_argument("--query", default="", metavar="Modality=DX", help="which series of it")
     parser.add_argument("--host", default="127.0.0.1", help="address; there is no log-in")
     parser.add_argument("--port", type=int, default=8000)
-    given = parser.parse_args(list(words))
-    require_folder(str(given.studies))
-    require(given.studies.is_dir(), f"{given.studies}: must be the folder of the images, got none.")
-    require(0 <= given.port < 65536, f"label: --port must be 0 to 65535, got {given.port}.")
-    bundles = _pairs(given.bundles.split(","), "--bundles")
-    for _, below in bundles.values():
-        require(
-            is_relative(below) and (given.studies / below).is_dir(),
-            f"label: --bundles must name a folder below the studies, got {below!r}.",
-        )
-    studies = given.studies.resolve()
-    work = (given.work or studies / ".label").resolve()
-    classes = _classes(given.classes, bundles)
-    return Options(studies, dict(bundles.values()), work, classes, given.host, given.port)
+    return parser
 
 
 def _classes(texts: Sequence[str], bundles: Mapping[str, tuple[str, str]]) -> dict[str, list[str]]:

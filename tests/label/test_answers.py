@@ -145,7 +145,7 @@ def test_the_commands_of_its_page_are_understood(studies: Path) -> None:
     assert len(shown) >= 2
     for words in shown:
         words[words.index("--studies") + 1] = str(studies)
-        assert read_options(words[1:]).classes[FILMS][0].startswith(("no", "normal"))
+        assert list(read_options(words[1:]).bundles) == [FILMS]
 
 
 @pytest.mark.bad_input("label")
@@ -158,7 +158,8 @@ def test_the_commands_of_its_page_are_understood(studies: Path) -> None:
         (["--bundles", FILMS, "--port", "99999"], "--port must be 0 to 65535"),
         (["--bundles", FILMS, "--classes", f"{FILMS}=one"], "--classes must be two or more"),
         (["--bundles", BRAINS, "--classes", f"{BRAINS}=a,b"], "must be of a bundle that tells cl"),
-        (["--bundles", FILMS, "--studies", "http://a/dicomweb"], "Export the series into a folder"),
+        (["--bundles", FILMS, "--studies", "http://a/dicomweb"], "the archive as --dicomweb"),
+        (["--bundles", FILMS, "--query", "Modality=DX"], "must be attributes of --dicomweb"),
         (["--bundles", FILMS, "--colour"], "unrecognized arguments"),
     ],
 )

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from common.label.models import Model
+from common.label.server.archive import fetch
 from common.label.server.settings import Options, prepare, quieten, remembered
 
 __all__ = ["serve"]
@@ -16,6 +17,8 @@ def serve(options: Options) -> None:
         options: checked.
     """
     prepare(remembered(options))
+    if options.dicomweb:
+        fetch(options.dicomweb, options.query, options.studies)
     for bundle in options.bundles:
         if reason := Model(bundle, options.work).no_labels:
             print(reason)

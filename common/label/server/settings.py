@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Options:
         classes: names of the classes, by the bundle's name in its train.json.
         host: address.
         port: of it.
+        dicomweb: address of an archive whose series are fetched into the studies; "" for none.
+        query: attributes that those series must have.
     """
 
     studies: Path
@@ -44,18 +46,20 @@ class Options:
     classes: Mapping[str, list[str]]
     host: str = "127.0.0.1"
     port: int = 8000
+    dicomweb: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 def require_folder(studies: str) -> None:
-    """Refuse a DICOMweb archive.
+    """Refuse a DICOMweb archive in place of a folder.
 
     Raises:
         InputError: it is one.
     """
     require(
         not studies.startswith(("http:", "https:")),
-        "studies: must be a folder: MONAI Label keeps the labels of a DICOMweb archive as DICOM "
-        "SEG, and a label of a whole image is none. Export the series into a folder.",
+        "studies: must be a folder, in which the labels are kept, got the address of an archive. "
+        "Give a folder, and the archive as --dicomweb.",
     )
 
 
