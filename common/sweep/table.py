@@ -8,6 +8,7 @@ Columns: the swept dials in the grid's order, ``strategy``, ``seed``, ``measure`
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pandas as pd
 from common.checks import InputError
 from common.files import replacing
 from common.report.calls import Calls
+from common.report.kind import Result
 from common.report.load import load_run
 from common.text import cell
 
@@ -32,8 +34,9 @@ Row = tuple[str, str, float]
 def figures(folder: Path) -> list[Row]:
     """Return (measure, class, value) of everything that an evaluation says of a run.
 
-    Its figures, one by one and by finding; of named classes, recall, precision and F1 of each, and
-    the accuracy of each group of images, such as a superclass, as ``accuracy_by_superclass``.
+    Its figures, one by one and by finding or number of clusters; of named classes, recall,
+    precision and F1 of each, and the accuracy of each group of images, such as a superclass, as
+    ``accuracy_by_superclass``.
 
     Args:
         folder: of the run, with evaluation.json.
@@ -42,19 +45,35 @@ def figures(folder: Path) -> list[Row]:
         InputError: it cannot be read.
     """
     result = load_run(folder).result
-    rows: list[Row] = []
+    calls = getattr(result, "calls", None)
+    return [*_of(result), *(_of_classes(calls) if calls is not None else ())]
+
+
+def _of(result: Result) -> Iterator[Row]:
+    """Its own figures; of another head (``probe_accuracy``); of several settings (``ami_2``)."""
     for name, value in vars(result).items():
         if name in OTHERS:
             continue
-        by_class = value if isinstance(value, dict) else {"": value}
-        rows += [(name, key, float(x)) for key, x in by_class.items() if _is_number(x)]
-    calls = getattr(result, "calls", None)
-    return [*rows, *(_of_classes(calls) if calls is not None else ())]
+        if isinstance(value, dict):
+            yield from ((name, key, x) for key, x in value.items() if _is_figure(x))
+        elif is_dataclass(value) and isinstance(result, type(value)):
+            yield from ((f"{name}_{key}", "", x) for key, x in vars(value).items() if _is_figure(x))
+        elif isinstance(value, tuple) and all(map(is_dataclass, value)):
+            for key, number, x in (triple for each in value for triple in _of_setting(each)):
+                yield f"{key}_{number}", "", x
+        elif _is_figure(value):
+            yield name, "", value
 
 
-def _is_number(value: Any) -> bool:
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    return real and math.isfinite(value)
+def _of_setting(each: Any) -> Iterator[tuple[str, int, float]]:
+    """The figures of a setting that is a number, such as how many clusters."""
+    number = next(iter(vars(each).values()), None)
+    if isinstance(number, int):
+        yield from ((key, number, x) for key, x in vars(each).items() if _is_figure(x))
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _of_classes(calls: Calls) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from common.__main__ import main
 from common.checks import InputError
 from common.files import locked
 from common.own_process import Wanted
-from common.sweep import command, read_table
+from common.sweep import command, figures, read_table
 from common.sweep.folder import WANTED, SweepFolder
 from common.sweep.grid import parse_grid, parse_seeds, suffix
 from common.sweep.launch import Outcome, Task, launch
@@ -47,7 +47,7 @@ calls = {"classes": ["cat", "dog"], "images": 4, "patients": 4, "accuracy": esti
     "bundle": what["bundle"], "strategy": "s", "seed": dials["seed"], "kind": "accuracy",
     "counts": {"classes": 2}, "deployed_head": "refitted", "accuracy": 0.75, "part": "test",
     "interval": {"level": 0.95, "method": "none", "accuracy": [0.5, 1.0]},
-    "probe": {"accuracy": 0.75}, "epochs": [], "distances": None, "calls": calls}))
+    "probe": {"accuracy": 0.5}, "epochs": [], "distances": None, "calls": calls}))
 """
 Sweep = Callable[..., int]
 
@@ -69,17 +69,35 @@ def starts(folder: Path) -> dict[str, int]:
 def test_the_table_has_a_row_a_run_measure_and_class(sweep: Sweep, tmp_path: Path) -> None:
     assert sweep("--grid", "hue=0:0.25:2", "--seeds", "2", "--strategies", "byol,simclr") == 0
     lines = list(csv.reader((tmp_path / "out" / "table.csv").read_text().splitlines()))
-    assert lines[:4] == [
+    assert lines[:5] == [
         ["hue", "strategy", "seed", "measure", "class", "value"],
         ["0.0", "byol", "5", "accuracy", "", "0.75"],
+        ["0.0", "byol", "5", "probe_accuracy", "", "0.5"],
         ["0.0", "byol", "5", "recall", "cat", "0.5"],
         ["0.0", "byol", "5", "recall", "dog", "1.0"],
     ]
     table = read_table(tmp_path / "out")
-    assert len(table) == 2 * 2 * 2 * (1 + 3 * 2)
+    assert len(table) == 2 * 2 * 2 * (2 + 3 * 2)
     f1 = table[(table.measure == "f1") & (table["class"] == "dog")]
     assert set(f1.value) == {2 * 2 / (2 + 3)}
     assert pd.read_parquet(tmp_path / "out" / "table.parquet").equals(table)
+
+
+def test_figures_of_several_numbers_of_clusters_have_it_in_their_name(tmp_path: Path) -> None:
+    each = {"ami": 0.5, "ami_arithmetic": 0.6, "ami_std": 0.0, "silhouette": 0.25}
+    found = [{"clusters": 2, **each}, {"clusters": 4, **each, "ami": 0.75}]
+    whole = {
+        **{"bundle": "b", "strategy": "s", "seed": 0, "kind": "clusters", "part": "test"},
+        **{"ami": 0.5, "clusterings": found, "probe": 0.9, "effective_rank": 3.5},
+        **{"starts": 10, "seeds": 3, "epochs": []},
+        "interval": {"level": 0.95, "method": "none", "ami": [0.4, 0.6]},
+    }
+    (tmp_path / "evaluation.json").write_text(json.dumps(whole))
+    actual = {measure: value for measure, _, value in figures(tmp_path)}
+    assert {name: actual[name] for name in ("ami", "ami_2", "ami_4", "silhouette_4", "probe")} == {
+        **{"ami": 0.5, "ami_2": 0.5, "ami_4": 0.75, "silhouette_4": 0.25, "probe": 0.9}
+    }
+    assert not {"starts", "seeds"} & set(actual)
 
 
 def test_what_is_done_is_not_repeated_and_a_changed_grid_goes_on(
@@ -92,7 +110,7 @@ def test_what_is_done_is_not_repeated_and_a_changed_grid_goes_on(
     assert starts(tmp_path / "out") == dict.fromkeys(names, 1)
     assert list(read_table(tmp_path / "out").hue.unique()) == [0.0, 0.1, 0.2]
     assert sweep("--grid", "hue=0") == 0
-    assert len(read_table(tmp_path / "out")) == 3 * 7
+    assert len(read_table(tmp_path / "out")) == 3 * 8
 
 
 def test_what_failed_or_was_killed_is_listed_and_tried_again(
