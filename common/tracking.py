@@ -18,6 +18,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ __all__ = ["TRACKERS", "Tracker", "numbers", "resume_tracker", "start_tracker"]
 OFF = "off"
 TRACKERS = (OFF, "tensorboard", "mlflow")
 BOARD, NUMBER = "tensorboard", "mlflow.json"
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 class Tracker(ABC):
@@ -147,8 +149,9 @@ class _MLflow(Tracker):
             logging.getLogger(name).setLevel(logging.WARNING)
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _database(run_dir.parent)
         try:
-            self.client: Any = mlflow.MlflowClient(self.uri)
-            self.experiment, self.run = self._run(run_dir, experiment, dials)
+            with _impatient():
+                self.client: Any = mlflow.MlflowClient(self.uri)
+                self.experiment, self.run = self._run(run_dir, experiment, dials)
         except (mlflow.MlflowException, OSError) as error:
             raise InputError(
                 f"tracker: MLflow must answer, got an error ({type(error).__name__}). Check "
@@ -207,6 +210,18 @@ def _terms(output: Any) -> dict[str, float]:
     return terms
 
 
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Ask a server twice: unless told otherwise MLflow tries for minutes, without a word."""
+    given = RETRIES in os.environ
+    os.environ.setdefault(RETRIES, "1")
+    try:
+        yield
+    finally:
+        if not given:
+            del os.environ[RETRIES]
+
+
 def _database(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder.resolve() / 'mlruns.db'}"
@@ -215,8 +230,11 @@ def _database(folder: Path) -> str:
 def require_tracker(kind: str) -> None:
     """Refuse an unknown tracker, and one that is not installed."""
     require(kind in TRACKERS, f"tracker: must be {' or '.join(TRACKERS)}, got {kind!r}.")
+    local = not os.environ.get("MLFLOW_TRACKING_URI")  # then MLflow keeps a database
+    needed = ["mlflow", *(["sqlalchemy", "alembic"] if local else [])]
+    missing = [name for name in needed if find_spec(name) is None] if kind == "mlflow" else []
     require(
-        kind != "mlflow" or find_spec("mlflow") is not None,
-        "tracker: mlflow must be installed to be the tracker, got none. pip install "
-        "'monai-contrastive-bundles[tracking]', or use tensorboard.",
+        not missing,
+        f"tracker: {' and '.join(missing)} must be installed to follow a run in MLflow, got none. "
+        "pip install 'monai-contrastive-bundles[tracking]', or use tensorboard.",
     )

@@ -1,5 +1,6 @@
 """What TensorBoard and MLflow get of a training and of its evaluation."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from common.checks import InputError
 from common.engines import Tracking
 from common.engines.tracking import picture
-from common.tracking import resume_tracker
+from common.tracking import resume_tracker, start_tracker
 from tests.common.evaluation.test_run import evaluation, read, snapshots
 from tests.tiny import conv_method, entries, run_folder, trainer
 
@@ -113,6 +114,33 @@ def test_mlflow_gets_the_same_in_one_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert [run.info.run_name for run in tracker.client.search_runs([experiment])] == ["run"]
 
 
+@mlflow_is_installed
+@pytest.mark.filterwarnings("default")
+def test_mlflow_gets_the_figures_of_an_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    snapshots(tmp_path / "run", 1, 4)
+    start_tracker("mlflow", tmp_path / "run", "tiny", {"epochs": 4}).close()
+    evaluation(tmp_path).run()
+    tracker: Any = resume_tracker(tmp_path / "run", "tiny")
+    (kept,) = tracker.client.get_metric_history(tracker.run.info.run_id, "evaluation/auc_mean")
+    assert (kept.step, kept.value) == (4, read(tmp_path)["auc_mean"])
+    assert tracker.run.data.params == {"epochs": "4"}
+    assert tracker.run.info.status == "FINISHED"
+
+
+@mlflow_is_installed
+@pytest.mark.bad_input("dials")
+def test_a_server_that_does_not_answer_is_told_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match="tracker: MLflow must answer, got an error"):
+        start_tracker("mlflow", tmp_path / "run", "tiny")
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
 @pytest.mark.bad_input("dials")
 def test_an_unknown_tracker_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tracker: must be off or tensorboard or mlflow, got 'x'"):
@@ -123,7 +151,7 @@ def test_an_unknown_tracker_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(find_spec("mlflow") is not None, reason="mlflow is installed")
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"tracker: mlflow must be installed .* or use tensorboard"
+        InputError, match=r"tracker: mlflow.* must be installed .* or use tensorboard"
     ):
         Tracking("mlflow", tmp_path / "run", "tiny")
     assert not (tmp_path / "run").exists()
