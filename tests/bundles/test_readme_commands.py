@@ -78,6 +78,8 @@ def test_the_commands_of_the_readme_run_one_after_the_other(
 def test_what_the_readme_shows_on_a_phantom_runs_as_printed(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if "CellFiles" in (bundle / "configs" / "inference.json").read_text():
+        pytest.importorskip("skimage")  # nuclei are found
     copy = tmp_path / "bundles" / bundle.name
     shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("models", "eval"))
     monkeypatch.chdir(tmp_path)
