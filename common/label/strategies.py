@@ -221,10 +221,10 @@ def combined(known: Round) -> Proposal:
 
 
 STRATEGIES: dict[str, Callable[[Round], Proposal]] = {
-    "combined": combined,
+    "margin": margin,  # first, the default: it saved most labels in benchmarks/active_learning.md
     "k_centre": k_centre,
+    "combined": combined,
     "typicality": typicality,
-    "margin": margin,
 }
 
 

@@ -106,5 +106,5 @@ def test_labelled_and_skipped_images_are_never_proposed(strategy: str) -> None:
 
 @pytest.mark.bad_input("label")
 def test_an_unknown_strategy_is_refused() -> None:
-    with pytest.raises(InputError, match="strategy: must be one of combined"):
+    with pytest.raises(InputError, match="strategy: must be one of margin"):
         propose("best", Round(np.eye(2), np.full(2, -1)))
