@@ -25,22 +25,33 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the preparation gives on this machine."""
+    folder = tmp_path_factory.mktemp("here")
+    run(plan(), folder, workers=1, isolate=True)
+    return files(folder)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the clusters, in threads of theirs
 @pytest.mark.parametrize(
     ("backend", "package"), [("dask", "distributed"), ("ray", "ray")], ids=["dask", "ray"]
 )
 def test_a_cluster_gives_the_same_bytes_whatever_dies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, package: str
+    here: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    package: str,
 ) -> None:
     pytest.importorskip(package, reason=f"{package} is not installed: pip install '.[cluster]'")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it leaves a file in the home folder
     monkeypatch.setattr(pool, "PARTS", 1)
-    run(plan(), tmp_path / "here", workers=1, isolate=True)
     (tmp_path / "deadly").touch()
     manifest = run(plan(), tmp_path / "there", workers=2, backend=backend)
     assert not (tmp_path / "deadly").exists()
-    assert files(tmp_path / "there") == files(tmp_path / "here")
+    assert files(tmp_path / "there") == here
     assert len(manifest["training"]) == 7
     assert len(manifest["skipped"]) == 1
 
