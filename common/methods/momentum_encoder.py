@@ -37,7 +37,7 @@ class MomentumEncoder(nn.Module):
         pairs = list(zip(self.module.parameters(), module.parameters(), strict=True))
         slow = [one for one, _ in pairs]
         fast = [other.to(one.dtype) for one, other in pairs]
-        get_ema_multi_avg_fn(momentum)(slow, fast, None)
+        get_ema_multi_avg_fn(momentum)(slow, fast, None)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
