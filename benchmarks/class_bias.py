@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from paired_runs import markdown, provenance
+from paired_runs import kept, markdown, provenance
 
 from common.metrics import shuffled
 from common.report.class_bias import ClassBias, Series
@@ -213,7 +213,7 @@ def main() -> None:
     run("common", "analyse", *sweeps, "--data", data, "--output", out / "analysis")
     path = out / "analysis" / "analysis.json"
     found = from_json(ClassBias, read_json(path), path)
-    rows, drawn = [row_of(one) for one in found.series], noise()
+    rows, drawn = [row_of(one) for one in found.series], kept(out / "noise.json", noise)
     print(tables(rows, drawn))
     ends = [path for sweep in sweeps for path in sweep.glob("*/outcome.json")]
     outcomes = [json.loads(path.read_text()) for path in ends]
