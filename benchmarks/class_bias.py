@@ -166,15 +166,8 @@ def tables(rows: list[dict[str, Any]], drawn: list[dict[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    names = list(rows[0]["properties"])
-    tested = [
-        [
-            name,
-            *(f"{row['properties'][name]['f']} ({row['properties'][name]['p']})" for row in rows),
-        ]
-        for name in names
-        if all(name in row["properties"] for row in rows)
-    ]
+    names = list(dict.fromkeys(name for row in rows for name in row["properties"]))
+    tested = [[name, *(_tested(row, name) for row in rows)] for name in names]
     of_noise = [
         [row["of"], *(str(row[name]) for name in ("values", "classes", "pairs", "share"))]
         for row in drawn
@@ -188,6 +181,11 @@ def tables(rows: list[dict[str, Any]], drawn: list[dict[str, Any]]) -> str:
             ),
         ]
     )
+
+
+def _tested(row: dict[str, Any], name: str) -> str:
+    found = row["properties"].get(name)
+    return f"{found['f']} ({found['p']})" if found else "not tested"
 
 
 def baselines(sweeps: list[Path]) -> dict[str, list[float]]:
@@ -219,6 +217,7 @@ def main() -> None:
     outcomes = [json.loads(path.read_text()) for path in ends]
     record = {
         "settings": {"images": IMAGES, "seeds": SEEDS, "grid": GRID, "sweeps": SWEEPS, **DIALS},
+        "values": found.series[0].values,
         "rows": rows,
         "noise": drawn,
         "baselines": baselines(sweeps),
