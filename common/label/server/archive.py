@@ -40,6 +40,7 @@ def fetch(
 
     try:
         client = DICOMwebClient(address)
+        client.set_http_retry_params(retry=False)  # else a wrong address is told after 30 s
         found = client.search_for_series(search_filters=dict(query), get_remaining=True)
         uids = [(_first(one, STUDY), _first(one, SERIES)) for one in found]
     except Exception as error:  # of requests, of its reader of JSON, or what the archive made up
