@@ -1,6 +1,8 @@
 """The bundle's own training and evaluation on the labels so far, each in a process of its own."""
 
 import json
+import math
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ __all__ = ["train"]
 
 ALIASES = {"max_epochs": "epochs", "train_batch_size": "batch_size"}  # MONAI Label's words
 OVERLAYS = "overlays"
+NAME = re.compile(r"\w[\w .+-]*")  # no sign that a configuration or a command line evaluates
 
 
 def train(
@@ -45,10 +48,11 @@ def train(
         InputError: too few labels, a wrong dial, or what the training ended with.
     """
     overlays = _overlays(model, settings.get(OVERLAYS, ()))
+    asked = _asked(model, settings)
     folder = model.work / "training"
     counts = write_training_set(model, samples, folder / "data")
     say("training on " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    chosen = _chosen(model, settings, counts)
+    chosen = _chosen(model, asked, counts)
     for name in ("eval", "models"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "train.json").write_text(json.dumps(chosen["train"], indent=1), encoding="utf-8")
@@ -76,11 +80,35 @@ def _overlays(model: Model, names: Any) -> list[str]:
     return list(names)
 
 
+def _asked(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The dials that a client asks for: data, since a configuration would run texts of its own."""
+    named = {ALIASES.get(key, key): value for key, value in settings.items()}
+    asked = {key: named[key] for key in (*model.dials(), *model.evaluation_dials()) if key in named}
+    for key, value in asked.items():
+        require(
+            _is_data(value),
+            f"{key}: must be a finite number, a name or a list of them, got {value!r}.",
+        )
+    for key in ("epochs", "batch_size"):
+        require(
+            isinstance(asked.get(key, 1), int | float),
+            f"{key}: must be a number, got {asked.get(key)!r}.",
+        )
+    return asked
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_data, value))
+    if isinstance(value, str):
+        return NAME.fullmatch(value) is not None
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+
 def _chosen(
-    model: Model, settings: Mapping[str, Any], counts: Mapping[str, int]
+    model: Model, asked: Mapping[str, Any], counts: Mapping[str, int]
 ) -> dict[str, dict[str, Any]]:
     """The dials of train and evaluate: the newest model's, what suits few labels, what is asked."""
-    asked = {ALIASES.get(key, key): value for key, value in settings.items()}
     known, later = model.dials(), model.evaluation_dials()
     own = model.train_config
     kept = {key: value for key, value in known.items() if value != own.get(key)}

@@ -82,9 +82,16 @@ def test_too_few_labels_are_refused_with_their_counts(
     [
         ({"overlays": ["../x"]}, "overlays must be a name"),
         ({"overlays": ["nix"]}, "must be overlays"),
+        ({"learning_rate": "$open('x', 'w')"}, "learning_rate: must be a finite number"),
+        ({"image_size": [32, "$1 + 1"]}, "image_size: must be"),
+        ({"head_fitted_on": "[$1]"}, "head_fitted_on: must be"),
+        ({"strategy": "@epochs"}, "strategy: must be"),
+        ({"temperature": {"_target_": "os.system"}}, "temperature: must be"),
+        ({"learning_rate": float("inf")}, "learning_rate: must be a finite number"),
+        ({"max_epochs": "abc"}, "epochs: must be a number"),
     ],
 )
-def test_an_unknown_overlay_is_refused(
+def test_what_a_client_asks_for_is_data_and_known(
     studies: Path, trained: dict[str, Model], settings: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InputError, match=words):

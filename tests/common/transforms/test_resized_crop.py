@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.checks import InputError
 from common.transforms.photo import resized_crop
-from common.transforms.resized_crop import _sides
+from common.transforms.resized_crop import box_sides
 from tests.oracles import views as oracle
 
 RATIO = (3 / 4, 4 / 3)
@@ -29,7 +29,7 @@ def example(batch: int = 3, height: int = 11, width: int = 8) -> tuple[Tensor, T
 
 def boxes(x: Tensor, lam: Tensor, scale: tuple[float, float]) -> list[list[tuple[float, float]]]:
     """(start, length) of rows and columns of each image."""
-    sides = torch.cat(_sides(lam, x.shape[2:], scale, RATIO), dim=1)
+    sides = torch.cat(box_sides(lam, x.shape[2:], scale, RATIO), dim=1)
     starts = lam[:, 2:] * (torch.tensor(x.shape[2:]) - sides)
     return [
         list(zip(start, side)) for start, side in zip(starts.tolist(), sides.tolist(), strict=True)
@@ -88,7 +88,7 @@ def test_pictures_of_bytes_are_cropped_and_resized_as_pillow_does(interpolation:
     lam = torch.rand(4, 4, generator=generator)
     out = resized_crop(x, lam, size=20, interpolation=interpolation, antialias=True)
     assert out.dtype == torch.float32
-    sides = torch.cat(_sides(lam, (60, 40), (0.2, 1), RATIO), dim=1).round()
+    sides = torch.cat(box_sides(lam, (60, 40), (0.2, 1), RATIO), dim=1).round()
     starts = (lam[:, 2:] * (torch.tensor([60, 40]) - sides + 1)).floor()
     for picture, start, side, observed in zip(x, starts, sides, out):
         (top, left), (bottom, right) = start.tolist(), (start + side).tolist()
@@ -109,7 +109,7 @@ def test_pictures_of_bytes_are_nearly_those_of_floats(antialias: bool) -> None:
 
 def test_boxes_follow_the_law_of_drawing_until_one_fits() -> None:
     lam = torch.rand(40_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    ours = torch.cat(_sides(lam, (200, 300), (0.4, 1), RATIO), dim=1).numpy()
+    ours = torch.cat(box_sides(lam, (200, 300), (0.4, 1), RATIO), dim=1).numpy()
     draw, fitting = random.Random(0), []
     while len(fitting) < len(ours):
         area = draw.uniform(0.4, 1) * 200 * 300
@@ -128,7 +128,7 @@ def test_boxes_follow_the_law_of_drawing_until_one_fits() -> None:
 
 
 def test_where_no_box_fits_the_longer_side_is_cut() -> None:
-    height, width = _sides(torch.full((1, 4), 0.5), (10, 10), (0.9, 1), (4, 4))
+    height, width = box_sides(torch.full((1, 4), 0.5), (10, 10), (0.9, 1), (4, 4))
     assert width.item() == 10
     assert height.item() == pytest.approx(math.sqrt(0.95 * 100 / 4))
 
