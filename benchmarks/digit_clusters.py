@@ -17,7 +17,6 @@ Finished runs are kept in OUT; prints the table and writes OUT/digit_clusters.js
 import argparse
 import json
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 from batches import Batches
-from monai.handlers import LrScheduleHandler
+from one_cycle import train
 from paired_runs import kept, markdown, mean_and_spread, provenance
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.engines import ContrastiveTrainer, PhaseOptimizers
 from common.methods import MoCo
 from common.metrics import clustering_scores, effective_rank
 from common.metrics.linear_probe import fit_probe
@@ -126,18 +124,7 @@ def run(name: str, seed: int, digits: Digits, out: Path) -> dict[str, Any]:
     encoder = method.classifier.encoder  # the same weights for both sets of a seed
     untrained = kept(out / f"untrained_seed{seed}.json", lambda: of_encoder(encoder, digits))
     loader = Batches({"image": digits["training"][0]}, SETTINGS["batch"])
-    adam = partial(torch.optim.AdamW, weight_decay=SETTINGS["decay"])
-    optimizers = PhaseOptimizers(method, {"encoder": SETTINGS["rate"]}, adam)
-    steps = SETTINGS["epochs"] * len(loader) + 1
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizers["encoder"], SETTINGS["rate"], total_steps=steps, pct_start=0.1
-    )
-    handler = LrScheduleHandler(rate, print_lr=False, epoch_level=False)
-    started = time.process_time()
-    ContrastiveTrainer(
-        "cpu", SETTINGS["epochs"], loader, method, optimizers, seed=seed, train_handlers=[handler]
-    ).run()
-    seconds = time.process_time() - started
+    seconds = train(method, loader, SETTINGS, seed)
     trained = of_encoder(encoder, digits)
     return {"set": name, "seed": seed, "seconds": seconds} | {
         "trained": trained,

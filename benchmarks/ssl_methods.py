@@ -17,7 +17,6 @@ Finished runs are kept in OUT; prints the table and writes OUT/ssl_methods.json.
 import argparse
 import json
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 from batches import Batches
-from monai.handlers import LrScheduleHandler
+from one_cycle import train
 from paired_runs import kept, markdown, mean_and_spread, provenance
 from torch import Tensor, nn
 
-from common.engines import ContrastiveTrainer, PhaseOptimizers
 from common.losses import DINO as DINOLoss
 from common.losses import BarlowTwins, InfoNCE, VIbCReg, VICReg
 from common.methods import (
@@ -178,20 +176,7 @@ def run(name: str, seed: int, digits: Digits, out: Path) -> dict[str, Any]:
     untrained = kept(out / "untrained" / f"seed{seed}.json", lambda: judged(start, digits))
     x = digits["training"][0]
     loader = Batches({"image": x, "position": torch.arange(len(x))}, SETTINGS["batch"])
-    adam = partial(torch.optim.AdamW, weight_decay=SETTINGS["decay"])
-    optimizers = PhaseOptimizers(method, {"encoder": SETTINGS["rate"]}, adam)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizers["encoder"],
-        SETTINGS["rate"],
-        total_steps=SETTINGS["epochs"] * len(loader) + 1,
-        pct_start=0.1,
-    )
-    handler = LrScheduleHandler(rate, print_lr=False, epoch_level=False)
-    started = time.process_time()
-    ContrastiveTrainer(
-        "cpu", SETTINGS["epochs"], loader, method, optimizers, seed=seed, train_handlers=[handler]
-    ).run()
-    seconds = time.process_time() - started
+    seconds = train(method, loader, SETTINGS, seed)
     trained = judged(method.classifier.encoder, digits)
     return {"method": name, "seed": seed, "seconds": seconds} | {
         "trained": trained,
