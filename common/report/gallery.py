@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.checks import require
-from common.report.charts import framed
+from common.report.charts import framed, outline
 from common.report.groups import Group, group_runs
 from common.report.markup import Markup, block, blocks, figure, paragraph, section, swatch
 from common.report.markup import pictures as in_rows
@@ -112,20 +112,7 @@ def _transformed(group: Group, pictures: Gallery, at: int, words: str) -> Markup
 
 
 def _picture(image: Images, mask: Images | None, title: str) -> Markup:
-    return framed(image, title, "" if mask is None else _outline(mask > VISIBLE))
-
-
-def _outline(inside: NDArray[np.bool_]) -> str:
-    """Return an SVG path along the pixel borders between inside and outside.
-
-    >>> _outline(np.array([[False, True]]))
-    'M1 0h1M1 1h1M1 0v1M2 0v1'
-    """
-    padded = np.pad(inside, 1)
-    across = padded[1:, 1:-1] != padded[:-1, 1:-1]
-    down = padded[1:-1, 1:] != padded[1:-1, :-1]
-    path = [f"M{x} {y}h1" for y, x in np.argwhere(across)]
-    return "".join(path + [f"M{x} {y}v1" for y, x in np.argwhere(down)])
+    return framed(image, title, "" if mask is None else outline(mask > VISIBLE))
 
 
 def read_gallery(run: Run) -> Gallery | None:
