@@ -32,6 +32,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.federated` → checks, command_line, deploy, engines, files, losses, methods, networks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, tracking, transforms
+- `common.audit` → report
 - `common.cluster` → checks
 - `common.own_process` → files
 - `common.sweep` → checks, cluster, command_line, config, data, deploy, evaluation, files,

@@ -1,0 +1,17 @@
+"""What a choice of transformations does to one's own images, before anything is trained.
+
+::
+
+    folder, manifest or arrays ──read_images──▶ AuditImages: x (N, C, *spatial), mask, label, site
+    bundle, overlay, run ──read_transforms──▶ TransformationSet: members (policy, transform, count)
+    (images, set) ──draw──▶ views ──quick features──▶ lesions, blank, label, shortcuts, difficulty
+    each transformation, weak to strong ──▶ scans ──▶ proposal: an overlay JSON
+    all of it ──▶ Audit: numbers (to_json, from_json) and pictures
+
+- `audit`: the whole, from Python: ``audit(images, transforms) -> Audit``;
+- `Audit`: all that was found; its sections are the dataclasses of `common.audit.result`.
+"""
+
+from common.audit.result import Audit
+
+__all__ = ["Audit"]
