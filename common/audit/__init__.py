@@ -9,9 +9,9 @@
     all of it ──▶ Audit: numbers (to_json, from_json) and pictures
 
 - `audit`: the whole, from Python: ``audit(images, transforms) -> Audit``;
-- `Audit`: all that was found; its sections are the dataclasses of `common.audit.result`.
+- `Audit`: all that was found; its sections are the dataclasses of `common.report.audit.result`.
 """
 
-from common.audit.result import Audit
+from common.report.audit.result import Audit
 
 __all__ = ["Audit"]

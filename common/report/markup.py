@@ -12,9 +12,9 @@ from jinja2.ext import Extension
 from markupsafe import Markup, escape
 
 __all__ = [
-    "Markup", "block", "blocks", "bullets", "ends", "facts", "figure", "figure_table", "folded",
-    "heading", "legend", "panel", "panels", "paragraph", "pictures", "render", "row_head",
-    "section", "swatch",
+    "Markup", "anchored", "block", "blocks", "bullets", "ends", "facts", "figure", "figure_table",
+    "folded", "heading", "legend", "linked", "panel", "panels", "paragraph", "pictures", "render",
+    "row_head", "section", "swatch",
 ]  # fmt: skip
 
 _UNBROKEN = re.compile(r"\d+\.\d+(–\d+\.\d+)? %|\d+\.\d+–\d+\.\d+")
@@ -63,6 +63,16 @@ def bullets(lines: Sequence[str]) -> Markup:
 def section(identifier: str, title: str, *children: str) -> Markup:
     """Return a titled section."""
     return Markup(_PIECES.section(identifier, title, children))
+
+
+def anchored(identifier: str, *children: str) -> Markup:
+    """Return what a link can lead to."""
+    return Markup(_PIECES.anchored(identifier, children))
+
+
+def linked(words: str, target: str, link: str) -> Markup:
+    """Return words and, behind them, a link to the place `target` of this page."""
+    return Markup(_PIECES.linked(words, target, link))
 
 
 def folded(title: str, *children: str) -> Markup:

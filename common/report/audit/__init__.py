@@ -2,11 +2,8 @@
 
 ::
 
-    common.audit ──numbers, Gallery──▶ sections, verdict ──page──▶ audit.html
+    common.audit ──Audit (result)──▶ looks, destroys, shortcuts, difficulty, verdict ──▶ audit.html
 
-- `Gallery` of `Strip`s of `Shown` images: arrays in, pictures out.
+The dataclasses of `common.report.audit.result` are the schema of ``audit.json``; `common.audit`
+fills them in.
 """
-
-from common.report.audit.gallery import Gallery, Shown, Strip
-
-__all__ = ["Gallery", "Shown", "Strip"]

@@ -1,10 +1,11 @@
-"""Images as they are and as transformations make them, side by side, lesions outlined.
+"""What transformations look like: images as they are and as they become, lesions outlined.
 
 ::
 
-    Strip (an image, then what became of it) ──cuts, outlines──▶ a row of pictures
+    Strip (an image, then what became of it) ──smaller, outlined──▶ a row of pictures
 
-The first row of a transformation goes from weak to strong; rows of whole views are a strip, too.
+A transformation has a row an image, from weak to strong; whole views have one, too. Of a volume
+three cuts stand below each other.
 """
 
 from collections.abc import Sequence
@@ -15,18 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from common.report.audit.figures import place, share
+from common.report.audit.result import Audit, Scan, SetAudit, SetPictures, Step
 from common.report.charts import framed, outline
-from common.report.markup import Markup, block, figure, pictures
-from common.report.words import percent
+from common.report.markup import Markup, anchored, figure, heading, paragraph, pictures, section
+from common.report.words import plural, sentence
 
-__all__ = ["Detail", "Gallery", "Shown", "Strip", "strip_row"]
+__all__ = ["Detail", "Shown", "Strip", "looks", "strip_row"]
 
 KEPT = 0.5  # a lesion counts as kept when at least this share of its mass is left
 VISIBLE = 0.25  # share of a drawn pixel that the lesion must cover to be inside the outline
-UNIT = (-0.01, 1.01)
-QUANTILES = (0.002, 0.998)
+COLUMNS = 6  # pictures of a row, the image included
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much is drawn: images, pixels of a picture's longer side, and quality of WebP."""
+
+    images: int
+    side: int
+    quality: int
 
 
 @dataclass(frozen=True)
@@ -34,132 +45,143 @@ class Shown:
     """One image, or what a transformation made of it.
 
     Attributes:
-        image: ``(C, *spatial)``, 2D or 3D; three channels are shown as colours, of others the
-            first.
-        mask: ``(*spatial)``, the lesion, moved as the image was; None where none is known.
-        words: below the picture, such as "rotation 90°".
-        kept: share of the lesion's mass that is left, or None.
+        cuts: ``(cuts, H, W, C)`` uint8, C 1 or 3; one cut in 2D, three in 3D.
+        masks: ``(cuts, H, W)``, the lesion; None where none is known.
+        name: below the picture, such as "0 px to 2 px".
+        words: below that.
+        lost: whether the lesion is.
     """
 
-    image: Array
-    mask: Array | None = None
+    cuts: Array
+    masks: Array | None = None
+    name: str = ""
     words: str = ""
-    kept: float | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True)
 class Strip:
-    """An image and what became of it: by one transformation from weak to strong, or whole views.
-
-    Attributes:
-        name: of the transformation, or of the image.
-        original: the image.
-        steps: what became of it, in order.
-    """
+    """An image and what became of it, in order."""
 
     name: str
     original: Shown
     steps: tuple[Shown, ...]
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """What a set of transformations looks like.
-
-    Attributes:
-        strips: of each transformation, one or several images.
-        views: whole views, an image each.
-    """
-
-    strips: tuple[Strip, ...]
-    views: tuple[Strip, ...]
-
-
-@dataclass(frozen=True)
-class Detail:
-    """How finely pictures are drawn: pixels of the longer side, and quality of WebP."""
-
-    side: int
-    quality: int
-
-
-def strip_row(strip: Strip, detail: Detail, title: str = "") -> Markup:
-    """Return a strip as a row of pictures, the image first; of volumes three cuts each.
-
-    Args:
-        strip: the image and what became of it.
-        detail: how finely.
-        title: of the row; none where the row above is of the same transformation.
-    """
-    window = _window(strip.original.image)
-    place = _place(strip.original)
-    shown = [_figure(strip, strip.original, "as it is", place, window, detail)]
-    shown += [_figure(strip, step, step.words, place, window, detail) for step in strip.steps]
-    row = pictures(*shown, kind="strip")
-    return block(title, row) if title else row
+def looks(audit: Audit, number: int, detail: Detail) -> Markup:
+    """The section of pictures of set `number`: whole views, then each transformation."""
+    heading_ = "What the views look like"
+    if audit.pictures is None or len(audit.pictures.images) == 0:
+        words = "No pictures were kept."
+        return section(place(number, "gallery"), heading_, paragraph(words))
+    one, drawn = audit.sets[number], audit.pictures.sets[number]
+    images = min(detail.images, len(audit.pictures.images))
+    views = [_views(audit, drawn, image) for image in range(images)]
+    parts: list[Markup] = [strip_row(strip, detail) for strip in views]
+    for at, scan in enumerate(one.scans):
+        parts.append(anchored(place(number, f"scan-{at}"), *_scan(audit, drawn, at, scan, detail)))
+    return section(
+        place(number, "gallery"),
+        heading_,
+        paragraph(_note(audit, one), "note"),
+        heading(f"Whole views of {plural(images, 'image')}"),
+        *parts,
+    )
 
 
-def _figure(
-    strip: Strip,
-    one: Shown,
-    name: str,
-    place: Sequence[int],
-    window: tuple[float, float],
-    detail: Detail,
-) -> Markup:
-    if one.mask is not None and one.image.ndim == 4 and one.mask.any():
-        place = _place(one)
-    title = f"{strip.name}, {name}"
+def _note(audit: Audit, one: SetAudit) -> str:
+    words = "Each row is one image of the folder, first as it is."
+    if audit.pictures is not None and audit.pictures.masks is not None:
+        words += " Red: outline of the lesion; lost: less than half of it is left."
+    if audit.images.spatial_dims == 3:
+        words += (
+            " Three cuts of each volume, through the lesion or the middle of the image as it is: "
+            "sagittal, coronal, axial."
+        )
+    if one.scans:
+        words += (
+            " Below the whole views each transformation alone, from weak to strong; the numbers "
+            "below a picture are of all images looked at, not of this one."
+        )
+    return words
+
+
+def _views(audit: Audit, drawn: SetPictures, image: int) -> Strip:
+    masks = None if drawn.masks is None else drawn.masks[image]
+    original = _original(audit, image)
+    steps = [
+        _shown(view, None if masks is None else masks[at], original, f"view {at + 1}")
+        for at, view in enumerate(drawn.views[image][: COLUMNS - 1])
+    ]
+    return Strip(f"image {image + 1}", original, tuple(steps))
+
+
+def _scan(audit: Audit, drawn: SetPictures, at: int, scan: Scan, detail: Detail) -> list[Markup]:
+    """A transformation's title and its rows; only the first row has words below it."""
+    rows = [heading(f"{sentence(scan.transformation)}{of_member(audit, scan.member)}")]
+    masks = drawn.scan_masks[at]
+    for image, steps in enumerate(drawn.scans[at][: detail.images]):
+        original = _original(audit, image)
+        shown = tuple(
+            _shown(step, None if masks is None else masks[image][k], original, said.words,
+                   "" if image else step_words(said, k == scan.strongest))
+            for k, (step, said) in enumerate(zip(steps, scan.steps))
+        )  # fmt: skip
+        rows.append(strip_row(Strip(scan.transformation, original, shown), detail))
+    return rows
+
+
+def of_member(audit: Audit, member: str) -> str:
+    """Name the kind of views in parentheses where a set has several."""
+    several = any(len(one.members) > 1 for one in audit.sets)
+    return f" ({member})" if several else ""
+
+
+def step_words(step: Step, proposed: bool) -> str:
+    """Say what a strength keeps, and whether it is the one proposed."""
+    kept = [
+        f"{what} kept {share(estimate)}"
+        for what, estimate in (("label", step.label_kept), ("lesions", step.lesions_kept))
+        if estimate is not None
+    ]
+    return ", ".join([*kept, *(["proposed"] if proposed else [])])
+
+
+def _original(audit: Audit, image: int) -> Shown:
+    assert audit.pictures is not None
+    masks = audit.pictures.masks
+    return Shown(audit.pictures.images[image], None if masks is None else masks[image], "as it is")
+
+
+def _shown(cuts: Array, masks: Array | None, original: Shown, name: str, words: str = "") -> Shown:
+    """What became of an image; in one cut, the lesion left in it can be counted."""
+    lost = False
+    if masks is not None and original.masks is not None and len(masks) == 1:
+        before = float(original.masks.mean())
+        lost = before > 0 and float(masks.mean()) < KEPT * before
+    return Shown(cuts, masks, name, words, lost)
+
+
+def strip_row(strip: Strip, detail: Detail) -> Markup:
+    """Return a strip as a row of pictures, the image first."""
+    shown = [_figure(strip.name, one, detail) for one in (strip.original, *strip.steps)]
+    return pictures(*shown, kind="strip")
+
+
+def _figure(name: str, one: Shown, detail: Detail) -> Markup:
+    masks: Sequence[Array | None] = [None] * len(one.cuts) if one.masks is None else one.masks
     drawn = [
-        framed(_scaled(plane, window, detail.side), title, _outlined(mask, detail.side),
+        framed(_drawn(cut, detail.side), f"{name}, {one.name}", _outlined(mask, detail.side),
                detail.quality)
-        for plane, mask in cuts(one, place)
+        for cut, mask in zip(one.cuts, masks)
     ]  # fmt: skip
-    lost = one.kept is not None and one.kept < KEPT
-    warning = f"lesion lost: {percent(round(one.kept or 0.0, 2))} left" if lost else ""
-    return figure(*drawn, name=name, warning=warning)
+    return figure(*drawn, name=one.name, words=one.words, warning="lesion lost" if one.lost else "")
 
 
-def cuts(one: Shown, place: Sequence[int]) -> list[tuple[Array, Array | None]]:
-    """Return planes ``(C, H, W)`` with their masks ``(H, W)``: the image, or three cuts of it.
-
-    Args:
-        one: 2D or 3D.
-        place: the voxel that all cuts of a volume go through.
-    """
-    if one.image.ndim == 3:
-        return [(one.image, one.mask)]
-    planes = []
-    for axis, at in enumerate(place):
-        plane = np.rot90(one.image.take(at, axis + 1), axes=(1, 2))
-        mask = None if one.mask is None else np.rot90(one.mask.take(at, axis))
-        planes.append((plane, mask))
-    return planes
-
-
-def _place(one: Shown) -> tuple[int, ...]:
-    """The middle of the lesion, or of the image."""
-    if one.mask is not None and one.mask.any():
-        inside = np.argwhere(one.mask)
-        middle = inside[np.abs(inside - inside.mean(axis=0)).sum(axis=1).argmin()]
-        return tuple(int(at) for at in middle)
-    return tuple(size // 2 for size in one.image.shape[1:])
-
-
-def _window(image: Array) -> tuple[float, float]:
-    """What is black and what is white, for a whole strip: 0 and 1, or the ends of the image."""
-    low, high = float(np.nanmin(image)), float(np.nanmax(image))
-    if UNIT[0] <= low and high <= UNIT[1]:
-        return 0.0, 1.0
-    low, high = (float(end) for end in np.nanquantile(image, QUANTILES))
-    return low, max(high, low + 1e-12)
-
-
-def _scaled(plane: Array, window: tuple[float, float], side: int) -> Array:
-    """``(H, W)`` or ``(H, W, 3)`` in [0, 1], its longer side at most `side` pixels."""
-    low, high = window
-    flat = np.clip((np.nan_to_num(plane).astype(np.float32) - low) / (high - low), 0, 1)
-    small = [_smaller(channel, side) for channel in (flat if len(flat) == 3 else flat[:1])]
+def _drawn(cut: Array, side: int) -> Array:
+    """``(H, W)`` or ``(H, W, 3)`` in [0, 1] of a cut ``(H, W, C)`` uint8."""
+    channels = [cut[..., k] for k in range(3 if cut.shape[-1] >= 3 else 1)]
+    small = [_smaller(channel.astype(np.float32) / 255, side) for channel in channels]
     return np.stack(small, axis=-1) if len(small) == 3 else small[0]
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from common.audit.result import (
+from common.report.audit.result import (
     Audit,
     Blank,
     Cost,

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
-from common.audit.findings import (
+from common.report import schema
+from common.report.audit.findings import (
     Blank,
     Difficulty,
     Estimate,
@@ -23,8 +24,7 @@ from common.audit.findings import (
     Shortcut,
     Telling,
 )
-from common.audit.strengths import Cost, Learned, Proposal, Scan, Step
-from common.report import schema
+from common.report.audit.strengths import Cost, Learned, Proposal, Scan, Step
 from common.report.schema import Share
 
 __all__ = [

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from common.audit.findings import Estimate
+from common.report.audit.findings import Estimate
 from common.report.schema import Edges, Share, Unknown
 
 __all__ = [

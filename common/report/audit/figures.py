@@ -1,0 +1,59 @@
+"""What the sections share: places on the page, colours of the sets, estimates as words."""
+
+import math
+
+from common.report.audit.result import Audit, Estimate
+from common.report.words import percent
+
+__all__ = ["colour", "ends", "interval", "number", "place", "share", "share_interval"]
+
+COLOURS = [f"var(--strategy-{k})" for k in (2, 4, 6, 3, 5, 0, 1)]
+RULE_OF_THREE = 3.0  # 95 % bound of a share that none of n images showed: 3 / n
+
+
+def place(number: int, part: str) -> str:
+    """Return the anchor of a part of set `number`."""
+    return f"set-{number + 1}-{part}"
+
+
+def colour(number: int) -> str:
+    """Return the colour of a set in every chart."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def named(audit: Audit, number: int) -> str:
+    """Return the name of a set where there are several."""
+    return audit.sets[number].name if len(audit.sets) > 1 else ""
+
+
+def ends(estimate: Estimate, images: int) -> tuple[float, float]:
+    """Return the ends of the interval of a share; by the rule of three where all draws agree."""
+    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
+        return estimate.low, estimate.high
+    width = RULE_OF_THREE / max(1, images)
+    return max(0.0, estimate.value - width), min(1.0, estimate.value + width)
+
+
+def share(estimate: Estimate) -> str:
+    """Return a share as whole per cent."""
+    return percent(round(estimate.value, 2)) if math.isfinite(estimate.value) else "not known"
+
+
+def share_interval(estimate: Estimate) -> str:
+    """Return the interval of a share as ``28–34 %``, or nothing."""
+    if not math.isfinite(estimate.low + estimate.high):
+        return ""
+    return f"{100 * estimate.low:.0f}–{100 * estimate.high:.0f} %"
+
+
+def number(value: float, decimals: int = 2) -> str:
+    """Return a number with a minus sign that is one."""
+    return f"{value:.{decimals}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def interval(estimate: Estimate, decimals: int = 2) -> str:
+    """Return a figure with its interval, ``0.94 (0.90–0.97)``."""
+    words = number(estimate.value, decimals)
+    if math.isfinite(estimate.low + estimate.high):
+        words += f" ({number(estimate.low, decimals)}–{number(estimate.high, decimals)})"
+    return words
