@@ -16,6 +16,7 @@ COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
     "explain": ("common.deploy.commands.explain", "show what predictions depend on, as pictures"),
     "pack": ("common.deploy.commands.pack", "write a bundle and its code as one zip"),
     "release": ("common.deploy.commands.release", "make a model the one that a bundle comes with"),
+    "seal": ("common.deploy.commands.seal", "accept a model of an earlier version as it is"),
     "federated": ("common.federated.command", "train on several hospitals' data, kept apart"),
     "run": ("common.config.run_command", "run a configuration, as python -m monai.bundle run does"),
 }

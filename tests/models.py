@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from common.deploy import TrainedModel, save_model
+from common.deploy.model_record import write_model_record
 from tests.commands import ROOT
 
 SLICES = "brain_mri_learned_transforms"
@@ -47,6 +48,11 @@ SMALL: dict[str, dict[str, Any]] = {
         "classes": ["lesion"],
     },
 }
+
+
+def written_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write ``model.json`` alone, as an evaluation does, for what needs no weights."""
+    write_model_record(folder / "model.json", {"weights": "", **record})
 
 
 def deployed(folder: Path, bundle: str = SLICES, **about: Any) -> Path:

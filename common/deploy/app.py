@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")  # read when it is imported
 
@@ -144,22 +145,30 @@ def _prepared(bundle: Path, words: Sequence[str]) -> tuple[Predictor, Any]:
 def _loaded(bundle: Path, context: AppContext) -> Predictor:
     """The predictor, of the app's own weights unless ``--model`` names others.
 
-    MONAI Deploy itself finds a TorchScript model, which must be the export of the weights.
+    MONAI Deploy itself finds a TorchScript model, which must be the export of the weights. It is
+    the network of model.json that computes: a script of the same weights may compute anything.
     """
     found = [] if context.models is None else [model for _, model in context.models.items()]
     scripted = [model for model in found if isinstance(model, TorchScriptModel)]
     predictor = load(bundle, None if scripted else context.args.get("model"))
     predictor.require_head()
-    if scripted:
-        network, script = predictor.network, scripted[0].predictor
-        own, other = network.state_dict(), script.state_dict()
+    for model in scripted:
+        own, other = predictor.network.state_dict(), _state(model)
         require(
             own.keys() == other.keys()
             and all(torch.equal(own[name].cpu(), other[name].cpu()) for name in own),
-            f"--model: {Path(scripted[0].path).name} must be the export of {predictor.model.path}, "
-            "got that of other weights. Pack both together: python -m common pack BUNDLE --export "
+            f"--model: {Path(model.path).name} must be the export of {predictor.model.path}, got "
+            "that of other weights. Pack both together: python -m common pack BUNDLE --export "
             "torchscript.",
         )
-        script = script.to(predictor.device).eval()
-        network.encoder, network.head = script.encoder, script.head
     return predictor
+
+
+def _state(model: TorchScriptModel) -> dict[str, Tensor]:
+    try:
+        return dict(model.predictor.state_dict())
+    except Exception as error:  # a damaged archive raises anything
+        raise InputError(
+            f"--model: {Path(model.path).name} must be a whole TorchScript model, got an error "
+            f"({type(error).__name__}). Copy it again."
+        ) from None

@@ -4,11 +4,11 @@
 "changed", as `common.config.run_record` has them), on which "data", for which "classes", of which
 weights it speaks ("weights", their `digest`), and whether the head was fitted ("head_fitted"):
 without that the network gives embeddings, and nothing its head says means anything. "call"
-says which class a prediction is called (`common.deploy.CallRule`).
+says which class a prediction is called (`common.deploy.CallRule`). "facts" is the digest of all
+that (`common.deploy.model_record`).
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,17 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from common.checks import InputError, require
-from common.config import read_record
+from common.deploy.model_record import read_model_record, write_model_record
 from common.deploy.released import check_sums
 from common.files import replacing, zip_is_whole
 
 __all__ = [
     "LoadModel",
     "digest",
+    "digest_of",
     "load_model",
     "load_weights",
     "output_names",
-    "read_model_record",
     "read_weights",
     "save_model",
 ]
@@ -44,8 +44,7 @@ def save_model(path: Path, network: nn.Module, about: Mapping[str, Any]) -> None
         network: the deployable network.
         about: the record of its run, "classes" and "head_fitted".
     """
-    with replacing(path.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps({**about, "weights": digest(network)}, indent=1) + "\n")
+    write_model_record(path.with_suffix(".json"), {**about, "weights": digest(network)})
     with replacing(path) as partial:
         torch.save(network.state_dict(), partial)
 
@@ -63,8 +62,13 @@ def output_names(classes: Sequence[str], count: int) -> list[str]:
 
 def digest(module: nn.Module) -> str:
     """Return 16 hexadecimal digits of weights: of a head they say whether it was fitted."""
+    return digest_of(module.state_dict())
+
+
+def digest_of(state: Mapping[str, Tensor]) -> str:
+    """Return the `digest` of a state dict."""
     total = hashlib.sha256()
-    for value in module.state_dict().values():
+    for value in state.values():
         total.update(value.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:16]
 
@@ -131,27 +135,6 @@ def read_weights(path: Path) -> Any:
         ) from None
 
 
-def read_model_record(path: Path, bundle: str) -> dict[str, Any]:
-    """Read the ``model.json`` that lies beside ``model.pt``.
-
-    Raises:
-        InputError: none, damaged, or of another bundle.
-    """
-    beside = path.with_suffix(".json")
-    require(
-        beside.is_file(),
-        f"{beside}: must lie beside {path.name} and say what was trained, got no such file. Copy "
-        "both.",
-    )
-    record = read_record(beside)
-    require(
-        record["bundle"] == bundle,
-        f"{path}: must be of bundle {bundle!r}, got one of {record['bundle']!r}. Give its own "
-        "ckpt_dir.",
-    )
-    return record
-
-
 def load_model(path: Path, network: nn.Module, bundle: str) -> dict[str, Any]:
     """Load ``model.pt`` strictly, and return the record beside it.
 
@@ -169,7 +152,7 @@ def load_model(path: Path, network: nn.Module, bundle: str) -> dict[str, Any]:
     load_weights(path, network)
     weights_digest = digest(network)
     require(
-        record.get("weights", weights_digest) == weights_digest,
+        record["weights"] == weights_digest,
         f"{path}: must hold the weights that {path.stem}.json speaks of, got others. Copy both "
         "files from the same folder, or evaluate again.",
     )

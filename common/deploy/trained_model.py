@@ -21,7 +21,8 @@ from common.config import as_deployed
 from common.config.parser import config_folder
 from common.data.mask_record import mask_of
 from common.deploy.call_rule import CallRule
-from common.deploy.model_file import load_model, output_names, read_model_record
+from common.deploy.model_file import load_model, output_names
+from common.deploy.model_record import read_model_record
 from common.deploy.released import RELEASED, own_or_released
 from common.files import read_json
 from common.networks import ImageClassifier
@@ -162,9 +163,18 @@ class TrainedModel:
         return bool(self.output["type"] == "regression")
 
     def classes(self, outputs: int) -> list[str]:
-        """Name the outputs of the network: as the training data did, or else the bundle."""
-        own = list(self.output["channel_def"].values())
-        names = output_names(self.record.get("classes") or own, outputs)
+        """Name the outputs of the network: as the training data did, or else the bundle.
+
+        Raises:
+            InputError: the record names another number of classes.
+        """
+        recorded = self.record.get("classes")
+        names = output_names(recorded or list(self.output["channel_def"].values()), outputs)
+        require(
+            bool(names) or not recorded,
+            f"{self.record_path}: classes must name each of the {outputs} outputs of the network, "
+            f"got {len(recorded or ())} names. Evaluate the run again.",
+        )
         return names or [f"class {number}" for number in range(outputs)]
 
     def load(self, network: nn.Module) -> None:

@@ -16,6 +16,7 @@ from common.policies import CellCrops, CropChannel, UniformCrops
 from data_prep.__main__ import main as data_prep
 from tests.bundles.conftest import images_of
 from tests.commands import ROOT
+from tests.models import written_record
 
 BUNDLE = ROOT / "bundles" / "digits_trainable_crop"
 CHANNELS = {"strategy_ours": CropChannel, "strategy_printed": CropChannel}
@@ -83,7 +84,7 @@ def test_inference_builds_what_the_overlays_deploy(overlays: list[str], tmp_path
     training["record"] = {"_target_": "common.config.run_record"}
     named = {"bundle": training["bundle"], "strategy": "any", "seed": 0}
     record = {**named, **training.get_parsed_content("record")}
-    (tmp_path / "model.json").write_text(json.dumps(record))
+    written_record(tmp_path, record)
     inference = parsed("inference", **places)
     trained, deployed = (each.get_parsed_content("network_def") for each in (training, inference))
     deployed.load_state_dict(trained.state_dict(), strict=True)

@@ -1,6 +1,5 @@
 """Overlays of a set of photographs: they build with every loss, and inference builds the same."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from monai.bundle import ConfigParser
 
 from tests.bundles.conftest import facts
 from tests.commands import BUNDLES
+from tests.models import written_record
 
 PHOTOGRAPHS = [bundle for bundle in BUNDLES if facts(bundle).get("raw") == "photographs"]
 OVERLAYS = [path for bundle in PHOTOGRAPHS for path in sorted(bundle.glob("configs/data_*.json"))]
@@ -44,7 +44,7 @@ def test_inference_builds_the_network_of_the_data_set(overlay: Path, tmp_path: P
     training["record"] = {"_target_": "common.config.run_record"}
     named = {"bundle": training["bundle"], "strategy": "any", "seed": 0}
     record = {**named, **training.get_parsed_content("record")}
-    (tmp_path / "model.json").write_text(json.dumps(record))
+    written_record(tmp_path, record)
     inference = parsed(configs, "inference", bundle_root=root, ckpt_dir=str(tmp_path))
     trained, deployed = (each.get_parsed_content("network_def") for each in (training, inference))
     shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (trained, deployed)]

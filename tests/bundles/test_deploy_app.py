@@ -56,13 +56,31 @@ def run(app: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+class Negated(torch.nn.Linear):
+    """Has the weights of a head, and says the contrary."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -torch.nn.functional.linear(x, self.weight, self.bias)
+
+
+def other_code(source: Path, path: Path) -> None:
+    """Write a script of the bundle's weights that computes something else."""
+    network = load(source, device="cpu").network
+    head = Negated(network.head.in_features, network.head.out_features)
+    head.load_state_dict(network.head.state_dict())
+    network.head = head
+    torch.jit.script(network).save(str(path))  # type: ignore[no-untyped-call]
+
+
 @with_sdk
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["model.pt", "model.ts"])
+@pytest.mark.parametrize("model", ["model.pt", "model.ts", "other_code.ts"])
 def test_the_app_writes_what_the_bundle_predicts_and_a_report_of_a_study(
     source: Path, app: Path, images: Path, tmp_path: Path, model: str
 ) -> None:
     words = [] if model == "model.pt" else ["-m", str(app / "models" / model)]
+    if model == "other_code.ts":
+        other_code(source, app / "models" / model)
     done = run(app, "-i", str(images), "-o", str(tmp_path / "out"), *words)
     assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stderr
     with (tmp_path / "out" / "predictions.csv").open(newline="") as file:

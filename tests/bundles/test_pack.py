@@ -21,6 +21,7 @@ from common.deploy import load, save_model
 from common.deploy.pack import pack
 from tests.bundles.conftest import narrow, short
 from tests.commands import ROOT
+from tests.models import written_record
 
 NAMES = ("brain_mri_learned_transforms", "digits_trainable_crop")
 SITE = Path(torch.__file__).parents[1]
@@ -108,8 +109,8 @@ def test_stock_tools_are_told_the_classes_of_the_model_and_a_folder_they_underst
     sources: list[Path], tmp_path: Path
 ) -> None:
     bundle = shutil.copytree(sources[0], tmp_path / NAMES[0])
-    record = bundle / "models" / "model.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"classes": ["lesion"]}))
+    record = json.loads((bundle / "models" / "model.json").read_text())
+    written_record(bundle / "models", record | {"classes": ["lesion"]})
     path = pack(str(bundle), tmp_path / "dist", label=True)
     assert path.name == f"{NAMES[0]}_classification_v0.1.0.zip"
     with zipfile.ZipFile(path) as file:

@@ -16,6 +16,7 @@ from common.data.datalist import image_slices
 from data_prep.__main__ import main as data_prep
 from tests.bundles.conftest import facts
 from tests.commands import PICTURES
+from tests.models import written_record
 from tests.synthetic import ramp, write_brats, write_dicom, write_picture
 
 PATIENTS = 4
@@ -103,7 +104,7 @@ def prepared(bundle: Path, tmp_path: Path) -> tuple[Path, Path, int]:
     size = facts(bundle)["size"]
     named = {"bundle": bundle.name, "strategy": "any", "seed": 0, "config": {}, "changed": []}
     prepared = {"preparation": read_manifest(out)["preparation"], "dials": {"image_size": size}}
-    (out / "model.json").write_text(json.dumps({**named, **prepared}))
+    written_record(out, {**named, **prepared})
     return raw, out, size
 
 

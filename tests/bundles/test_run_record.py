@@ -13,6 +13,7 @@ from common.checks import InputError
 from common.config.record import MECHANICS, STRUCTURE, run_record
 from tests.bundles.conftest import images_of
 from tests.commands import BUNDLES, ROOT
+from tests.models import written_record
 
 BUNDLE = ROOT / "bundles" / "brain_mri_learned_transforms"
 SMALL = {
@@ -93,7 +94,7 @@ def refused(run: Callable[[], Any]) -> str:
 def test_a_model_from_elsewhere_runs_no_code(encoder: Any, tmp_path: Path) -> None:
     named = {"bundle": BUNDLE.name, "strategy": "any", "seed": 0}
     record = {**named, "dials": {}, "changed": ["encoder"], "head_fitted": True}
-    (tmp_path / "model.json").write_text(json.dumps({**record, "config": {"encoder": encoder}}))
+    written_record(tmp_path, {**record, "config": {"encoder": encoder}})
     parser = ConfigParser(ConfigParser.load_config_file(BUNDLE / "configs" / "inference.json"))
     parser.update({"bundle_root": str(BUNDLE), "ckpt_dir": str(tmp_path)})
     message = refused(lambda: parser.get_parsed_content("network_def"))
@@ -209,7 +210,7 @@ def test_a_run_without_evaluation_gives_embeddings_only(
 ) -> None:
     (run_dir,) = (trained / "eval").glob("*_seed0")
     about = json.loads((run_dir / "model.json").read_text())
-    (run_dir / "model.json").write_text(json.dumps({**about, "head_fitted": False}))
+    written_record(run_dir, {**about, "head_fitted": False})
     images = {"dataset_dir": str(images_of(BUNDLE, phantom(BUNDLE)))}
     make("inference", ckpt_dir=str(run_dir), output_dir=str(tmp_path), **images)
     written = {path.name for path in tmp_path.iterdir()}
