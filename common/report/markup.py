@@ -12,9 +12,9 @@ from jinja2.ext import Extension
 from markupsafe import Markup, escape
 
 __all__ = [
-    "Markup", "anchored", "block", "blocks", "bullets", "ends", "facts", "figure", "figure_table",
-    "folded", "heading", "legend", "linked", "panel", "panels", "paragraph", "pictures", "render",
-    "row_head", "section", "swatch",
+    "Markup", "anchored", "block", "blocks", "bullets", "code", "ends", "facts", "figure",
+    "figure_table", "folded", "heading", "legend", "linked", "opened", "panel", "panels",
+    "paragraph", "pictures", "render", "row_head", "said", "section", "swatch",
 ]  # fmt: skip
 
 _UNBROKEN = re.compile(r"\d+\.\d+(–\d+\.\d+)? %|\d+\.\d+–\d+\.\d+")
@@ -60,6 +60,11 @@ def bullets(lines: Sequence[str]) -> Markup:
     return Markup(_PIECES.bullets(lines))
 
 
+def code(text: str) -> Markup:
+    """Return text as it is, such as JSON."""
+    return Markup(_PIECES.code(text))
+
+
 def section(identifier: str, title: str, *children: str) -> Markup:
     """Return a titled section."""
     return Markup(_PIECES.section(identifier, title, children))
@@ -78,6 +83,19 @@ def linked(words: str, target: str, link: str) -> Markup:
 def folded(title: str, *children: str) -> Markup:
     """Return what opens when its title is pressed; print shows it closed."""
     return Markup(_PIECES.folded(title, children))
+
+
+def opened(title: str, *children: str, opens: bool, kind: str = "part") -> Markup:
+    """Return what opens or closes when its title is pressed; print shows it open.
+
+    `kind` "whole" sets it apart as a chapter.
+    """
+    return Markup(_PIECES.opened(title, children, opens, kind))
+
+
+def said(sentence: str) -> Markup:
+    """Return a finding of a verdict."""
+    return Markup(_PIECES.said(sentence))
 
 
 def swatch(colour: str, name: str) -> Markup:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.report.charts import DotRow, dot_chart, nice_axis
+from common.report.charts import DotRow, dot_chart, histogram, nice_axis
 from common.report.groups import Group, group_runs
 from common.report.markup import (
     Markup,
@@ -13,7 +13,6 @@ from common.report.markup import (
     panel,
     panels,
     paragraph,
-    render,
     section,
     swatch,
 )
@@ -23,7 +22,6 @@ from common.report.words import listed, parameters, plural
 
 PRACTICALLY_CONSTANT = 0.02
 UNIFORM_SPREAD = 1 / math.sqrt(12)
-HISTOGRAM_HEIGHT = 54
 LEARNED_KEYS = ("self_supervised", "learned")
 
 
@@ -123,18 +121,7 @@ def _bars(group: Group, index: int, title: str) -> Markup:
     edges = transforms[0].histogram.edges
     alike = [transform for transform in transforms if transform.histogram.edges == edges]
     stacks = list(zip(*(transform.histogram.counts[index] for transform in alike)))
-    tallest = max((sum(stack) for stack in stacks), default=0.0) or 1.0
-    bars = []
-    for low, high, stack in zip(edges, edges[1:], stacks):
-        base = float(HISTOGRAM_HEIGHT)
-        for order, count in enumerate(stack):
-            height = count / tallest * (HISTOGRAM_HEIGHT - 4)
-            base -= height
-            if count:
-                shade = 1 - 0.5 * order / max(1, len(stack) - 1)
-                bars.append((100 * low, 100 * (high - low), base, height, shade))
-    given = {"height": HISTOGRAM_HEIGHT, "colour": group.colour, "title": title}
-    return render("histogram", bars=bars, **given)
+    return histogram(edges, stacks, group.colour, title)
 
 
 def _spread(group: Group, index: int) -> float:

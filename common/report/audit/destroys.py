@@ -9,7 +9,7 @@ from common.report.audit.figures import (
     number,
     place,
     share,
-    share_interval,
+    share_with,
 )
 from common.report.audit.gallery import of_member
 from common.report.audit.result import (
@@ -36,7 +36,7 @@ from common.report.markup import (
     section,
     swatch,
 )
-from common.report.words import class_named, listed, sentence
+from common.report.words import class_named, sentence
 
 __all__ = ["destroys", "size_words"]
 
@@ -45,7 +45,7 @@ PANEL = 130
 FEATURES = {
     "pixels": "the pixels of the image at low resolution",
     "intensities": "grey values without their places",
-    "encoder": "the encoder",
+    "encoder": "the features of the encoder",
 }
 
 
@@ -60,7 +60,7 @@ def destroys(audit: Audit, at: int) -> Markup:
 def _lesions(audit: Audit, at: int, found: Lesions | None) -> list[Markup]:
     if found is None:
         return [paragraph("Lesions: there are no masks, so nothing can be said about them.")]
-    rows = [_kept_row("all lesions", found.kept, found.images, at)]
+    rows = [_kept_row("All lesions", found.kept, found.images, at)]
     rows += [
         _kept_row(sentence(size_words(audit, size)), size.kept, size.images, at)
         for size in found.sizes
@@ -84,12 +84,8 @@ def size_words(audit: Audit, size: LesionSize) -> str:
 
 
 def _kept_row(name: str, kept: Estimate, images: int, at: int) -> DotRow:
-    words = " ".join(part for part in (share(kept), _bracketed(share_interval(kept))) if part)
+    words = share_with(kept)
     return DotRow(name, colour(at), f"{words}, {images:,} images", (), *_percentages(kept))
-
-
-def _bracketed(words: str) -> str:
-    return f"({words})" if words else ""
 
 
 def _percentages(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
@@ -125,11 +121,12 @@ def _label(audit: Audit, at: int, found: LabelInformation | None) -> list[Markup
 
 
 def _target(audit: Audit) -> str:
-    return f"“{audit.images.target}”" if audit.images.target else "the label"
+    target = audit.images.target
+    return f"“{target}”" if target not in ("", "label") else "the label"
 
 
 def _told(name: str, before: Estimate, after: Estimate, at: int) -> DotRow:
-    words = f"{share(after)} {_bracketed(share_interval(after))}, was {share(before)}"
+    words = f"{share_with(after)}, was {share(before)}"
     small = ((100 * before.value, f"images as they are: {share(before)}"),)
     finite = small if math.isfinite(before.value) else ()
     return DotRow(sentence(name), colour(at), words, finite, *_percentages(after))
@@ -224,8 +221,3 @@ def _line(scan: Scan, kept: str, tint: str) -> Line | None:
     )
     name = {"label_kept": "label kept", "lesions_kept": "lesions kept"}[kept]
     return Line(tuple(x for x, _ in known), y, tint, name, low, high, bars=True)
-
-
-def losers_words(found: LabelInformation) -> str:
-    """Name the classes that lose most."""
-    return listed([class_named(name) for name in found.losers])

@@ -57,7 +57,7 @@ def _told(audit: Audit, found: Difficulty) -> str:
 
 
 def _distances(found: Difficulty) -> Markup:
-    lines = [steps(found.edges, getattr(found, pair), tint) for pair, tint, _ in PAIRS]
+    lines = [steps(found.edges, getattr(found, pair), tint, name) for pair, tint, name in PAIRS]
     top = max(1e-9, *(max(line.y) for line in lines))
     frame = Frame(
         nice_axis(found.edges[0], found.edges[-1], 5).titled("distance"),

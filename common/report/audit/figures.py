@@ -2,10 +2,10 @@
 
 import math
 
-from common.report.audit.result import Audit, Estimate
+from common.report.audit.result import Estimate
 from common.report.words import percent
 
-__all__ = ["colour", "ends", "interval", "number", "place", "share", "share_interval"]
+__all__ = ["colour", "ends", "interval", "number", "place", "share", "share_interval", "share_with"]
 
 COLOURS = [f"var(--strategy-{k})" for k in (2, 4, 6, 3, 5, 0, 1)]
 RULE_OF_THREE = 3.0  # 95 % bound of a share that none of n images showed: 3 / n
@@ -19,11 +19,6 @@ def place(number: int, part: str) -> str:
 def colour(number: int) -> str:
     """Return the colour of a set in every chart."""
     return COLOURS[number % len(COLOURS)]
-
-
-def named(audit: Audit, number: int) -> str:
-    """Return the name of a set where there are several."""
-    return audit.sets[number].name if len(audit.sets) > 1 else ""
 
 
 def ends(estimate: Estimate, images: int) -> tuple[float, float]:
@@ -44,6 +39,12 @@ def share_interval(estimate: Estimate) -> str:
     if not math.isfinite(estimate.low + estimate.high):
         return ""
     return f"{100 * estimate.low:.0f}–{100 * estimate.high:.0f} %"
+
+
+def share_with(estimate: Estimate) -> str:
+    """Return a share with its interval, ``31 % (28–34 %)``."""
+    between = share_interval(estimate)
+    return f"{share(estimate)} ({between})" if between else share(estimate)
 
 
 def number(value: float, decimals: int = 2) -> str:

@@ -169,7 +169,7 @@ def strip_row(strip: Strip, detail: Detail) -> Markup:
 
 
 def _figure(name: str, one: Shown, detail: Detail) -> Markup:
-    masks: Sequence[Array | None] = [None] * len(one.cuts) if one.masks is None else one.masks
+    masks: Sequence[Array | None] = [None] * len(one.cuts) if one.masks is None else list(one.masks)
     drawn = [
         framed(_drawn(cut, detail.side), f"{name}, {one.name}", _outlined(mask, detail.side),
                detail.quality)

@@ -59,6 +59,10 @@ class Line:
         """The label, cut where it would not fit its column."""
         return shortened(self.label)
 
+    def told(self, x: float, y: float) -> str:
+        """Return what is told of a point under the pointer."""
+        return f"{self.label and self.label + ', '}{x:.4g}: {y:.4g}".replace("-", "−")
+
     def points(self, frame: "Frame", ys: Sequence[float]) -> list[str]:
         """Return places of points, in percent of the drawing area."""
         return [
@@ -90,18 +94,19 @@ class Frame:
         return TOP + (1 - self.y.share(value)) * self.inner
 
 
-def steps(edges: Sequence[float], counts: Sequence[float], colour: str) -> Line:
+def steps(edges: Sequence[float], counts: Sequence[float], colour: str, label: str = "") -> Line:
     """Return the outline of a histogram of shares, filled.
 
     Args:
         edges: borders of the bins.
         counts: of each bin; drawn as shares of their sum.
         colour: of the line.
+        label: what it counts.
     """
     total = sum(counts) or 1.0
     x = (edges[0], *[edge for edge in edges for _ in range(2)][1:-1], edges[-1])
     y = (0.0, *[count / total for count in counts for _ in range(2)], 0.0)
-    return Line(x, y, colour, low=tuple(0.0 for _ in y), high=y, style="mean")
+    return Line(x, y, colour, label, low=tuple(0.0 for _ in y), high=y, style="mean")
 
 
 def reliability_chart(points: Sequence[tuple[float, float]], share: str) -> Markup:
