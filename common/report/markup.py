@@ -17,7 +17,7 @@ __all__ = [
     "paragraph", "pictures", "render", "row_head", "said", "section", "swatch",
 ]  # fmt: skip
 
-_UNBROKEN = re.compile(r"\d+\.\d+(–\d+\.\d+)? %|\d+\.\d+–\d+\.\d+")
+_UNBROKEN = re.compile(r"\d+(\.\d+)?(–\d+(\.\d+)?)? %|\d+\.\d+–\d+\.\d+")
 
 
 class _Tight(Extension):

@@ -26,6 +26,7 @@ __all__ = ["Detail", "Shown", "Strip", "looks", "strip_row"]
 
 KEPT = 0.5  # a lesion counts as kept when at least this share of its mass is left
 VISIBLE = 0.25  # share of a drawn pixel that the lesion must cover to be inside the outline
+SCANNED = 2  # images of a transformation alone
 COLUMNS = 6  # pictures of a row, the image included
 
 Array = NDArray[Any]
@@ -75,7 +76,7 @@ def looks(audit: Audit, number: int, detail: Detail) -> Markup:
         words = "No pictures were kept."
         return section(place(number, "gallery"), heading_, paragraph(words))
     one, drawn = audit.sets[number], audit.pictures.sets[number]
-    images = min(detail.images, len(audit.pictures.images))
+    images = min(_rows(audit, detail.images), len(audit.pictures.images))
     views = [_views(audit, drawn, image) for image in range(images)]
     parts: list[Markup] = [strip_row(strip, detail) for strip in views]
     for at, scan in enumerate(one.scans):
@@ -87,6 +88,11 @@ def looks(audit: Audit, number: int, detail: Detail) -> Markup:
         heading(f"Whole views of {plural(images, 'image')}"),
         *parts,
     )
+
+
+def _rows(audit: Audit, images: int) -> int:
+    """How many images are drawn; of volumes, whose rows are three cuts high, half as many."""
+    return images if audit.images.spatial_dims == 2 else max(1, images // 2)
 
 
 def _note(audit: Audit, one: SetAudit) -> str:
@@ -120,7 +126,8 @@ def _scan(audit: Audit, drawn: SetPictures, at: int, scan: Scan, detail: Detail)
     """A transformation's title and its rows; only the first row has words below it."""
     rows = [heading(f"{sentence(scan.transformation)}{of_member(audit, scan.member)}")]
     masks = drawn.scan_masks[at]
-    for image, steps in enumerate(drawn.scans[at][: detail.images]):
+    shown_images = _rows(audit, min(SCANNED, detail.images))
+    for image, steps in enumerate(drawn.scans[at][:shown_images]):
         original = _original(audit, image)
         shown = tuple(
             _shown(step, None if masks is None else masks[image][k], original, said.words,
