@@ -2,14 +2,15 @@
 
 The question the seven strategies of the learned-transformations paper are compared on::
 
-    python benchmarks/inserted_lesions.py --source ixi_t1_hh --target DIR
+    python benchmarks/inserted_lesions.py --source ixi_t1_hh --target DIR [--tumours]
 
 `source` holds ``ixi_hh_t1_3mm_uint8.npz``: ``t1 (185, 56, 68, 56)`` uint8, skull-stripped, 3 mm,
 axes right, anterior, superior, and ``id (185,)``. From each brain come the same axial slices, 6 mm
 apart; a seeded half of them gets one lesion of `data_prep.phantom.lesion.insert_lesion` well inside
 the brain, and the next brain of the same part gets them in its other half. So both classes hold
 every brain and every slice position alike, and the lesion is the only cue: all slices are stored
-with the 8 bits of the source, and the mask of an untouched one is empty.
+with the 8 bits of the source, and the mask of an untouched one is empty. With `--tumours` the
+lesions are large and bright and the slices have the contrast of FLAIR (`tumours.py`).
 
 Patients: 60 % training, 10 % validation, 30 % test in three folds.
 
@@ -29,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
+from tumours import Tumour
 
 import common
 from common.checks import InputError, require
@@ -36,12 +38,12 @@ from common.data import seeded_order, write_manifest
 from data_prep.phantom.lesion import insert_lesion
 
 VOLUMES = "ixi_hh_t1_3mm_uint8.npz"
-POSITIONS = range(18, 42, 2)  # 12 slices from the temporal lobes up, each < 80 % black
 LICENCE = (
     "IXI (brain-development.org), CC BY-SA 3.0, processed by NiChart_Project under the CBICA "
     "agreement v1.1; derived images keep CC BY-SA 3.0."
 )
 Picture = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class Lesion(NamedTuple):
@@ -54,6 +56,18 @@ class Lesion(NamedTuple):
     radius: float = 3.5
     contrast: float = 0.12
     margin: int = 3
+
+    positions = range(18, 42, 2)  # 12 slices from the temporal lobes up, each < 80 % black
+
+    def drawn(self, picture: Picture, sick: bool, rng: np.random.Generator) -> tuple[Picture, Mask]:
+        """Return a slice, with a lesion where it is sick, and the mask of the lesion."""
+        if not sick:
+            return picture, np.zeros(picture.shape, bool)
+        brain = ndimage.binary_fill_holes(picture > 0)
+        region = ndimage.binary_erosion(brain, iterations=self.margin)
+        image = picture.astype(np.float32) / np.float32(255)
+        image, mask = insert_lesion(image, region, rng, self.radius, self.contrast)
+        return np.rint(image * 255).astype(np.uint8), mask
 
 
 def square(volume: Picture, size: int) -> Picture:
@@ -74,36 +88,30 @@ def square(volume: Picture, size: int) -> Picture:
     return np.asarray(result)
 
 
-def lesioned_slices(group: str, rank: int, seed: int) -> set[int]:
-    """Indices into `POSITIONS` that get a lesion: a random half.
+def lesioned_slices(group: str, rank: int, seed: int, slices: int) -> set[int]:
+    """Which of so many slices of a brain get a lesion: a random half.
 
     Args:
         group: name of the part and fold of the patient.
         rank: number of the patient in its group; an even one and the next get opposite halves.
         seed: of the draw.
+        slices: of one brain.
     """
     rng = np.random.default_rng([seed, rank // 2, *group.encode()])
-    order = rng.permutation(len(POSITIONS)).tolist()
+    order = rng.permutation(slices).tolist()
     return set(order[rank % 2 :: 2])
 
 
 def brain_slices(
-    volume: Picture, size: int, chosen: set[int], rng: np.random.Generator, lesion: Lesion
-) -> list[tuple[int, Picture, npt.NDArray[np.bool_]]]:
+    volume: Picture, size: int, chosen: set[int], rng: np.random.Generator, lesion: Lesion | Tumour
+) -> list[tuple[int, Picture, Mask]]:
     """Return position, picture and lesion mask of every slice of one brain, anterior side up."""
-    volume = square(volume[:, :, POSITIONS], size)
-    result = []
-    for index, position in enumerate(POSITIONS):
-        picture = np.rot90(volume[:, :, index])
-        mask = np.zeros(picture.shape, bool)
-        if index in chosen:
-            brain = ndimage.binary_fill_holes(picture > 0)
-            region = ndimage.binary_erosion(brain, iterations=lesion.margin)
-            image = picture.astype(np.float32) / np.float32(255)
-            image, mask = insert_lesion(image, region, rng, lesion.radius, lesion.contrast)
-            picture = np.rint(image * 255).astype(np.uint8)
-        result.append((position, picture, mask))
-    return result
+    volume = square(volume[:, :, lesion.positions], size)
+    pictures = [np.rot90(volume[:, :, index]) for index in range(volume.shape[2])]
+    return [
+        (position, *lesion.drawn(picture, index in chosen, rng))
+        for index, (position, picture) in enumerate(zip(lesion.positions, pictures))
+    ]
 
 
 def split_patients(patients: list[str], seed: int) -> dict[str, tuple[str, int | None]]:
@@ -130,7 +138,7 @@ def read_volumes(source: Path) -> dict[str, Picture]:
         }
 
 
-def write_slices(source: Path, target: Path, size: int, seed: int, lesion: Lesion) -> Path:
+def write_slices(source: Path, target: Path, size: int, seed: int, lesion: Lesion | Tumour) -> Path:
     """Write all pictures, masks and ``manifest.json`` to `target` and return the manifest's path.
 
     Raises:
@@ -150,7 +158,7 @@ def write_slices(source: Path, target: Path, size: int, seed: int, lesion: Lesio
     for patient, volume in sorted(volumes.items()):
         part, fold = split[patient]
         group = f"{part} {fold}"
-        chosen = lesioned_slices(group, ranks[group], seed)
+        chosen = lesioned_slices(group, ranks[group], seed, len(lesion.positions))
         ranks[group] += 1
         rng = np.random.default_rng([seed, *patient.encode()])
         for position, picture, mask in brain_slices(volume, size, chosen, rng, lesion):
@@ -170,7 +178,7 @@ def _about(
     sha256: dict[str, str],
     size: int,
     seed: int,
-    lesion: Lesion,
+    lesion: Lesion | Tumour,
 ) -> dict[str, Any]:
     """Everything of the manifest but the entries."""
     counts = {
@@ -202,8 +210,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="split, slices and lesions")
     for name, default in Lesion()._asdict().items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help="of the lesion")
+    parser.add_argument("--tumours", action="store_true", help="large bright ones instead")
     args = parser.parse_args()
-    lesion = Lesion(args.radius, args.contrast, args.margin)
+    lesion = Tumour() if args.tumours else Lesion(args.radius, args.contrast, args.margin)
     try:
         print(write_slices(args.source, args.target, args.size, args.seed, lesion))
     except InputError as error:

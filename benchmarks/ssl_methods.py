@@ -150,6 +150,15 @@ def method_of(name: str) -> Method:
     return made
 
 
+def read_both(source: Path) -> Digits:
+    """The first `IMAGES` digits for training and those for the test."""
+    digits = {}
+    for part, training in (("training", True), ("test", False)):
+        images, labels = read_digits(source, training)
+        digits[part] = (torch.from_numpy(images[:IMAGES].copy())[:, None], labels[:IMAGES])
+    return digits
+
+
 @torch.no_grad()
 def features_of(network: nn.Module, x: Tensor) -> np.ndarray:
     network.eval()
@@ -220,10 +229,7 @@ def main() -> None:
     options = parser.parse_args()
     SETTINGS["epochs"] = options.epochs
     torch.set_num_threads(1)
-    digits = {}
-    for part, training in (("training", True), ("test", False)):
-        images, labels = read_digits(options.source, training)
-        digits[part] = (torch.from_numpy(images[:IMAGES].copy())[:, None], labels[:IMAGES])
+    digits = read_both(options.source)
     for seed in options.seeds:
         for name in options.methods:
             path = options.out / "runs" / f"{name}_seed{seed}.json"

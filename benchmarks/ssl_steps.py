@@ -7,24 +7,19 @@ step each; the best time of the repetitions counts.
 
     pip install --no-deps --target LIGHTLY lightly lightly-utils
     PYTHONPATH=.:LIGHTLY OMP_NUM_THREADS=1 python benchmarks/ssl_steps.py --out ssl_steps.json
-
-lightly imports torchvision, of which its losses use nothing; where that is missing, empty names
-stand for it (`losses.WithoutTorchvision`).
 """
 
 import argparse
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from costs import best_times
-from losses import WithoutTorchvision
+from lightly_steps import lightly_step
 from paired_runs import markdown, provenance
 from torch import Tensor, nn
 
@@ -32,16 +27,6 @@ from common.engines import ContrastiveTrainer, PhaseOptimizers
 from common.losses import BarlowTwins, InfoNCE, VICReg
 from common.methods import BYOL, Contrastive, Method, MoCo, SwAV
 from common.networks import ImageClassifier, Projector, ResNet18Encoder
-
-if importlib.util.find_spec("torchvision") is None:
-    sys.meta_path.append(WithoutTorchvision())
-from lightly.loss.barlow_twins_loss import BarlowTwinsLoss
-from lightly.loss.negative_cosine_similarity import NegativeCosineSimilarity
-from lightly.loss.ntx_ent_loss import NTXentLoss
-from lightly.loss.swav_loss import SwaVLoss
-from lightly.loss.vicreg_loss import VICRegLoss
-from lightly.models.modules.heads import SwaVPrototypes
-from lightly.models.utils import deactivate_requires_grad, update_momentum
 
 BATCH, SIDE, WIDTH, FEATURES, HIDDEN = 128, 32, 0.25, 128, 512
 QUEUE, PROTOTYPES, TAU, RATE = 4096, 300, 0.99, 0.01
@@ -115,45 +100,10 @@ def lightly(name: str) -> Callable[[], float]:
     """A step of a plain loop."""
     encoder, projector, predictor = parts()
     online = nn.Sequential(encoder, projector)
-    slow = deepcopy(online)
-    deactivate_requires_grad(slow)
-    prototypes = SwaVPrototypes(FEATURES, PROTOTYPES)
-    extra = {"BYOL": [predictor], "SwAV": [prototypes]}.get(name, [])
-    trained = [p for module in (online, *extra) for p in module.parameters()]
-    optimizer = SGD(trained, lr=RATE)
-    cosine = NegativeCosineSimilarity()
-    queue = NTXentLoss(temperature=0.2, memory_bank_size=(QUEUE, FEATURES))
-    pairs: dict[str, Any] = {
-        "SimCLR": NTXentLoss(temperature=0.2),
-        "Barlow Twins": BarlowTwinsLoss(),
-        "VICReg": VICRegLoss(),
-    }
-    swapped = SwaVLoss()
+    sizes = {"features": FEATURES, "queue": QUEUE, "prototypes": PROTOTYPES, "momentum": TAU}
+    step, _ = lightly_step(name, online, predictor, partial(SGD, lr=RATE), sizes)
     x = batch()
-
-    def loss_of(first: Tensor, second: Tensor) -> Tensor:
-        if name == "MoCo v2":
-            return queue(online(first), slow(second))
-        z = [online(first), online(second)]
-        if name == "BYOL":
-            keys = [slow(first), slow(second)]
-            terms = [cosine(predictor(z[i]), keys[1 - i]) for i in range(2)]
-            return (terms[0] + terms[1]) / 2
-        if name == "SwAV":
-            prototypes.normalize()
-            return swapped([prototypes(nn.functional.normalize(one, dim=1)) for one in z], [])
-        return pairs[name](*z)
-
-    def run() -> float:
-        if name in ("MoCo v2", "BYOL"):
-            update_momentum(online, slow, TAU)
-        loss = loss_of(x[:, :3], x[:, 3:])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.detach())
-
-    return run
+    return lambda: step(x[:, :3], x[:, 3:])
 
 
 def measured(name: str, rounds: int) -> dict[str, Any]:

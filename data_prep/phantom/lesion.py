@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from common.checks import require
 
-__all__ = ["insert_lesion"]
+__all__ = ["insert_lesion", "soft_blob"]
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -46,7 +46,7 @@ def insert_lesion(
     require(bool(region.any()), "insert_lesion: region must hold at least one pixel, got none.")
     require(radius > 0, f"insert_lesion: radius must be positive (pixels), got {radius}.")
     require(0 < contrast <= 1, f"insert_lesion: contrast must lie in (0, 1], got {contrast}.")
-    weight = _blob(region, rng, radius)
+    weight = soft_blob(region, rng, radius)
     mask = weight > 0.5
     pattern = _texture(image.shape, rng, radius) - _core(mask)
     pattern -= np.average(pattern, weights=weight)
@@ -55,8 +55,11 @@ def insert_lesion(
     return lesion.astype(np.float32), mask
 
 
-def _blob(region: Mask, rng: np.random.Generator, radius: float) -> npt.NDArray[np.float64]:
-    """Soft outline in [0, 1]: an ellipsoid with a wavy rim, one pixel of blending, in `region`."""
+def soft_blob(region: Mask, rng: np.random.Generator, radius: float) -> npt.NDArray[np.float64]:
+    """Soft outline in [0, 1]: an ellipsoid with a wavy rim, one pixel of blending, in `region`.
+
+    Its middle lies `radius` pixels or more from the region's border, or where that is deepest.
+    """
     depth = ndimage.distance_transform_edt(np.pad(region, 1))[(slice(1, -1),) * region.ndim]
     candidates = np.argwhere(depth >= min(radius, float(depth.max())))
     centre = candidates[rng.integers(len(candidates))]
