@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
+from paired_runs import provenance
 from sklearn.metrics import roc_auc_score
 
 from common.config import effective
@@ -190,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for future in futures:
             print(future.result(), flush=True)
     rows = table(options.out, options.strategies, options.seeds)
-    result = {"settings": settings, "seeds": options.seeds, "rows": rows}
+    result = {"settings": settings, "seeds": options.seeds, "rows": rows, **provenance()}
     (options.out / "strategies.json").write_text(json.dumps(result, indent=1) + "\n")
     print(text(rows))
     return 0
