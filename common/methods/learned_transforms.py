@@ -54,6 +54,8 @@ class LearnedTransforms(Method):
             all that M changes, so its gradient is -alpha_0 / alpha_2 times what reaches X_M on the
             encoder's way. With labels there are two vector-Jacobian products.
         policy_every: M steps once in this many training steps; the other steps train f alone.
+        policy_warmup: so many training steps pass before M's first one. Ours: an f that has learned
+            nothing cannot tell M what to keep.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class LearnedTransforms(Method):
         alpha: Sequence[float] = (1.0, 10.0, 1.0, 1.0, 1.0),
         update: str = "alternate",
         policy_every: int = 1,
+        policy_warmup: int = 0,
     ) -> None:
         super().__init__(classifier, policy, transform)
         require(
@@ -80,11 +83,16 @@ class LearnedTransforms(Method):
             policy_every >= 1,
             f"LearnedTransforms: policy_every must be at least 1, got {policy_every}.",
         )
+        require(
+            policy_warmup >= 0,
+            f"LearnedTransforms: policy_warmup must be 0 or more steps, got {policy_warmup}.",
+        )
         self.projector = projector
         self.loss = loss
         self.alpha = tuple(float(a) for a in alpha)
         self.update = update
         self.policy_every = policy_every
+        self.policy_warmup = policy_warmup
         self._step = 0
 
     def needs(self) -> tuple[str, ...]:
@@ -99,7 +107,8 @@ class LearnedTransforms(Method):
         """
         x, label = batch["image"], batch["label"]
         learns = any(p.requires_grad for p in self.policy.parameters())
-        turn = learns and self._step % self.policy_every == 0
+        since = self._step - self.policy_warmup
+        turn = learns and since >= 0 and since % self.policy_every == 0
         self._step += 1
         if turn and self.update == "shared":
             yield from self._shared(x, label)

@@ -33,12 +33,14 @@ class TransformationNetwork(nn.Module):
         n_parameters: K, outputs; `Composition.n_parameters`.
         channels: output channels of each block; the paper has two blocks.
         grid: cells along each axis that are averaged separately; 1 is global average pooling.
+        bounds: the least and the greatest lam. Ours: at 0 or 1 the sigmoid is flat, and a crop in a
+            corner shows M nothing that could bring it back.
 
     In 2D the weights lie in memory with the channels last, which makes M faster on a CPU and
     changes nothing else.
 
-    Shapes: ``x (B, in_channels, *spatial) -> lam (B, n_parameters)`` in [0, 1]; every side at
-    least ``2 ** len(channels)`` pixels.
+    Shapes: ``x (B, in_channels, *spatial) -> lam (B, n_parameters)`` within the bounds; every side
+    at least ``2 ** len(channels)`` pixels.
 
     Raises:
         InputError: parameters that are NaN, which to a `Composition` would mean "not applied".
@@ -51,13 +53,19 @@ class TransformationNetwork(nn.Module):
         n_parameters: int = 7,
         channels: Sequence[int] = (16, 32),
         grid: int = 1,
+        bounds: Sequence[float] = (0.0, 1.0),
     ) -> None:
         super().__init__()
         name = "TransformationNetwork"
         require(spatial_dims in (2, 3), f"{name}: spatial_dims must be 2 or 3, got {spatial_dims}.")
         require(n_parameters > 0, f"{name}: n_parameters must be positive, got {n_parameters}.")
         require(grid > 0, f"{name}: grid must be positive, got {grid}. 1 is global pooling.")
+        require(
+            len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= 1,
+            f"{name}: bounds must be two rising numbers in [0, 1], got {list(bounds)}.",
+        )
         self.n_parameters = n_parameters
+        self.bounds = tuple(bounds)
         layers: list[nn.Module] = []
         for before, after in pairwise([in_channels, *channels]):
             layers += [
@@ -72,7 +80,7 @@ class TransformationNetwork(nn.Module):
         use_channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``lam (B, n_parameters)`` in [0, 1] for ``x (B, in_channels, *spatial)``."""
+        """Return ``lam (B, n_parameters)`` for ``x (B, in_channels, *spatial)``."""
         logits: Tensor = self.head(self.pool(self.blocks(x)).flatten(start_dim=1))
         require(
             not bool(logits.isnan().any()),
@@ -80,4 +88,5 @@ class TransformationNetwork(nn.Module):
             "or the images are not finite: go back to the last checkpoint and lower its learning "
             "rate.",
         )
-        return logits.sigmoid()
+        low, high = self.bounds
+        return low + (high - low) * logits.sigmoid()

@@ -157,6 +157,12 @@ def test_m_takes_its_turn_every_second_step() -> None:
     assert names == [["policy", "encoder"], ["encoder"]] * 2
 
 
+def test_m_waits_while_f_warms_up() -> None:
+    method = matrix_method(policy_every=2, policy_warmup=3)
+    turns = [len(list(steps(method, batch()))) == 2 for _ in range(7)]
+    assert turns == [False, False, False, True, False, True, False]
+
+
 def test_m_keeps_its_turns_through_a_state_dict() -> None:
     method, restored = matrix_method(policy_every=2), matrix_method(policy_every=2)
     steps(method, batch())
@@ -241,6 +247,7 @@ def test_a_method_predicts_as_its_classifier_does() -> None:
         ({"alpha": (1, 1, 1, 1, -1)}, r"alpha must be five finite weights >= 0"),
         ({"update": "both"}, r"update must be 'alternate' or 'shared', got 'both'\."),
         ({"policy_every": 0}, r"policy_every must be at least 1, got 0\."),
+        ({"policy_warmup": -1}, r"policy_warmup must be 0 or more steps, got -1\."),
     ],
 )
 def test_a_wrong_setting_is_told_in_one_line(settings: dict[str, Any], message: str) -> None:

@@ -93,6 +93,14 @@ def test_the_network_is_two_blocks_of_one_convolution() -> None:
     assert kinds == [*block, *block, nn.AdaptiveAvgPool2d, nn.Linear]
 
 
+def test_bounds_stretch_the_sigmoid_between_them() -> None:
+    torch.manual_seed(0)
+    x, free = torch.rand(5, 1, 8, 8), TransformationNetwork().eval()
+    bounded = TransformationNetwork(bounds=(0.1, 0.7)).eval()
+    bounded.load_state_dict(free.state_dict())
+    torch.testing.assert_close(bounded(x), 0.1 + 0.6 * free(x))
+
+
 @pytest.mark.parametrize(("grid", "sees"), [(1, False), (4, True)], ids=["global", "cells"])
 def test_only_cells_tell_where_something_is(grid: int, sees: bool) -> None:
     network = TransformationNetwork(grid=grid).double().eval()
@@ -126,6 +134,10 @@ def test_policies_can_be_made_from_json() -> None:
         (lambda: EachWithProbability(sizes=[]), r"sizes must be positive counts, got \[\]."),
         (lambda: TransformationNetwork(4), "spatial_dims must be 2 or 3, got 4."),
         (lambda: TransformationNetwork(grid=0), "grid must be positive, got 0."),
+        (
+            lambda: TransformationNetwork(bounds=(0.9, 0.1)),
+            r"bounds must be two rising numbers in \[0, 1\], got \[0.9, 0.1\].",
+        ),
         (lambda: TransformationNetwork(n_parameters=0), "n_parameters must be positive, got 0."),
     ],
 )
