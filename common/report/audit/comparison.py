@@ -49,16 +49,11 @@ def _table(audit: Audit) -> Markup:
 
 
 def _cells(one: SetAudit, attributes: Sequence[str]) -> list[str]:
-    lost = ""
-    if one.label is not None and one.label.classes:
-        first = one.label.classes[0]
-        points = number(100 * first.loss.value, 0)
-        lost = f"{class_named(first.name)}, {points} points"
     told = {each.attribute: each for each in one.shortcuts}
     return [
         share(one.lesions.kept) if one.lesions is not None else "–",
         share(one.label.kept) if one.label is not None else "–",
-        lost or "–",
+        _loses_most(one),
         *(
             f"{number(told[name].transformed.value)} ({number(told[name].chance)})"
             if name in told
@@ -69,6 +64,15 @@ def _cells(one: SetAudit, attributes: Sequence[str]) -> list[str]:
         f"{number(one.difficulty.info_nce)} of {number(one.difficulty.guessing)}",
         f"{one.cost.seconds_per_1000_views:.3g}",
     ]
+
+
+def _loses_most(one: SetAudit) -> str:
+    if one.label is None:
+        return "–"
+    lost = {each.name: each.loss.value for each in one.label.classes}
+    for name in one.label.losers:
+        return f"{class_named(name)}, {number(100 * lost[name], 0)} points"
+    return "none clearly"
 
 
 def _lesions_kept(one: SetAudit) -> Estimate | None:

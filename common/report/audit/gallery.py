@@ -24,7 +24,6 @@ from common.report.words import plural, sentence
 
 __all__ = ["Detail", "Shown", "Strip", "looks", "strip_row"]
 
-KEPT = 0.5  # a lesion counts as kept when at least this share of its mass is left
 VISIBLE = 0.25  # share of a drawn pixel that the lesion must cover to be inside the outline
 SCANNED = 2  # images of a transformation alone
 COLUMNS = 6  # pictures of a row, the image included
@@ -50,14 +49,14 @@ class Shown:
         masks: ``(cuts, H, W)``, the lesion; None where none is known.
         name: below the picture, such as "0 px to 2 px".
         words: below that.
-        lost: whether the lesion is.
+        gone: whether nothing of the lesion is left.
     """
 
     cuts: Array
     masks: Array | None = None
     name: str = ""
     words: str = ""
-    lost: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def _rows(audit: Audit, images: int) -> int:
 def _note(audit: Audit, one: SetAudit) -> str:
     words = "Each row is one image of the folder, first as it is."
     if audit.pictures is not None and audit.pictures.masks is not None:
-        words += " Red: outline of the lesion; lost: less than half of it is left."
+        words += " Red: outline of the lesion; gone: nothing of it is left in the view."
     if audit.images.spatial_dims == 3:
         words += (
             " Three cuts of each volume, through the lesion or the middle of the image as it is: "
@@ -161,12 +160,10 @@ def _original(audit: Audit, image: int) -> Shown:
 
 
 def _shown(cuts: Array, masks: Array | None, original: Shown, name: str, words: str = "") -> Shown:
-    """What became of an image; in one cut, the lesion left in it can be counted."""
-    lost = False
-    if masks is not None and original.masks is not None and len(masks) == 1:
-        before = float(original.masks.mean())
-        lost = before > 0 and float(masks.mean()) < KEPT * before
-    return Shown(cuts, masks, name, words, lost)
+    """What became of an image; whether the lesion is gone is seen where there is but one cut."""
+    single = masks is not None and original.masks is not None and len(masks) == 1
+    gone = single and bool(np.any(original.masks)) and not np.any(masks)
+    return Shown(cuts, masks, name, words, gone)
 
 
 def strip_row(strip: Strip, detail: Detail) -> Markup:
@@ -182,7 +179,7 @@ def _figure(name: str, one: Shown, detail: Detail) -> Markup:
                detail.quality)
         for cut, mask in zip(one.cuts, masks)
     ]  # fmt: skip
-    return figure(*drawn, name=one.name, words=one.words, warning="lesion lost" if one.lost else "")
+    return figure(*drawn, name=one.name, words=one.words, warning="lesion gone" if one.gone else "")
 
 
 def _drawn(cut: Array, side: int) -> Array:

@@ -3,7 +3,7 @@
 import math
 
 from common.report.audit.culprit import part_name, part_place, worst
-from common.report.audit.figures import number, place, share
+from common.report.audit.figures import number, place, share, share_with
 from common.report.audit.result import Audit, Estimate, GroupInformation, LabelInformation
 from common.report.audit.thresholds import CLASS_LOST, LABEL_LOST, Said, lost_of, percent_of
 from common.report.words import listed, plural, sentence
@@ -38,7 +38,7 @@ def label(audit: Audit, at: int) -> list[Said]:
     part = worst(one, "label_kept", found.images)
     if part is None:
         return [Said(f"{words}.", target, "By class")]
-    alone = share(part.label_kept or Estimate(math.nan))
+    alone = share_with(part.label_kept or Estimate(math.nan))
     words += f". {part_name(audit, part)} alone keeps {alone}"
     return [Said(f"{words}.", part_place(one, at, part), f"See the {part.transformation}")]
 
@@ -64,11 +64,10 @@ def _of_class(each: GroupInformation) -> str:
 def _others(losing: list[GroupInformation], found: LabelInformation) -> str:
     if len(losing) == 1:
         return "" if len(found.classes) == 1 else "; no other class clearly loses as much"
-    points = [f"“{each.name}” {100 * each.loss.value:.0f}" for each in losing[1:4]]
-    more = f" and {plural(len(losing) - 4, 'other class')}" if len(losing) > 4 else ""
-    return f"; then {', '.join(points) if more else listed(points)} points" + more.replace(
-        "other classs", "other classes"
-    )
+    then = [f"“{each.name}” {100 * each.loss.value:.0f}" for each in losing[1:4]]
+    left = len(losing) - 4
+    then += [plural(left, "other")] if left > 0 else []
+    return f"; then {listed(then)}" + (" points" if left <= 0 else "")
 
 
 def _losing(groups: tuple[GroupInformation, ...]) -> list[GroupInformation]:

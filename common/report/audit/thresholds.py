@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from common.report.audit.figures import ends, share_interval
 from common.report.audit.result import Estimate
+from common.report.transformations import PRACTICALLY_CONSTANT
 
 __all__ = ["THRESHOLDS", "Said", "lost_of", "mirrored", "percent_of"]
 
@@ -16,7 +17,7 @@ BLANK_VIEWS = 0.01
 LABEL_LOST = 0.10
 CLASS_LOST = 0.10
 SHORTCUT_ABOVE_CHANCE = 0.10
-LEARNED_SPREAD = 0.02
+LEARNED_SPREAD = PRACTICALLY_CONSTANT
 
 THRESHOLDS = (
     ("LESIONS_LOST", LESIONS_LOST, "share of views that lose the lesion; harmless: 0"),

@@ -9,14 +9,10 @@ from collections.abc import Callable
 
 from common.report.audit.culprit import part_name, part_place, worst
 from common.report.audit.destroys import size_words
-from common.report.audit.figures import ends, interval, number, place, share
+from common.report.audit.figures import ends, interval, number, place, share_with
 from common.report.audit.label_verdict import classes, label, sites
 from common.report.audit.proposal import proposed
-from common.report.audit.result import (
-    Audit,
-    Estimate,
-    Shortcut,
-)
+from common.report.audit.result import Audit, Estimate, Shortcut
 from common.report.audit.thresholds import (
     BLANK_VIEWS,
     LEARNED_SPREAD,
@@ -27,6 +23,7 @@ from common.report.audit.thresholds import (
     mirrored,
     percent_of,
 )
+from common.report.transformations import UNIFORM_SPREAD
 from common.report.words import listed, plural, sentence
 
 __all__ = ["proposal_words", "verdict"]
@@ -70,7 +67,7 @@ def _lesions(audit: Audit, at: int) -> list[Said]:
     part = worst(one, "lesions_kept", one.lesions.images)
     if part is None:
         return [Said(f"{words}.", place(at, "destroys"), "By size")]
-    alone = share(mirrored(part.lesions_kept or Estimate(math.nan)))
+    alone = share_with(mirrored(part.lesions_kept or Estimate(math.nan)))
     words += f". {part_name(audit, part)} alone loses it in {alone}"
     return [Said(f"{words}.", part_place(one, at, part), f"See the {part.transformation}")]
 
@@ -127,7 +124,8 @@ def _learned(audit: Audit, at: int) -> list[Said]:
         does = "chooses practically the same" if constant else "does not choose the same"
         words = (
             f"The trained network M {does} for every image: over {plural(each.images, 'image')} λ "
-            f"varies by at most {number(widest, 3)} (standard deviation; a uniform draw: 0.289)."
+            f"varies by at most {number(widest, 3)} (standard deviation; of a uniform draw "
+            f"{number(UNIFORM_SPREAD, 3)})."
         )
         said.append(Said(words, place(at, "learned"), "λ", found=constant))
     return said

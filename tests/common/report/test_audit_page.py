@@ -56,7 +56,7 @@ def test_findings_are_told_with_their_figures() -> None:
     words = in_words(single())
     assert words[0] == (
         "The views lose the lesion (less than half of it is left) in 31 % (26–36 %) of cases; "
-        "lesions of 3 to 6 px in 66 % (60–70 %). Crop alone loses it in 70 %."
+        "lesions of 3 to 6 px in 66 % (60–70 %). Crop alone loses it in 70 % (65–75 %)."
     )
     assert any(
         line.startswith("The site can be told from the views: balanced accuracy 0.94 (0.89–0.99); ")
