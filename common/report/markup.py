@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 __all__ = [
     "Markup", "anchored", "block", "blocks", "bullets", "code", "ends", "facts", "figure",
-    "figure_table", "folded", "heading", "legend", "linked", "opened", "panel", "panels",
+    "figure_table", "folded", "heading", "legend", "linked", "long", "opened", "panel", "panels",
     "paragraph", "pictures", "render", "row_head", "said", "section", "swatch",
 ]  # fmt: skip
 
@@ -83,6 +83,11 @@ def linked(words: str, target: str, link: str) -> Markup:
 def folded(title: str, *children: str) -> Markup:
     """Return what opens when its title is pressed; print shows it closed."""
     return Markup(_PIECES.folded(title, children))
+
+
+def long(words: str) -> Markup:
+    """Return words that a table may break into lines."""
+    return Markup(_PIECES.long(words))
 
 
 def opened(title: str, *children: str, opens: bool, kind: str = "part") -> Markup:

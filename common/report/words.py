@@ -184,6 +184,16 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
+def plain(name: str) -> str:
+    """Return the name of a transformation as words.
+
+    >>> plain("resized_crop"), plain("flip_1")
+    ('resized crop', 'flip left–right')
+    """
+    title = parameters([name])[0].title
+    return title.replace("_", " ")
+
+
 def plural(count: int, word: str) -> str:
     """Return e.g. ``1 seed`` or ``3 seeds``."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"

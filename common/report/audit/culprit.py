@@ -6,7 +6,7 @@ from common.report.audit.figures import place
 from common.report.audit.gallery import of_member
 from common.report.audit.result import Audit, Estimate, Part, SetAudit
 from common.report.audit.thresholds import LABEL_LOST, LESIONS_LOST, lost_of
-from common.report.words import parameters, sentence
+from common.report.words import plain, sentence
 
 __all__ = ["part_name", "part_place", "worst"]
 
@@ -26,8 +26,7 @@ def worst(one: SetAudit, kept: str, images: int) -> Part | None:
 
 def part_name(audit: Audit, part: Part) -> str:
     """Return the name of a transformation, to begin a sentence with."""
-    title = parameters([part.transformation])[0].title
-    return f"{sentence(title)}{of_member(audit, part.member)}"
+    return f"{sentence(plain(part.transformation))}{of_member(audit, part.member)}"
 
 
 def part_place(one: SetAudit, at: int, part: Part) -> str:

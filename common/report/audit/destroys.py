@@ -36,7 +36,7 @@ from common.report.markup import (
     section,
     swatch,
 )
-from common.report.words import class_named, sentence
+from common.report.words import class_named, plain, sentence
 
 __all__ = ["destroys", "size_words"]
 
@@ -207,7 +207,7 @@ def _strength(audit: Audit, scan: Scan) -> Markup:
     ys = [y for line in lines for y in (*line.y, *line.low, *line.high) if math.isfinite(y)]
     across = nice_axis(0, 1, 2)
     frame = Frame(across, nice_axis(min(0.0, *ys), max(100.0, *ys), 4), PANEL)
-    title = f"{scan.transformation}{of_member(audit, scan.member)}"
+    title = f"{plain(scan.transformation)}{of_member(audit, scan.member)}"
     return panel(line_chart(lines, frame, f"{title}, kept by strength"), title)
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from common.report.audit.figures import colour, interval, number, place
+from common.report.audit.figures import colour, interval, number, place, setting
 from common.report.audit.gallery import of_member
 from common.report.audit.result import Audit, Difficulty, Part
 from common.report.charts import Axis, DotRow, Frame, dot_chart, line_chart, nice_axis, steps
@@ -17,6 +17,7 @@ from common.report.markup import (
     section,
     swatch,
 )
+from common.report.words import plain
 
 __all__ = ["difficulty"]
 
@@ -105,7 +106,7 @@ def _parts(audit: Audit, at: int) -> list[Markup]:
 
 
 def _name(audit: Audit, part: Part) -> str:
-    return f"{part.transformation}{of_member(audit, part.member)}"
+    return f"{plain(part.transformation)}{of_member(audit, part.member)}"
 
 
 def _row(audit: Audit, part: Part, at: int) -> DotRow:
@@ -116,7 +117,12 @@ def _row(audit: Audit, part: Part, at: int) -> DotRow:
 
 
 def _cells(part: Part, lesions: bool, label: bool) -> list[str]:
-    cells = [part.words, share_of(part.probability), number(part.alone), number(part.without)]
+    cells = [
+        setting(part.transformation, part.words),
+        share_of(part.probability),
+        number(part.alone),
+        number(part.without),
+    ]
     for wanted, kept in ((lesions, part.lesions_kept), (label, part.label_kept)):
         if wanted:
             cells.append("–" if kept is None else interval(kept))

@@ -3,9 +3,20 @@
 import math
 
 from common.report.audit.result import Estimate
+from common.report.markup import Markup, long
 from common.report.words import percent
 
-__all__ = ["colour", "ends", "interval", "number", "place", "share", "share_interval", "share_with"]
+__all__ = [
+    "colour",
+    "ends",
+    "interval",
+    "number",
+    "place",
+    "setting",
+    "share",
+    "share_interval",
+    "share_with",
+]
 
 COLOURS = [f"var(--strategy-{k})" for k in (2, 4, 6, 3, 5, 0, 1)]
 RULE_OF_THREE = 3.0  # 95 % bound of a share that none of n images showed: 3 / n
@@ -45,6 +56,11 @@ def share_with(estimate: Estimate) -> str:
     """Return a share with its interval, ``31 % (28–34 %)``."""
     between = share_interval(estimate)
     return f"{share(estimate)} ({between})" if between else share(estimate)
+
+
+def setting(transformation: str, words: str) -> Markup:
+    """Return what a transformation is set to, without its name; long words are broken."""
+    return long(words.removeprefix(transformation).strip() or "–")
 
 
 def number(value: float, decimals: int = 2) -> str:

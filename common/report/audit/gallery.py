@@ -20,7 +20,7 @@ from common.report.audit.figures import place, share
 from common.report.audit.result import Audit, Scan, SetAudit, SetPictures, Step
 from common.report.charts import framed, outline
 from common.report.markup import Markup, anchored, figure, heading, paragraph, pictures, section
-from common.report.words import plural, sentence
+from common.report.words import plain, plural, sentence
 
 __all__ = ["Detail", "Shown", "Strip", "looks", "strip_row"]
 
@@ -123,7 +123,7 @@ def _views(audit: Audit, drawn: SetPictures, image: int) -> Strip:
 
 def _scan(audit: Audit, drawn: SetPictures, at: int, scan: Scan, detail: Detail) -> list[Markup]:
     """A transformation's title and its rows; only the first row has words below it."""
-    rows = [heading(f"{sentence(scan.transformation)}{of_member(audit, scan.member)}")]
+    rows = [heading(f"{sentence(plain(scan.transformation))}{of_member(audit, scan.member)}")]
     masks = drawn.scan_masks[at]
     shown_images = _rows(audit, min(SCANNED, detail.images))
     for image, steps in enumerate(drawn.scans[at][:shown_images]):

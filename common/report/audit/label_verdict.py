@@ -6,7 +6,7 @@ from common.report.audit.culprit import part_name, part_place, worst
 from common.report.audit.figures import number, place, share, share_with
 from common.report.audit.result import Audit, Estimate, GroupInformation, LabelInformation
 from common.report.audit.thresholds import CLASS_LOST, LABEL_LOST, Said, lost_of, percent_of
-from common.report.words import listed, plural, sentence
+from common.report.words import listed, plain, plural, sentence
 
 __all__ = ["classes", "label", "sites"]
 
@@ -40,7 +40,7 @@ def label(audit: Audit, at: int) -> list[Said]:
         return [Said(f"{words}.", target, "By class")]
     alone = share_with(part.label_kept or Estimate(math.nan))
     words += f". {part_name(audit, part)} alone keeps {alone}"
-    return [Said(f"{words}.", part_place(one, at, part), f"See the {part.transformation}")]
+    return [Said(f"{words}.", part_place(one, at, part), f"See the {plain(part.transformation)}")]
 
 
 def classes(audit: Audit, at: int) -> list[Said]:

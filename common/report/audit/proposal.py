@@ -18,7 +18,7 @@ from common.report.markup import (
     paragraph,
     section,
 )
-from common.report.words import listed, parameters, plural
+from common.report.words import listed, parameters, plain, plural
 
 __all__ = ["cost", "learned", "proposal"]
 
@@ -64,8 +64,8 @@ def proposal(audit: Audit, at: int) -> Markup:
     parts = [paragraph(f"{proposed(found)} Asked for: {keep} of each.")]
     parts.append(bullets(found.words) if found.words else Markup())
     if found.left_out:
-        words = f"Left out, as it keeps too little at any strength: {listed(found.left_out)}."
-        parts.append(paragraph(words))
+        names = listed([plain(name) for name in found.left_out])
+        parts.append(paragraph(f"Left out, as it keeps too little at any strength: {names}."))
     if found.weakened:
         words = (
             f"Each alone would bear more: together they kept too little, so that all were made "

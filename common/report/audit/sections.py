@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from common.report.audit.destroys import destroys
 from common.report.audit.difficulty import difficulty
-from common.report.audit.figures import colour, place
+from common.report.audit.figures import colour, place, setting
 from common.report.audit.gallery import Detail, looks
 from common.report.audit.proposal import cost, learned, proposal
 from common.report.audit.result import Audit
@@ -26,7 +26,7 @@ from common.report.markup import (
     section,
     swatch,
 )
-from common.report.words import class_named, listed, plural
+from common.report.words import class_named, listed, plain, plural
 
 __all__ = ["all_sets", "images", "in_words", "reading", "sentences"]
 
@@ -102,9 +102,9 @@ def _members(audit: Audit, at: int) -> Markup:
     several = len(audit.sets[at].members) > 1
     for member in audit.sets[at].members:
         for name, words, probability in zip(member.order, member.words, member.probability):
-            cells = [words, f"{100 * probability:.0f} %", member.policy]
+            cells = [setting(name, words), f"{100 * probability:.0f} %", member.policy]
             cells += [member.name, str(member.count)] if several else []
-            rows.append((name, cells))
+            rows.append((plain(name), cells))
     heads = ["setting", "applied to", "λ drawn by"]
     heads += ["views", "of them"] if several else []
     table = figure_table("transformation", heads, rows)

@@ -24,10 +24,11 @@ from common.report.audit.thresholds import (
     percent_of,
 )
 from common.report.transformations import UNIFORM_SPREAD
-from common.report.words import listed, plural, sentence
+from common.report.words import listed, plain, plural, sentence
 
 __all__ = ["proposal_words", "verdict"]
 
+LONG = 120  # characters of a proposal that a sentence can hold
 SHORTCUTS = {  # attribute: what an encoder would do with it
     "site": "recognising the scanner or the site",
     "scanner": "recognising the scanner",
@@ -69,7 +70,7 @@ def _lesions(audit: Audit, at: int) -> list[Said]:
         return [Said(f"{words}.", place(at, "destroys"), "By size")]
     alone = share_with(mirrored(part.lesions_kept or Estimate(math.nan)))
     words += f". {part_name(audit, part)} alone loses it in {alone}"
-    return [Said(f"{words}.", part_place(one, at, part), f"See the {part.transformation}")]
+    return [Said(f"{words}.", part_place(one, at, part), f"See the {plain(part.transformation)}")]
 
 
 def _blank(audit: Audit, at: int) -> list[Said]:
@@ -139,7 +140,10 @@ def proposal_words(audit: Audit, at: int) -> Said | None:
     if not found.words:
         words = "No transformation keeps enough at any strength that was tried."
         return Said(words, place(at, "proposal"), "The proposal")
-    words = f"Proposal: {', '.join(found.words)}. {proposed(found)}"
+    settings = ", ".join(found.words)
+    if len(settings) > LONG:
+        settings = f"the settings of {plural(len(found.words), 'transformation')} listed there"
+    words = f"Proposal: {settings}. {proposed(found)}"
     if found.left_out:
-        words += f" Left out: {listed(found.left_out)}."
+        words += f" Left out: {listed([plain(name) for name in found.left_out])}."
     return Said(words, place(at, "proposal"), "The proposal")
