@@ -3,7 +3,8 @@
 - `Gaussian`: ``exp(-d^2 / (2 sigma^2))``, d the Euclidean distance;
 - `Cauchy`: ``1 / (sigma d^2 + 1)``;
 - `Cosine`: the cosine of the angle between two vectors;
-- `Delta`: 1 where equal, else 0 (a class label as an attribute).
+- `Delta`: 1 where equal, else 0 (a class label as an attribute);
+- `Window`: 1 where nearer than a width, else 0 (positives by a threshold).
 
 Each is called ``k(a, b)`` with a (N,) or (N, k) and b (M,) or (M, k), and returns (N, M). Values
 are computed from differences, pair by pair, so that ``k(a, a)`` is symmetric to the last bit (the
@@ -28,7 +29,17 @@ from torch import Tensor
 
 from common.checks import require
 
-__all__ = ["Cauchy", "Cosine", "Delta", "Gaussian", "Kernel", "gram", "log_kernel", "unit_rows"]
+__all__ = [
+    "Cauchy",
+    "Cosine",
+    "Delta",
+    "Gaussian",
+    "Kernel",
+    "Window",
+    "gram",
+    "log_kernel",
+    "unit_rows",
+]
 
 #: (N,) or (N, k) and (M,) or (M, k) -> (N, M)
 Kernel = Callable[[Tensor, Tensor], Tensor]
@@ -209,6 +220,33 @@ class Delta:
 
     def __repr__(self) -> str:
         return "Delta()"
+
+
+class Window:
+    """1 where ``|a - b| < width``, else 0: who is nearer than a threshold is a positive.
+
+    The simple answer to a continuous attribute that the talk (2023, slide 38) puts before its
+    kernels: how to choose the threshold is its question. Not positive semi-definite: for
+    `common.losses.KernelContrastive`, not for a prior.
+
+    Args:
+        width: in the unit of the attribute (years for age), above 0.
+
+    >>> Window(5.0)(torch.tensor([20.0]), torch.tensor([24.0, 25.0]))
+    tensor([[1., 0.]])
+    """
+
+    def __init__(self, width: float) -> None:
+        require(0 < width < float("inf"), f"Window: width must be above 0 and finite, got {width}.")
+        self.width = width
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compute the kernel of a (N,) or (N, k) and b (M,) or (M, k), in float."""
+        near = _squared_distance(a, b, 1 / self.width) < 1
+        return near.to(_floating(a))
+
+    def __repr__(self) -> str:
+        return f"Window(width={self.width})"
 
 
 def _check_sigma(name: str, sigma: float) -> None:

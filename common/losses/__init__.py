@@ -20,8 +20,10 @@ The attraction is linear in the rows, so sums of rows give it (`labelled`, `kern
 that does not depend on k is one tiled, weighted sum of exponentials (`repulsion`), one that does is
 computed strip by strip (`strips`). `SupInfoNCE` "in" has the logarithm of the sum of its positives.
 
+`Hinge` is the margin without the exponentials: the nearest negative, or each, against a positive.
+
 `InfoMaxBound` is SupCon with images as classes, transformed versions as members, and a learned
-weight for each version.
+weight for each version; `InfoMax` is what it bounds.
 
 `DecoupledUniformity` is of another family: one logarithm of the mean potential between the means of
 each subject's views, which a kernel on a prior may replace by estimates from all subjects.
@@ -56,7 +58,8 @@ from common.losses.deep_cluster_v2 import DeepClusterV2
 from common.losses.dino import DINO
 from common.losses.end import EnD
 from common.losses.fairkl import FairKL
-from common.losses.info_max_bound import InfoMaxBound
+from common.losses.hinge import Hinge
+from common.losses.info_max_bound import InfoMax, InfoMaxBound
 from common.losses.info_nce import InfoNCE
 from common.losses.kernel_contrastive import KernelContrastive
 from common.losses.moco import MoCo
@@ -78,6 +81,8 @@ __all__ = [
     "DeepClusterV2",
     "EnD",
     "FairKL",
+    "Hinge",
+    "InfoMax",
     "InfoMaxBound",
     "InfoNCE",
     "KernelContrastive",

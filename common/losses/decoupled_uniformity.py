@@ -13,6 +13,11 @@ model) replaces each centroid by an estimate from all, weighed by how alike the 
 without a gradient through alpha and without normalising its rows (Dufumier et al., Integrating
 Prior Knowledge in Contrastive Learning with Kernel, ICML 2023; talk 2023, slides 67-73).
 
+With a finite epsilon it is the loss before its limit, of which L is that of epsilon to infinity
+(slide 67: centroids apart by epsilon at least)::
+
+    L_epsilon = log( 1 / (n (n - 1)) (e^-epsilon + sum_{i != j} e^{-t |mu_i - mu_j|^2}) )
+
 Differs from the paper: t = 2 and lambda = 0.01 by default, as in the released code (268aa67); the
 talk has t = 1 and adds n lambda with lambda = O(n^-1/2). Differs from the released code: alpha is
 never formed. It is I - lambda (K + lambda I)^-1, and one Cholesky factor in float64 applies it; the
@@ -48,6 +53,7 @@ def decoupled_uniformity(
     t: float = 2.0,
     kernel: Kernel | None = None,
     regularization: float = 0.01,
+    epsilon: float | None = None,
 ) -> Tensor:
     """Compute Decoupled Uniformity over all pairs of subjects.
 
@@ -58,9 +64,11 @@ def decoupled_uniformity(
         t: inverse width of the Gaussian potential between centroids, above 0, at most 150.
         kernel: positive semi-definite, such as those of `common.kernels`; None for no prior.
         regularization: lambda, above 0, in the unit of the kernel.
+        epsilon: margin between centroids, at least 0; None for its limit, the loss of the paper.
 
     Returns:
-        Scalar from -4 t to 0, the same on every rank, float32 or wider.
+        Scalar from -4 t to 0, with epsilon a little above it; the same on every rank, float32 or
+        wider.
 
     Memory is linear in the batch but for K, of n x n float64, which each rank holds.
 
@@ -68,7 +76,7 @@ def decoupled_uniformity(
     >>> round(float(decoupled_uniformity(z, t=2.0)), 4)
     -4.0
     """
-    _check_settings(t, regularization)
+    _check_settings(t, regularization, epsilon)
     require(
         z.dim() == 3 and z.shape[1] >= 2 and z.is_floating_point(),
         f"DecoupledUniformity: z must be floating (B, V >= 2, D), got {z.dtype} {tuple(z.shape)}.",
@@ -91,6 +99,9 @@ def decoupled_uniformity(
             points = gather(prior.detach().to(z.device, torch.double))
             mu = _smoothed(mu, kernel, points, regularization)
         loss = _log_mean_potential(mu, t, rank() * len(z), len(z))
+        if epsilon is not None:
+            margin = loss.new_tensor(-epsilon - math.log(len(mu) * (len(mu) - 1)))
+            loss = torch.logaddexp(loss, margin)
         return loss.to(torch.promote_types(z.dtype, torch.float32))
 
 
@@ -143,7 +154,7 @@ def _log_mean_potential(mu: Tensor, t: float, first: int, own: int) -> Tensor:
     return total - math.log(n * (n - 1))
 
 
-def _check_settings(t: float, regularization: float) -> None:
+def _check_settings(t: float, regularization: float, epsilon: float | None) -> None:
     require(
         0 < t <= _LARGEST_T,
         f"DecoupledUniformity: t must be above 0 and at most {_LARGEST_T:g}, got {t}.",
@@ -151,6 +162,10 @@ def _check_settings(t: float, regularization: float) -> None:
     require(
         0 < regularization < math.inf,
         f"DecoupledUniformity: regularization must be above 0 and finite, got {regularization}.",
+    )
+    require(
+        epsilon is None or 0 <= epsilon < math.inf,
+        f"DecoupledUniformity: epsilon must be at least 0 and finite, or None, got {epsilon}.",
     )
 
 
@@ -161,10 +176,14 @@ class DecoupledUniformity(Loss):
     """
 
     def __init__(
-        self, t: float = 2.0, kernel: Kernel | None = None, regularization: float = 0.01
+        self,
+        t: float = 2.0,
+        kernel: Kernel | None = None,
+        regularization: float = 0.01,
+        epsilon: float | None = None,
     ) -> None:
-        super().__init__(t=t, kernel=kernel, regularization=regularization)
-        _check_settings(t, regularization)
+        super().__init__(t=t, kernel=kernel, regularization=regularization, epsilon=epsilon)
+        _check_settings(t, regularization, epsilon)
         require(
             kernel is None or callable(kernel),
             f"DecoupledUniformity: kernel must be callable or None, got {kernel!r}.",

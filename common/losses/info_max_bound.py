@@ -13,6 +13,10 @@ j' runs over the other versions of image k, (j'', k'') over all versions but (j,
 minus the bound. With equal weights it is SupCon over the images as classes at temperature 1/beta,
 minus ``log(V K - 1)``; with V = 2 it is SimCLR's loss up to that constant, as the paper says.
 
+`InfoMax` is Eq. 2 itself, estimated from the same versions: the logarithm of the weighted mean of
+e^s in the place of A_jk, the weighted mean of s. It is never below the bound; of one other version
+(V = 2) the two are equal.
+
 Differs from the paper: its Eq. 20 keeps (j, k) itself in the denominator, which its remark on
 SimCLR contradicts; the weighted form is ours, the paper says only "evaluate (2) with P weights".
 
@@ -20,6 +24,7 @@ Paper: https://arxiv.org/abs/2111.07679
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -30,7 +35,7 @@ from common.losses.loss import Loss
 from common.losses.repulsion import log_repulsion, other_subjects
 from common.losses.rows import scaled_rows
 
-__all__ = ["InfoMaxBound", "info_max_bound"]
+__all__ = ["InfoMax", "InfoMaxBound", "info_max", "info_max_bound"]
 
 _LARGEST_BETA = 500.0
 _ROUNDING = 1e-3  # by which a sum of weights in half precision may miss 1
@@ -52,6 +57,22 @@ def info_max_bound(z: Tensor, *, beta: float, weight: Tensor | None = None) -> T
     >>> abs(float(info_max_bound(z, beta=0.5)))
     0.0
     """
+    return _loss(z, beta, weight, _agreement)
+
+
+def info_max(z: Tensor, *, beta: float, weight: Tensor | None = None) -> Tensor:
+    """Compute minus the estimate of Eq. 2 itself; arguments as of `info_max_bound`.
+
+    >>> z = torch.eye(4).reshape(2, 2, 4)  # all dot products 0: nothing is told apart
+    >>> abs(float(info_max(z, beta=0.5)))
+    0.0
+    """
+    return _loss(z, beta, weight, _exact_agreement)
+
+
+def _loss(
+    z: Tensor, beta: float, weight: Tensor | None, agree: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
     _check(z, beta)
     images, versions = z.shape[:2]
     with torch.autocast(z.device.type, enabled=False):
@@ -62,7 +83,7 @@ def info_max_bound(z: Tensor, *, beta: float, weight: Tensor | None = None) -> T
             _check_weight(weight, z)
             weight = weight.to(rows.dtype)
         log_weight = weight.clamp_min(torch.finfo(rows.dtype).tiny).log()
-        agreement = _agreement(rows, log_weight)
+        agreement = agree(rows, log_weight)
         # log w joins the rows as one more column, where the core of all losses differentiates it
         anchors = torch.cat([rows, torch.ones_like(log_weight)[..., None]], dim=-1).flatten(0, 1)
         bank = gather(torch.cat([rows, log_weight[..., None]], dim=-1).flatten(0, 1))
@@ -75,9 +96,20 @@ def info_max_bound(z: Tensor, *, beta: float, weight: Tensor | None = None) -> T
 
 def _agreement(rows: Tensor, log_weight: Tensor) -> Tensor:
     """Weighted mean of s over the other versions of the same image, ``(B, V)``."""
-    itself = torch.eye(rows.shape[1], dtype=torch.bool, device=rows.device)
-    share = log_weight[:, None, :].masked_fill(itself, -math.inf).softmax(dim=2)
+    share = _of_others(log_weight).softmax(dim=2)
     return (share * torch.bmm(rows, rows.transpose(1, 2))).sum(dim=2)
+
+
+def _exact_agreement(rows: Tensor, log_weight: Tensor) -> Tensor:
+    """Logarithm of the weighted mean of e^s over the other versions, ``(B, V)``."""
+    share = _of_others(log_weight).log_softmax(dim=2)
+    return (share + torch.bmm(rows, rows.transpose(1, 2))).logsumexp(dim=2)
+
+
+def _of_others(log_weight: Tensor) -> Tensor:
+    """Log weights of an image's versions, ``(B, V, V)``, -inf for a version itself."""
+    itself = torch.eye(log_weight.shape[1], dtype=torch.bool, device=log_weight.device)
+    return log_weight[:, None, :].masked_fill(itself, -math.inf)
 
 
 def _check(z: Tensor, beta: float) -> None:
@@ -124,3 +156,11 @@ class InfoMaxBound(Loss):
     def forward(self, z: Tensor, weight: Tensor | None = None) -> Tensor:
         """Compute the loss of z (B, V, D) with weights (B, V)."""
         return info_max_bound(z, weight=weight, **self.settings)
+
+
+class InfoMax(InfoMaxBound):
+    """Minus the objective of CRL-TAC itself, Eq. 2; see `info_max`."""
+
+    def forward(self, z: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compute the loss of z (B, V, D) with weights (B, V)."""
+        return info_max(z, weight=weight, **self.settings)

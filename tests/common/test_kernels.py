@@ -7,7 +7,7 @@ import torch
 
 from common import kernels
 from common.checks import InputError
-from common.kernels import Cauchy, Cosine, Delta, Gaussian, Kernel
+from common.kernels import Cauchy, Cosine, Delta, Gaussian, Kernel, Window
 from tests.oracles import kernel_losses as oracle
 
 PAIRS: dict[str, tuple[Kernel, oracle.Kernel]] = {
@@ -15,6 +15,7 @@ PAIRS: dict[str, tuple[Kernel, oracle.Kernel]] = {
     "Cauchy": (Cauchy(0.5), oracle.cauchy(0.5)),
     "Cosine": (Cosine(), oracle.cosine),
     "Delta": (Delta(), oracle.delta),
+    "Window": (Window(3.5), oracle.window(3.5)),
 }
 EVERY = pytest.mark.parametrize("name", PAIRS)
 
@@ -65,6 +66,8 @@ def test_a_senseless_width_is_refused(sigma: float) -> None:
     for kernel in (Gaussian, Cauchy):
         with pytest.raises(InputError, match=rf"^{kernel.__name__}: sigma must be above 0"):
             kernel(sigma)
+    with pytest.raises(InputError, match=r"^Window: width must be above 0"):
+        Window(sigma)
 
 
 @EVERY
@@ -75,9 +78,10 @@ def test_points_of_different_length_are_refused(name: str) -> None:
 
 def test_every_kernel_shows_its_settings() -> None:
     shown = [repr(getattr(kernels, name)(2.0)) for name in ("Gaussian", "Cauchy")]
-    assert [*shown, repr(Cosine()), repr(Delta())] == [
+    assert [*shown, repr(Window(2.0)), repr(Cosine()), repr(Delta())] == [
         "Gaussian(sigma=2.0)",
         "Cauchy(sigma=2.0)",
+        "Window(width=2.0)",
         "Cosine()",
         "Delta()",
     ]

@@ -34,6 +34,10 @@ def delta(a: Point, b: Point) -> float:
     return float(list(a) == list(b))
 
 
+def window(width: float) -> Kernel:
+    return lambda a, b: float(math.dist(a, b) < width)
+
+
 def weights(y: Sequence[Point], n_views: int, kernel: Kernel) -> list[list[float]]:
     """The weights of all pairs of rows: those of their subjects."""
     of_row = [point for point in y for _ in range(n_views)]

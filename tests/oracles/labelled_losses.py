@@ -52,6 +52,18 @@ def sup_info_nce_in(z: Views, labels: Sequence[int], temperature: float, epsilon
     return total / len(s)
 
 
+def hinge(z: Views, labels: Sequence[int], epsilon: float, form: str) -> float:
+    """Mean over anchors, and positives p, of the largest or the sum of max(0, s_j - s_p + eps)."""
+    s, label = similarities(z, 1.0), of_rows(labels, z)
+    total = 0.0
+    for i in range(len(s)):
+        positives, negatives = split(s, i, label)
+        for p in positives:
+            missed = [max(0.0, n - p + epsilon) for n in negatives]
+            total += (sum(missed) if form == "sum" else max(missed, default=0)) / len(positives)
+    return total / len(s)
+
+
 def sup_con(z: Views, labels: Sequence[int], temperature: float, epsilon: float) -> float:
     """Mean of -log(e^{s_p} / (sum_t e^{s_t - eps} + sum_n e^{s_n})), t over the positives."""
     s, label = similarities(z, temperature), of_rows(labels, z)

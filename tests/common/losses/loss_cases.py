@@ -9,6 +9,7 @@ from common.losses import (
     DecoupledUniformity,
     EnD,
     FairKL,
+    Hinge,
     InfoNCE,
     KernelContrastive,
     SupCon,
@@ -52,7 +53,8 @@ REGULARIZERS: dict[str, nn.Module] = {
     "FairKL released": FairKL(variant="released", kld=2.0),
     "EnD": EnD(0.3, 0.7),
 }
-EVERY: dict[str, nn.Module] = contrastive(0.3, 0.2) | REGULARIZERS
+HINGES: dict[str, nn.Module] = {"hinge max": Hinge(0.2), "hinge sum": Hinge(0.2, "sum")}
+EVERY: dict[str, nn.Module] = contrastive(0.3, 0.2) | REGULARIZERS | HINGES
 
 
 def supported_views(loss: nn.Module) -> tuple[int, ...]:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from common.kernels import Cauchy, Cosine, Delta, Gaussian, Kernel
+from common.kernels import Cauchy, Cosine, Delta, Gaussian, Kernel, Window
 from common.losses import (
     DecoupledInfoNCE,
     EnD,
     FairKL,
+    Hinge,
     InfoNCE,
     KernelContrastive,
     SupCon,
@@ -28,6 +29,7 @@ KERNELS: dict[str, tuple[Kernel, kernel_losses.Kernel]] = {
     "Gaussian": (Gaussian(5.0), kernel_losses.gaussian(5.0)),
     "Cauchy": (Cauchy(0.1), kernel_losses.cauchy(0.1)),
     "Delta": (Delta(), kernel_losses.delta),
+    "Window": (Window(6.0), kernel_losses.window(6.0)),
 }
 DENOMINATORS = {
     ("all", "paper"): kernel_losses.log_denominator_all,
@@ -106,6 +108,16 @@ def test_sup_con_equals_its_loops(n_views: int, epsilon: float, tile: int) -> No
     z = views(n_views=n_views)
     expected = labelled_losses.sup_con(z.numpy(), LABEL.tolist(), 0.1, epsilon)
     assert float(SupCon(0.1, epsilon)(z, LABEL)) == pytest.approx(expected, abs=1e-9)
+
+
+@VIEWS
+@pytest.mark.parametrize("form", ["max", "sum"])
+@pytest.mark.parametrize("epsilon", [0.0, 0.4])
+def test_hinge_equals_its_loops(form: str, epsilon: float, n_views: int, tile: int) -> None:
+    z = views(n_views=n_views)
+    expected = labelled_losses.hinge(z.numpy(), LABEL.tolist(), epsilon, form)
+    loss = Hinge(epsilon, form)  # type: ignore[arg-type]
+    assert float(loss(z, LABEL)) == pytest.approx(expected, abs=1e-9)
 
 
 @VIEWS

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from common.checks import InputError
-from common.losses import InfoMaxBound, InfoNCE, SupCon
+from common.losses import InfoMax, InfoMaxBound, InfoNCE, SupCon
 from tests.common.losses.loss_cases import views
 from tests.oracles.info_max_bound import info_max_bound as oracle
 
@@ -31,6 +31,15 @@ def test_gradients_of_versions_and_weights_equal_those_of_the_loops() -> None:
     ours = torch.autograd.grad(InfoMaxBound(0.5)(z, logits.softmax(dim=1)), (z, logits))
     loops = torch.autograd.grad(oracle(z, 0.5, logits.softmax(dim=1)), (z, logits))
     torch.testing.assert_close(ours, loops, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("beta", [0.5, 10.0])
+def test_the_objective_itself_equals_the_loops_and_is_above_its_bound(beta: float) -> None:
+    z, weight = views(5, 4), weights(5, 4)
+    actual = InfoMax(beta)(z, weight)
+    torch.testing.assert_close(actual, oracle(z, beta, weight, exact=True), rtol=0, atol=1e-9)
+    assert -actual > -InfoMaxBound(beta)(z, weight)
+    torch.testing.assert_close(InfoMax(beta)(z[:, :2]), InfoMaxBound(beta)(z[:, :2]))
 
 
 def test_bound_in_tiles_equals_the_bound_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

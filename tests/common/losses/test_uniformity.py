@@ -54,6 +54,16 @@ def test_without_a_prior_it_equals_its_loops(n_views: int, t: float, tile: int) 
     assert float(DecoupledUniformity(t)(z)) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("epsilon", [0.0, 3.0])
+def test_a_finite_margin_adds_its_exponential_to_the_sum(epsilon: float, tile: int) -> None:
+    z, pairs = views(7, 2), 7 * 6
+    mean = math.exp(oracle.decoupled_uniformity(oracle.centroids(z.numpy()), 2.0))
+    expected = math.log((math.exp(-epsilon) + pairs * mean) / pairs)
+    assert float(DecoupledUniformity(epsilon=epsilon)(z)) == pytest.approx(expected, abs=1e-9)
+    far = float(DecoupledUniformity(epsilon=700.0)(z))
+    assert far == pytest.approx(float(DecoupledUniformity()(z)), abs=1e-12)
+
+
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("regularization", [0.01, 0.5])
 def test_with_a_prior_it_equals_the_loops_with_the_explicit_inverse(
@@ -154,8 +164,8 @@ def test_it_names_its_target_only_where_it_has_a_kernel() -> None:
     assert DecoupledUniformity().targets == ()
     loss = DecoupledUniformity(1.0, Gaussian(5.0), 0.1)
     assert loss.targets == ("prior",)
-    shown = "DecoupledUniformity(t=1.0, kernel=Gaussian(sigma=5.0), regularization=0.1)"
-    assert repr(loss) == shown
+    shown = "DecoupledUniformity(t=1.0, kernel=Gaussian(sigma=5.0), regularization=0.1, "
+    assert repr(loss) == f"{shown}epsilon=None)"
 
 
 @pytest.mark.parametrize(
