@@ -3,7 +3,7 @@
 - `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder;
 - `class_names`: the names of the values of a column;
 - `fingerprint`: what tells one prepared folder from another;
-- `keep_labels`: labels for a fraction of the patients;
+- `keep_labels`: labels for a fraction of the patients; `labelled_only`: these images alone;
 - `image_datalist`: a folder, file or datalist to predict on;
 - `CellFiles`: fields of cells as a data set of crops, one around each nucleus;
 - `ImageFiles`: such files as a data set, each with its images or the reason why it has none;
@@ -32,6 +32,7 @@ from common.data.manifest import (
     class_names,
     fingerprint,
     keep_labels,
+    labelled_only,
     load_datalist,
     read_manifest,
     seeded_order,
@@ -65,6 +66,7 @@ __all__ = [
     "fingerprint",
     "image_datalist",
     "keep_labels",
+    "labelled_only",
     "load_datalist",
     "median_distance",
     "read_image",

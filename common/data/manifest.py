@@ -30,6 +30,7 @@ __all__ = [
     "class_names",
     "fingerprint",
     "keep_labels",
+    "labelled_only",
     "load_datalist",
     "read_manifest",
     "seeded_order",
@@ -219,6 +220,14 @@ def keep_labels(
     return [
         dict(entry) if str(entry["patient"]) in kept else {**entry, "label": -1} for entry in data
     ]
+
+
+def labelled_only(
+    data: Sequence[dict[str, Any]], label_fraction: float, seed: int
+) -> list[dict[str, Any]]:
+    """Keep the entries that `keep_labels` leaves a label, and no other; arguments as there."""
+    kept = keep_labels(data, label_fraction, seed)
+    return [entry for entry in kept if int(entry["label"]) >= 0]
 
 
 def write_manifest(dataset_dir: str | Path, manifest: dict[str, Any]) -> Path:

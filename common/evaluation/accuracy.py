@@ -176,6 +176,10 @@ def accuracy_shares(
 ) -> dict[str, float | None]:
     """Return the share of right predictions: of all images, of the aligned, of the others.
 
+    With a bias also "unbiased", the mean of the shares of every class and bias that occur together,
+    however often: UNB of Bahng et al., Learning De-biased Representations with Biased
+    Representations, ICML 2020 (the talk's slide 61).
+
     Args:
         predicted: ``(N,)`` classes.
         test: the images.
@@ -186,7 +190,18 @@ def accuracy_shares(
     if aligned is not None:
         for name, members in (("aligned", aligned), ("conflicting", ~aligned)):
             shares[f"accuracy_{name}"] = float(right[members].mean()) if members.any() else None
+        shares["accuracy_unbiased"] = _mean_of_cells(right, test)
     return shares
+
+
+def _mean_of_cells(right: NDArray[np.bool_], test: Embedded) -> float | None:
+    """Mean over the cells of class and bias that images have; None where no bias is known."""
+    known = test.bias >= 0
+    if not known.any():
+        return None
+    cells = np.stack([test.label[known], test.bias[known]])
+    _, cell = np.unique(cells, axis=1, return_inverse=True)
+    return float(np.mean(np.bincount(cell.ravel(), right[known]) / np.bincount(cell.ravel())))
 
 
 def _histograms(images: Embedded) -> dict[str, Any]:

@@ -11,9 +11,10 @@ https://arxiv.org/abs/2211.08326
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from common.checks import require
@@ -38,7 +39,8 @@ class Supervised(Method):
         transform: see `Method`.
         loss: ``(prediction (B, outputs), target) -> scalar``: `classification_loss` (binary),
             `common.methods.cross_entropy` or `common.methods.absolute_error`.
-        target: the column of the batch that is learned, such as "label" or "age".
+        target: the column of the batch that is learned, such as "label" or "age", or the columns
+            of several, an output each.
         regularizer: ``(h (B, 1, F), **targets) -> scalar`` on the representation, such as
             `common.losses.EnD` or `common.losses.FairKL`.
         regularizer_weight: of the regulariser.
@@ -53,7 +55,7 @@ class Supervised(Method):
         policy: nn.Module | None = None,
         transform: nn.Module | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] = classification_loss,
-        target: str = "label",
+        target: str | Sequence[str] = "label",
         regularizer: nn.Module | None = None,
         regularizer_weight: float = 1.0,
         columns: Mapping[str, str] | None = None,
@@ -66,7 +68,7 @@ class Supervised(Method):
             f"{regularizer_weight}.",
         )
         self.loss = loss
-        self.target = target
+        self.target = target if isinstance(target, str) else tuple(target)
         self.regularizer = regularizer
         self.regularizer_weight = regularizer_weight
         self.columns = dict(columns or {})
@@ -85,18 +87,21 @@ class Supervised(Method):
         return self
 
     def needs(self) -> tuple[str, ...]:
-        """Return the target."""
-        return (self.target,)
+        """Return the target, or each of them."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
     def steps(self, batch: Mapping[str, Any]) -> Iterator[Phase]:
         """Yield the encoder phase for "image" ``(B, C, *spatial)`` or ``(B, F)`` and the target."""
-        require(
-            self.target in batch,
-            f"Supervised: the batch must hold {self.target!r}, got {', '.join(sorted(batch))}. "
-            "Add the column to the manifest, or set target.",
-        )
+        for name in self.needs():
+            require(
+                name in batch,
+                f"Supervised: the batch must hold {name!r}, got {', '.join(sorted(batch))}. "
+                "Add the column to the manifest, or set target.",
+            )
+        columns = [batch[name] for name in self.needs()]
+        target = columns[0] if isinstance(self.target, str) else torch.stack(columns, dim=1)
         h = self.classifier.encode(self.transformed(batch["image"]))
-        fit = self.loss(self.classifier.head(h), batch[self.target])
+        fit = self.loss(self.classifier.head(h), target)
         loss, terms = fit, {self._term: fit.detach()}
         if self.regularizer is not None:
             targets = read_targets(self.regularizer, batch, self.columns)

@@ -27,6 +27,8 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
     "alpha": ("method policy optimizers", ""),
     "epsilon": ("loss", ""),
     "fairkl": ("regularizer", "method"),
+    "kernel": ("loss", ""),
+    "objective": ("loss", ""),
     "diagnosis": ("method", ""),
     "method": ("method methods", "loss projector predictor momentum_encoder optimizers"),
     "order": ("transform", ""),
@@ -76,6 +78,7 @@ AFTER: dict[Any, list[str]] = {  # bundle, axis -> what the overlay follows
 }
 APART = {"train", "inference", "metadata", "evaluate", "multi_gpu_train", "export_submission"}
 APART |= {"prior", "prior_model"}  # they write a table; see test_smoke_priors.py
+APART |= {"strategy_vae"}  # its sizes are those of the images; see test_smoke_volumes.py
 FACETS = {"global_views": "views", "local_views": "views", "teacher": "student"}
 
 

@@ -29,6 +29,7 @@ IMAGES = {
     "accuracy": "all images",
     "accuracy_aligned": "bias-aligned",
     "accuracy_conflicting": "bias-conflicting",
+    "accuracy_unbiased": "unbiased",
 }
 HEADS = {"trained": "trained head", "refitted": "refitted probe"}
 PAIRS = {"positive": "same class", "negative": "different classes"}
@@ -38,11 +39,15 @@ GROUPS = tuple(f"{pairs}_{side}" for pairs in PAIRS for side in SIDES)
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """Share of right predictions: of all images, of the bias-aligned, of the others."""
+    """Share of right predictions: of all images, of the bias-aligned, of the others.
+
+    Unbiased is the mean over the cells of class and bias.
+    """
 
     accuracy: Share
     accuracy_aligned: Share | None = None
     accuracy_conflicting: Share | None = None
+    accuracy_unbiased: Share | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

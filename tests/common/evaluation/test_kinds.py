@@ -358,6 +358,9 @@ def test_accuracy_is_that_of_the_last_head_in_all_and_by_bias(classes: Study) ->
     assert result["accuracy"] == pytest.approx(right.mean())
     assert result["accuracy_aligned"] == pytest.approx(right[aligned].mean())
     assert result["accuracy_conflicting"] == pytest.approx(right[~aligned].mean())
+    cells = {(int(a), int(b)) for a, b in zip(embedded.label, embedded.bias)}
+    shares = [right[(embedded.label == a) & (embedded.bias == b)].mean() for a, b in cells]
+    assert result["accuracy_unbiased"] == pytest.approx(np.mean(shares))
     assert result["counts"]["test_conflicting"] == (~aligned).sum()
     first = classes.embedded(FAIR, 3)
     share = (first.logits.argmax(axis=1) == first.label).mean()

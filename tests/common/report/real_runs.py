@@ -49,7 +49,8 @@ TITLES = {c["strategy"]: c["title"] for c in CONFIGS if "title" in c}
 NAMES = list(Composition().names)
 BASELINES = {"pixels": {"auc_mean": 0.687}, "untrained": {"auc_mean": 0.662}}
 ERRORS = {"mae_internal", "mae_external", "lc"}
-SHARES = {"bacc_internal", "accuracy", "accuracy_aligned", "accuracy_conflicting"} | {
+SHARES = {"bacc_internal", "accuracy", "accuracy_aligned", "accuracy_conflicting"}
+SHARES |= {"accuracy_unbiased"} | {
     "auc_internal", "auc_external", "auc", "auroc", "aupr", "sensitivity", "specificity", "exact",
 }  # fmt: skip
 
