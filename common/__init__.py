@@ -29,7 +29,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.deploy` → checks, command_line, config, data, files, methods, networks, report, text,
   transforms
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks, tracking
-- `common.federated` → checks, command_line, deploy, engines, files, losses, methods, networks
+- `common.federated` → checks, command_line, data, deploy, engines, files, losses, methods, networks
 - `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
   report, tracking, transforms
 - `common.audit` → report

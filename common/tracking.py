@@ -38,6 +38,11 @@ OFF = "off"
 TRACKERS = (OFF, "tensorboard", "mlflow")
 BOARD, NUMBER = "tensorboard", "mlflow.json"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+NO_ANSWER = (
+    "tracker: MLflow must answer, got an error ({}). Check MLFLOW_TRACKING_URI, or leave --tracker "
+    "out."
+)
 
 
 class Tracker(ABC):
@@ -115,7 +120,13 @@ class _TensorBoard(Tracker):
         from torch.utils.tensorboard import SummaryWriter
 
         purge = resumed_at + 1 if resumed_at else None
-        self.writer = SummaryWriter(run_dir / BOARD, purge_step=purge)
+        try:
+            self.writer = SummaryWriter(run_dir / BOARD, purge_step=purge)
+        except OSError as error:
+            raise InputError(
+                f"tracker: {run_dir / BOARD} must be a folder one may write to, got an error "
+                f"({error.strerror}). Move it away, or leave --tracker out."
+            ) from None
 
     def follow(self, trainer: "Engine", validator: "Engine | None") -> None:
         from monai.handlers import TensorBoardStatsHandler
@@ -148,15 +159,14 @@ class _MLflow(Tracker):
         for name in ("mlflow", "alembic"):  # they tell of every table they make
             logging.getLogger(name).setLevel(logging.WARNING)
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or _database(run_dir.parent)
+        if self.uri.startswith(DATABASES):
+            _require_answer(self.uri)
         try:
             with _impatient():
                 self.client: Any = mlflow.MlflowClient(self.uri)
                 self.experiment, self.run = self._run(run_dir, experiment, dials)
-        except (mlflow.MlflowException, OSError) as error:
-            raise InputError(
-                f"tracker: MLflow must answer, got an error ({type(error).__name__}). Check "
-                "MLFLOW_TRACKING_URI, or leave --tracker out."
-            ) from None
+        except (mlflow.MlflowException, OSError, ImportError) as error:
+            raise InputError(NO_ANSWER.format(type(error).__name__)) from None
 
     def _run(self, run_dir: Path, name: str, dials: Mapping[str, Any]) -> tuple[Any, Any]:
         """The experiment, and the run whose number the folder holds, or a new one."""
@@ -164,6 +174,9 @@ class _MLflow(Tracker):
         if path.is_file():
             number = read_json(path, "Delete it: a new run then begins in MLflow.").get("run_id")
             run = self.client.get_run(str(number))
+            for dial, value in dials.items():  # MLflow keeps the first value of a parameter
+                if run.data.params.get(dial, told := str(value)[:500]) != told:
+                    self.client.set_tag(run.info.run_id, f"resumed.{dial}", told)
             return self.client.get_experiment(run.info.experiment_id), run
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
@@ -222,16 +235,41 @@ def _impatient() -> Iterator[None]:
             del os.environ[RETRIES]
 
 
+def _require_answer(uri: str) -> None:
+    """Refuse a database that cannot be opened: MLflow tries for two minutes, and then raises."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    patience = {"connect_timeout": 5} if uri.startswith(("postgresql", "mysql")) else {}
+    try:
+        engine = create_engine(uri, connect_args=patience)
+        engine.connect().close()
+        engine.dispose()
+    except ImportError as error:
+        raise InputError(
+            f"tracker: {error.name} must be installed for the database that MLFLOW_TRACKING_URI "
+            f"names, got none. pip install {error.name}"
+        ) from None
+    except (SQLAlchemyError, OSError, ValueError, TypeError) as error:  # its text has the password
+        raise InputError(NO_ANSWER.format(type(error).__name__)) from None
+
+
 def _database(folder: Path) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: must be a folder one may write to, got an error ({error.strerror}). Name "
+            "another folder."
+        ) from None
     return f"sqlite:///{folder.resolve() / 'mlruns.db'}"
 
 
 def require_tracker(kind: str) -> None:
     """Refuse an unknown tracker, and one that is not installed."""
     require(kind in TRACKERS, f"tracker: must be {' or '.join(TRACKERS)}, got {kind!r}.")
-    local = not os.environ.get("MLFLOW_TRACKING_URI")  # then MLflow keeps a database
-    needed = ["mlflow", *(["sqlalchemy", "alembic"] if local else [])]
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:"  # MLflow's own, unless told otherwise
+    needed = ["mlflow", *(["sqlalchemy", "alembic"] if uri.startswith(DATABASES) else [])]
     missing = [name for name in needed if find_spec(name) is None] if kind == "mlflow" else []
     require(
         not missing,

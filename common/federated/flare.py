@@ -7,6 +7,7 @@ the number of images that each client says it has.
 
 import json
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from torch import Tensor
 
 from common.checks import InputError, require
+from common.deploy import read_weights
 from common.federated.algo import BundleAlgo
 from common.files import read_json
 
@@ -36,8 +38,7 @@ def run_client(settings: str | Path) -> None:
     """
     import nvflare.client as flare  # type: ignore[import-not-found]
 
-    given = dict(read_json(Path(settings), CURE))
-    name = given.pop("client", "client")
+    name, given = read_settings(Path(settings))
     algo = BundleAlgo(**{**given, "send_weight_diff": False})
     flare.init()
     algo.initialize({ExtraItems.CLIENT_NAME: name})
@@ -57,6 +58,23 @@ def run_client(settings: str | Path) -> None:
                 meta={"NUM_STEPS_CURRENT_ROUND": sent.statistics[FlStatistics.DATA_COUNT]},
             )
         )
+
+
+def read_settings(settings: Path) -> tuple[str, dict[str, Any]]:
+    """Return the name and the arguments of a client.
+
+    Raises:
+        InputError: no such file, no bundle, or what `BundleAlgo` does not know.
+    """
+    given = dict(read_json(settings, CURE))
+    name = given.pop("client", "client")
+    known = set(signature(BundleAlgo).parameters)
+    require(
+        "bundle_root" in given and set(given) <= known,
+        f"{settings}: must hold bundle_root and other arguments of BundleAlgo, "
+        f"{', '.join(sorted(known))}, got {', '.join(sorted(given)) or 'none'}. {CURE}",
+    )
+    return name, given
 
 
 def simulate(
@@ -120,8 +138,15 @@ def simulate(
         f"{workspace}: must hold the simulator's FL_global_model.pt, got {len(found)}. Its log is "
         "there too.",
     )
-    saved = torch.load(found[0], map_location="cpu", weights_only=True)
-    return {name: torch.as_tensor(saved["model"][name]) for name in start}
+    saved = read_weights(found[0]).get("model", {})
+    require(
+        set(start) <= set(saved),
+        f"{found[0]}: must hold the {len(start)} tensors that are shared, got others. Its log is "
+        "there too.",
+    )
+    weights = {name: torch.as_tensor(saved[name]) for name in start}
+    next(iter(clients.values())).trainer.network.check(weights)
+    return weights
 
 
 def _settings(workspace: Path, name: str, client: BundleAlgo) -> Path:

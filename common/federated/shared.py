@@ -95,7 +95,7 @@ class SharedWeights(nn.Module):
         self.check(state_dict)
         with torch.no_grad():
             for name, value in self._own().items():
-                value.copy_(state_dict[name])
+                value.copy_(torch.as_tensor(state_dict[name]))
 
     def check(self, received: Mapping[str, Any]) -> None:
         """Refuse tensors that are not exactly those that are shared; see `load_state_dict`."""
@@ -108,7 +108,7 @@ class SharedWeights(nn.Module):
             f"{CURE}",
         )
         for name, value in self._own().items():
-            got = torch.as_tensor(received[name])
+            got = _tensor(received[name], name)
             require(
                 got.shape == value.shape,
                 f"weights from the server: {name} must have shape {tuple(value.shape)}, got "
@@ -132,6 +132,20 @@ class SharedWeights(nn.Module):
             "keep: must leave the encoder that is deployed to be shared, got "
             f"{len(learned)} of its {len(learned)} tensors kept. Train alone instead.",
         )
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    """What was received under a name, of real numbers."""
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        tensor = None
+    require(
+        tensor is not None and not tensor.is_complex(),
+        f"weights from the server: {name} must be a tensor of real numbers, got "
+        f"{type(value).__name__}. {CURE}",
+    )
+    return tensor  # type: ignore[return-value]  # never None here
 
 
 def _within(name: str, part: str) -> bool:

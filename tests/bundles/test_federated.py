@@ -14,7 +14,9 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from common.checks import InputError
 from common.config import effective
 from common.federated import BundleAlgo, federated_averaging
+from common.federated.command import finite
 from common.federated.command import main as federated
+from common.federated.flare import read_settings
 from tests.bundles.conftest import narrow, run, short
 from tests.commands import BUNDLES, ROOT
 
@@ -156,6 +158,33 @@ def test_the_command_writes_the_weights_and_what_was_shared(
 
 
 @pytest.mark.bad_input("federated")
+def test_an_earlier_federation_and_a_folder_without_images_are_refused_at_once(
+    phantom: Phantom, tmp_path: Path
+) -> None:
+    (tmp_path / "a").symlink_to(phantom(BRAINS))
+    (tmp_path / "b").mkdir()
+    words = [BRAINS.name, str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path)]
+    with pytest.raises(InputError, match=r"manifest\.json: dataset_dir must be"):
+        federated(words)
+    (tmp_path / "b").rmdir()
+    (tmp_path / "b").symlink_to(phantom(BRAINS))
+    (tmp_path / "federation.json").write_text("{}")
+    with pytest.raises(InputError, match="--output: must be without an earlier federation"):
+        federated(words)
+
+
+@pytest.mark.bad_input("federated")
+def test_settings_of_a_client_that_name_something_else_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"client": "a", "bundle": "x"}')
+    with pytest.raises(InputError, match=r"settings\.json: must hold bundle_root and other"):
+        read_settings(tmp_path / "settings.json")
+
+
+def test_a_figure_that_could_not_be_computed_is_null_in_json() -> None:
+    assert finite({"mae": float("nan"), "auc": 0.5}) == {"mae": None, "auc": 0.5}
+
+
+@pytest.mark.bad_input("federated")
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -164,6 +193,10 @@ def test_the_command_writes_the_weights_and_what_was_shared(
         (["x/a"], "must be of two hospitals at least, got one"),
         ([], "the following arguments are required"),
         (["x/a", "y/b", "--keep"], "must be a folder"),
+        (["x/a", "y/b", "--rounds", "0"], "--rounds: must be at least 1"),
+        (["x/a", "y/b", "--epochs", "3"], "epochs: must not be given"),
+        (["x/a", "y/b", "--resume", "True"], "resume: must not be given"),
+        (["x/a", "y/b", "--overlays", "none"], "--overlays: must name overlays"),
     ],
 )
 def test_the_command_refuses_in_one_line(words: list[str], line: str) -> None:

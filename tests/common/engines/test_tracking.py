@@ -132,13 +132,45 @@ def test_mlflow_gets_the_figures_of_an_evaluation(
 
 @mlflow_is_installed
 @pytest.mark.bad_input("dials")
-def test_a_server_that_does_not_answer_is_told_soon(
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("uri", "line"),
+    [
+        ("http://127.0.0.1:9", "MLflow must answer, got an error"),
+        ("sqlite:////proc/none/mlruns.db", "MLflow must answer, got an error .OperationalError"),
+        ("postgresql+pg8000://someone:secret@127.0.0.1:9/x", "pg8000 must be installed"),
+        ("mysql+nothing://127.0.0.1/x", "MLflow must answer, got an error .NoSuchModuleError"),
+    ],
+    ids=["server", "sqlite", "driver", "kind"],
+)
+def test_a_place_that_does_not_answer_is_told_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, line: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(InputError, match=f"tracker: {line}") as caught:
+        start_tracker("mlflow", tmp_path / "run", "tiny")
+    assert "secret" not in str(caught.value)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
+@mlflow_is_installed
+@pytest.mark.filterwarnings("default")
+def test_mlflow_is_told_that_a_resumed_run_has_more_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(InputError, match="tracker: MLflow must answer, got an error"):
-        start_tracker("mlflow", tmp_path / "run", "tiny")
-    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for epochs, done in ((4, 0), (9, 1)):
+        tracker: Any = start_tracker("mlflow", tmp_path / "run", "tiny", {"epochs": epochs}, done)
+        tracker.close()
+    data = tracker.client.get_run(tracker.run.info.run_id).data
+    assert (data.params["epochs"], data.tags["resumed.epochs"]) == ("4", "9")
+
+
+@pytest.mark.bad_input("dials")
+def test_a_file_where_tensorboard_writes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").write_text("")
+    with pytest.raises(InputError, match=r"tracker: .*tensorboard must be a folder"):
+        start_tracker("tensorboard", tmp_path, "tiny")
 
 
 @pytest.mark.bad_input("dials")

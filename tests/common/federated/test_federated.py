@@ -56,6 +56,12 @@ def test_the_average_is_weighted_by_images() -> None:
     assert average(states, [1, 3])["w"].tolist() == [2.5, 1.0]
 
 
+def test_an_average_of_whole_numbers_is_rounded_and_not_cut_off() -> None:
+    states = [{"batches": torch.tensor(number), "on": torch.tensor(True)} for number in (2, 3, 3)]
+    mean = average(states, [1, 1, 1])
+    assert (mean["batches"].dtype, int(mean["batches"]), bool(mean["on"])) == (torch.int64, 3, True)
+
+
 @pytest.mark.parametrize("kind", ["learned", "moco", "contrastive"])
 def test_rounds_of_one_client_are_a_plain_training(kind: str) -> None:
     """Also with a momentum encoder, a queue, counters and a schedule over all rounds."""
@@ -109,13 +115,17 @@ def wrong(change: str) -> dict[str, Tensor]:
         state["queue"] = torch.zeros(2)
     elif change == "shape":
         state[name] = torch.zeros(3)
+    elif change == "text":
+        state[name] = "weights"  # type: ignore[assignment]
+    elif change == "complex":
+        state[name] = state[name] + 0j
     else:
         state[name] = torch.full_like(state[name], float("nan"))
     return dict(state)
 
 
 @pytest.mark.bad_input("federated")
-@pytest.mark.parametrize("change", ["missing", "foreign", "shape", "nan"])
+@pytest.mark.parametrize("change", ["missing", "foreign", "shape", "text", "complex", "nan"])
 def test_weights_that_are_not_those_shared_are_refused_whole(change: str) -> None:
     shared = SharedWeights(made("learned"))
     before = shared.state_dict()
@@ -137,6 +147,21 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "nobody": (lambda: federated_averaging({}, {}, 1), "clients: must be at least one"),
     "no images": (lambda: average([{"w": torch.zeros(1)}], [0]), "average: images must be"),
     "other tensors": (lambda: average([{"a": torch.zeros(1)}, {}], [1, 1]), "the same tensors"),
+    "a shape that broadcasts": (
+        lambda: average([{"a": torch.zeros(3)}, {"a": torch.zeros(1)}], [1, 1]),
+        r"client 2 must share a with shape and type \(\(3,\)",
+    ),
+    "another type": (
+        lambda: average([{"a": torch.zeros(1)}, {"a": torch.zeros(1).int()}], [1, 1]),
+        "client 2 must share a with shape and type",
+    ),
+    "NaN": (
+        lambda: average(
+            [{"a": torch.zeros(1)}, {"a": torch.tensor([float("nan")])}], [1, 0], ["x", "berlin"]
+        ),
+        "client berlin must share finite numbers, got NaN or infinity in a",
+    ),
+    "half an image": (lambda: average([{"w": torch.zeros(1)}], [0.5]), "average: images must be"),  # type: ignore[list-item]
 }
 
 
