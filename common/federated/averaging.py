@@ -94,7 +94,7 @@ def federated_averaging(
 
 
 def _count(client: str, sent: ExchangeObject) -> int:
-    count = (sent.statistics or {}).get(FlStatistics.DATA_COUNT)
+    count: Any = (sent.statistics or {}).get(FlStatistics.DATA_COUNT)
     require(
         isinstance(count, Integral),
         f"average: client {client} must say how many images it has (statistics, "
