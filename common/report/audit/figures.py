@@ -60,7 +60,12 @@ def share_with(estimate: Estimate) -> str:
 
 def setting(transformation: str, words: str) -> Markup:
     """Return what a transformation is set to, without its name; long words are broken."""
-    return long(words.removeprefix(transformation).strip() or "–")
+    return long(setting_words(transformation, words))
+
+
+def setting_words(transformation: str, words: str) -> str:
+    """Return what a transformation is set to, without its name."""
+    return words.removeprefix(transformation).lstrip(" ,") or "–"
 
 
 def number(value: float, decimals: int = 2) -> str:

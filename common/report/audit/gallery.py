@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from common.report.audit.figures import place, share
+from common.report.audit.figures import place, setting_words, share
 from common.report.audit.result import Audit, Scan, SetAudit, SetPictures, Step
 from common.report.charts import framed, outline
 from common.report.markup import Markup, anchored, figure, heading, paragraph, pictures, section
@@ -129,7 +129,8 @@ def _scan(audit: Audit, drawn: SetPictures, at: int, scan: Scan, detail: Detail)
     for image, steps in enumerate(drawn.scans[at][:shown_images]):
         original = _original(audit, image)
         shown = tuple(
-            _shown(step, None if masks is None else masks[image][k], original, said.words,
+            _shown(step, None if masks is None else masks[image][k], original,
+                   setting_words(scan.transformation, said.words),
                    "" if image else step_words(said, k == scan.strongest))
             for k, (step, said) in enumerate(zip(steps, scan.steps))
         )  # fmt: skip
@@ -143,14 +144,14 @@ def of_member(audit: Audit, member: str) -> str:
     return f" ({member})" if several else ""
 
 
-def step_words(step: Step, proposed: bool) -> str:
-    """Say what a strength keeps, and whether it is the one proposed."""
+def step_words(step: Step, strongest: bool) -> str:
+    """Say what a strength keeps, and whether it is the strongest that alone keeps enough."""
     kept = [
         f"{what} kept {share(estimate)}"
         for what, estimate in (("label", step.label_kept), ("lesions", step.lesions_kept))
         if estimate is not None
     ]
-    return ", ".join([*kept, *(["proposed"] if proposed else [])])
+    return ", ".join([*kept, *(["strongest that keeps enough"] if strongest else [])])
 
 
 def _original(audit: Audit, image: int) -> Shown:

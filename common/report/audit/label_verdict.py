@@ -99,6 +99,6 @@ def sites(audit: Audit, at: int) -> list[Said]:
     losing = _losing(found.sites)
     if not 0 < len(losing) < len(found.sites):
         return []  # a loss at every site is that of the label
-    words = sentence(_loss(f"at “{losing[0].name}”", losing[0]))
+    words = sentence(_loss(f"at site “{losing[0].name}”", losing[0]))
     words += f"; {len(losing)} of {plural(len(found.sites), 'site')} clearly lose."
     return [Said(words, place(at, "destroys"), "By site")]

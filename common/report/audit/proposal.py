@@ -65,14 +65,14 @@ def proposal(audit: Audit, at: int) -> Markup:
     parts.append(bullets(found.words) if found.words else Markup())
     if found.left_out:
         names = listed([plain(name) for name in found.left_out])
-        parts.append(paragraph(f"Left out, as it keeps too little at any strength: {names}."))
+        parts.append(paragraph(f"Left out, alone or together with the others too strong: {names}."))
     if found.weakened:
         words = (
-            f"Each alone would bear more: together they kept too little, so that all were made "
-            f"weaker {plural(found.weakened, 'time')}."
+            "Alone each bears more; together they kept too little, so that "
+            f"{plural(found.weakened, 'step')} were taken back, each of the one that kept least."
         )
         parts.append(paragraph(words))
-    if found.overlay:
+    if found.overlay and found.words:
         text = json.dumps(found.overlay, indent=1, ensure_ascii=False)
         parts += [heading(f"As an overlay for {found.bundle}"), code(text)]
     note = (

@@ -137,8 +137,9 @@ def proposal_words(audit: Audit, at: int) -> Said | None:
     found = audit.sets[at].proposal
     if found is None:
         return None
+    keep = percent_of(audit.measurement.keep)
     if not found.words:
-        words = "No transformation keeps enough at any strength that was tried."
+        words = f"Proposal: none; together no settings that were tried keep {keep} of each."
         return Said(words, place(at, "proposal"), "The proposal")
     settings = ", ".join(found.words)
     if len(settings) > LONG:
