@@ -40,7 +40,7 @@ def _table(audit: Audit) -> Markup:
     attributes = list(dict.fromkeys(each.attribute for one in audit.sets for each in one.shortcuts))
     heads = ["lesions kept", "label kept", "class that loses most"]
     heads += [f"{attribute} told (chance)" for attribute in attributes]
-    heads += ["negatives nearer", "InfoNCE, nats", "s per 1,000 views"]
+    heads += ["negatives nearer", "InfoNCE, nats (guessing)", "s per 1,000 views"]
     rows = [
         (linked(swatch(colour(at), one.name), place(at, "top"), "details"), _cells(one, attributes))
         for at, one in enumerate(audit.sets)
@@ -61,7 +61,7 @@ def _cells(one: SetAudit, attributes: Sequence[str]) -> list[str]:
             for name in attributes
         ),
         f"{100 * one.difficulty.nearer:.1f} %",
-        f"{number(one.difficulty.info_nce)} of {number(one.difficulty.guessing)}",
+        f"{number(one.difficulty.info_nce)} ({number(one.difficulty.guessing)})",
         f"{one.cost.seconds_per_1000_views:.3g}",
     ]
 

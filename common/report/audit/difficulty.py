@@ -53,7 +53,7 @@ def _told(audit: Audit, found: Difficulty) -> str:
     return (
         f"With {whose}, {100 * found.nearer:.1f} % of the views of other images are nearer to a "
         f"view than the other view of its own image; expected InfoNCE is {number(found.info_nce)} "
-        f"nats, of {number(found.guessing)} for guessing, in a batch of {found.images:,} images."
+        f"nats ({number(found.guessing)} is guessing) in a batch of {found.images:,} images."
     )
 
 
@@ -78,7 +78,7 @@ def _figures(found: Difficulty) -> Markup:
         ("negatives nearer than the positive", f"{100 * found.nearer:.1f} %"),
         ("alignment (0: views of an image agree)", number(found.alignment)),
         ("uniformity (lower: images spread out)", number(found.uniformity)),
-        ("InfoNCE, nats", f"{number(found.info_nce)} of {number(found.guessing)}"),
+        ("InfoNCE, nats", f"{number(found.info_nce)} ({number(found.guessing)} is guessing)"),
     ]
     return figure_table("figure", [""], [(name, [value]) for name, value in rows])
 

@@ -8,7 +8,7 @@ from common.report.charts import DotRow, dot_chart, nice_axis
 from common.report.markup import Markup, figure_table, folded, paragraph, section
 from common.report.words import sentence
 
-__all__ = ["shortcuts"]
+__all__ = ["shortcut_name", "shortcuts"]
 
 NOTE = (
     "Balanced accuracy of a quick classifier that was fitted and tested on views, of patients it "
@@ -16,6 +16,11 @@ NOTE = (
     "images as they are, and chance. What stays above chance is in both views of an image, so an "
     "encoder may use it to find the pair; whether a training does is not said here."
 )
+
+
+def shortcut_name(each: Shortcut) -> str:
+    """Return what an attribute is called in a sentence."""
+    return {"mark": "mark at the border"}.get(each.attribute, each.attribute)
 
 
 def shortcuts(audit: Audit, at: int) -> Markup:
@@ -49,14 +54,14 @@ def _row(each: Shortcut, at: int) -> DotRow:
     words = f"{interval(after)}, was {number(before.value)}; chance {number(each.chance)}"
     low, high = (end if math.isfinite(end) else None for end in (after.low, after.high))
     value = after.value if math.isfinite(after.value) else None
-    return DotRow(sentence(each.attribute), colour(at), words, small, value, low, high)
+    return DotRow(sentence(shortcut_name(each)), colour(at), words, small, value, low, high)
 
 
 def _table(found: tuple[Shortcut, ...]) -> Markup:
     heads = ["features", "values", "images", "chance", "as they are", "views"]
     rows = [
         (
-            each.attribute,
+            shortcut_name(each),
             [
                 telling.features,
                 str(len(each.values)),

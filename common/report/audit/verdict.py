@@ -13,6 +13,7 @@ from common.report.audit.figures import ends, interval, number, place, share_wit
 from common.report.audit.label_verdict import classes, label, sites
 from common.report.audit.proposal import proposed
 from common.report.audit.result import Audit, Estimate, Shortcut
+from common.report.audit.shortcuts import shortcut_name
 from common.report.audit.thresholds import (
     BLANK_VIEWS,
     LEARNED_SPREAD,
@@ -29,14 +30,11 @@ from common.report.words import listed, plain, plural, sentence
 __all__ = ["proposal_words", "verdict"]
 
 LONG = 120  # characters of a proposal that a sentence can hold
-SHORTCUTS = {  # attribute: what an encoder would do with it
-    "site": "recognising the scanner or the site",
-    "scanner": "recognising the scanner",
-    "sex": "recognising the sex",
-    "age": "recognising the age",
-    "patient": "recognising the person",
-    "mark": "the burnt-in marks",
+SHORTCUTS = {  # attribute: what an encoder would recognise
+    "site": "the scanner or the site",
+    "mark": "the marks at the border",
     "image size": "the size that the image had",
+    "patient": "the person",
 }
 
 
@@ -102,15 +100,18 @@ def _shortcut(each: Shortcut, at: int) -> Said:
     chance = f"chance {number(each.chance)}"
     figure = interval(each.transformed)
     if above > SHORTCUT_ABOVE_CHANCE and low > each.chance:
-        by = SHORTCUTS.get(each.attribute, f"recognising {each.attribute}")
+        by = SHORTCUTS.get(each.attribute, f"the {each.attribute}")
         before = number(each.untransformed.value)
         words = (
-            f"The {each.attribute} can be told from the views: balanced accuracy {figure}; "
-            f"{chance}; from the images as they are {before}. An encoder can win by {by}."
+            f"The {shortcut_name(each)} can be told from the views: balanced accuracy {figure}; "
+            f"{chance}; from the images as they are {before}. An encoder can win by "
+            f"recognising {by}."
         )
         return Said(words, target, link)
     told = number(each.untransformed.value)
-    words = f"{sentence(each.attribute)} as a shortcut: told from views with {figure}; {chance}; "
+    words = (
+        f"{sentence(shortcut_name(each))} as a shortcut: told from views with {figure}; {chance}; "
+    )
     return Said(f"{words}from the images as they are {told}.", target, link, found=False)
 
 
