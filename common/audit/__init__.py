@@ -12,6 +12,7 @@
 - `Audit`: all that was found; its sections are the dataclasses of `common.report.audit.result`.
 """
 
+from common.audit.run_audit import audit
 from common.report.audit.result import Audit
 
-__all__ = ["Audit"]
+__all__ = ["Audit", "audit"]

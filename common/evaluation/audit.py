@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from common.transforms import Composition
 
-__all__ = ["audit_transforms"]
+__all__ = ["audit_transforms", "lambda_summary"]
 
 _EDGES = np.linspace(0.0, 1.0, 21)
 _KEPT = 0.5  # a lesion counts as kept when at least half of its mass survives crop and rotation
@@ -105,16 +105,10 @@ def _stack(shown: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
 def _summary(
     lam: NDArray[np.float64], transform: Composition, kept: NDArray[np.float32] | None
 ) -> dict[str, Any]:
-    columns = [column[~np.isnan(column)] for column in lam.T]
     summary: dict[str, Any] = {
         "names": list(transform.names),
         "units": [list(ends) for ends in transform.units],
-        "lam_mean": [float(c.mean()) if c.size else None for c in columns],
-        "lam_std_over_images": [float(c.std()) if c.size else None for c in columns],
-        "histogram": {
-            "edges": _EDGES.tolist(),
-            "counts": [np.histogram(c, _EDGES)[0].tolist() for c in columns],
-        },
+        **lambda_summary(lam),
         "lesion_kept": None,
         "n_lesion_images": 0,
     }
@@ -124,3 +118,24 @@ def _summary(
         if len(before):
             summary["lesion_kept"] = float(np.mean(after >= _KEPT * before))
     return summary
+
+
+def lambda_summary(lam: NDArray[np.float64]) -> dict[str, Any]:
+    """Return how parameters spread over images.
+
+    Args:
+        lam: ``(N, K)``, NaN where a transformation was not applied.
+
+    Returns:
+        "lam_mean", "lam_std_over_images" (over the images a transformation was applied to; None
+        where to none) and "histogram", with "edges" and K lists of "counts".
+    """
+    columns = [column[~np.isnan(column)] for column in lam.T]
+    return {
+        "lam_mean": [float(c.mean()) if c.size else None for c in columns],
+        "lam_std_over_images": [float(c.std()) if c.size else None for c in columns],
+        "histogram": {
+            "edges": _EDGES.tolist(),
+            "counts": [np.histogram(c, _EDGES)[0].tolist() for c in columns],
+        },
+    }

@@ -93,8 +93,8 @@ class Proposal:
         lesions_kept: by all of them together; None without masks.
         label_kept: by all of them together; None without a label that can be told.
         info_nce: in nats.
-        weakened: how often all settings were made one step weaker, because together they kept too
-            little.
+        weakened: how often the setting that keeps least was made one step weaker, because together
+            they kept too little.
         overlay: content of an overlay JSON for `bundle`; empty where the set is of no bundle.
         bundle: whose configuration it goes with; "" where there is none.
     """

@@ -1,0 +1,190 @@
+"""Each transformation alone: as the set uses it, and from weak to strong."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor, nn
+
+from common.audit.difficulty import info_nce_of, pairs_of
+from common.audit.features import Encoder
+from common.audit.images import AuditImages
+from common.audit.information import Told, ask, best
+from common.audit.seen import lesions_of, look
+from common.audit.sets import Crops, TransformationSet, ViewKind, subset
+from common.audit.strength import STRENGTHS, at_strength, restricted, turned_by, words_of
+from common.audit.telling import Target, kept_share
+from common.report.audit.findings import Estimate, Part
+from common.report.audit.strengths import Scan, Step
+
+__all__ = ["Bench", "parts_of", "scans_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where variants of a set are measured: fewer images, one view of each.
+
+    Attributes:
+        images: of the scan.
+        batch: of the difficulty.
+        label: of the images of the scan; None where it cannot be told.
+        plain: what these images tell of it as they are, with the features used.
+        kind: of these features.
+        encoder: of the features "encoder" and of the difficulty.
+        keep: share to be kept.
+        temperature: of InfoNCE.
+        seed: of the draws.
+    """
+
+    images: AuditImages
+    batch: AuditImages
+    label: Target | None
+    plain: Told | None
+    kind: str
+    encoder: Encoder
+    keep: float
+    temperature: float
+    seed: int
+
+    @staticmethod
+    def plain_of(plain: Mapping[str, Told], label: Target) -> tuple[str, Told] | None:
+        """Return features that tell the label of untransformed images, and what they tell."""
+        kind = best(plain)
+        figures = plain[kind].figures
+        known = kept_share(figures, figures, label.chance)
+        return (kind, plain[kind]) if np.isfinite(known.value) else None
+
+    def kept(self, transforms: TransformationSet) -> tuple[Estimate | None, Estimate | None]:
+        """Return the share of lesions and of the label's information that a set keeps."""
+        told = self.label is not None and self.plain is not None
+        if not told and self.images.mask is None:
+            return None, None
+        kinds = (self.kind,) if told else ()
+        seen = look(self.images, transforms, self.encoder, 1, self.seed, kinds)
+        lesions = lesions_of(self.images, seen)
+        share = None
+        if self.label is not None and self.plain is not None:
+            after = ask(seen.features, self.label)[self.kind].figures
+            share = kept_share(self.plain.figures, after, self.label.chance)
+        return (None if lesions is None else lesions.kept), share
+
+    def info_nce(self, transforms: TransformationSet | None) -> float:
+        """Return InfoNCE of a set in nats; of no transformation with None."""
+        pairs = pairs_of(self.batch, transforms, self.encoder, self.seed)
+        return info_nce_of(pairs, self.temperature)
+
+    def keeps(self, *shares: Estimate | None) -> bool:
+        """Return whether all that is known is kept."""
+        return all(share is None or share.value >= self.keep for share in shares)
+
+
+class Columns(nn.Module):
+    """Some of the parameters that a policy chooses."""
+
+    def __init__(self, policy: nn.Module, columns: Sequence[int]) -> None:
+        super().__init__()
+        self.policy = policy
+        self.columns = list(columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``lam (B, columns)``."""
+        lam: Tensor = self.policy(x)
+        return lam[:, self.columns]
+
+
+def only(kind: ViewKind, names: Sequence[str]) -> ViewKind | None:
+    """Return the kind with some of its transformations, chosen as it does; None without any."""
+    transform, columns = subset(kind.transform, names)
+    if transform is None:
+        return None
+    chances = [p for name, p in zip(kind.transform.order, kind.probability) if name in names]
+    policy = Columns(kind.policy, columns)
+    policy.probability = chances  # type: ignore[assignment]  # what the kind says of it
+    return replace(kind, policy=policy, transform=transform)
+
+
+def parts_of(transforms: TransformationSet, bench: Bench) -> tuple[Part, ...]:
+    """Return what each transformation of each kind of views does alone, and the set without it."""
+    still = bench.info_nce(None)
+    return tuple(
+        part for kind in transforms.kinds for part in _parts(transforms, kind, bench, still)
+    )
+
+
+def _parts(
+    transforms: TransformationSet, kind: ViewKind, bench: Bench, still: float
+) -> Iterator[Part]:
+    def of(member: ViewKind | None) -> TransformationSet | None:
+        return None if member is None else replace(transforms, kinds=(member,))
+
+    used = [name for name, p in zip(kind.transform.order, kind.probability) if p > 0]
+    whole = bench.info_nce(of(kind))
+    words = dict(zip(kind.transform.order, kind.words()))
+    chances = dict(zip(kind.transform.order, kind.probability))
+    crops = isinstance(kind.transform, Crops)
+    for name in used:
+        alone = of(kind if crops else only(kind, [name]))
+        without = of(None if crops else only(kind, [other for other in used if other != name]))
+        assert alone is not None
+        left = bench.info_nce(without)
+        lesions, label = bench.kept(alone)
+        yield Part(
+            member=kind.name,
+            transformation=name,
+            words=words[name],
+            probability=chances[name],
+            alone=bench.info_nce(alone),
+            without=left,
+            share=(whole - left) / (whole - still) if whole > still else float("nan"),
+            lesions_kept=lesions,
+            label_kept=label,
+        )
+
+
+def scans_of(transforms: TransformationSet, bench: Bench) -> tuple[Scan, ...]:
+    """Return each transformation in use from weak to strong; those of a channel have no strength.
+
+    What several kinds of views have in common is scanned once.
+    """
+    scans: dict[str, Scan] = {}
+    for kind in transforms.kinds:
+        if isinstance(kind.transform, Crops):
+            continue
+        for name, chance in zip(kind.transform.order, kind.probability):
+            own = kind.transform.settings.get(name, {})
+            turned = turned_by(kind, name)
+            fixed = {key: value for key, value in own.items() if key not in turned}
+            key = f"{name} {sorted(fixed.items(), key=str)}"
+            if chance > 0 and key not in scans:
+                scans[key] = _scan(transforms, kind, name, bench)
+    return tuple(scans.values())
+
+
+def _scan(transforms: TransformationSet, kind: ViewKind, name: str, bench: Bench) -> Scan:
+    side = max(bench.images.x.shape[2:])
+    steps: list[Step] = []
+    for strength in STRENGTHS:
+        settings, chance = at_strength(kind, name, strength, side, transforms.standardize)
+        member = restricted(kind, {name: settings}, {name: chance})
+        variant = replace(transforms, kinds=(member,))
+        lesions, label = bench.kept(variant)
+        steps.append(
+            Step(
+                strength=strength,
+                words=words_of(name, settings, chance),
+                settings=settings,
+                probability=chance,
+                lesions_kept=lesions,
+                label_kept=label,
+                info_nce=bench.info_nce(variant),
+                keeps=bench.keeps(lesions, label),
+            )
+        )
+    lost = [number for number, step in enumerate(steps) if not step.keeps]
+    strongest = (lost[0] if lost else len(steps)) - 1
+    return Scan(
+        member=kind.name,
+        transformation=name,
+        steps=tuple(steps),
+        strongest=None if strongest < 0 else strongest,
+    )
