@@ -31,10 +31,10 @@ class Tumour(NamedTuple):
 
     smallest: float = 6.0
     largest: float = 14.0
-    core: float = 0.8
-    oedema: float = 0.62
+    core: float = 1.0
+    oedema: float = 0.85
     field: float = 0.3
-    gain: float = 0.3
+    gain: float = 0.4
 
     positions = range(18, 42)  # 24 slices, 3 mm apart
 
