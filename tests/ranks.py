@@ -1,4 +1,4 @@
-"""Two processes, joined by gloo, that compute the same function."""
+"""Two or four processes, joined by gloo, that compute the same function."""
 
 import atexit
 import os
@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
-__all__ = ["WORLD", "assert_equal_to_one", "on_two_ranks"]
+__all__ = ["WORLD", "assert_equal_to_one", "on_ranks", "on_two_ranks"]
 
 WORLD = 2
 Member = tuple[Any, Connection]  # a process and our end of the pipe to it
@@ -22,22 +22,29 @@ _RANKS: list[Member] = []
 
 
 def on_two_ranks(compute: Callable[[], Any], folder: Path, joined: bool = True) -> list[Any]:
-    """Return what `compute` gives on rank 0 and on rank 1.
+    """Return what `compute` gives on rank 0 and on rank 1; see `on_ranks`."""
+    return on_ranks(WORLD, compute, folder, joined)
 
-    The two processes are started once and serve all tests: starting them takes most of the time.
+
+def on_ranks(
+    world: int, compute: Callable[[], Any], folder: Path, joined: bool = True
+) -> list[Any]:
+    """Return what `compute` gives on each of so many ranks.
+
+    The processes are started once and serve all tests: starting them takes most of the time.
 
     Args:
+        world: how many.
         compute: a function of a module, or a `functools.partial` of one.
         folder: an empty one.
         joined: whether they are a group already; else they have torchrun's variables to become one.
     """
-    if not _RANKS:
-        _RANKS.extend(map(_started, range(WORLD)))
+    _RANKS.extend(map(_started, range(len(_RANKS), world)))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    for _, pipe in _RANKS:
-        pipe.send((compute, str(folder), port if not joined else None))
-    waiting = {pipe for _, pipe in _RANKS}
+    waiting = {pipe for _, pipe in _RANKS[:world]}
+    for pipe in waiting:
+        pipe.send((compute, str(folder), port if not joined else None, world))
     while waiting:
         for pipe in wait(list(waiting)):
             error = _received(pipe)  # type: ignore[arg-type]
@@ -45,7 +52,7 @@ def on_two_ranks(compute: Callable[[], Any], folder: Path, joined: bool = True) 
                 _stop()
                 raise RuntimeError(error)
             waiting.remove(pipe)  # type: ignore[arg-type]
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(world)]
 
 
 def assert_equal_to_one(one: dict[str, Tensor], ranks: list[dict[str, Tensor]]) -> None:
@@ -90,22 +97,24 @@ def _serve(rank: int, pipe: Connection) -> None:
     torch.set_num_threads(1)
     while True:
         try:
-            compute, folder, port = pipe.recv()
+            compute, folder, port, world = pipe.recv()
         except EOFError:
             return
         try:
-            _compute(rank, compute, Path(folder), port)
+            _compute(rank, world, compute, Path(folder), port)
             pipe.send("")
         except BaseException:
             pipe.send(traceback.format_exc())
 
 
-def _compute(rank: int, compute: Callable[[], Any], folder: Path, port: int | None) -> None:
+def _compute(
+    rank: int, world: int, compute: Callable[[], Any], folder: Path, port: int | None
+) -> None:
     if port is None:
         store = f"file://{folder}/store"
-        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
     else:
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "MASTER_PORT": port}
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", **{k: str(v) for k, v in place.items()}}
     try:
         torch.save(compute(), folder / f"{rank}.pt")

@@ -22,6 +22,7 @@ from common.data.label_check import check_labels
 from common.engines.finite import finite_terms, require_finite_images, require_finite_weights
 from common.engines.optimizers import PhaseOptimizers
 from common.methods import Method, Phase
+from common.networks import set_cache_chunk
 
 __all__ = ["ContrastiveTrainer"]
 
@@ -46,6 +47,8 @@ class ContrastiveTrainer(Trainer):
             A contrastive loss still compares images within one batch only. Batches left over at the
             end of an epoch form a shorter group. A phase that is not yielded for every batch counts
             as zero where it is missing.
+        cache_chunk: the encoder sees a batch in parts of so many images and keeps no activations,
+            so that memory no longer grows with the batch (`common.networks.chunks`); 0 for off.
         train_handlers: MONAI or Ignite handlers (objects with ``attach``).
         prepare_batch: ``(batch, device, non_blocking) -> batch``; moves every tensor unless given.
         non_blocking: copies from pinned memory overlap with work on the GPU.
@@ -64,6 +67,7 @@ class ContrastiveTrainer(Trainer):
         amp: bool = False,
         amp_kwargs: dict[str, Any] | None = None,
         accumulation: int = 1,
+        cache_chunk: int = 0,
         train_handlers: Sequence[Any] | None = None,
         prepare_batch: Callable[..., Mapping[str, Any]] | None = None,
         non_blocking: bool = False,
@@ -72,6 +76,7 @@ class ContrastiveTrainer(Trainer):
             accumulation >= 1,
             f"ContrastiveTrainer: accumulation must be at least 1, got {accumulation}.",
         )
+        set_cache_chunk(network, network.classifier.encoder, cache_chunk)
         self.method = network
         self.network: nn.Module = network  # what others see; of a federated client a part
         self.optimizers = optimizers

@@ -26,7 +26,7 @@ from common.checks import require
 from common.losses import NegativeCosine
 from common.methods.method import Method, Phase
 from common.methods.momentum_encoder import MomentumEncoder
-from common.networks import ImageClassifier
+from common.networks import EncoderAndHead, ImageClassifier
 
 __all__ = ["BYOL"]
 
@@ -58,7 +58,7 @@ class BYOL(Method):
         require(0 <= momentum <= 1, f"BYOL: momentum must be between 0 and 1, got {momentum}.")
         self.projector = projector
         self.predictor = predictor
-        self.momentum_encoder = MomentumEncoder(nn.Sequential(classifier.encoder, projector))
+        self.momentum_encoder = MomentumEncoder(EncoderAndHead(classifier.encoder, projector))
         self.loss = NegativeCosine()
         self.momentum = momentum
 

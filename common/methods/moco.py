@@ -24,7 +24,7 @@ from common.checks import require
 from common.losses import MoCo as QueueLoss
 from common.methods.method import Method, Phase
 from common.methods.momentum_encoder import MomentumEncoder
-from common.networks import ImageClassifier, width_of
+from common.networks import EncoderAndHead, ImageClassifier, width_of
 
 __all__ = ["MoCo"]
 
@@ -56,7 +56,7 @@ class MoCo(Method):
         super().__init__(classifier, policy, transform)
         require(0 <= momentum <= 1, f"MoCo: momentum must be between 0 and 1, got {momentum}.")
         self.projector = projector
-        self.momentum_encoder = MomentumEncoder(nn.Sequential(classifier.encoder, projector))
+        self.momentum_encoder = MomentumEncoder(EncoderAndHead(classifier.encoder, projector))
         self.loss = QueueLoss(queue, width_of("MoCo", projector), temperature)
         self.momentum = momentum
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import require
+from common.networks import encode_in_chunks
 
 __all__ = ["MultiCrop", "ViewGroup"]
 
@@ -48,6 +49,8 @@ class MultiCrop(nn.Module):
         head: ``(B, head.in_features) -> z (B, K)``; reads the last columns of h.
     """
 
+    cache_chunk = 0  # images of a part of a pass, see `common.networks.chunks`
+
     def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
@@ -56,7 +59,12 @@ class MultiCrop(nn.Module):
     def encode(self, views: Sequence[Tensor]) -> Tensor:
         """Return ``h (V B, F)`` of V views ``(B, C, h, w)``, all first views first."""
         sizes = groupby(views, key=lambda view: view.shape[2:])
-        return torch.cat([self.encoder(torch.cat(list(alike))) for _, alike in sizes])
+        return torch.cat(
+            [
+                encode_in_chunks(self.encoder, torch.cat(list(alike)), self.cache_chunk)
+                for _, alike in sizes
+            ]
+        )
 
     def project(self, h: Tensor) -> Tensor:
         """Return ``z (V B, K)`` of ``h (V B, F)``."""

@@ -23,7 +23,7 @@ from common.losses import Queue
 from common.losses import ReSSL as RelationLoss
 from common.methods.method import Method, Phase
 from common.methods.momentum_encoder import MomentumEncoder
-from common.networks import ImageClassifier, width_of
+from common.networks import EncoderAndHead, ImageClassifier, width_of
 
 __all__ = ["ReSSL"]
 
@@ -68,7 +68,7 @@ class ReSSL(Method):
         self.projector = projector
         self.weak_policy = weak_policy
         self.weak_transform = weak_transform
-        self.momentum_encoder = MomentumEncoder(nn.Sequential(classifier.encoder, projector))
+        self.momentum_encoder = MomentumEncoder(EncoderAndHead(classifier.encoder, projector))
         self.loss = RelationLoss(temperature, teacher_temperature)
         self.queue = Queue(queue, width_of("ReSSL", projector))
         self.momentum = momentum

@@ -20,11 +20,13 @@
 - `StandardizedEncoder`: an encoder of normalised images.
 - `load_pretrained`: public weights (torchvision, y-aware, AnatCL) into a classifier's encoder.
 - `ImageClassifier`: encoder + linear head, exactly what ``models/model.pt`` holds.
+- `encode_in_chunks`, `EncoderAndHead`, `set_cache_chunk`: passes that keep no activations.
 - `require_finite`: weights are numbers, or refused.
 """
 
 from common.networks.alexnet3d import AlexNet3D
 from common.networks.brain_encoder import TableEncoder, brain_encoder
+from common.networks.chunks import EncoderAndHead, encode_in_chunks, set_cache_chunk
 from common.networks.classifier import ImageClassifier
 from common.networks.conv_encoder import ConvEncoder
 from common.networks.convnext_encoder import ConvNeXtEncoder
@@ -55,6 +57,7 @@ __all__ = [
     "DINOHead",
     "DenseNetEncoder",
     "EmbeddingEncoder",
+    "EncoderAndHead",
     "ImageClassifier",
     "IterNorm",
     "Projector",
@@ -69,8 +72,10 @@ __all__ = [
     "VariationalEncoder",
     "VisionTransformer",
     "brain_encoder",
+    "encode_in_chunks",
     "load_pretrained",
     "load_vit_weights",
     "require_finite",
+    "set_cache_chunk",
     "width_of",
 ]

@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from common.checks import require
+from common.networks.chunks import encode_in_chunks
+from common.networks.normalisation import normalised
 
 __all__ = ["ImageClassifier"]
 
@@ -18,21 +20,25 @@ class ImageClassifier(nn.Module):
         in_features: width of h.
         num_classes: number of outputs; each is the logit of one class being present, so one output
             serves a binary task and several serve multi-label tasks.
+        norm: of the encoder: "batch" as it is, "group" in place of every batch normalisation.
 
     Weights are loaded whole or not at all, whoever loads them: see `load_state_dict`.
 
     Shapes: ``forward(x) -> (B, num_classes)`` logits; ``encode(x) -> h (B, in_features)``.
     """
 
-    def __init__(self, encoder: nn.Module, in_features: int, num_classes: int = 1) -> None:
+    cache_chunk = 0  # images of a part of `encode`, see `common.networks.chunks`
+
+    def __init__(
+        self, encoder: nn.Module, in_features: int, num_classes: int = 1, norm: str = "batch"
+    ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = normalised(encoder, norm)
         self.head = nn.Linear(in_features, num_classes)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the representation ``h (B, in_features)``, before the head."""
-        h: Tensor = self.encoder(x)
-        return h
+        return encode_in_chunks(self.encoder, x, self.cache_chunk)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

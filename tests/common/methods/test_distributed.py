@@ -1,4 +1,4 @@
-"""Contrastive with a regulariser and a head: two processes of half a batch against one."""
+"""Many processes of a part of a batch against one, with and without cached activations."""
 
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from common.methods import (
     cross_entropy,
 )
 from common.networks import DINOHead, ImageClassifier, IterNorm, Projector
-from tests.ranks import on_two_ranks
+from tests.ranks import on_ranks, on_two_ranks
 from tests.tiny import Gap
 
 SUBJECTS = 8
@@ -138,21 +138,28 @@ class Chance(nn.Module):
         return (x * 1000 * self.calls).sin()
 
 
-def all_trained() -> dict[str, dict[str, Tensor]]:
+def all_trained(cache_chunk: int = 0) -> dict[str, dict[str, Tensor]]:
     """Weights, queues and prototypes of every method after two epochs of three steps."""
     states = {}
     for name, method in every_method().items():
         method.double()
         optimizers = PhaseOptimizers(method, {"encoder": 0.01}, torch.optim.SGD)
         batches = [content(seed) for seed in range(3)]
-        ContrastiveTrainer("cpu", 2, batches, method, optimizers).run()
+        ContrastiveTrainer("cpu", 2, batches, method, optimizers, cache_chunk=cache_chunk).run()
         states[name] = method.state_dict()
     return states
 
 
+def test_cached_activations_train_every_method_as_whole_batches_do() -> None:
+    torch.testing.assert_close(all_trained(cache_chunk=3), all_trained(), rtol=0, atol=1e-10)
+
+
 @pytest.mark.slow
-def test_two_ranks_train_every_method_as_one_process_does(tmp_path: Path) -> None:
-    one, ranks = all_trained(), on_two_ranks(all_trained, tmp_path)
+@pytest.mark.parametrize(("world", "cache_chunk"), [(2, 0), (4, 0), (2, 3), (4, 1)])
+def test_ranks_train_every_method_as_one_process_does(
+    world: int, cache_chunk: int, tmp_path: Path
+) -> None:
+    one, ranks = all_trained(), on_ranks(world, partial(all_trained, cache_chunk), tmp_path)
     for name, method in every_method().items():
         start = method.double().state_dict()[WEIGHT]
         assert (one[name][WEIGHT] - start).abs().max() > 1e-6, name
