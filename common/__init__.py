@@ -38,7 +38,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.own_process` → files
 - `common.sweep` → checks, cluster, command_line, config, data, deploy, evaluation, files,
   own_process, report, text
-- `common.label` → checks, command_line, data, deploy, files
+- `common.label` → checks, command_line, config, data, deploy, files, report
 
 Shapes: ``x (B, C, *spatial)`` float in [0, 1]; ``lam (B, K)`` in [0, 1], NaN where one is not
 applied to that image; ``h (B, F)``; ``z (B, V, D)`` for V views of B subjects; ``label (B,)``

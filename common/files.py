@@ -154,11 +154,12 @@ def zip_is_whole(path: Path) -> bool:
 
 
 @contextmanager
-def locked(folder: str | Path) -> Iterator[None]:
+def locked(folder: str | Path, what: str = "a run's folder") -> Iterator[None]:
     """Be the only process that writes to `folder`; a process that died does not hold it.
 
     Args:
         folder: made when needed; its lock is the file ``.lock``.
+        what: what an error calls it.
 
     Raises:
         InputError: another process writes to it, or it cannot be written.
@@ -170,8 +171,8 @@ def locked(folder: str | Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise InputError(
-            f"{folder}: one process at a time must write to a run's folder, got a second. Wait for "
-            "the first to end, or name another folder."
+            f"{folder}: one process at a time must write to {what}, got a second. Wait for the "
+            "first to end, or name another folder."
         ) from None
     except OSError as error:
         raise InputError(

@@ -1,23 +1,19 @@
-"""An image of the studies with its label, and whose it is."""
+"""An image of the studies with its label."""
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.checks import InputError, require
-from common.data.dicom import dicom_facts
-from common.data.dicom_mark import is_dicom
 from common.label.models import Model
 
-__all__ = ["Sample", "parse_label", "patient_of", "read_label", "suffix_of", "target_of"]
+__all__ = ["Sample", "label_for", "parse_label", "read_label", "suffix_of", "target_of"]
 
 KEYS = ("label", "age", "site", "patient", "bundle")
 LARGEST = 100_000  # bytes of a label
 OLDEST = 120  # years
-START = re.compile(r"([^_]*\d)_")
 
 
 @dataclass(frozen=True)
@@ -28,11 +24,13 @@ class Sample:
         id: its name in the studies.
         path: the file, or the folder of a DICOM series.
         label: what a label file says; None where there is none.
+        patient: whose it is by the manifest of a prepared folder; "" where there is none.
     """
 
     id: str
     path: Path
     label: Mapping[str, Any] | None = None
+    patient: str = ""
 
 
 def read_label(path: Path) -> dict[str, Any]:
@@ -61,7 +59,7 @@ def parse_label(content: Any) -> dict[str, Any]:
         InputError: no object, neither "label" nor "age", or values of another kind.
     """
     require(
-        isinstance(content, dict) and ("label" in content or "age" in content),
+        isinstance(content, dict) and (content.get("label"), content.get("age")) != (None, None),
         'label: must be a JSON object with "label" or "age", such as {"label": "normal"}.',
     )
     label = {key: content[key] for key in KEYS if content.get(key) is not None}
@@ -78,6 +76,47 @@ def parse_label(content: Any) -> dict[str, Any]:
     return label
 
 
+def label_for(content: Any, models: Sequence[Model]) -> dict[str, Any]:
+    """Return a label as it is kept: of a class that an image can have, called by its name.
+
+    A number stands for a class only as long as the classes keep their order, so names are kept.
+
+    Args:
+        content: as `parse_label` takes it.
+        models: of the bundles that the image is for.
+
+    Raises:
+        InputError: as `parse_label`; "bundle" names none of them, or none learns what it says.
+    """
+    label = parse_label(content)
+    names = ", ".join(model.name for model in models)
+    require(bool(models), "label: must be of an image in the folder of a bundle, got another.")
+    if "bundle" in label:
+        models = [model for model in models if model.name == label["bundle"]]
+        require(bool(models), f"label: bundle must be one that the image is for ({names}).")
+    refusals = [model.no_labels for model in models if model.no_labels]
+    open_ = [model for model in models if not model.no_labels]
+    require(bool(open_), refusals[0] if refusals else "")
+    told = label.get("label")
+    if told is None:
+        require(
+            any(model.regression for model in open_),
+            f"label: must name a class, got an age alone, which no bundle of it learns ({names}).",
+        )
+        return label
+    named = {model.class_named(told) for model in open_ if not model.regression} - {""}
+    classes = (
+        "; ".join(", ".join(m.choices) for m in open_ if not m.regression)
+        or "left out beside an age"
+    )
+    require(
+        len(named) == 1,
+        f"label: must be {classes or 'left out beside an age'}, got {str(told)[:80]!r}"
+        f"{', which is a class of each of several bundles: write its name' if named else ''}.",
+    )
+    return {**label, "label": named.pop()}
+
+
 def target_of(sample: Sample, model: Model) -> int | float | None:
     """Return what a sample's label teaches a bundle: a class or an age; None where it does not.
 
@@ -92,29 +131,6 @@ def target_of(sample: Sample, model: Model) -> int | float | None:
         return model.number(label["label"]) if "label" in label else None
     except InputError:
         return None
-
-
-def patient_of(sample: Sample) -> str:
-    """Say whose an image is, to keep them together; it identifies, and is never written.
-
-    In this order: the label's "patient", the DICOM Patient ID, the start of the file's name up to
-    its first ``_`` where that ends in a digit, or the image itself.
-    """
-    named = str((sample.label or {}).get("patient", ""))
-    if named:
-        return named
-    path = sample.path
-    files = [one for one in path.iterdir() if one.is_file()] if path.is_dir() else [path]
-    first = min(files, default=path)
-    if is_dicom(first):
-        try:
-            known = str(dicom_facts(first).get("patient", ""))
-        except InputError:
-            known = ""
-        if known:
-            return known
-    start = START.match(path.name)
-    return start[1] if start else sample.id
 
 
 def suffix_of(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from common.checks import InputError, require
+from common.checks import require, require_name
 from common.deploy import Predictor, TrainedModel, load
 from common.deploy.loading import folder_of
 from common.deploy.released import own_or_released
@@ -37,6 +37,7 @@ class Model:
         work: folder of what is made for it.
         below: folder of the studies whose images are for it; "" for all.
         classes: names of the classes to label, by number; those of the model unless given.
+        folders: whether each sub-folder of `below` holds the images of one patient.
 
     Attributes:
         name: of the bundle.
@@ -44,11 +45,17 @@ class Model:
     """
 
     def __init__(
-        self, bundle: str | Path, work: Path, below: str = "", classes: Sequence[str] = ()
+        self,
+        bundle: str | Path,
+        work: Path,
+        below: str = "",
+        classes: Sequence[str] = (),
+        folders: bool = True,
     ) -> None:
         self.folder = folder_of(bundle)
         self.name = name_of(bundle)
         self.work, self.below, self.given = work / self.name, below, tuple(classes)
+        self.folders = folders
         self.lock = RLock()
         self._loaded: tuple[Any, Predictor] | None = None
 
@@ -64,10 +71,16 @@ class Model:
 
     @property
     def weights(self) -> Path:
-        """Folder of the newest model: one that was trained here, or else the bundle's."""
+        """Folder of the newest model: one that was trained here, or else the bundle's.
+
+        Raises:
+            InputError: what was noted of the newest is no name of a folder beside it.
+        """
         pointer = self.work / "models" / CURRENT
         if pointer.is_file():
-            return self.work / "models" / pointer.read_text(encoding="utf-8").strip()
+            cure = f"{pointer}, which names the newest model (remove it, and train again),"
+            named = pointer.read_bytes()[:400].decode(errors="replace").strip()
+            return self.work / "models" / require_name(named, cure)
         return own_or_released(self.folder / "models" / "model.pt").parent
 
     @property
@@ -186,6 +199,15 @@ class Model:
             with whole(target.parent / CURRENT) as partial:
                 partial.write_text(target.name, encoding="utf-8")
 
+    def class_named(self, label: Any) -> str:
+        """Return the name of the class that a label names, or tells the number of; "" of none."""
+        names = self.choices
+        if isinstance(label, bool) or not isinstance(label, str | int):
+            return ""
+        if str(label) in names:
+            return str(label)
+        return names[label] if isinstance(label, int) and 0 <= label < len(names) else ""
+
     def number(self, label: Any) -> int:
         """Return the number of a class that a label names.
 
@@ -193,10 +215,9 @@ class Model:
             InputError: it names none.
         """
         names = self.choices
-        if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(names):
-            return label
-        if label in names:
-            return names.index(str(label))
-        raise InputError(
-            f"label: must be {', '.join(names)}, for {self.name}, got {str(label)[:80]!r}."
+        named = self.class_named(label)
+        require(
+            bool(named),
+            f"label: must be {', '.join(names)}, for {self.name}, got {str(label)[:80]!r}.",
         )
+        return names.index(named)

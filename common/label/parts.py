@@ -68,11 +68,13 @@ def _check_counts(model: Model, kinds: Mapping[str, set[Any]]) -> None:
     counts = Counter(next(iter(kind)) for kind in kinds.values() if len(kind) == 1)
     names = ["labelled"] if model.regression else model.choices
     told = ", ".join(f"{counts[number]} {name}" for number, name in enumerate(names))
+    both = sum(len(kind) > 1 for kind in kinds.values())
+    mixed = f" (and {both} with labels of several classes)" if both else ""
     wanted = range(len(names)) if len(names) < 3 else sorted(set().union(*kinds.values(), set()))
     require(
         all(counts[number] >= FEWEST for number in wanted) and len(wanted) >= min(2, len(names)),
-        f"{model.name}: each class must have labels of {FEWEST} patients or more, got {told}. "
-        "Label more images of the rare ones.",
+        f"{model.name}: each class must have labels of {FEWEST} patients or more, got "
+        f"{told}{mixed}. Label more images of the rare ones.",
     )
 
 

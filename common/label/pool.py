@@ -1,8 +1,10 @@
 """Images as a model's encoder sees them, kept on the disk beside the model's hash."""
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from common.checks import InputError
 from common.deploy import Prediction
 from common.files import replacing
-from common.label.answers import chosen, scores
+from common.label.answers import chosen, score_names, scores
 from common.label.labels import Sample
 from common.label.models import Model
 
@@ -69,7 +71,11 @@ def embedded(model: Model, samples: Sequence[Sample]) -> Pool:
     for start in range(0, len(todo), CHUNK):
         some = todo[start : start + CHUNK]
         stamps = {sample.id: _stamp(sample.path) for sample in some}
-        found = {name: (one.h, said) for name, one, said in _embed(model, some)}
+        found = {
+            name: (one.h, said)
+            for name, one, said in _embed(model, some)
+            if bool(np.isfinite(one.h).all() and np.isfinite(said).all())
+        }
         for name, stamp in stamps.items():
             if name in found:
                 rows[name] = (*found[name], stamp)
@@ -80,14 +86,32 @@ def embedded(model: Model, samples: Sequence[Sample]) -> Pool:
 
 
 def read_pool(model: Model) -> Pool:
-    """Read what was embedded with the newest model; nothing where there is no archive."""
+    """Read what was embedded with the newest model; nothing of a damaged archive, or of none."""
     path = _path(model)
+    nothing = Pool([], np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), [])
     if not model.available or not path.is_file():
-        return Pool([], np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), [])
-    with np.load(path, allow_pickle=False) as archive:
-        ids, stamps = archive["id"].tolist(), archive["stamp"].tolist()
-        left_out = dict(zip(archive["left_out"].tolist(), archive["left_out_stamp"].tolist()))
-        return Pool(ids, archive["h"], archive["scores"], stamps, left_out)
+        return nothing
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            ids, stamps = archive["id"].tolist(), archive["stamp"].tolist()
+            left_out = dict(zip(archive["left_out"].tolist(), archive["left_out_stamp"].tolist()))
+            pool = Pool(ids, archive["h"], archive["scores"], stamps, left_out)
+    except (OSError, ValueError, LookupError, EOFError, BadZipFile, zlib.error, TypeError):
+        return nothing
+    return pool if _is_whole(pool, model) else nothing
+
+
+def _is_whole(pool: Pool, model: Model) -> bool:
+    """Whether the arrays of an archive fit together and to the model."""
+    arrays = pool.h, pool.scores
+    rows = len(pool.ids)
+    return (
+        len(set(pool.ids)) == rows == len(pool.stamps)
+        and all(isinstance(name, str) for name in (*pool.ids, *pool.stamps))
+        and all(a.ndim == 2 and a.dtype.kind == "f" and len(a) == rows for a in arrays)
+        and all(bool(np.isfinite(array).all()) for array in arrays)
+        and pool.scores.shape[1] in (0, len(score_names(model)))
+    )
 
 
 def _embed(

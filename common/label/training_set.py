@@ -16,9 +16,10 @@ from common.data import seeded_order, write_manifest, write_stack
 from common.data.datalist import image_datalist, image_slices
 from common.data.manifest import PARTS
 from common.deploy.loading import reader
-from common.label.labels import Sample, patient_of, suffix_of, target_of
+from common.label.labels import Sample, suffix_of, target_of
 from common.label.models import Model
 from common.label.parts import Entry, by_class, by_site
+from common.label.patients import patients_of
 
 __all__ = ["write_training_set"]
 
@@ -68,7 +69,7 @@ def write_training_set(
 
 def _entries(model: Model, samples: Sequence[Sample]) -> list[Entry]:
     """What is known of each image; patients by number, in an order that tells nothing."""
-    of = {sample.id: patient_of(sample) for sample in samples}
+    of = patients_of(model, samples).of
     number = {name: k for k, name in enumerate(seeded_order(of.values(), 0), 1)}
     return [
         {

@@ -13,6 +13,6 @@ ages, each with its `cases`), then which strategy is better and how it was train
 function ``(runs) -> markup`` that its kind lists.
 """
 
-from common.report.page import build_report, report_folder, sentences
+from common.report.page import build_report, outcome, report_folder, sentences
 
-__all__ = ["build_report", "report_folder", "sentences"]
+__all__ = ["build_report", "outcome", "report_folder", "sentences"]

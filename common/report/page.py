@@ -97,6 +97,15 @@ def sentences(folder: str | Path) -> list[str]:
     return _in_words(load_runs(find_runs(Path(folder))))
 
 
+def outcome(folder: str | Path) -> list[str]:
+    """Return the figure of the runs in `folder` with its interval, then what to beware of.
+
+    Raises:
+        InputError: there is no run in `folder`, or see `build_report`.
+    """
+    return results.outcome(load_runs(find_runs(Path(folder))))
+
+
 def _in_words(runs: Sequence[Run]) -> list[str]:
     kinds = {run.kind.name: run.kind for run in runs}.values()
     said = [line for kind in kinds for line in kind.in_words(runs)]

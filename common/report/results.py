@@ -111,9 +111,30 @@ def _paired(first: Group, second: Group) -> list[tuple[float, float]]:
 
 
 def beware(runs: Sequence[Run]) -> list[str]:
-    """The sentence on baselines that reach the figure, if they do."""
-    words = _against_baselines(compared(group_runs(runs))[0], baseline_means(runs))
-    return [words] if words.startswith(BEWARE) else []
+    """The sentences on guessing and on baselines that reach the figure, if they do."""
+    group = compared(group_runs(runs))[0]
+    words = _against_baselines(group, baseline_means(runs))
+    return [*_at_chance(group), *([words] if words.startswith(BEWARE) else [])]
+
+
+def outcome(runs: Sequence[Run]) -> list[str]:
+    """The figure with its interval, and what to beware of, a sentence each."""
+    group = compared(group_runs(runs))[0]
+    return [f"{group.measure.name} {group.written} ({group.interval_words}).", *beware(runs)]
+
+
+def _at_chance(group: Group) -> list[str]:
+    """The sentence on a figure whose interval holds that of guessing, where that one is known."""
+    chance = finite_mean([run.chance for run in group.runs if run.chance is not None])
+    measure = group.measure
+    worse = group.worse if math.isfinite(group.worse) else group.value
+    if not math.isfinite(chance) or measure.better(worse, chance):
+        return []
+    return [
+        f"{BEWARE}: guessing gives {measure.name} {measure.written(chance)}, and the figure "
+        f"({measure.written(group.value)}, {group.interval_words}) is not surely better: the model "
+        "may have learnt nothing of what it was trained for."
+    ]
 
 
 def _against_baselines(group: Group, baselines: dict[str, float]) -> str:

@@ -78,6 +78,42 @@ def test_embeddings_are_kept_by_the_models_hash_and_only_new_images_are_read(
     np.testing.assert_allclose(pool.h, expected, atol=1e-5)
 
 
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize("how", ["cut", "text", "nan", "short", "narrow", "twice"])
+def test_a_damaged_archive_of_embeddings_is_made_anew(
+    how: str, studies: Path, trained: dict[str, Model]
+) -> None:
+    model = trained[FILMS]
+    samples = [Sample(name, studies / "films" / f"{name}.png") for name in ("p00_00", "p01_02")]
+    whole = embedded(model, samples)
+    path = model.work / "embeddings" / f"{model.key}.npz"
+    with np.load(path) as archive:
+        held = dict(archive)
+    held |= {
+        "nan": {"h": np.full_like(held["h"], np.nan)},
+        "short": {"stamp": held["stamp"][:1]},
+        "narrow": {"scores": held["scores"][:, :1]},
+        "twice": {"id": held["id"][[0] * len(held["id"])]},
+    }.get(how, {})
+    np.savez(path, **held)
+    content = path.read_bytes()
+    path.write_bytes({"cut": content[:-90], "text": b"no archive"}.get(how, content))
+    assert read_pool(model).ids == []
+    np.testing.assert_array_equal(embedded(model, samples).h, whole.h)
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize("content", [b"../../elsewhere", b"\xff\xfe", b"", b"/etc"])
+def test_a_note_of_the_newest_model_that_leads_out_is_refused(
+    content: bytes, trained: dict[str, Model], tmp_path: Path
+) -> None:
+    model = Model(FILMS, tmp_path)
+    model.deploy(deployed(tmp_path / "made", FILMS))
+    (model.work / "models" / "current").write_bytes(content)
+    with pytest.raises(InputError, match="current, which names the newest model"):
+        assert model.available
+
+
 def size(content: bytes) -> tuple[int, int]:
     return Image.open(io.BytesIO(content)).size
 
@@ -104,26 +140,27 @@ def test_a_bundle_may_have_a_folder_and_classes_of_its_own(studies: Path) -> Non
     assert Model(FILMS, options.work, classes=options.classes[FILMS]).choices == ["clear", "lesion"]
 
 
-def test_classes_are_remembered_until_others_are_given(
-    studies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_classes_are_remembered_and_stay_in_their_order(studies: Path, tmp_path: Path) -> None:
     words = ["--studies", str(studies), "--bundles", f"{FILMS},{BRAINS}", "--work", str(tmp_path)]
     assert remembered(read_options(words)).classes == {}
-    given = read_options([*words, "--classes", f"{FILMS}=clear,lesion"])
+    given = read_options([*words, "--classes", f"{FILMS}=clear, lesion"])
     assert remembered(given).classes == {FILMS: ["clear", "lesion"]}
     assert remembered(read_options(words)).classes == {FILMS: ["clear", "lesion"]}
-    assert capsys.readouterr().out == ""
-    given = read_options([*words, "--classes", f"{FILMS}=clear,nodule"])
-    assert remembered(given).classes == {FILMS: ["clear", "nodule"]}
-    assert "classes were clear, lesion until now" in capsys.readouterr().out
+    for others in ("lesion,clear", "clear,nodule", "clear,lesion,nodule"):
+        given = read_options([*words, "--classes", f"{FILMS}={others}"])
+        with pytest.raises(InputError, match="must be clear,lesion, as at an earlier start"):
+            remembered(given)
+
+
+DAMAGED = ["no json", "[]", '{"a": "b"}', '{"a": ["one"]}', '{"a": ["b", "B "]}', '{"a": [1, 2]}']
 
 
 @pytest.mark.bad_input("label")
-@pytest.mark.parametrize("content", ["no json", "[]", '{"a": "b"}', '{"a": ["one"]}'])
+@pytest.mark.parametrize("content", [*DAMAGED, '{"a": ["b", ""]}', '{"a": {"b": 1, "c": 2}}'])
 def test_a_damaged_record_of_classes_is_named(studies: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "classes.json").write_text(content)
     words = ["--studies", str(studies), "--bundles", FILMS, "--work", str(tmp_path)]
-    with pytest.raises(InputError, match=r"classes\.json.* Remove it, and give --classes"):
+    with pytest.raises(InputError, match=r"classes\.json.* remove it and give --classes"):
         remembered(read_options(words))
 
 
@@ -155,6 +192,13 @@ def test_the_commands_of_its_page_are_understood(studies: Path) -> None:
         (["--bundles", "nix"], "bundle: must be the folder of a bundle"),
         (["--bundles", f"{FILMS},{FILMS}"], "must name a bundle once"),
         (["--bundles", f"{FILMS}=../x"], "must name a folder below the studies"),
+        (["--bundles", f"{FILMS}=labels"], "must name a folder below the studies"),
+        (["--bundles", f"{FILMS}=.label"], "must name a folder below the studies"),
+        (["--bundles", FILMS, "--host", ""], "--host must be an address"),
+        (["--bundles", FILMS, "--work", "WORK"], "--work must be outside the studies"),
+        (["--bundles", FILMS, "--classes", f"{FILMS}=a,A "], "--classes must be two or more"),
+        (["--bundles", FILMS, "--dicomweb", "http://a", "--query", "=b"], "must be attributes"),
+        (["--bundles", FILMS, "--dicomweb", "http://a", "--query", "a=b,a=c"], "each once"),
         (["--bundles", FILMS, "--port", "99999"], "--port must be 0 to 65535"),
         (["--bundles", FILMS, "--classes", f"{FILMS}=one"], "--classes must be two or more"),
         (["--bundles", BRAINS, "--classes", f"{BRAINS}=a,b"], "must be of a bundle that tells cl"),
@@ -164,5 +208,8 @@ def test_the_commands_of_its_page_are_understood(studies: Path) -> None:
     ],
 )
 def test_a_wrong_argument_ends_in_one_line(studies: Path, words: list[str], said: str) -> None:
+    for folder in ("labels", ".label"):
+        (studies / folder).mkdir(exist_ok=True)
+    words = [str(studies / "work") if word == "WORK" else word for word in words]
     with pytest.raises(InputError, match=said):
         read_options(["--studies", str(studies), *words])

@@ -2,7 +2,10 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -80,6 +83,16 @@ def test_a_corrupt_upload_or_a_pickle_is_refused_in_one_line(server: Server, nam
 
 @pytest.mark.bad_input("label")
 @pytest.mark.parametrize(
+    "name", ["films/p00_00.png/x", "x" * 201, "films/" + "ä" * 101, "films/p00_00"]
+)
+def test_an_image_that_cannot_have_its_name_is_refused(server: Server, name: str) -> None:
+    content = (server.studies / "films" / "p00_00.png").read_bytes()
+    status, told = server.send("PUT", f"/datastore/image?image={quote(name)}", "a.png", content)
+    assert (status, told["detail"].startswith("image: must be a")) == (422, True), told
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize(
     "name", ["../evil", "/evil", "films/../../evil", "..%5Cevil", ".hidden", "labels/x", "a//b"]
 )
 def test_an_upload_cannot_leave_the_studies(server: Server, name: str) -> None:
@@ -115,6 +128,76 @@ def test_a_label_that_is_none_is_refused(server: Server, content: bytes) -> None
     path = "/datastore/label?image=films/p00_00"
     status, told = server.send("PUT", path, "x.json", content, "label")
     assert (status, told["detail"].startswith("label")) == (422, True)
+
+
+@pytest.mark.bad_input("label")
+def test_a_label_of_no_class_or_of_another_bundles_image_is_refused(server: Server) -> None:
+    for image, label, words in (
+        ("films/p00_00", {"label": "tumour"}, "label: must be clear, lesion, got 'tumour'"),
+        ("eyes/e0", {"label": "spots", "bundle": FILMS}, "label: bundle must be one"),
+        ("films/p00_00", {"age": 40}, "label: must name a class"),
+    ):
+        content = json.dumps(label).encode()
+        path = f"/datastore/label?image={image}"
+        status, told = server.send("PUT", path, "x.json", content, "label")
+        assert (status, told["detail"].startswith(words)) == (422, True), told
+    about = {"image": "eyes/e0", "model": FILMS, "label": "lesion"}
+    assert server.ask("POST", "/review/label", about)[0] == 422
+    assert not (server.studies / "labels/final/eyes").exists()
+
+
+def test_a_number_is_kept_as_the_name_of_its_class(server: Server) -> None:
+    path = "/datastore/label?image=films/p00_01"
+    assert server.send("PUT", path, "x.json", b'{"label": 1}', "label")[0] == 200
+    kept = json.loads((server.studies / "labels/final/films/p00_01.json").read_text())
+    assert kept == {"label": CLASSES[1]}
+    assert server.ask("DELETE", "/datastore/label?id=films/p00_01&tag=final")[0] == 200
+
+
+@pytest.mark.bad_input("label")
+def test_a_label_that_is_a_link_is_neither_read_nor_written_nor_removed(server: Server) -> None:
+    secret = server.studies.parent / "secret.json"
+    secret.write_text('{"label": "lesion"}')
+    image, link = "films/ward/2024/a", server.studies / "labels/final/films/ward/2024/a.json"
+    path = f"/datastore/label?image={image}"
+    assert server.send("PUT", path, "x.json", b'{"label": "clear"}', "label")[0] == 200
+    link.unlink()
+    link.symlink_to(secret)
+    assert server.ask("GET", f"/datastore/label?label={image}&tag=final")[0] == 404
+    assert server.send("PUT", path, "x.json", b'{"label": "clear"}', "label")[0] == 422
+    server.ask("DELETE", f"/datastore/label?id={image}&tag=final")
+    assert secret.read_text() == '{"label": "lesion"}'
+    assert "1 that are links to elsewhere" in server.ask("GET", "/train/")[1]["unread"]
+    link.unlink()
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/activelearning/margin", {"skip": 5}),
+        ("/activelearning/margin", {"skip": [["a"]]}),
+        ("/activelearning/margin", {"strategy": {"a": 1}}),
+        ("/review/next", {"model": ["a"]}),
+        ("/review/label", {"model": FILMS, "image": "films/p00_00", "label": ["a"]}),
+        ("/scoring/embeddings", {"model": 5}),
+        ("/scoring/nix", {}),
+        ("/train/nix", {}),
+        (f"/train/{FILMS}", [5]),
+        (f"/train/{FILMS}", b"no json"),
+        (f"/train/{FILMS}", {"epohcs": 5}),
+        (f"/train/{FILMS}", {"epochs": "abc"}),
+        (f"/train/{FILMS}", {"gpus": 5}),
+        (f"/infer/{FILMS}", {}),
+    ],
+)
+def test_a_request_of_another_kind_is_told_in_one_sentence(
+    server: Server, path: str, body: object
+) -> None:
+    status, told = server.ask("POST", path, body, **{"Content-Type": "application/json"})
+    assert 400 <= status < 500, told
+    assert isinstance(told["detail"], str)
+    assert "must" in told["detail"] or "is no dial" in told["detail"]
 
 
 def test_twenty_at_once_are_all_answered(server: Server) -> None:
@@ -161,6 +244,8 @@ def test_labels_move_the_proposals_and_training_changes_the_answers(server: Serv
         (server.studies / ".label" / FILMS / "training/data/manifest.json").read_text()
     )
     assert made["classes"] == {"label": list(CLASSES)}
+    assert "patients of 2" in " ".join(done["details"])
+    assert server.ask("GET", "/info/")[1]["train_stats"][FILMS]["figure"].startswith("AUC ")
 
 
 def test_ages_of_volumes_are_learnt(server: Server) -> None:
@@ -185,6 +270,20 @@ def test_a_training_that_cannot_be_ends_in_its_sentence(server: Server) -> None:
     done = server.until("/train/", lambda told: told["status"] in ("DONE", "ERROR"))
     assert done["status"] == "ERROR"
     assert "must have labels of 3 patients or more" in done["details"][-1]
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize("more", [[], ["--port", "0"], ["--port", "0", "--work", "/proc/x"]])
+def test_a_second_server_or_one_without_a_place_ends_in_one_line(
+    server: Server, more: list[str]
+) -> None:
+    words = ["--studies", str(server.studies), "--bundles", FILMS, "--port", server.url[-5:], *more]
+    if "--work" in more:
+        words[1] = str(server.studies / "eyes")
+    command = [sys.executable, "-W", "ignore", "-m", "common.label", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "must" in done.stderr
 
 
 def test_no_name_of_a_patient_or_a_file_is_in_the_log(server: Server) -> None:

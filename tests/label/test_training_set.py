@@ -10,8 +10,9 @@ import pytest
 from common.checks import InputError
 from common.data import load_datalist, read_manifest
 from common.label import Model, Sample, read_label, write_training_set
-from common.label.labels import parse_label, patient_of, target_of
-from common.label.training import train
+from common.label.labels import label_for, parse_label, target_of
+from common.label.patients import patients_of
+from common.label.training import check_settings, offered, train
 from tests.models import BRAINS, FILMS
 from tests.synthetic import ramp, write_dicom
 
@@ -88,7 +89,15 @@ def test_too_few_labels_are_refused_with_their_counts(
         ({"strategy": "@epochs"}, "strategy: must be"),
         ({"temperature": {"_target_": "os.system"}}, "temperature: must be"),
         ({"learning_rate": float("inf")}, "learning_rate: must be a finite number"),
-        ({"max_epochs": "abc"}, "epochs: must be a number"),
+        ({"max_epochs": "abc"}, r'epochs: must be int >= 1, got "abc"'),
+        ({"epohcs": 5}, "epohcs: is no dial of .* Did you mean 'epochs'"),
+        ({"batch_size": 2.5}, "batch_size: must be int >= 1, got 2.5"),
+        ({"overlays": ["evaluate"]}, "must be overlays"),
+        ({"dataset_dir": "x"}, "dataset_dir: is no dial"),
+        (
+            {"policy_channels": [2], "overlays": ["strategy_random"]},
+            "policy_channels: has no effect",
+        ),
     ],
 )
 def test_what_a_client_asks_for_is_data_and_known(
@@ -98,12 +107,44 @@ def test_what_a_client_asks_for_is_data_and_known(
         train(trained[FILMS], films(studies), settings)
 
 
-def test_a_patient_is_known_by_label_header_or_name(tmp_path: Path) -> None:
+def test_a_patient_is_known_by_label_header_manifest_folder_or_name(
+    tmp_path: Path, trained: dict[str, Model]
+) -> None:
     path = write_dicom(tmp_path / "x_1.dcm", ramp(20, 20), PatientID="Doe")
-    assert patient_of(Sample("a", path, {"patient": "P9"})) == "P9"
-    assert patient_of(Sample("a", path)) == "Doe"
-    assert patient_of(Sample("films/p07_2", tmp_path / "p07_2.png")) == "p07"
-    assert patient_of(Sample("films/scan", tmp_path / "scan.png")) == "films/scan"
+    film = tmp_path / "p07_2.png"
+    samples = [
+        Sample("a", path, {"patient": "P9"}),
+        Sample("b", path),
+        Sample("c", tmp_path / "c.png", patient="m1"),
+        Sample("p0001/00", film),
+        Sample("p07_2", film),
+        Sample("films/scan", tmp_path / "scan.png"),
+    ]
+    found = patients_of(trained[FILMS], samples)
+    assert list(found.of.values()) == ["P9", "P9", "m1", "p0001", "p07", "films"]
+    own = patients_of(Model(FILMS, tmp_path, "films"), samples[-1:])
+    assert (list(own.of.values()), own.rules) == (["films/scan"], {"image": 1})
+    named = patients_of(Model(FILMS, tmp_path, folders=False), samples[3:])
+    assert list(named.of.values()) == ["p07", "p07", "films/scan"]
+
+
+def test_images_of_a_sub_folder_never_train_and_test(
+    studies: Path, trained: dict[str, Model], tmp_path: Path
+) -> None:
+    source = [one.path for one in films(studies)]
+    names = [f"p{k // 2:04d}/{k % 2:02d}" for k in range(24)]
+    label = [{"label": ("no lesion", "lesion")[k // 2 % 2]} for k in range(24)]
+    label[5]["patient"] = "Jane Doe"  # of one image of p0002: the other is hers too
+    samples = [Sample(*one) for one in zip(names, source, label)]
+    found = patients_of(trained[FILMS], samples)
+    assert found.said.startswith(
+        "12 patients of 24 images: 1 named by their label, 23 by their sub"
+    )
+    write_training_set(trained[FILMS], samples, tmp_path / "data")
+    manifest = read_manifest(tmp_path / "data")
+    of = [{entry["patient"] for entry in manifest[part]} for part in PARTS]
+    assert sum(map(len, of)) == len(set().union(*of)) == 12
+    assert "Jane" not in found.said
 
 
 def test_a_label_teaches_the_bundle_it_is_for(trained: dict[str, Model]) -> None:
@@ -134,3 +175,46 @@ def test_what_is_no_label_is_refused(content: Any, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"^label"):
         read_label(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("bundle", [FILMS, BRAINS])
+def test_what_the_server_offers_and_what_monai_label_sends_pass(
+    bundle: str, trained: dict[str, Model]
+) -> None:
+    model = trained[bundle]
+    own = {"device": "cuda", "pretrained": True, "val_split": 0.2, "gpus": "all", "name": "x"}
+    asked = {**offered(model), **own, "overlays": [], "max_epochs": 7}
+    assert check_settings(model, asked) == ([], {"epochs": 7})
+
+
+def test_a_label_is_kept_by_the_name_of_its_class(trained: dict[str, Model]) -> None:
+    films_, brains = trained[FILMS], trained[BRAINS]
+    assert label_for({"label": 1, "site": "a"}, [films_, brains]) == {
+        "label": "lesion",
+        "site": "a",
+    }
+    assert label_for({"label": "lesion", "age": 3}, [films_]) == {"label": "lesion", "age": 3}
+    assert label_for({"age": 40}, [films_, brains]) == {"age": 40}
+    numbered = Model(FILMS, films_.work, classes=["1", "2"])
+    assert label_for({"label": 1}, [numbered])["label"] == "1"
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"label": "tumour"}, "must be no lesion, lesion, got 'tumour'"),
+        ({"label": 2}, "must be no lesion, lesion, got '2'"),
+        ({"label": True}, "must be no lesion, lesion, got 'True'"),
+        ({"age": 3}, "must name a class, got an age alone"),
+        ({"label": "lesion", "bundle": BRAINS}, "bundle must be one that the image is for"),
+        ({"label": None}, "must be a JSON object with"),
+    ],
+)
+def test_a_label_that_no_bundle_learns_is_refused(
+    content: Any, said: str, trained: dict[str, Model]
+) -> None:
+    with pytest.raises(InputError, match=said):
+        label_for(content, [trained[FILMS]])
+    with pytest.raises(InputError, match=r"^label"):
+        label_for(content, [])

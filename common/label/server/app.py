@@ -1,12 +1,13 @@
 """The app as MONAI Label loads it."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from monailabel.interfaces.app import MONAILabelApp
 
 from common.checks import InputError, require
+from common.label.labels import label_for
 from common.label.models import Model, name_of
 from common.label.server.settings import quieten, require_folder
 from common.label.server.studies import Studies
@@ -24,7 +25,7 @@ class LabelApp(MONAILabelApp):
     Args:
         app_dir: the folder of this file.
         studies: the folder of the images.
-        conf: "bundles" and "classes" (JSON objects) and "work", as `Options` has them.
+        conf: "bundles", "classes" and "folders" (JSON) and "work", as `Options` has them.
 
     Attributes:
         models: by the bundle's name.
@@ -35,8 +36,9 @@ class LabelApp(MONAILabelApp):
         require_folder(studies)
         bundles: dict[str, str] = json.loads(conf["bundles"])
         classes: dict[str, list[str]] = json.loads(conf.get("classes", "{}"))
+        folders = bool(json.loads(conf.get("folders", "true")))
         made = [
-            Model(bundle, Path(conf["work"]), below, classes.get(name_of(bundle), ()))
+            Model(bundle, Path(conf["work"]), below, classes.get(name_of(bundle), ()), folders)
             for bundle, below in bundles.items()
         ]
         self.models = {model.name: model for model in made}
@@ -52,6 +54,20 @@ class LabelApp(MONAILabelApp):
     def init_datastore(self) -> Studies:
         """Return the folder of the images."""
         return Studies(Path(self.studies))
+
+    def served(self, image: str) -> list[Model]:
+        """Return the bundles that an image, by its name, is for."""
+        place = PurePosixPath(image)
+        return [m for m in self.models.values() if not m.below or place.is_relative_to(m.below)]
+
+    def save(self, image: str, content: Any) -> None:
+        """Save the label of an image.
+
+        Raises:
+            InputError: no such image, no label, or one that no bundle of the image learns.
+        """
+        self.datastore().sample(image)
+        self.datastore().label(image, label_for(content, self.served(image)))
 
     def init_infers(self) -> Tasks:
         """Return an answer for each bundle."""
@@ -78,20 +94,27 @@ class LabelApp(MONAILabelApp):
 
         Raises:
             InputError: what ended the training; in a process of its own, whose output clients are
-                shown, its line is the last.
+                shown, its line is the last. Of another error the line has the kind: its text may
+                name a file.
         """
         try:
             made: dict[str, Any] = super().train(request)
             self.scoring({"method": "embeddings", "model": request["model"]})
             return made
-        except InputError as error:
+        except Exception as error:
             if self._server_mode:
                 raise
-            raise SystemExit(str(error)) from None
+            told = str(error) if isinstance(error, InputError) else type(error).__name__
+            raise SystemExit(f"The training ended early: {told}") from None
+
+    def scored(self, request: dict[str, Any]) -> list[str]:
+        """Return the names of the bundles whose images are to be embedded; see `Embeddings`."""
+        embeddings: Embeddings = self._scoring_methods["embeddings"]
+        return embeddings.wanted(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the next image and why; unlike MONAI Label's, without scoring all again."""
-        name = request.get("strategy") or next(iter(STRATEGIES))
+        name = str(request.get("strategy") or next(iter(STRATEGIES)))
         require(name in self._strategies, f"strategy: must be one of {', '.join(STRATEGIES)}.")
         chosen: dict[str, Any] = self._strategies[name](request, self.datastore())
         if chosen:

@@ -75,11 +75,7 @@ def label(asked: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
     app: LabelApp = app_instance()
     model = _model(app, str(asked.get("model", "")))
     told: dict[str, Any] = {key: asked[key] for key in ("label", "age") if key in asked}
-    require(not model.no_labels, model.no_labels)
-    if not model.regression:
-        model.number(told.get("label"))
-    told["bundle"] = model.name
-    app.datastore().label(str(asked.get("image", "")), told)
+    app.save(str(asked.get("image", "")), {**told, "bundle": model.name})
     return _about(app, model)
 
 

@@ -12,17 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import common
 from common.checks import require
-from common.files import read_json, whole
+from common.files import read_json, replacing
 
-__all__ = ["Options", "prepare", "quieten", "remembered", "require_folder"]
+__all__ = ["OURS", "Options", "are_classes", "prepare", "quieten", "remembered", "require_folder"]
 
 APP = Path(__file__).parent
 STAND_INS = APP.parent / "stand_ins"
 ROOT = Path(common.__file__).parents[1]
+OURS = ("labels", ".label")  # folders of the studies that hold no images
 CLASSES = "classes.json"  # in the work folder
+LONGEST = 100  # letters of a class
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Options:
         port: of it.
         dicomweb: address of an archive whose series are fetched into the studies; "" for none.
         query: attributes that those series must have.
+        folders: whether a sub-folder is a patient; see `common.label.patients`.
     """
 
     studies: Path
@@ -48,6 +52,7 @@ class Options:
     port: int = 8000
     dicomweb: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    folders: bool = True
 
 
 def require_folder(studies: str) -> None:
@@ -63,27 +68,42 @@ def require_folder(studies: str) -> None:
     )
 
 
+def are_classes(names: Any) -> bool:
+    """Whether names can be those of classes: two or more texts that a person can tell apart."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return False
+    apart = {name.strip().casefold() for name in names}
+    seen = all(name.isprintable() and 0 < len(name.strip()) <= LONGEST for name in names)
+    return seen and len(apart) == len(names) > 1
+
+
 def remembered(options: Options) -> Options:
     """Return the options with the classes of earlier starts where none are given now.
 
-    They lie in the work folder, which gets those that are given.
+    They lie in the work folder, which gets those that are given. A label is of a class by its name,
+    and a number stands for it by its place: so what was given once stays, in its order.
 
     Raises:
-        InputError: a damaged record.
+        InputError: a damaged record, others than those remembered, or it cannot be written.
     """
     path = options.work / CLASSES
-    kept = read_json(path, "Remove it, and give --classes.") if path.is_file() else {}
+    cure = f"Correct it, or remove it and give --{CLASSES.partition('.')[0]}."
+    kept = read_json(path, cure) if path.is_file() else {}
     require(
-        all(isinstance(names, list) and len(set(map(str, names))) > 1 for names in kept.values()),
-        f"{path}: must hold two or more classes of each bundle. Remove it, and give --classes.",
+        all(are_classes(names) for names in kept.values()),
+        f"{path}: must hold two or more different classes of each bundle. {cure}",
     )
+    for name, names in options.classes.items():
+        known = kept.get(name, names)
+        require(
+            known == names,
+            f"label: --classes of {name} must be {','.join(known)}, as at an earlier start, got "
+            f"{','.join(names)}. Leave them out, or change them in {path}; labels of names that "
+            "are gone then count as none.",
+        )
     chosen = {**kept, **options.classes}
-    for name in (name for name in chosen if kept.get(name, chosen[name]) != chosen[name]):
-        told = f"{name}: classes were {', '.join(kept[name])} until now"
-        print(f"{told}; labels of other names are passed over")
     if chosen != kept:
-        options.work.mkdir(parents=True, exist_ok=True)
-        with whole(path) as partial:
+        with replacing(path) as partial:
             partial.write_text(json.dumps(chosen, indent=1) + "\n", encoding="utf-8")
     return replace(options, classes=chosen)
 
@@ -94,6 +114,7 @@ def prepare(options: Options) -> None:
         "bundles": json.dumps(dict(options.bundles)),
         "classes": json.dumps({name: list(names) for name, names in options.classes.items()}),
         "work": str(options.work),
+        "folders": json.dumps(options.folders),
     }
     os.environ |= {
         "MONAI_LABEL_APP_DIR": str(APP),

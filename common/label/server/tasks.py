@@ -19,13 +19,24 @@ from common.label.models import Model
 from common.label.pool import Pool, embedded, read_pool
 from common.label.server.studies import Studies
 from common.label.strategies import STRATEGIES, Geometry, Round, propose
-from common.label.training import train
+from common.label.training import last_result, offered, train
 
 __all__ = ["BundleInfer", "BundleTrain", "Embeddings", "Propose"]
 
 _LOG = logging.getLogger("common.label")
 
 RANDOM = "The images come in random order until the model has read some of them."
+
+
+def texts(value: Any, what: str) -> list[str]:
+    """Return what a client sent, if it is a list of texts.
+
+    Raises:
+        InputError: it is not.
+    """
+    fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    require(fits, f"{what}: must be a list of texts, got {str(value)[:40]!r}.")
+    return list(value)
 
 
 class BundleInfer(InferTask):
@@ -72,22 +83,20 @@ class BundleTrain(TrainTask):
     def __init__(self, model: Model) -> None:
         super().__init__(f"Trains {model.name} on the labels of the studies, and evaluates it")
         self.model = model
-        self._last: dict[str, Any] = {}
 
     def config(self) -> dict[str, Any]:
         """Return the dials, with the values that a training would have."""
-        return {**self.model.dials(), "overlays": []}
+        return {**offered(self.model), "overlays": []}
 
     def stats(self) -> dict[str, Any]:
-        """Return the figures of the last training in this process."""
-        return self._last
+        """Return what the last training came to."""
+        return last_result(self.model)
 
     def __call__(self, request: dict[str, Any], datastore: Studies) -> dict[str, Any]:
         """Train."""
         asked = {key: value for key, value in request.items() if key != "model"}
         samples = datastore.samples(self.model.below)
-        self._last = train(self.model, samples, asked, say=lambda text: _LOG.info("%s", text))
-        return self._last
+        return train(self.model, samples, asked, say=lambda text: _LOG.info("%s", text))
 
 
 class Embeddings(ScoringMethod):
@@ -97,13 +106,22 @@ class Embeddings(ScoringMethod):
         super().__init__("Embeddings of the images by each bundle's newest model")
         self.models = models
 
+    def wanted(self, request: dict[str, Any]) -> list[str]:
+        """Return the names of the bundles that are asked for: "model", one or a list, or all.
+
+        Raises:
+            InputError: there is none of a name.
+        """
+        asked = request.get("model") or list(self.models)
+        names = texts([asked] if isinstance(asked, str) else asked, "model")
+        for name in names:
+            require(name in self.models, f"model: must be one of {', '.join(self.models)}.")
+        return names
+
     def __call__(self, request: dict[str, Any], datastore: Studies) -> dict[str, Any]:
         """Embed what is not embedded yet; return how many images each bundle has."""
-        wanted = request.get("model") or list(self.models)
-        wanted = [wanted] if isinstance(wanted, str) else wanted
         counts = {}
-        for name in wanted:
-            require(name in self.models, f"model: must be one of {', '.join(self.models)}.")
+        for name in self.wanted(request):
             model = self.models[name]
             if model.available:
                 counts[name] = len(embedded(model, datastore.samples(model.below)).ids)
@@ -131,7 +149,7 @@ class Propose(Strategy):
         """
         name = str(request.get("model") or next(iter(self.models)))
         require(name in self.models, f"model: must be one of {', '.join(self.models)}.")
-        model, skip = self.models[name], set(request.get("skip") or ())
+        model, skip = self.models[name], set(texts(request.get("skip") or [], "skip"))
         samples = datastore.samples(model.below)
         pool = read_pool(model).only([sample.id for sample in samples])
         if not pool.ids:

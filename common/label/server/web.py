@@ -20,7 +20,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from monailabel.endpoints import activelearning, datastore, info, model, scoring, train
 from monailabel.interfaces.exception import MONAILabelException
@@ -29,8 +30,8 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from common.checks import InputError, require
-from common.label.labels import parse_label, suffix_of
-from common.label.server import review
+from common.label.labels import suffix_of
+from common.label.server import review, running
 from common.label.server.app import LabelApp
 from common.label.server.settings import quieten
 
@@ -43,11 +44,8 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".
 KEPT = (
     (info.router, "GET", "/info/"),
     (model.router, "GET", "/model/info/{model}"),
-    (train.router, "GET", "/train/"),
-    (train.router, "POST", "/train/{model}"),
     (train.router, "DELETE", "/train/"),
     (scoring.router, "GET", "/scoring/"),
-    (scoring.router, "POST", "/scoring/{method}"),
     (activelearning.router, "POST", "/activelearning/{strategy}"),
     (datastore.router, "GET", "/datastore/"),
     (datastore.router, "GET", "/datastore/image"),
@@ -64,18 +62,20 @@ def web_app(host: str) -> FastAPI:
     Args:
         host: address it is started at; requests must name it, or this machine.
     """
-    app = FastAPI(title="Labels of whole images", lifespan=_begin, docs_url="/", redoc_url=None)
+    app = FastAPI(title="Labels of whole images", lifespan=_begin, docs_url=None, redoc_url=None)
     names = [] if host in ("0.0.0.0", "::") else [host, "localhost", "127.0.0.1", "[::1]"]
     if names:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=sorted(set(names)))
     app.middleware("http")(_from_here)
     app.exception_handler(InputError)(_refused)
     app.exception_handler(MONAILabelException)(_refused)
-    app.exception_handler(Exception)(_failed)
+    app.exception_handler(RequestValidationError)(_incomplete)
+    app.get("/", include_in_schema=False)(begin)
     app.post("/infer/{model}")(infer)
     app.put("/datastore/image")(add_image)
     app.put("/datastore/label")(save_label)
     app.include_router(review.router)
+    app.include_router(running.router)
     app.router.routes += [_route(*kept) for kept in KEPT]
     return app
 
@@ -95,6 +95,11 @@ async def _begin(_: FastAPI) -> AsyncIterator[None]:
     yield
     for method in ("train", "scoring"):  # else their processes would outlive the server
         AsyncTask.stop(method)
+
+
+def begin() -> RedirectResponse:
+    """Send a browser to the page; a list of routes would be drawn by scripts of another site."""
+    return RedirectResponse("/review")
 
 
 def infer(
@@ -139,14 +144,12 @@ def save_label(
     content = label.file.read(100_001)
     require(len(content) <= 100_000, "label: must be a small JSON file, got a large one.")
     try:
-        told = parse_label(json.loads(content))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+        told = json.loads(content)
+    except (ValueError, RecursionError):
         raise InputError(
             'label: must be a JSON file such as {"label": "normal"}, got something else.'
         ) from None
-    app.datastore().label(image, told)
+    app.save(image, told)
     return {"image": image, "label": image}
 
 
@@ -176,13 +179,22 @@ def _received(file: UploadFile, folder: Path) -> Path:
 async def _from_here(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Refuse pages of other sites, and bodies that are too large."""
+    """Refuse pages of other sites, and bodies that are too large; say no more of what fails.
+
+    An error that went further would be logged with its text, which may name a file.
+    """
     origin, own = request.headers.get("origin"), request.headers.get("host", "")
     if origin is not None and urlsplit(origin).netloc != own:
         return _told(403, "This server answers pages of its own only.")
-    if int(request.headers.get("content-length") or 0) > LARGEST:
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not length.isdecimal():
+        return _told(411, "the request: must say its length, got none.")
+    if int(length) > LARGEST:
         return _told(413, "the upload: must be at most 1 GiB, got more.")
-    return await call_next(request)
+    try:
+        return await call_next(request)
+    except Exception as error:
+        return _failed(error)
 
 
 def _refused(_: Request, error: Exception) -> JSONResponse:
@@ -192,7 +204,20 @@ def _refused(_: Request, error: Exception) -> JSONResponse:
     return _told(404 if missing else 422, text)
 
 
-def _failed(_: Request, error: Exception) -> JSONResponse:
+def _incomplete(_: Request, error: Exception) -> JSONResponse:
+    """Tell what a request lacks, or what of it is of another kind."""
+    first: dict[str, Any] = next(iter(getattr(error, "errors", dict)()), {})
+    name = ".".join(str(part) for part in first.get("loc", ())[1:]) or "the body"
+    if first.get("type") == "missing":
+        return _told(422, f"{name}: must be given, got none. docs/label.md shows each request.")
+    rule = str(first.get("msg", "")).removeprefix("Input should be ").partition(",")[0]
+    rule = rule.replace("a valid dictionary", "a JSON object")
+    if first.get("type") == "json_invalid":
+        name, rule = "the body", "JSON"
+    return _told(422, f"{name}: must be {rule}, got something else.")
+
+
+def _failed(error: Exception) -> JSONResponse:
     """Say that it is our fault; the log has the kind of the error, and no text of it."""
     _LOG.error("a request failed: %s", type(error).__name__)
     return _told(500, "The server could not answer; its log has the kind of the error.")
