@@ -19,7 +19,7 @@ START = re.compile(r"([^_]*\d)_")
 OWN = "image"
 WORDS = {
     "label": "named by their label",
-    "DICOM": "by their DICOM header",
+    "DICOM": "by their DICOM Patient ID",
     "manifest": "by the manifest",
     "sub-folder": "by their sub-folder (where those are no patients: start with --patients name)",
     "file name": "by the start of the file's name, up to _",

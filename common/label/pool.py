@@ -74,7 +74,7 @@ def embedded(model: Model, samples: Sequence[Sample]) -> Pool:
         found = {
             name: (one.h, said)
             for name, one, said in _embed(model, some)
-            if bool(np.isfinite(one.h).all() and np.isfinite(said).all())
+            if one.h is not None and bool(np.isfinite(one.h).all() and np.isfinite(said).all())
         }
         for name, stamp in stamps.items():
             if name in found:

@@ -223,7 +223,7 @@ def _chosen(
     dials |= {key: asked[key] for key in known if key in asked}
     told = {**known, **fixed, **dials}
     size = told.get("batch_size") if "batch_size" not in fixed else None
-    if _is_number(size) and size > images:
+    if isinstance(size, int) and size > images:
         dials["batch_size"] = images
     epochs = max(1, int(told["epochs"])) if _is_number(told.get("epochs")) else 1
     dials |= {

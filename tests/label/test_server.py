@@ -244,7 +244,7 @@ def test_labels_move_the_proposals_and_training_changes_the_answers(server: Serv
         (server.studies / ".label" / FILMS / "training/data/manifest.json").read_text()
     )
     assert made["classes"] == {"label": list(CLASSES)}
-    assert "patients of 2" in " ".join(done["details"])
+    assert " patients of " in done["bundles"][FILMS]["patients"]
     assert server.ask("GET", "/info/")[1]["train_stats"][FILMS]["figure"].startswith("AUC ")
 
 

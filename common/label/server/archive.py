@@ -3,20 +3,41 @@
 MONAI Label's own datastore keeps the labels of an archive as DICOM SEG in it, which a label of a
 whole image is not; so series are fetched (QIDO-RS, WADO-RS), and nothing is ever sent. A log-in is
 the one of ``~/.netrc``.
+
+Nothing that an archive answers is trusted: it is asked for pages only as long as they bring series
+that are new, waited for no longer than `PATIENCE`, never followed elsewhere (a redirection could
+name a machine of this network), and written to the disk as it comes, at most `LARGEST` a series. A
+series is kept once all of it is there, can be read and is the one that was asked for.
 """
 
+import json
+import re
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from common.checks import InputError
+from common.checks import InputError, require
+from common.data import read_image
 
 __all__ = ["FOLDER", "fetch"]
 
 FOLDER = "dicomweb"  # of the studies
 STUDY, SERIES = "0020000D", "0020000E"  # Study and Series Instance UID
+UID = re.compile(r"[0-9.]{1,64}")
+PATIENCE = (10, 60)  # seconds until the archive takes a connection, and between two of its packets
+LONGEST = 3600  # seconds of an answer
+MOST = 100_000  # series
+LARGEST = 4 * 2**30  # bytes of a series
+IMAGES = 20_000  # of a series
+LIST = 64 * 2**20  # bytes of a page of the search
+PAGE = 500  # series asked for at once
+CHUNK = 2**20
+DICOM = 'multipart/related; type="application/dicom"'
 
 
 def fetch(
@@ -25,7 +46,7 @@ def fetch(
     """Fetch the series that are not there yet; return how many were.
 
     Each becomes a folder ``dicomweb/<hash of its UID>`` of files ``1.dcm``, ``2.dcm``. A series
-    that cannot be fetched is counted, left out, and tried again the next time.
+    that cannot be fetched is counted with the reason, left out, and tried again the next time.
 
     Args:
         address: of the archive, as ``https://pacs.example/dicom-web``.
@@ -36,41 +57,177 @@ def fetch(
     Raises:
         InputError: the archive does not answer.
     """
-    from dicomweb_client import DICOMwebClient
+    from requests import Session
 
-    try:
-        client = DICOMwebClient(address)
-        client.set_http_retry_params(retry=False)  # else a wrong address is told after 30 s
-        found = client.search_for_series(search_filters=dict(query), get_remaining=True)
-        uids = [(_first(one, STUDY), _first(one, SERIES)) for one in found]
-    except Exception as error:  # of requests, of its reader of JSON, or what the archive made up
-        raise InputError(
-            f"dicomweb: the archive must answer a search for series, got {type(error).__name__}. "
-            "Is --dicomweb its address, --query right, and its log-in in ~/.netrc?"
-        ) from None
-    made = failed = 0
-    for study, series in uids:
-        target = studies / FOLDER / sha256(series.encode()).hexdigest()[:16]
-        if target.is_dir():
-            continue
+    failed: Counter[str] = Counter()
+    known: dict[str, str] = {}
+    with Session() as session:
         try:
-            _keep(client.retrieve_series(study, series), target)
-            made += 1
-        except Exception:  # one series does not stop the others
-            failed += 1
-    lost = f", {failed} could not be fetched" if failed else ""
-    say(f"dicomweb: {len(uids)} series in the archive, {made} new{lost}")
+            for found in _pages(session, address, query):
+                study, series = (_first(found, tag) for tag in (STUDY, SERIES))
+                if study and series:
+                    known[series] = study
+                else:
+                    failed["without a UID"] += 1
+        except Exception as error:  # of requests, of its reader of JSON, or what is made up
+            told = str(error) if isinstance(error, InputError) else type(error).__name__
+            raise InputError(
+                f"dicomweb: the archive must answer a search for series, got {told}. Is --dicomweb "
+                "its address, --query right, and its log-in in ~/.netrc?"
+            ) from None
+        made = 0
+        for series, study in known.items():
+            target = studies / FOLDER / sha256(series.encode()).hexdigest()[:16]
+            if target.is_dir():
+                continue
+            try:
+                place = f"{address.rstrip('/')}/studies/{study}/series/{series}"
+                _keep(session, place, series, target)
+                made += 1
+            except Exception as error:  # one series does not stop the others
+                told = str(error) if isinstance(error, InputError) else type(error).__name__
+                failed[f"not fetched ({told})"] += 1
+    reasons = "".join(f", {count} {reason}" for reason, count in sorted(failed.items()))
+    say(f"dicomweb: {len(known)} series in the archive, {made} new{reasons}")
     return made
 
 
-def _keep(instances: Any, target: Path) -> None:
+def _answer(
+    session: Any, place: str, kind: str, query: Mapping[str, Any], largest: int
+) -> tuple[str, Iterator[bytes]]:
+    """Ask the archive; return the type of what it answers, and that, piece by piece.
+
+    Raises:
+        InputError: another status than 200 or 204, more than `largest`, or it takes too long.
+    """
+    reply = session.get(
+        place,
+        params=query,
+        headers={"Accept": kind},
+        timeout=PATIENCE,
+        stream=True,
+        allow_redirects=False,
+    )
+
+    def pieces() -> Iterator[bytes]:
+        got, end = 0, time.monotonic() + LONGEST
+        with reply:
+            for chunk in reply.iter_content(CHUNK):
+                got += len(chunk)
+                require(got <= largest, f"more than {largest // 2**20} MiB")
+                require(time.monotonic() < end, "no end within an hour")
+                yield chunk
+
+    if reply.status_code not in (200, 204):
+        reply.close()
+        raise InputError(f"status {reply.status_code}")
+    return reply.headers.get("Content-Type", ""), pieces()
+
+
+def _pages(session: Any, address: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """The series of the archive, each once; a page that has no new one is the last.
+
+    An archive need not know ``offset``, and then sends the same again.
+    """
+    place, seen, offset = f"{address.rstrip('/')}/series", set[str](), 0
+    while offset < MOST:
+        asked = {**query, "limit": PAGE, "offset": offset}
+        _, pieces = _answer(session, place, "application/dicom+json", asked, LIST)
+        page = json.loads(b"".join(pieces) or b"[]")
+        require(isinstance(page, list), "no list of series")
+        new = [one for one in page if repr(one) not in seen]
+        seen |= {repr(one) for one in new}
+        yield from new
+        if not new:
+            return
+        offset += len(page)
+
+
+def _keep(session: Any, place: str, series: str, target: Path) -> None:
+    """Write the images of a series beside their place, and move them there when all are good.
+
+    Raises:
+        InputError: none, too many bytes, one of another series, or one that cannot be read.
+    """
     partial = target.with_name(f".{target.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for number, instance in enumerate(instances, 1):
-        instance.save_as(partial / f"{number}.dcm", enforce_file_format=True)
-    partial.rename(target)
+    try:
+        kind, pieces = _answer(session, place, DICOM, {}, LARGEST)
+        files = list(_parts(kind, pieces, partial))
+        require(bool(files), "no images")
+        for path in files:
+            _check(path, series)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check(path: Path, series: str) -> None:
+    from pydicom import dcmread
+
+    uid = ""
+    with suppress(Exception):  # no DICOM, or a damaged header
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+        uid = str(header.get("SeriesInstanceUID", ""))
+    require(uid == series, "an image of another series, or none")
+    try:
+        read_image(path)
+    except InputError:
+        raise InputError("an image that cannot be read") from None
+
+
+def _parts(kind: str, pieces: Iterator[bytes], folder: Path) -> Iterator[Path]:
+    """Write the parts of an answer to files by number, a piece at a time.
+
+    Raises:
+        InputError: it ends within a part, or is of another type.
+    """
+    if kind.startswith("application/dicom"):  # of archives that send one image as it is
+        path = folder / "1.dcm"
+        with path.open("wb") as file:
+            file.writelines(pieces)
+        yield path
+        return
+    named = re.search(r'boundary="?([^";]+)', kind)
+    require(named is not None and kind.startswith("multipart/"), "an answer of another type")
+    marker = b"\r\n--" + (named[1].encode() if named else b"")
+    held = bytearray(b"\r\n")  # so that the first marker is one too
+
+    def until(mark: bytes, file: Any = None) -> None:
+        """Take from what comes up to a mark, and the mark."""
+        while (found := held.find(mark)) < 0:
+            spare = max(0, len(held) - len(mark) + 1)
+            if file is not None:
+                file.write(held[:spare])
+            del held[:spare]
+            piece = next(pieces, None)
+            require(piece is not None, "an answer that ends too early")
+            held.extend(piece or b"")
+        if file is not None:
+            file.write(held[:found])
+        del held[: found + len(mark)]
+
+    until(marker)
+    number = 0
+    while True:
+        while len(held) < 2 and (piece := next(pieces, None)) is not None:
+            held.extend(piece)
+        if held[:2] == b"--":
+            return
+        until(b"\r\n\r\n")
+        number += 1
+        require(number <= IMAGES, f"more than {IMAGES} images")
+        path = folder / f"{number}.dcm"
+        with path.open("wb") as file:
+            until(marker, file)
+        yield path
 
 
 def _first(series: Mapping[str, Any], tag: str) -> str:
-    return str(series[tag]["Value"][0])
+    """A UID among what the archive says of a series; "" where there is none."""
+    try:
+        uid = str(series[tag]["Value"][0])
+    except (LookupError, TypeError):
+        return ""
+    return uid if UID.fullmatch(uid) else ""

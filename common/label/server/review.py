@@ -15,6 +15,8 @@ from common.label.models import Model
 from common.label.pictures import overlay, picture
 from common.label.pool import read_pool
 from common.label.server.app import LabelApp
+from common.label.server.overview import overview
+from common.label.training import last_result
 
 __all__ = ["router"]
 
@@ -37,9 +39,16 @@ def page() -> HTMLResponse:
 
 @router.get("/about")
 def about() -> dict[str, Any]:
-    """Return the bundles, what their labels are and how many images have one."""
+    """Return the bundles: what their labels are, how many images and patients there are."""
     app: LabelApp = app_instance()
-    return {"bundles": [_about(app, model) for model in app.models.values()]}
+    known = overview(app)
+    return {
+        "bundles": [
+            {**_about(app, model), "patients": known["bundles"][name]["patients"]}
+            for name, model in app.models.items()
+        ],
+        "unread": known["unread"],
+    }
 
 
 @router.post("/next")
@@ -65,7 +74,7 @@ def following(asked: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
         "image": sample.id,
         "why": chosen["why"],
         "said": _said(model, sample.path),
-        "label": known.get("age" if model.regression else "label"),
+        "label": known.get("age") if model.regression else _class_of(model, known),
     }
 
 
@@ -90,7 +99,7 @@ def shown(image: str, model: str, map: bool = False, slice: int = -1) -> Respons
 
 
 def _about(app: LabelApp, model: Model) -> dict[str, Any]:
-    samples = app.datastore().samples(model.below)
+    samples, made = app.datastore().samples(model.below), last_result(model)
     return {
         "model": model.name,
         "title": model.name.replace("_", " "),
@@ -100,7 +109,12 @@ def _about(app: LabelApp, model: Model) -> dict[str, Any]:
         "maps": model.available and model.kind != "embedding",
         "labelled": sum(target_of(one, model) is not None for one in samples),
         "images": len(samples),
+        "warnings": made.get("warnings", []) if made.get("model") == model.key else [],
     }
+
+
+def _class_of(model: Model, label: Mapping[str, Any]) -> str | None:
+    return model.class_named(label.get("label")) or None
 
 
 def _said(model: Model, path: Path) -> dict[str, Any]:
