@@ -41,14 +41,14 @@ def by_class(model: Model, entries: Sequence[Entry], seed: int) -> Parts:
         if entry["value"] is not None:
             kind = 0 if model.regression else entry["value"]
             kinds.setdefault(entry["patient"], set()).add(kind)
-    _check_counts(model, kinds)
     groups: dict[tuple[Any, ...], list[str]] = {}
     for patient in seeded_order(kinds, seed):
         groups.setdefault(tuple(sorted(kinds[patient])), []).append(patient)
+    _check_counts(model, groups)
     part_of: dict[str, str] = {}
     fold_of: dict[str, int] = {}
-    for kind, order in groups.items():
-        least = int(len(kind) == 1)
+    for order in groups.values():
+        least = int(len(order) >= FEWEST)
         tests, aside = (max(round(share * len(order)), least) for share in (TEST, VALIDATION))
         part_of |= dict.fromkeys(order[:tests], "test")
         part_of |= dict.fromkeys(order[tests : tests + aside], "validation")
@@ -64,17 +64,19 @@ def by_class(model: Model, entries: Sequence[Entry], seed: int) -> Parts:
     return parts
 
 
-def _check_counts(model: Model, kinds: Mapping[str, set[Any]]) -> None:
-    counts = Counter(next(iter(kind)) for kind in kinds.values() if len(kind) == 1)
+def _check_counts(model: Model, groups: Mapping[tuple[Any, ...], Sequence[str]]) -> None:
+    """Refuse a class that no three patients have, of those who have the same classes."""
+    counts = Counter[Any]()
+    for kinds, patients in groups.items():
+        for kind in kinds:
+            counts[kind] = max(counts[kind], len(patients))
     names = ["labelled"] if model.regression else model.choices
     told = ", ".join(f"{counts[number]} {name}" for number, name in enumerate(names))
-    both = sum(len(kind) > 1 for kind in kinds.values())
-    mixed = f" (and {both} with labels of several classes)" if both else ""
-    wanted = range(len(names)) if len(names) < 3 else sorted(set().union(*kinds.values(), set()))
+    wanted = range(len(names)) if len(names) < 3 else sorted(counts)
     require(
         all(counts[number] >= FEWEST for number in wanted) and len(wanted) >= min(2, len(names)),
-        f"{model.name}: each class must have labels of {FEWEST} patients or more, got "
-        f"{told}{mixed}. Label more images of the rare ones.",
+        f"{model.name}: each class must have labels of {FEWEST} patients or more, got {told}. "
+        "Label more images of the rare ones.",
     )
 
 

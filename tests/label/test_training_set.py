@@ -11,6 +11,7 @@ from common.checks import InputError
 from common.data import load_datalist, read_manifest
 from common.label import Model, Sample, read_label, write_training_set
 from common.label.labels import label_for, parse_label, target_of
+from common.label.parts import by_class
 from common.label.patients import patients_of
 from common.label.training import check_settings, offered, train
 from tests.models import BRAINS, FILMS
@@ -41,6 +42,17 @@ def test_patients_are_kept_together_and_unlabelled_images_train(
     assert sorted(entry["label"] for entry in manifest["test"]) == [0, 0, 1, 1]
     assert {entry["fold"] for entry in manifest["test"]} == {0}
     assert manifest["classes"] == {"label": ["no lesion", "lesion"]}
+
+
+def test_patients_who_have_images_of_both_classes_are_shared_out(
+    trained: dict[str, Model],
+) -> None:
+    entries = [{"patient": f"p{k // 2}", "value": k % 2} for k in range(20)]
+    parts = by_class(trained[FILMS], entries, seed=0)
+    of = {part: {entry["patient"] for entry in parts[part]} for part in PARTS}
+    assert [len(of[part]) for part in PARTS] == [7, 1, 2]
+    assert len(set().union(*of.values())) == 10
+    assert [entry["value"] for entry in parts["test"]] == [0, 1, 0, 1]
 
 
 def test_no_name_of_a_file_reaches_the_training_set(
@@ -96,7 +108,7 @@ def test_too_few_labels_are_refused_with_their_counts(
         ({"dataset_dir": "x"}, "dataset_dir: is no dial"),
         (
             {"policy_channels": [2], "overlays": ["strategy_random"]},
-            "policy_channels: has no effect",
+            "the request: .* has no effect",
         ),
     ],
 )
