@@ -5,6 +5,7 @@
 - `fingerprint`: what tells one prepared folder from another;
 - `keep_labels`: labels for a fraction of the patients; `labelled_only`: these images alone;
 - `image_datalist`: a folder, file or datalist to predict on;
+- `ComBat`: what a site adds to features, estimated and taken away;
 - `CellFiles`: fields of cells as a data set of crops, one around each nucleus;
 - `ImageFiles`: such files as a data set, each with its images or the reason why it has none;
 - `with_prior`, `read_prior`, `save_prior`, `median_distance`: a table of embeddings of the images;
@@ -25,6 +26,7 @@ neither, starts in a fraction of a second.
 
 from typing import TYPE_CHECKING, Any
 
+from common.data.combat import ComBat
 from common.data.datalist import image_datalist
 from common.data.feature_table import feature_count
 from common.data.image import read_image
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CellFiles",
+    "ComBat",
     "EmptyMaskd",
     "ImageFiles",
     "LoadMedicalImaged",

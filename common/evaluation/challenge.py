@@ -7,6 +7,9 @@ untrained encoder reach. The leaderboard scores on private subjects and other fo
 here are "public-validation Lc" and must not be compared with it. Where all training subjects are of
 one site, that is always told: accuracy, chance and floor are 1, and Lc is the external error.
 
+A second probe of the site standardises the features and chooses its C on the training subjects; of
+the pixels it also chooses, there, how far they are averaged down. It stands beside, and in no Lc.
+
 Written into the run folder are ``evaluation.json`` and ``scores.npz``; ``model.pt`` gets the last
 encoder with the ridge as its head, so that it predicts age in years.
 """
@@ -29,6 +32,7 @@ from common.metrics.openbhb import (
     balanced_accuracy,
     fit_age,
     fit_site,
+    fit_site_standardised,
     openbhb_score,
 )
 from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
@@ -38,6 +42,7 @@ __all__ = ["ChallengeEvaluation"]
 
 _LABEL = "public-validation Lc"
 _METHOD = "bootstrap of the test subjects, the fitted heads kept"
+_SIDES = (4, 8, 12)  # of a volume averaged down for the second probe of the site
 _SIDE = 8  # of a volume averaged down for the baseline: more makes saga take hours on 64 sites
 
 Floats = NDArray[np.floating[Any]]
@@ -126,12 +131,22 @@ class ChallengeEvaluation(SubjectsEvaluation):
         baselines = {
             name: _figures(subjects, self._read(subjects, *pair)) for name, pair in features.items()
         }
+        pixels_at = [[pixels(part, side) for part in (self.training, self.test)] for side in _SIDES]
+        standardised = {
+            raw_name(self.training): self._told_apart(subjects, train.patient, pixels_at),
+            "untrained": self._told_apart(subjects, train.patient, [[train.h, test.h]]),
+        }
         epochs = []
         for epoch in self.course():
             train, test = self.embed(self.training), self.embed(self.test)
             reading = self._read(subjects, train.h, test.h)
             epochs.append({"epoch": epoch, **_figures(subjects, reading)})
-        result = self._result(subjects, reading) | {"epochs": epochs, "baselines": baselines}
+        standardised["features"] = self._told_apart(subjects, train.patient, [[train.h, test.h]])
+        result = self._result(subjects, reading) | {
+            "epochs": epochs,
+            "baselines": baselines,
+            "bacc_standardised": standardised,
+        }
         if self.uses_trained_head:
             result["head"] = _errors(subjects, test.logits[:, 0])
         aged = Aged(subjects.age, reading.age, subjects.patient, subjects.internal)
@@ -163,6 +178,23 @@ class ChallengeEvaluation(SubjectsEvaluation):
         else:
             site = fit_site(train[placed], subjects.train_site[placed], self.jobs).predict(test)
         return _Reading(ridge.predict(test), site, ridge)
+
+    def _told_apart(
+        self, subjects: _Subjects, patient: NDArray[np.str_], candidates: list[list[Floats]]
+    ) -> float:
+        """Balanced accuracy of the second probe, by the candidate best on training subjects."""
+        placed, known = subjects.placed, subjects.recognisable
+        if subjects.of_one_site:
+            return 1.0
+        fitted = [
+            fit_site_standardised(
+                train[placed], subjects.train_site[placed], patient[placed], self.jobs
+            )
+            for train, _ in candidates
+        ]
+        best = int(np.argmax([search.best_score_ for search in fitted]))
+        predicted = fitted[best].predict(candidates[best][1][known])
+        return balanced_accuracy(predicted, subjects.site[known])
 
     def _result(self, subjects: _Subjects, reading: _Reading) -> dict[str, Any]:
         placed = subjects.placed & subjects.aged

@@ -70,6 +70,8 @@ class Challenge(Result, Figures):
         bacc_chance: site balanced accuracy of guessing.
         bacc_age_floor: site balanced accuracy that age alone allows.
         site_names: by number; may be empty.
+        bacc_standardised: site balanced accuracy of the "features", and of baselines, by a probe
+            that standardises and chooses its strength; empty in older results.
         head: the same errors by the trained head, where there is one.
         gaps: between predicted and true ages.
     """
@@ -81,6 +83,7 @@ class Challenge(Result, Figures):
     site_names: tuple[str, ...]
     epochs: tuple[ChallengeEpoch, ...]
     baselines: dict[str, Figures] = field(default_factory=dict)
+    bacc_standardised: dict[str, Share] = field(default_factory=dict)
     head: Errors | None = None
     gaps: Gaps | None = None
 
@@ -179,7 +182,34 @@ def site_leakage(runs: Sequence[Run]) -> Markup:
         "What the features tell of the site",
         dot_chart(rows, axis, references, "balanced accuracy of the site"),
         paragraph(note, "note"),
+        _standardised(runs),
     )
+
+
+def _standardised(runs: Sequence[Run]) -> Markup:
+    """In words what the second probe tells; nothing of results that have none."""
+    told = [
+        f"{group.name} {finite_mean(values):.3f}"
+        for group in group_runs(runs)
+        if (values := _second(results(group.runs, Challenge), "features"))
+    ]
+    told += [
+        f"{BASELINE_NAMES.get(name, name)} {finite_mean(values):.3f}"
+        for name in ("pixels", "untrained")
+        if (values := _second(results(runs, Challenge), name))
+    ]
+    if not told:
+        return Markup()
+    words = (
+        f"By a probe that standardises the features first and chooses its strength, and for the "
+        f"pixels their size, on the training subjects: {', '.join(told)}. A representation that "
+        "merely shrank cannot hide a site from it."
+    )
+    return paragraph(words, "note")
+
+
+def _second(ages: Sequence[Challenge], name: str) -> list[float]:
+    return [age.bacc_standardised[name] for age in ages if name in age.bacc_standardised]
 
 
 def predicted_ages(runs: Sequence[Run]) -> Markup:

@@ -16,7 +16,12 @@ from common.evaluation import AccuracyEvaluation, CaseControlEvaluation, Challen
 from common.methods import Method, Supervised
 from common.metrics import age_mae, pair_distances, site_balanced_accuracy
 from common.metrics.linear_probe import fit_probe
-from common.metrics.openbhb import age_floor, fit_age
+from common.metrics.openbhb import (
+    age_floor,
+    balanced_accuracy,
+    fit_age,
+    fit_site_standardised,
+)
 from common.metrics.patient_bootstrap import auc
 from common.networks import ConvEncoder, ImageClassifier
 from tests.oracles import evaluation as oracle
@@ -137,6 +142,10 @@ def test_the_challenges_figures_stand_beside_chance_age_and_baselines(challenge:
     expected = age_mae(pixels[0], train.age, pixels[1], external.age)
     assert result["baselines"]["pixels"]["mae_external"] == pytest.approx(expected, abs=1e-6)
     assert set(result["baselines"]) == {"pixels", "untrained"}
+    search = fit_site_standardised(train.h, train.site, train.patient)
+    told = balanced_accuracy(search.predict(internal.h), internal.site)
+    assert result["bacc_standardised"]["features"] == pytest.approx(told)
+    assert set(result["bacc_standardised"]) == {"features", "pixels", "untrained"}
     for name in ("mae_internal", "mae_external", "bacc_internal", "lc"):
         low, high = result["interval"][name]
         assert low < result[name] < high
