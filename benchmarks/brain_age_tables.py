@@ -6,25 +6,21 @@ training rows), then two heads read its representation: ridge for age and logist
 the site, those of the OpenBHB challenge (`common.metrics.openbhb`). Test predictions of the
 five folds are pooled: MAE, balanced accuracy of the site (BAcc), and "pooled Lc" = MAE * BAcc^0.3,
 which is not the challenge's Lc (there MAE is of unseen sites). A second site probe standardises the
-representation first, so that a representation that merely shrank cannot look free of site, and
-chooses its C on the training subjects. "+ ComBat": the features of known sites adjusted by
-`common.data.ComBat`, fitted on the training rows with their ages.
+representation first, so that a representation that merely shrank cannot look free of site.
 
 FairKL's form and weight are chosen in each fold on three inner folds of its training rows, grouped
-by subject and pooled: the lowest pooled Lc, standardised probe at C = 0.1, among the candidates
-whose inner MAE is at most 3 % above that without FairKL. Everything else is fixed for all networks,
-in `age_tables.SETTINGS`. Leaving a site out, FairKL has the form most folds chose.
+by subject and pooled: the lowest pooled Lc, standardised probe, among the candidates whose inner
+MAE is at most 3 % above that without FairKL. Everything else is fixed for all networks, in
+`age_tables.SETTINGS`. Leaving a site out, FairKL has the form most folds chose.
 
     python benchmarks/brain_age_tables.py --source BRAIN_AGE_TABLES --out OUT --table openneuro ixi
 
-``--earlier benchmarks/results`` takes FairKL's choices and the errors of a site left out from an
-earlier run. Finished runs are kept in OUT, so an interrupted run continues. Prints the tables and
-writes OUT/brain_age_table_<table>.json.
+Finished runs are kept in OUT, so an interrupted run continues. Prints the tables and writes
+OUT/brain_age_table_<table>.json.
 """
 
 import json
 import sys
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -51,7 +47,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from common.data import ComBat
 from common.metrics.openbhb import fit_age, fit_site, openbhb_score
 
 Array = np.ndarray
@@ -67,8 +62,6 @@ CANDIDATES = [
 ]
 ALLOWED = 1.03
 CLASSICAL = ("ridge", "RBF-SVR")
-COMBAT = ("ridge + ComBat", "l1 + ComBat")
-STRENGTHS = 10.0 ** np.arange(-3, 2)  # of the standardised site probe
 COLUMNS = ("MAE", "BAcc", "pooled Lc", "BAcc, standardised probe", "pooled Lc, standardised probe")
 RATIOS = (True, False, True, False, True)  # a change is a ratio for years, a difference for BAcc
 
@@ -79,24 +72,13 @@ def standardised_probe() -> Any:
     )
 
 
-def tuned_probe(h: Array, site: Array, group: Array) -> Any:
-    """The standardised probe with the C of the best balanced accuracy over three inner folds."""
-    folds = list(GroupKFold(3).split(h, groups=group))
-    grid = {"logisticregression__C": STRENGTHS}
-    search = GridSearchCV(standardised_probe(), grid, cv=folds, scoring="balanced_accuracy")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")
-        return search.fit(h, site)
-
-
 def predictions(
     table: Table, train: Array, test: Array, h: Array, age: Array | None
 ) -> dict[str, list[float]]:
     """Age and site of the test rows; the site by the challenge's head and by the standardised."""
     age = fit_age(h[train], table.age[train]).predict(h) if age is None else age
     site = fit_site(h[train], table.site[train]).predict(h[test])
-    probe = tuned_probe(h[train], table.site[train], table.group[train])
-    standardised = probe.predict(h[test])
+    standardised = standardised_probe().fit(h[train], table.site[train]).predict(h[test])
     return {
         "row": test.tolist(),
         "age": age[test].tolist(),
@@ -150,20 +132,12 @@ def cross_validated(table: Table, model: str, fairs: Sequence[Fair], seed: int) 
     """Predictions of every test fold; `fairs` holds FairKL's choice of each fold."""
     folds_read = []
     for (train, test), fair in zip(folds(table), fairs):
-        name, _, adjusted = model.partition(" + ")
-        read = adjusted_for_site(table, train) if adjusted else table
-        if name in LOSSES:
-            h, age = represent(read, train, name, fair, seed)
+        if model in LOSSES:
+            h, age = represent(table, train, model, fair, seed)
         else:
-            h, age = classical_ages(read, train, name)
-        folds_read.append(predictions(read, train, test, h, age))
+            h, age = classical_ages(table, train, model)
+        folds_read.append(predictions(table, train, test, h, age))
     return folds_read
-
-
-def adjusted_for_site(table: Table, train: Array) -> Table:
-    """The table after ComBat, fitted on the training rows; the sites of all rows are known."""
-    fitted = ComBat.fit(table.features[train], table.site[train], table.age[train])
-    return table._replace(features=fitted.transform(table.features, table.site))
 
 
 def floors(table: Table, mae: float, draws: int) -> list[list[Any]]:
@@ -237,28 +211,24 @@ def majority(choices: Sequence[Fair]) -> Fair:
     return json.loads(max(sorted(set(names)), key=names.count))
 
 
-def measure(
-    table: Table, out: Path, seeds: Sequence[int], earlier: dict[str, Any]
-) -> tuple[dict[str, Any], ...]:
+def measure(table: Table, out: Path, seeds: Sequence[int]) -> tuple[dict[str, Any], ...]:
     """All runs, FairKL's choices and the leave-site-out errors of one table; `out` keeps each."""
     runs: dict[str, list[Any]] = {}
-    outside: dict[str, list[dict[str, float]]] = dict(earlier.get("leave_site_out", {}))
+    outside: dict[str, list[dict[str, float]]] = {}
 
     def run(name: str, model: str, fairs: Sequence[Fair], usual: Fair, seed: int) -> None:
         job = partial(cross_validated, table, model, fairs, seed)
         runs.setdefault(name, []).append(kept(out / f"{name} {seed}.json", job))
-        if earlier or model in COMBAT:  # ComBat has no adjustment for an unknown site
-            return
         job = partial(left_out, table, model, usual, seed)
         error = kept(out / f"{name} {seed} site out.json", job)
         outside.setdefault(name, []).append(error)
 
-    for model in (*CLASSICAL, *LOSSES, *COMBAT):
-        for seed in [0] if model.startswith(CLASSICAL) else seeds:
+    for model in (*CLASSICAL, *LOSSES):
+        for seed in [0] if model in CLASSICAL else seeds:
             run(model, model, [None] * 5, None, seed)
     choices = {}
     for model in LOSSES:
-        choices[model] = earlier.get("choices", {}).get(model) or [
+        choices[model] = [
             kept(out / f"{model} choice {fold}.json", partial(choose, table, train, model))
             for fold, (train, _) in enumerate(folds(table))
         ]
@@ -268,11 +238,9 @@ def measure(
     return runs, choices, outside
 
 
-def summary(
-    table: Table, out: Path, seeds: Sequence[int], earlier: dict[str, Any]
-) -> dict[str, Any]:
+def summary(table: Table, out: Path, seeds: Sequence[int]) -> dict[str, Any]:
     """The figures of one table, per seed, with paired intervals over subjects."""
-    runs, choices, outside = measure(table, out, seeds, earlier)
+    runs, choices, outside = measure(table, out, seeds)
     read = {name: [pooled(table, run) for run in by_name] for name, by_name in runs.items()}
     by_name = {name: [figures(table, run) for run in several] for name, several in read.items()}
     level = float(np.mean([figure[0] for figure in by_name["y-aware"]]))
@@ -282,7 +250,6 @@ def summary(
         several = [pooled(table, run) for run in kept(out / f"{name}.json", job)]
         by_name[name] = [figures(table, run) for run in several]
     pairs = [(name, f"{name} + FairKL") for name in LOSSES]
-    pairs += [("l1", "l1 + ComBat"), ("l1 + ComBat", "l1 + FairKL")]
     pairs += [(base, name) for base in ("ridge", "l1") for name in LOSSES if name != "l1"]
     return {
         "columns": COLUMNS,
@@ -321,17 +288,13 @@ def report(table: Table, result: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = options(__doc__.splitlines()[0])
-    parser.add_argument("--earlier", type=Path, help="folder of an earlier run's results")
-    given = parser.parse_args(arguments)
+    given = options(__doc__.splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     for name in given.table:
         table = load(given.source, name)
-        file = f"brain_age_table_{name}.json"
-        earlier = json.loads((given.earlier / file).read_text()) if given.earlier else {}
-        result = summary(table, given.out / name, given.seeds, earlier)
+        result = summary(table, given.out / name, given.seeds)
         result = {**provenance(), "settings": SETTINGS, "seeds": given.seeds, **result}
-        target = given.out / file
+        target = given.out / f"brain_age_table_{name}.json"
         target.write_text(json.dumps(result, indent=1) + "\n")
         print(report(table, result))
     return 0
