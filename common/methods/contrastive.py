@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from common.checks import require
 from common.methods.method import Method, Phase
 from common.methods.target_reader import read_targets
-from common.networks import ImageClassifier
+from common.networks import ImageClassifier, encode_in_chunks
 
 __all__ = ["Contrastive"]
 
@@ -107,7 +107,7 @@ class Contrastive(Method):
             batch: "image" ``(B, C, *spatial)`` in [0, 1] or ``(B, F)``, and what the losses read.
         """
         targets = read_targets(self.loss, batch, self.columns)
-        h = self.classifier.encode(self._look(batch["image"]))
+        h = self._encoded(batch["image"])
         z = self.projector(h)
         if self.head_loss is not None:
             yield self._head_phase(self.head_loss, h[: len(batch["image"])], batch)
@@ -130,10 +130,22 @@ class Contrastive(Method):
         phases["encoder"] = [p for p in phases.get("encoder", []) if id(p) not in apart]
         return {name: p for name, p in {**phases, "head": head}.items() if p}
 
-    def _look(self, x: Tensor) -> Tensor:
-        """Return the views ``(V B, ...)``, all first views first."""
-        views = [self.transformed(x) for _ in range(self.views)]
-        return torch.cat(views) if self.views > 1 else views[0]
+    def _encoded(self, x: Tensor) -> Tensor:
+        """Return h ``(V B, F)`` of the views, all first views first.
+
+        Where the encoder's activations are cached, so are the views: each part makes its own.
+        """
+        chunk = self.classifier.cache_chunk
+        if chunk == 0:
+            views = [self.transformed(x) for _ in range(self.views)]
+            return self.classifier.encode(torch.cat(views) if self.views > 1 else views[0])
+        with torch.no_grad():
+            lam = [self.policy(x) for _ in range(self.views)]
+        return torch.cat([encode_in_chunks(self._of_view, x, chunk, one) for one in lam])
+
+    def _of_view(self, x: Tensor, lam: Tensor) -> Tensor:
+        h: Tensor = self.classifier.encoder(self.transform(x, lam))
+        return h
 
     def _by_subject(self, rows: Tensor) -> Tensor:
         """Return ``(V B, D)`` as ``(B, V, D)``."""

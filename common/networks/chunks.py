@@ -12,6 +12,8 @@ passes.
 Paper: https://arxiv.org/abs/2101.06983
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -22,18 +24,26 @@ from common.checks import require
 __all__ = ["EncoderAndHead", "encode_in_chunks", "set_cache_chunk"]
 
 
-def encode_in_chunks(encoder: nn.Module, x: Tensor, chunk: int) -> Tensor:
-    """Return ``encoder(x)``, from parts of `chunk` images; 0, or a batch as small, is one pass.
+def encode_in_chunks(
+    encode: Callable[..., Tensor], x: Tensor, chunk: int, *others: Tensor
+) -> Tensor:
+    """Return ``encode(x, *others)`` from parts of `chunk` rows; 0, or a batch as small, is one.
 
-    Shapes: ``x (B, C, *spatial) -> h (B, F)``.
+    Args:
+        encode: an encoder, or what makes a view before it.
+        x: images ``(B, C, *spatial)``.
+        chunk: rows of a part.
+        others: what `encode` takes beside them, a row for each image.
+
+    Returns:
+        ``h (B, F)``.
     """
-    if chunk == 0 or len(x) <= chunk or not encoder.training:
-        h: Tensor = encoder(x)
-        return h
-    parts = torch.split(x, chunk)
+    if chunk == 0 or len(x) <= chunk:
+        return encode(x, *others)
+    parts = zip(*(torch.split(each, chunk) for each in (x, *others)))
     if not torch.is_grad_enabled():
-        return torch.cat([encoder(part) for part in parts])
-    return torch.cat([checkpoint(encoder, part, use_reentrant=False) for part in parts])
+        return torch.cat([encode(*part) for part in parts])
+    return torch.cat([checkpoint(encode, *part, use_reentrant=False) for part in parts])
 
 
 class EncoderAndHead(nn.Sequential):
