@@ -33,6 +33,8 @@ from common.metrics.openbhb import fit_age, openbhb_score
 Array = np.ndarray
 RESULTS = Path(__file__).resolve().parent / "results"
 STRENGTHS = 10.0 ** np.arange(-3, 2)
+MODELS = ("ridge", "ridge + ComBat", "l1", "y-aware", "L_exp released", "l1 + ComBat")
+FAIR = ("l1", "y-aware")
 PAIRS = [
     ("l1", "y-aware"),
     ("l1", "L_exp released"),
@@ -81,10 +83,10 @@ def measure(table: Table, name: str, out: Path, seeds: Sequence[int]) -> dict[st
     chosen = {
         loss: [fold["chosen"] for fold in by_fold] for loss, by_fold in earlier["choices"].items()
     }
-    fairs = {f"{loss} + FairKL": chosen[loss] for loss in LOSSES}
+    fairs = {f"{loss} + FairKL": chosen[loss] for loss in FAIR}
     runs: dict[str, list[Any]] = {}
     for seed in seeds:
-        for model in ("ridge", "ridge + ComBat", *LOSSES, "l1 + ComBat", *fairs):
+        for model in (*MODELS, *fairs):
             if seed == seeds[0] or not model.startswith("ridge"):
                 job = partial(read_out, table, model, fairs.get(model, [None] * 5), seed)
                 runs.setdefault(model, []).append(kept(out / f"{model} {seed}.json", job))

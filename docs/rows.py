@@ -48,9 +48,9 @@ def load() -> dict[str, Any]:
             shared = {
                 key: table[key] for key in ("bundle", "data", "command", "why") if key in table
             }
+            known = {key: value for key, value in shared.items() if key != "why"}
             table["rows"] = [
-                {**{k: v for k, v in shared.items() if k != "why" or "ours" not in row}, **row}
-                for row in table["rows"]
+                (known if {"ours", "note"} & {*row} else shared) | row for row in table["rows"]
             ]
     return content
 
@@ -104,8 +104,8 @@ def _how(row: dict[str, Any], table: dict[str, Any]) -> str:
 
 
 def _ours(row: dict[str, Any], reasons: dict[str, str], letters: dict[str, str]) -> str:
-    """Values with their letters, and the reason; one of the two at least."""
-    why = reasons.get(row.get("why", ""), row.get("why", ""))
+    """Values with their letters, and the reason or a note; one of these at least."""
+    why, note = (reasons.get(row.get(key, ""), row.get(key, "")) for key in ("why", "note"))
     shown = []
     several = references(row)
     if several:
@@ -113,9 +113,10 @@ def _ours(row: dict[str, Any], reasons: dict[str, str], letters: dict[str, str])
         text = " / ".join(spread(values_of(reference)) for reference in several)
         which = "".join(dict.fromkeys(letters[one.partition("#")[0]] for one in several))
         shown.append(f"{text} ({which}, {seeds} seed{'s' if seeds > 1 else ''})")
-    elif not why:
-        raise ValueError(f"{row['row']}: needs ours or why")
-    return "; ".join([*shown, *([why if several else f"not here: {why}"] if why else [])])
+    elif not why + note:
+        raise ValueError(f"{row['row']}: needs ours, why or note")
+    reason = note or (why if several or not why else f"not here: {why}")
+    return "; ".join(filter(None, [*shown, reason]))
 
 
 def overlays(row: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from common.data import (
     fingerprint,
     image_datalist,
     keep_labels,
+    labelled_only,
     load_datalist,
     read_manifest,
     seeded_order,
@@ -155,6 +156,11 @@ def test_labels_are_kept_for_that_share_of_whole_patients() -> None:
     assert sum(entry["label"] >= 0 for entry in kept) == 4
     assert [entry["image"] for entry in kept] == [entry["image"] for entry in data]
     assert all(entry["label"] >= 0 for entry in data), "the input must stay as it was"
+
+
+def test_only_the_images_that_kept_their_label_are_left() -> None:
+    kept = [entry for entry in keep_labels(patients(20), 0.1, seed=0) if entry["label"] >= 0]
+    assert labelled_only(patients(20), 0.1, seed=0) == kept
 
 
 def test_whole_fraction_keeps_every_label() -> None:

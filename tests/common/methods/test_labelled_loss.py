@@ -115,3 +115,15 @@ def test_a_positive_weight_is_that_of_the_terms_of_cases() -> None:
     )
     (phase,) = method.steps({"image": torch.randn(3, 2), "label": label})
     assert set(phase.terms) == {"transformed_bce"}
+
+
+def test_several_targets_are_learned_an_output_each() -> None:
+    torch.manual_seed(0)
+    method = Supervised(ImageClassifier(Projector(4, 6, 5), 5, 2), target=("edema", "effusion"))
+    batch = {"image": torch.rand(3, 4), "edema": torch.tensor([1, -1, 0])}
+    batch["effusion"] = torch.tensor([0, 1, -1])
+    (phase,) = method.steps(batch)
+    label = torch.stack([batch["edema"], batch["effusion"]], dim=1)
+    expected = classification_loss(method.classifier(batch["image"]), label)
+    assert phase.loss.item() == pytest.approx(expected.item())
+    assert method.needs() == ("edema", "effusion")
