@@ -81,6 +81,10 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         InputError: one line that names the file, never a field of a DICOM header.
     """
     require(
+        str(path) not in ("", "."),
+        "image: must be the path of a file, got an empty one. Name an image that is listed.",
+    )
+    require(
         not Path(path).is_dir(),
         f"{Path(path).name}: must be an image, got a folder that is locked or a link. "
         "Unlock it, or give the folder that it leads to.",

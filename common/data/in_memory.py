@@ -15,7 +15,15 @@ from monai.data import MetaTensor
 from common.checks import require
 from common.data.nifti import axial_slice, black_share, scale_of
 
-__all__ = ["as_image", "as_values", "as_volume", "best_slice", "in_memory", "with_meta"]
+__all__ = [
+    "as_image",
+    "as_values",
+    "as_volume",
+    "best_slice",
+    "holds_volume",
+    "in_memory",
+    "with_meta",
+]
 
 Array = npt.NDArray[np.float32]
 
@@ -90,6 +98,12 @@ def as_image(value: Any, spatial_dims: int, index: int | None = None) -> Array:
         return volume[None]
     number = best_slice(volume) if index is None or index < 0 else int(index)
     return np.ascontiguousarray(axial_slice(volume, number)[None])
+
+
+def holds_volume(value: Any) -> bool:
+    """Return whether an array is a volume to `as_image`, and no picture with its channels."""
+    shape = as_values(value).shape
+    return len(shape) > 3 or (len(shape) == 3 and min(shape[0], shape[2]) > CHANNELS)
 
 
 def best_slice(volume: npt.NDArray[Any]) -> int:

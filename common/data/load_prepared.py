@@ -14,8 +14,8 @@ from PIL import Image
 
 from common.checks import require
 from common.data.fundus import cut_fundus, read_fundus
-from common.data.image import is_picture
-from common.data.in_memory import NAME, in_memory, with_meta
+from common.data.image import is_picture, is_volume
+from common.data.in_memory import NAME, holds_volume, in_memory, with_meta
 from common.data.load import LoadMedicalImaged
 from common.data.photo import read_photo, square
 from common.data.picture import to_rgb
@@ -44,9 +44,12 @@ class PrepareImaged(MapTransform):
         masks: entries that are masks, which may be missing: resized as the images are, and allowed
             to be black.
         channels: 3 for RGB whatever the file holds; None for as many as it has.
+        volumes: whether a slice of a volume is read, as `LoadMedicalImaged` does; no slice is a
+            film or a photograph.
 
     Raises:
-        InputError: when called: what the reader cannot read, or an image that shows nothing.
+        InputError: when called: what the reader cannot read, an image that shows nothing, or a
+            volume where none is read.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class PrepareImaged(MapTransform):
         preparation: Mapping[str, Any] | None = None,
         masks: KeysCollection = (),
         channels: int | None = None,
+        volumes: bool = True,
     ) -> None:
         super().__init__(keys)
         require(size >= 1, f"PrepareImaged: size must be >= 1, got {size}.")
@@ -66,6 +70,7 @@ class PrepareImaged(MapTransform):
         self.preparation = Preparation(**(preparation or {}))
         self.masks = ensure_tuple(masks)
         self.channels = channels
+        self.volumes = volumes
         self._load = LoadMedicalImaged()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -85,6 +90,11 @@ class PrepareImaged(MapTransform):
 
     def _stored(self, path: Any, entry: Mapping[Hashable, Any]) -> npt.NDArray[np.float32]:
         """Read an image in the form in which it is stored, (C, H, W)."""
+        require(
+            self.volumes or not _is_volume(path),
+            f"{_name(path)}: must be a 2D image, as the training images were, got a volume. Leave "
+            "it out.",
+        )
         index = entry.get("slice")
         if entry.get("index") is not None and not in_memory(path):
             return read_row(Path(str(path)), int(entry["index"]))
@@ -104,6 +114,13 @@ class PrepareImaged(MapTransform):
         colour = np.moveaxis(pixels[:3], 0, -1) if len(pixels) >= RGB else pixels[0]
         picture = to_rgb(Image.fromarray(np.ascontiguousarray(colour)))
         return cut_fundus(picture, size, NAME)[0] if fundus else square(picture, size)
+
+
+def _is_volume(value: Any) -> bool:
+    """Whether a path, the first of some, or an array is of a volume."""
+    if in_memory(value):
+        return holds_volume(value)
+    return is_volume(value[0] if isinstance(value, list | tuple) else str(value))
 
 
 def _name(value: Any) -> str:

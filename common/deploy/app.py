@@ -36,6 +36,11 @@ from common.deploy.sinks import DicomReports
 
 __all__ = ["BundleApp", "PredictOperator", "main"]
 
+HELP = """
+Defaults of this app: --input input, --output output, --log-level WARN, and --model its own
+models/model.pt, whatever the working folder holds. Research use only; not a medical device."""
+MODELS = "HOLOSCAN_MODEL_PATH"  # of MONAI Deploy, for --model
+
 
 class PredictOperator(Operator):
     """Predicts on a file or folder into a folder; for apps of several operators, too.
@@ -134,6 +139,7 @@ def _prepared(bundle: Path, words: Sequence[str]) -> tuple[Predictor, Any]:
             context = init_app_context([bundle.name, "--log-level", "WARN", *words])
     except SystemExit as end:
         if not end.code:  # --help
+            print(HELP)
             raise
         what = told.getvalue().splitlines()[-1].partition(" error: ")[2]
         raise InputError(f"{what}. See --help.") from None
@@ -148,9 +154,11 @@ def _loaded(bundle: Path, context: AppContext) -> Predictor:
     MONAI Deploy itself finds a TorchScript model, which must be the export of the weights. It is
     the network of model.json that computes: a script of the same weights may compute anything.
     """
-    found = [] if context.models is None else [model for _, model in context.models.items()]
+    given = context.args.get("model")
+    named = context.models is not None and (given or MODELS in os.environ)  # else what lies around
+    found = [model for _, model in context.models.items()] if named else []
     scripted = [model for model in found if isinstance(model, TorchScriptModel)]
-    predictor = load(bundle, None if scripted else context.args.get("model"))
+    predictor = load(bundle, None if scripted else given)
     predictor.require_head()
     for model in scripted:
         own, other = predictor.network.state_dict(), _state(model)

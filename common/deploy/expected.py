@@ -119,6 +119,11 @@ class Expected:
         """Return the numbers, for ``model.json``."""
         return asdict(self)
 
+    @property
+    def flat(self) -> bool:
+        """Whether they were films or photographs, which no slice of a volume is."""
+        return self.dims == 2 and bool(_group(self.modality) & {*FILM, *PHOTO})
+
     def refusal(self, facts: Facts) -> str:
         """Say why a file cannot be what the model is for; "" where nothing contradicts it.
 
@@ -131,7 +136,7 @@ class Expected:
                 f"must be {_named(self.modality)}, which the model was trained on, got "
                 f"{_named([modality])} by its header (Modality {modality}). Leave it out."
             )
-        if volumes and self.dims == 2 and _group(self.modality) & {*FILM, *PHOTO}:
+        if volumes and self.flat:
             return (
                 f"must be a 2D image ({_named(self.modality)}), which the model was trained on, "
                 "got a volume. Leave it out."

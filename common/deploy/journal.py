@@ -23,6 +23,7 @@ __all__ = ["PROGRESS", "RAW", "SKIPPED", "Journal", "go_on", "key_of", "read_ste
 PROGRESS = ".progress"
 RAW = ".embeddings"
 SKIPPED = "skipped.csv"
+NONE = {"images": 0, "warned": 0, "skipped": 0, "unwritten": 0}
 
 Step = Mapping[str, Any]  # "done": keys of files, "sizes": by name of the file, "counts"
 
@@ -35,7 +36,7 @@ class Journal:
         rows: name of the table of rows.
         values: whether a row holds what was predicted, or the names of file and slice alone.
         embeddings: whether there are embeddings.
-        counts: "images", "warned" and "skipped", counted on here.
+        counts: `NONE`, counted on here.
     """
 
     def __init__(
@@ -78,12 +79,12 @@ class Journal:
         self.counts["images"] += 1
         self.counts["warned"] += bool(one.columns.get("warning"))
 
-    def skip(self, name: str, reason: str) -> None:
-        """List a file that has no image, or of which something could not be written."""
+    def skip(self, name: str, reason: str, count: str = "skipped") -> None:
+        """List a file that has no image, or ("unwritten") of which something was not written."""
         if not self._tables[1].tell():
             self._skipped.writerow(["file", "reason"])
         self._skipped.writerow([cell(name), cell(reason)])
-        self.counts["skipped"] += 1
+        self.counts[count] += 1
 
     def end(self, keys: Sequence[str]) -> None:
         """Make sure of all that these files gave."""

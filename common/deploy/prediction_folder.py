@@ -3,7 +3,7 @@
 ::
 
     predictions.csv        a row for each image, appended (or predictions.parquet, made at the end)
-    skipped.csv            files without an image, and what could not be written, with the reason
+    skipped.csv            files without an image, or whose report was not written, with the reason
     embeddings.npz, .zarr  "h" (N, F), "name", "slice" in the order of the rows, made at the end
     predictions.json       which model, when finished or not, what holds for all of them
     .progress              until the end: which files are done, and how long the others were then
@@ -28,6 +28,7 @@ from tqdm import tqdm
 from common.checks import InputError, require
 from common.data import ImageFiles
 from common.deploy.journal import (
+    NONE,
     PROGRESS,
     RAW,
     SKIPPED,
@@ -101,7 +102,7 @@ class PredictionFolder:
         self.sinks = sinks
         self.again = again
         self.notes = dict(notes or {})
-        self.counts = {"images": 0, "warned": 0, "skipped": 0}
+        self.counts = dict(NONE)
 
     @property
     def complete(self) -> bool:
@@ -110,7 +111,10 @@ class PredictionFolder:
         return path.is_file() and read_json(path, CURE).get("complete") is True
 
     def write(self, predictor: "Predictor", files: ImageFiles) -> dict[str, int]:
-        """Predict on files and write; return the counts: "images", "warned" of them, "skipped".
+        """Predict on files and write; return the counts.
+
+        They are "images", those of them "warned", files "skipped" without an image, and files
+        predicted on of which something else, such as a report, was left "unwritten".
 
         Raises:
             InputError: the folder cannot be written, holds an interrupted run of something else,
@@ -148,7 +152,7 @@ class PredictionFolder:
                 try:
                     sink.write(read)
                 except InputError as error:
-                    journal.skip(name, str(error))
+                    journal.skip(name, str(error), "unwritten")
 
     def _about(self, predictor: "Predictor") -> dict[str, Any]:
         """What a run must have in common with the one it goes on with."""
@@ -178,13 +182,13 @@ class PredictionFolder:
             )
             if same and known:
                 go_on(self.path, steps)
-                self.counts = dict(steps[-1]["counts"])
+                self.counts = {**NONE, **steps[-1]["counts"]}
                 return {key for step in steps for key in step["done"]}
         shutil.rmtree(self.path / EMBEDDINGS["zarr"], ignore_errors=True)
         made = (*ROWS.values(), *TABLES.values(), EMBEDDINGS["npz"], RAW, SKIPPED, PROGRESS)
         for name in made:
             (self.path / name).unlink(missing_ok=True)
-        self.counts = {"images": 0, "warned": 0, "skipped": 0}
+        self.counts = dict(NONE)
         self._record({**about, "complete": False, "versions": versions()})
         return set()
 
@@ -202,7 +206,7 @@ class PredictionFolder:
         (self.path / RAW).unlink(missing_ok=True)
         if self.table != "csv" or not self.counts["images"]:
             rows.unlink(missing_ok=True)
-        if not self.counts["skipped"]:
+        if not self.counts["skipped"] + self.counts["unwritten"]:
             skipped.unlink(missing_ok=True)
         about = read_json(self.path / RECORD, CURE)
         self._record({**about, "complete": True, **self.counts})

@@ -21,6 +21,7 @@ from common.config import as_deployed
 from common.config.parser import config_folder
 from common.data.mask_record import mask_of
 from common.deploy.call_rule import CallRule
+from common.deploy.expected import Expected
 from common.deploy.model_file import load_model, output_names
 from common.deploy.model_record import read_model_record
 from common.deploy.released import RELEASED, own_or_released
@@ -117,6 +118,12 @@ class TrainedModel:
     def features(self) -> Mapping[str, Any]:
         """What its data say of their columns, if they are a table (`common.data.feature_table`)."""
         return dict(self.record.get("features") or {})
+
+    @property
+    def reads_volumes(self) -> bool:
+        """Whether a slice of a volume can be one of its images, if they are 2D."""
+        expected = Expected.from_record(self.record.get("expects"), str(self.record_path))
+        return expected is None or not expected.flat
 
     @cached_property
     def call_rule(self) -> CallRule | None:

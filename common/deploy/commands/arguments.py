@@ -88,9 +88,10 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
     if replaced:
         print(f"{folder.path}: what an earlier command had written there was replaced")
     say(folder)
-    if 0 < counts["skipped"] <= FEW:
+    unusual = counts["skipped"] + counts["unwritten"]
+    if 0 < unusual <= FEW:
         print(*(row["reason"] for row in _rows(folder.path / "skipped.csv")), sep="\n")
-    return LEFT_OUT if counts["skipped"] else 0
+    return LEFT_OUT if unusual else 0
 
 
 def say(folder: PredictionFolder) -> None:
@@ -102,6 +103,12 @@ def say(folder: PredictionFolder) -> None:
         print(f"{counts['warned']} of them with a warning, see its column")
     if counts["skipped"]:
         print(f"{folder.path / 'skipped.csv'}: {counts['skipped']} left out, with the reason")
+    if counts["unwritten"]:
+        files = plural(counts["unwritten"], "file")
+        print(
+            f"{folder.path / 'skipped.csv'}: {files} predicted, but without a report or JSON, with "
+            "the reason"
+        )
 
 
 def _folder(text: str) -> Path:

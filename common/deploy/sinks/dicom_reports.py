@@ -19,7 +19,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 import common
-from common.checks import InputError
+from common.checks import InputError, require
 from common.data.dicom_mark import is_dicom
 from common.deploy.call_rule import BETWEEN
 from common.deploy.prediction import Prediction
@@ -40,6 +40,8 @@ USE = "Research use only; not a medical device."
 
 class DicomReports(Sink):
     """Writes ``<folder>/<SOP instance UID>.dcm`` for each DICOM file; others have no study.
+
+    Of files that share a UID, as copies do and as broken exports do, the first has a report.
 
     The UIDs follow from those of the source, from the weights and from the calibration, so that
     the same prediction is the same report, and a calibrated one is another.
@@ -64,12 +66,13 @@ class DicomReports(Sink):
         self.codes: Any = codes
         self.model = model
         self.folder = folder
+        self._written: dict[str, tuple[Path, ...]] = {}
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Write the report of one file, or of the files of one series.
 
         Raises:
-            InputError: the file's header lacks what a report must have.
+            InputError: the file's header lacks what a report must have, or its UID is another's.
         """
         first = predictions[0]
         if not first.paths or not all(map(is_dicom, first.paths)):
@@ -84,7 +87,13 @@ class DicomReports(Sink):
                 f"{first.file}: must have the header of a DICOM study for a report, got {lacks}. "
                 "The prediction itself is kept."
             ) from None
-        with replacing(self.folder / f"{report.SOPInstanceUID}.dcm") as partial:
+        name = str(report.SOPInstanceUID)
+        require(
+            self._written.setdefault(name, first.paths) == first.paths,
+            f"{first.file}: must have a SOPInstanceUID of its own for a report, got that of "
+            "another file, which has the report. The prediction itself is kept.",
+        )
+        with replacing(self.folder / f"{name}.dcm") as partial:
             report.save_as(partial)
 
     def _report(self, sources: Sequence[Any], predictions: Sequence[Prediction]) -> Any:

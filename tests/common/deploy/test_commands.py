@@ -122,6 +122,22 @@ def test_a_dicom_report_refers_to_its_film_and_holds_the_value(
     assert "Probability of lesion" in report.to_json()
 
 
+@pytest.mark.bad_input("files")
+def test_of_two_files_with_one_uid_the_second_has_no_report_and_says_so(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("highdicom")
+    uid = pydicom.dcmread(tmp_path / "in" / "film.dcm").SOPInstanceUID
+    write_dicom(tmp_path / "in" / "other.dcm", ramp(20, 30), SOPInstanceUID=uid, **STUDY)
+    assert main(["predict", *words, "--sr"]) == 3
+    assert len(list((tmp_path / "out" / "sr").iterdir())) == 1
+    told = capsys.readouterr().out
+    assert "3 images predicted" in told
+    assert "skipped.csv: 1 file predicted, but without a report or JSON" in told
+    assert "left out" not in told
+    assert "other.dcm: must have a SOPInstanceUID of its own for a report" in told
+
+
 def test_a_calibrated_report_is_another_than_that_without(model: str, tmp_path: Path) -> None:
     pytest.importorskip("highdicom")
     write_dicom(tmp_path / "film.dcm", ramp(30, 30), **STUDY)

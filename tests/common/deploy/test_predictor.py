@@ -143,7 +143,7 @@ def test_the_folder_holds_what_predict_returns(
         np.testing.assert_allclose(embeddings["h"], np.stack([one.h for one in actual]), atol=1e-6)
         assert embeddings["name"].tolist() == [one.file for one in actual]
     assert [row["file"] for row in rows(tmp_path / "out" / "skipped.csv")] == ["2.png"]
-    assert counts == {"images": 6, "warned": 0, "skipped": 1}
+    assert counts == {"images": 6, "warned": 0, "skipped": 1, "unwritten": 0}
 
 
 class Crash(Exception):

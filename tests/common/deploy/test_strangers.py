@@ -9,11 +9,13 @@ import pytest
 import torch
 
 import common
+from common.checks import InputError
 from common.deploy import Predictor
 from common.deploy.expected import Expected
 from common.deploy.familiarity import Familiarity
+from common.deploy.loading import reader
 from common.deploy.prediction import Seen
-from tests.models import BRAINS, SLICES, deployed
+from tests.models import BRAINS, FILMS, SLICES, deployed
 from tests.synthetic import ramp, write_dicom, write_nifti, write_picture
 
 
@@ -114,6 +116,22 @@ def test_an_unprepared_head_and_a_film_are_refused_by_a_model_of_prepared_brains
     assert "must be a volume" in actual[1].reason
     assert actual[2].reason == ""
     assert "grey values unlike" in str(actual[2].columns["warning"])
+
+
+@pytest.mark.bad_input("strangers")
+def test_preprocessing_of_films_refuses_a_volume_in_tools_that_read_nothing_else(
+    tmp_path: Path,
+) -> None:
+    expects = Expected.gather([np.random.default_rng(0).uniform(size=(30, 1, 8, 8))], [], ("DX",))
+    films = deployed(tmp_path / "m", FILMS, expects=expects.record())
+    prepare = reader(FILMS, films, "cpu").dataset.transform.transform.transforms[0]
+    volume = np.random.default_rng(0).random((9, 8, 7), np.float32)
+    write_nifti(tmp_path / "head.nii.gz", volume)
+    for image in (tmp_path / "head.nii.gz", volume, volume[None]):
+        with pytest.raises(InputError, match="must be a 2D image, as the training images were"):
+            prepare({"image": image})
+    film = write_picture(tmp_path / "film.png", ramp(16, 16, 255).astype(np.uint8))
+    assert prepare({"image": film})["image"].shape == (1, 32, 32)
 
 
 def test_a_model_that_knows_nothing_of_its_training_says_so_once(
