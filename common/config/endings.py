@@ -31,6 +31,7 @@ _NO_FIT = re.compile(
     "expected input.* channels, but got|mat1 and mat2 shapes|Kernel size can't be greater"
     "|Output size is too small|Expected more than 1 (spatial element|value per channel)"
 )
+_ALONE = re.compile(r"Expected more than 1 value per channel.*Size\(\[1,")
 _REPEATED = ("run is terminating due to exception", "resuming from iteration 0,")
 
 
@@ -125,6 +126,11 @@ class _Hook:
             )
         if isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)):
             return f"error: another process of this training ended. {self._what_is_left()}"
+        if _ALONE.search(str(error)):
+            return (
+                "error: batch_size: must be at least 2, for batch normalisation compares the "
+                "images of a batch, got 1. Give --batch_size 2 or more."
+            )
         if does_not_fit(error):
             return (
                 f"error: image: must have the channels and the size that the network is made for, "

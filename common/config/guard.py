@@ -26,7 +26,7 @@ from common.config.effects import (
     unread,
 )
 from common.config.endings import end_in_one_line
-from common.config.keys import unknown_arguments, unknown_keys
+from common.config.keys import same, unknown_arguments, unknown_keys
 from common.config.limits import Limit, as_text
 from common.config.parser import current_files, current_parser, dropped
 from common.config.renamed import check_targets, new_name
@@ -84,6 +84,7 @@ def check(config: Mapping[str, Any], files: Sequence[Path]) -> None:
     layers = layered(files)
     check_first(layers)
     _check_places(config)
+    _check_strategy(config, layers)
     _check_title(config, layers)
     check_targets(config, "the configuration")
     _check_keys(config, layers)
@@ -117,6 +118,12 @@ def _check_places(config: Mapping[str, Any]) -> None:
             "multi_gpu_train.json: must be started by torchrun. Leave the file out, or start with "
             "torchrun --nproc_per_node=2 -m monai.bundle run.",
         )
+        batch, ranks = config.get("batch_size"), int(os.environ.get("WORLD_SIZE", "1"))
+        require(
+            not isinstance(batch, int) or batch % ranks == 0,
+            f"batch_size: must be a multiple of the {ranks} processes that share it, got {batch}. "
+            f"Give {max(ranks, int(batch or 0) // ranks * ranks)}.",
+        )
     below = [key for key in ("output_dir", "ckpt_dir") if "@bundle_root" in str(config.get(key))]
     if "bundle" in config and below:
         path = Path(str(config.get("bundle_root"))) / "configs" / "train.json"
@@ -126,6 +133,24 @@ def _check_places(config: Mapping[str, Any]) -> None:
             f"bundle_root: must be the folder of bundle {config['bundle']!r}, below which results "
             f"are written, got {as_text(config.get('bundle_root'))}. Give --bundle_root, or both "
             "--output_dir and --ckpt_dir.",
+        )
+
+
+def _check_strategy(config: Mapping[str, Any], layers: Layers) -> None:
+    """The name of a strategy does not make it: its overlay does."""
+    strategy = config.get("strategy")
+    named = [content["strategy"] for _, content in layers if "strategy" in content]
+    if not named or named[-1] == strategy:
+        return
+    for path in sorted(Path(layers[0][0]).parent.glob("strategy_*.json")):
+        content = {"network": layers[0][1].get("network"), **json.loads(path.read_text())}
+        set_by_it = content.keys() & config.keys() - {"_desc_", "optional", "title"}
+        made = all(same(config[key], content[key]) for key in set_by_it)
+        require(
+            content.get("strategy") != strategy or made,
+            f"strategy: {strategy!r} must come with the overlay that makes it, {path.name}, got "
+            f"its name alone. Leave --strategy out, and give --overlays {path.stem}, or the file "
+            "after train.json.",
         )
 
 
@@ -148,6 +173,13 @@ def _check_keys(config: Mapping[str, Any], layers: Layers) -> None:
         f"bundle: must be {as_text(base.get('bundle'))}, as in the first file, got "
         f"{as_text(config.get('bundle'))}. Leave it out, or give that bundle's files alone.",
     )
+    for key, value in config.items():
+        built = value is None or not isinstance(value, int | float | str) or str(value)[:1] in "$@%"
+        require(
+            built or not isinstance(base.get(key), Mapping),
+            f"{key}: must be a block of the configuration, got {as_text(value)}. Leave it out; "
+            "overlays choose it.",
+        )
     overlays = overlays_beside(Path(layers[0][0])) if layers else []
     unknown = [
         (key, cure)

@@ -54,6 +54,7 @@ BESIDE = {  # what single rows change besides, as their _desc_ says
     "loss_l1": "encoder head",  # the probes read the encoder
     "strategy_deep_cluster_v2": "schedule",
     "strategy_dino": "student policy transform views",
+    "strategy_moco_v2": "exchanged",  # the queue of the other direction
     "strategy_nnbyol": "queue",
     "strategy_nnclr": "queue",
     "strategy_re_ssl": "queue weak_policy weak_transform",
@@ -245,6 +246,19 @@ APART_FROM = [  # bundle, overlays or a dial that do not go together, what the l
     ("natural_image_contrastive", "prior_table", {}, "prior_table.json: 'loss#kernel'"),
     ("natural_image_contrastive", "prior_table+loss_decoupled_uniformity", {}, "'loss#kernel'"),
     ("natural_image_ssl_study", "strategy_byol", {"temperature": 0.5}, "'temperature'"),
+    (
+        "natural_image_ssl_study",
+        "encoder_resnet50",
+        {"strategy": "moco_v2", "title": "MoCo"},
+        "strategy: 'moco_v2' must come with the overlay that makes it, strategy_moco_v2.json",
+    ),
+    (
+        "natural_image_ssl_study",
+        "strategy_byol",
+        {"strategy": "simclr", "title": "SimCLR"},
+        "strategy_simclr.json",
+    ),
+    ("digits_ssl_clusters", "method_byol", {"strategy": "second_set"}, "strategy_second_set.json"),
     ("natural_image_contrastive", "loss_sup_con", {"bundle_root": "."}, "bundle_root: must be"),
 ]
 

@@ -120,6 +120,7 @@ def every_method() -> dict[str, Method]:
         "NNCLR": NNCLR(*parts(), predictor(), *views, **queue),
         "SimSiam": SimSiam(*parts(), predictor(), *views),
         "MoCo": MoCo(*parts(), *views, momentum=0.9, **queue),
+        "MoCo both ways": MoCo(*parts(), *views, symmetric=True, **queue),
         "ReSSL": ReSSL(*parts(), *views, momentum=0.9, **queue),
         "SwAV": SwAV(*parts(), *views, prototypes=3, queue_after=1, **queue),
         "DeepClusterV2": DeepClusterV2(*parts(), *views, **clusters),

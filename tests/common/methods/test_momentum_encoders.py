@@ -99,6 +99,25 @@ def test_three_steps_of_moco_are_the_written_out_steps() -> None:
     assert int(method.loss.position) == 18 % QUEUE
 
 
+def test_three_steps_of_symmetric_moco_are_the_written_out_steps() -> None:
+    method = moco(symmetric=True)
+    (fast, slow), queues = weights(method), [method.exchanged.queue, method.loss.queue]
+    queues = [queue.clone() for queue in queues]
+    for seed in range(3):
+        settings = (RATES["encoder"], MOMENTUM, TEMPERATURE)
+        views = halves(seed)
+        one, _, keys_2 = oracle.moco_step(views, fast, slow, queues[1], settings)
+        two, _, keys_1 = oracle.moco_step(views[::-1], fast, slow, queues[0], settings)
+        fast = {name: (one[name] + two[name]) / 2 for name in "FG"}  # of the mean of both losses
+        slow = {n: MOMENTUM * slow[n] + (1 - MOMENTUM) * fast[n] for n in "FG"}
+        for queue, keys in zip(queues, (keys_1, keys_2)):
+            queue[torch.arange(6 * seed, 6 * seed + 6) % QUEUE] = keys
+    run(method, 3)
+    torch.testing.assert_close(weights(method), (fast, slow), rtol=0, atol=1e-10)
+    kept = [method.exchanged.queue, method.loss.queue]
+    torch.testing.assert_close(kept, queues, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("kind", ["byol", "moco"])
 def test_the_momentum_encoder_is_saved_but_belongs_to_no_phase(kind: str) -> None:
     method = conv_method(kind)
