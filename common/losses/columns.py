@@ -13,9 +13,14 @@ from common.losses.rows import scaled_rows
 
 __all__ = ["beside_diagonal", "centred_columns", "unit_columns"]
 
+_ROUNDING = 8  # units in the last place by which the values of a constant column may differ
+
 
 def centred_columns(name: str, z: Tensor) -> Tensor:
     """Gather the subjects of all ranks and take the mean of each column away.
+
+    A column whose values differ by rounding alone is constant: its centred values are 0, with no
+    gradient.
 
     Args:
         name: the loss, for the message.
@@ -33,7 +38,10 @@ def centred_columns(name: str, z: Tensor) -> Tensor:
         f"{name}: z must hold at least 2 subjects, got {len(z)}. Use a larger batch.",
     )
     columns = gather(z.to(torch.promote_types(z.dtype, torch.float32))).permute(1, 2, 0)
-    return columns - columns.mean(dim=2, keepdim=True)
+    centred = columns - columns.mean(dim=2, keepdim=True)
+    rounding = _ROUNDING * torch.finfo(columns.dtype).eps * columns.detach().abs()
+    constant = centred.detach().abs().amax(2, True) <= rounding.amax(2, True)
+    return centred.masked_fill(constant, 0)
 
 
 def unit_columns(columns: Tensor) -> Tensor:

@@ -68,6 +68,14 @@ def test_a_collapse_has_a_finite_gradient(loss: nn.Module, dtype: torch.dtype, c
     assert torch.isfinite(gradient(loss, z)).all()
 
 
+@pytest.mark.parametrize("count", [10, 33])
+def test_columns_that_differ_by_rounding_alone_correlate_with_none(count: int) -> None:
+    z = torch.full((count, 2, 64), 0.1)
+    z[::2] = torch.nextafter(z[::2], torch.tensor(1.0))
+    assert float(BarlowTwins(0.3)(z)) == 64  # a collapse: no column agrees with its twin
+    assert float(VIbCReg(0.0, 0.0, 7.0)(z)) == 0
+
+
 @EVERY
 def test_autocast_and_the_order_of_the_subjects_change_nothing(loss: nn.Module) -> None:
     z = small().float()
