@@ -9,6 +9,7 @@ plates' archives unpack) and in the source itself.
 """
 
 import argparse
+import re
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -93,8 +94,8 @@ def plates_of(options: argparse.Namespace, size: int) -> Found:
         InputError: a table without its columns, or a compound that is not in it.
     """
     source: Path = options.source
-    lines = read_table(source / IMAGES, *COLUMNS)
     compounds = [name.casefold() for name in options.compound]
+    lines, notes = _once(read_table(source / IMAGES, *COLUMNS))
     label = {UNTREATED: 0} | {name: k for k, name in enumerate(compounds, start=1)}
     _check_compounds(lines, compounds)
     highest = {name: _highest(lines, name) for name in compounds}
@@ -104,15 +105,11 @@ def plates_of(options: argparse.Namespace, size: int) -> Found:
         if _compound(line) in highest and _dose(line) in highest[_compound(line)]
     ]
     plates = sorted({line["image_metadata_plate_dapi"] for line in chosen})
-    chosen += [
-        line
-        for line in lines
-        if _compound(line) == UNTREATED and line["image_metadata_plate_dapi"] in plates
-    ]
+    chosen += _controls(lines, plates)
     mechanisms = _mechanisms(source)
     wells = _wells(chosen)
     plate_number = number_names(plates)
-    found = Found([], {}, size)
+    found = Found([], {}, size, notes=notes)
     found.classes = {
         "label": ["untreated", *options.compound],
         "site": [f"plate {k}" for k in range(len(plates))],
@@ -122,7 +119,7 @@ def plates_of(options: argparse.Namespace, size: int) -> Found:
         plate = line["image_metadata_plate_dapi"]
         entry: Entry = {
             "label": label[_compound(line)],
-            "patient": wells[plate, line["image_metadata_well_dapi"]],
+            "patient": wells[plate, _well(line)],
             "site": plate_number[plate],
             "compound": _compound(line),
             "concentration": _dose(line) if label[_compound(line)] else 0.0,
@@ -142,6 +139,9 @@ def plates_of(options: argparse.Namespace, size: int) -> Found:
         found.items.append(Item(key, work, tuple(_origin(one) for one in fields)))
     doses = "; ".join(f"{n} at {', '.join(f'{d:g}' for d in highest[n])}" for n in compounds)
     found.notes.append(f"{doses} micromolar, on {len(plates)} plates; split by well")
+    unknown = [name for name in compounds if not any(key[0] == name for key in mechanisms)]
+    if unknown:
+        found.notes.append(f"no mechanism of {', '.join(unknown)} in {MECHANISMS}: moa is empty")
     return found
 
 
@@ -262,6 +262,21 @@ def _check_compounds(lines: Sequence[Line], compounds: Sequence[str]) -> None:
     )
 
 
+def _controls(lines: Sequence[Line], plates: Sequence[str]) -> list[Line]:
+    """The untreated wells of the plates."""
+    controls = [
+        line
+        for line in lines
+        if _compound(line) == UNTREATED and line["image_metadata_plate_dapi"] in plates
+    ]
+    require(
+        bool(controls),
+        f"cells: {IMAGES} must have rows of {UNTREATED.upper()}, the untreated wells, on the "
+        "plates of the compound, got none. Copy the whole table.",
+    )
+    return controls
+
+
 def _highest(lines: Sequence[Line], compound: str) -> list[float]:
     doses = {_dose(line) for line in lines if _compound(line) == compound}
     return sorted(doses, reverse=True)[:HIGHEST]
@@ -281,13 +296,28 @@ def _mechanisms(source: Path) -> dict[tuple[str, float], str]:
     }
 
 
+def _once(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
+    """Each field once, and a line for the user where one has several rows."""
+    keys = [f"image_{of}_{stain}" for of in ("pathname", "filename") for stain in STAINS]
+    by_files = {tuple(line[key] for key in keys): line for line in reversed(lines)}
+    once = [line for line in lines if by_files[tuple(line[key] for key in keys)] is line]
+    again = len(lines) - len(once)
+    told = f"{IMAGES}: {again} rows name the files of an earlier row; each field is taken once"
+    return once, [told] if again else []
+
+
+def _well(line: Line) -> str:
+    """B02, however it is written: b02, B2."""
+    text = line["image_metadata_well_dapi"].strip().upper()
+    match = re.fullmatch(r"([A-Z]+)0*(\d+)", text)
+    return f"{match[1]}{int(match[2]):02d}" if match else text
+
+
 def _wells(lines: Sequence[Line]) -> dict[tuple[str, str], str]:
     """A number for each well of each plate."""
     names = {
         "\0".join(key): key
-        for key in (
-            (line["image_metadata_plate_dapi"], line["image_metadata_well_dapi"]) for line in lines
-        )
+        for key in ((line["image_metadata_plate_dapi"], _well(line)) for line in lines)
     }
     order = seeded_order(names, seed=0)
     return {names[name]: f"w{count:04d}" for count, name in enumerate(order, start=1)}

@@ -1,6 +1,7 @@
 """The plan of `data_prep.cells`: which form the source has, and how cells are shared out."""
 
 import argparse
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ def plan(options: argparse.Namespace) -> Plan:
             "scaled": SCALED[PlateFields if published else CropSet],
             **Preparation("photo", size, 8).record(),
         },
+        finish=tell,
         root=source,
     )
 
@@ -79,6 +81,18 @@ def convert(payload: PlateFields | CropSet, output: Output) -> list[Entry]:
     if isinstance(payload, PlateFields):
         return convert_plate(payload, output)
     return convert_crops(payload, output)
+
+
+def tell(manifest: dict[str, Any], _: Path) -> None:
+    """Say which part has no image, and which compound has fewer controls than cells."""
+    shares = manifest["arguments"]
+    for part in ("validation", "test"):
+        if shares[part] > 0 and not manifest[part]:
+            print(f"{part}: holds no image: a class needs three wells or fields to be in all parts")
+    labels = Counter(entry["label"] for part in PARTS for entry in manifest[part])
+    treated = sum(labels.values()) - labels[0]
+    if "compound" in shares and labels[0] < treated:
+        print(f"untreated: only {labels[0]} cells beside {treated} treated ones, for want of more")
 
 
 def _check_options(options: argparse.Namespace, published: bool) -> None:

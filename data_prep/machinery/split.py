@@ -89,7 +89,7 @@ def split_by_share(
         test: share of the patients, rounded.
         even: share out the patients of each class by themselves, so that a rare one is in all
             parts; a patient with images of several classes counts as a class of its own kind. A
-            share that comes to nobody is one patient of each class that has three.
+            share that comes to nobody of a class is one patient of it where it has three.
 
     Returns:
         The entries by part, those of the test with ``fold`` 0, 1 or 2.
@@ -110,11 +110,9 @@ def split_by_share(
 
 
 def _counts(orders: Sequence[Sequence[str]], share: float, even: bool) -> list[int]:
-    """How many of each class to take; where that were nobody, one of each that has three."""
-    counts = [round(share * len(order)) for order in orders]
-    if even and share > 0 and not any(counts):
-        return [int(len(order) >= FEWEST) for order in orders]
-    return counts
+    """How many of each class to take; where that were nobody, one if it has three."""
+    least = int(even and share > 0)
+    return [max(round(share * len(order)), least * (len(order) >= FEWEST)) for order in orders]
 
 
 def split_by_test_size(

@@ -62,19 +62,17 @@ def measure_plate(fields: Iterable[npt.NDArray[np.uint16]]) -> PlateStandard:
     """Measure the light and the brightness of a plate.
 
     Args:
-        fields: ``(3, H, W)`` each, read one after the other; those of another size than the first
-            are passed over.
+        fields: ``(3, H, W)`` each, read one after the other; those of another size than most are
+            passed over (of sizes as frequent, the first counts).
 
     Raises:
         InputError: there is no field.
     """
-    shape: tuple[int, ...] = ()
-    small = []
+    by_shape: dict[tuple[int, ...], list[npt.NDArray[np.uint16]]] = {}
     for field in fields:
-        shape = shape or field.shape
-        if field.shape == shape:
-            small.append(field[:, ::STEP, ::STEP].copy())
-    require(bool(small), "a plate must have a field that can be read, got none.")
+        by_shape.setdefault(field.shape, []).append(field[:, ::STEP, ::STEP].copy())
+    require(bool(by_shape), "a plate must have a field that can be read, got none.")
+    shape, small = max(by_shape.items(), key=lambda item: len(item[1]))
     values = np.stack(small)  # (fields, 3, rows, columns)
     light = np.ones(values.shape[1:], np.float32)
     if len(values) >= FEWEST_FIELDS:

@@ -1,6 +1,8 @@
 """Cells: nuclei, light and brightness of a plate, BBBC021's layout, ready crops, the phantom."""
 
 import csv
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,11 @@ def test_the_light_of_few_fields_is_even() -> None:
     )
 
 
+def test_the_commonest_size_of_field_is_that_of_the_plate() -> None:
+    sides = (8, 16, 16, 8, 16)
+    assert measure_plate(np.ones((3, side, side), np.uint16) for side in sides).shape == (3, 16, 16)
+
+
 def test_a_crop_has_its_nucleus_in_the_middle_and_lies_inside() -> None:
     field = np.arange(100).reshape(1, 10, 10)
     centres = np.array([[2, 5], [1, 5], [8, 8], [9, 8]])
@@ -159,6 +166,57 @@ def test_the_four_highest_concentrations_are_taken_and_missing_files_are_listed(
     found = {e["concentration"] for e in entries(tmp_path / "out")}
     assert found == ({0.0} | wanted) - {0.1, 0.2}
     assert all("got no such file" in reason for reason in reasons(tmp_path / "out").values())
+
+
+def rewritten(phantom: Path, target: Path, change: Callable[[list[str]], list[list[str]]]) -> Path:
+    """The published layout of the phantom, each row of its table changed to any number of rows."""
+    target.mkdir()
+    (target / "Week1").symlink_to(phantom / "raw/Week1")
+    with (phantom / "raw/BBBC021_v1_image.csv").open(newline="") as file:
+        header, *lines = csv.reader(file)
+    rows = [header, *(row for line in lines for row in change(line))]
+    text = "\n".join(",".join(row) for row in rows)
+    (target / "BBBC021_v1_image.csv").write_text(text + "\n")
+    return target
+
+
+def test_a_field_counts_once_and_a_well_is_one_however_it_is_written(
+    phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("skimage")
+
+    def twice(line: list[str]) -> list[list[str]]:
+        return [line, [re.sub("^([A-H])0", r"\1", word) for word in line]]
+
+    options = ("--compound", "nocodazole", "--size", str(SIZE), "--nucleus", "5")
+    assert prepare(phantom / "raw", tmp_path / "once", *options) == 0
+    source = rewritten(phantom, tmp_path / "in", twice)
+    assert prepare(source, tmp_path / "twice", *options) == 0
+    told = capsys.readouterr().out
+    assert "12 rows name the files of an earlier row" in told
+    assert "no mechanism of nocodazole" in told
+    once, again = ([e["patient"] for e in entries(tmp_path / n)] for n in ("once", "twice"))
+    assert (len(again), len(set(again))) == (len(once), len(set(once)))
+
+
+def test_few_wells_and_few_controls_are_said(
+    phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("skimage")
+    left = {"nocodazole": 2, "DMSO": 1}  # fields, one a well
+
+    def few(line: list[str]) -> list[list[str]]:
+        left[line[-2]] -= 1
+        return [line] if left[line[-2]] >= 0 else []
+
+    options = ("--compound", "nocodazole", "--size", str(SIZE), "--nucleus", "5")
+    assert prepare(rewritten(phantom, tmp_path / "in", few), tmp_path / "out", *options) == 0
+    told = capsys.readouterr().out
+    assert "test: holds no image: a class needs three wells or fields to be in all parts" in told
+    assert "untreated: only 25 cells beside 50 treated ones" in told
+    source = rewritten(phantom, tmp_path / "none", lambda line: [line] * (line[-2] != "DMSO"))
+    assert prepare(source, tmp_path / "no", *options) == 2
+    assert "must have rows of DMSO, the untreated wells" in capsys.readouterr().err
 
 
 def test_crops_in_class_folders_are_scaled_together_and_split_by_field(tmp_path: Path) -> None:

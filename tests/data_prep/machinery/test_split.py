@@ -63,3 +63,11 @@ def test_seeds_give_different_splits_and_order_does_not_matter() -> None:
     first = split_by_share(data, seed=0)
     assert patients_of(split_by_share(data[::-1], seed=0)["test"]) == patients_of(first["test"])
     assert patients_of(split_by_share(data, seed=1)["test"]) != patients_of(first["test"])
+
+
+def test_a_rare_class_is_in_every_part_where_it_has_three_patients() -> None:
+    sizes = {0: 3, 1: 6, 2: 2}
+    data = [{"patient": f"{k}-{n}", "label": k} for k, count in sizes.items() for n in range(count)]
+    parts = split_by_share(data, seed=0, validation=0.1, test=0.2, even=True)
+    counts = {part: [[e["label"] for e in parts[part]].count(k) for k in sizes] for part in parts}
+    assert counts == {"training": [1, 4, 2], "validation": [1, 1, 0], "test": [1, 1, 0]}
