@@ -17,6 +17,7 @@ import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
@@ -224,7 +225,13 @@ def _call(function: Callable[[T], R], task: T) -> R:
 
 
 def _reach(address: str | None) -> None:
-    """Refuse an address where nothing listens, which Ray would try for minutes."""
+    """Refuse an address where nothing is, which Ray tries for minutes and Dask for ever."""
+    if str(address).endswith(".json"):
+        require(
+            Path(str(address)).is_file(),
+            f"--address: must be the file that the scheduler wrote, got none at {address!r}. Start "
+            "it with --scheduler-file, or correct the path.",
+        )
     if match := _ADDRESS.fullmatch(address or ""):
         try:
             socket.create_connection((match[1], int(match[2])), CONNECTING).close()

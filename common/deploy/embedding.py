@@ -110,6 +110,9 @@ def embed(
 
     Returns:
         The features in the order of the batches.
+
+    Raises:
+        InputError: there is no batch.
     """
     network.eval()
     classifier = network.classifier if isinstance(network, Method) else network
@@ -123,6 +126,11 @@ def embed(
         for name, values in batch.items():
             if _is_column(values):
                 columns.setdefault(name, []).append(np.asarray(values))
+    require(
+        bool(h),
+        "embed: the images to encode must be at least one, got none. Choose another --part, or "
+        "prepare data in which every part has images.",
+    )
     return Embedded(
         np.concatenate(h),
         np.concatenate(logits),

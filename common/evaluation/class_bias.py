@@ -75,7 +75,8 @@ def class_bias(
         tables: by the name of the sweep, as `common.sweep.read_table` gives them.
         measure: of classes; the first of recall, accuracy, F1, AUC and mae that is there unless
             given.
-        properties: what `common.metrics.class_properties` says of each class, by its name.
+        properties: what `common.metrics.class_properties` says of each class, by its name; None
+            to leave it out.
         draws: of each control.
 
     Raises:
@@ -86,7 +87,7 @@ def class_bias(
     notes: list[str] = []
     series = []
     for cut in _cuts(tables):
-        made = _series(cut, measure, draws, properties or {})
+        made = _series(cut, measure, draws, properties)
         if made is None:
             notes.append(f"{cut.dial}, {cut.name}: fewer than {LEAST} values with all classes.")
         else:
@@ -150,7 +151,7 @@ def _is_swept(column: "pd.Series[Any]") -> bool:
     return bool(pd.api.types.is_numeric_dtype(column)) and column.dropna().nunique() >= LEAST
 
 
-def _series(cut: Cut, measure: str, draws: int, properties: Properties) -> Series | None:
+def _series(cut: Cut, measure: str, draws: int, properties: Properties | None) -> Series | None:
     of_classes = cut.rows[(cut.rows["measure"] == measure) & (cut.rows["class"] != "")]
     classes = list(dict.fromkeys(of_classes["class"]))
     runs = of_classes.pivot_table("value", [cut.dial, "seed"], "class")[classes].dropna()
@@ -241,10 +242,10 @@ def _control(share: float, drawn: Iterable[float]) -> Control:
 
 
 def _tests(
-    classes: Sequence[str], behaviour: Sequence[str], properties: Properties
+    classes: Sequence[str], behaviour: Sequence[str], properties: Properties | None
 ) -> Iterator[PropertyTest]:
     """Each property as a whole, and each of its numbers where it has several."""
-    if not properties:
+    if properties is None:
         return
     missing = [name for name in classes if name not in properties]
     require(

@@ -120,6 +120,7 @@ class RunEvaluation(ABC):
         with locked(self.run_dir):
             self._tell_of_how_many_epochs(self.snapshots()[-1][0])
             evaluated = self.evaluate()
+            self._check_head(evaluated)
             whole = self._write(evaluated)
             self._deploy(evaluated)
             self._track(evaluated.figures)
@@ -210,20 +211,21 @@ class RunEvaluation(ABC):
             tracker.log(dict(numbers(figures, "evaluation")), self.snapshots()[-1][0])
             tracker.close()
 
-    def _deploy(self, evaluated: "Evaluated") -> None:
-        """Write ``model.pt``: the classifier as it is loaded, with another head where one is given.
+    def _check_head(self, evaluated: "Evaluated") -> None:
+        """Refuse, before anything is written, a head of another number of outputs."""
+        if evaluated.head is not None:
+            weight, own = evaluated.head[0], self.classifier.head.weight
+            require(
+                own.shape == weight.shape,
+                f"{type(self).__name__}: the network must have {len(weight)} output(s), got "
+                f"{len(own)}. Set num_classes of network_def.",
+            )
 
-        Raises:
-            InputError: the network has another number of outputs.
-        """
+    def _deploy(self, evaluated: "Evaluated") -> None:
+        """Write ``model.pt``: the classifier as it is loaded, with the evaluation's head if any."""
         linear = self.classifier.head
         if evaluated.head is not None:
             weight, bias = evaluated.head
-            require(
-                linear.weight.shape == weight.shape,
-                f"{type(self).__name__}: the network must have {len(weight)} output(s), got "
-                f"{len(linear.weight)}. Set num_classes of network_def.",
-            )
             with torch.no_grad():
                 linear.weight.copy_(weight)
                 linear.bias.copy_(bias)

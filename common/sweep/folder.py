@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import InputError, require
+from common.config import RECORD as RUN_RECORD
 from common.files import locked, read_json, replacing
 from common.own_process import Wanted
 from common.report.load import EVALUATION
@@ -29,6 +30,7 @@ from common.sweep.table import TABLE, Row, columns, figures, write_table
 
 __all__ = ["SweepFolder"]
 
+CHECKPOINT = "checkpoint.pt"  # of `common.engines.RunFolder`
 RECORD, LEFT_OUT, WANTED = "sweep.json", "failed.csv", ".wanted"
 CURE = "Give it as before, or name another --output."
 SELDOM = 20  # the table is rewritten at most a 20th of the time
@@ -57,7 +59,8 @@ class SweepFolder:
             InputError: another sweep works there, or it holds a sweep of something else.
         """
         self.require_same()
-        with locked(self.path):
+        with locked(self.path, "a sweep's folder"):
+            self._begin_anew()
             with replacing(self.path / RECORD) as partial:
                 partial.write_text(json.dumps(self.record, indent=1) + "\n")
             for note in self.path.glob(f"*/{BEGUN}"):
@@ -70,13 +73,13 @@ class SweepFolder:
                 self.write()
 
     def require_same(self) -> None:
-        """Refuse another sweep's folder.
+        """Refuse another sweep's folder, unless nothing was trained there.
 
         Raises:
             InputError: what all runs share, or the names of the grid, differ.
         """
         path = self.path / RECORD
-        if not path.is_file():
+        if not path.is_file() or not self._holds_training():
             return
         before, now = _flat(read_json(path, CURE)), _flat(self.record)
         for name in [*now, *before]:
@@ -86,6 +89,16 @@ class SweepFolder:
                 f"{path}: {name} must be {was!r}, as in the sweep that this folder holds, got "
                 f"{is_!r}. {CURE}",
             )
+
+    def _holds_training(self) -> bool:
+        return any(any(self.path.glob(f"*/{name}")) for name in (CHECKPOINT, EVALUATION))
+
+    def _begin_anew(self) -> None:
+        """Forget runs that failed before anything was trained: dials may be others now."""
+        if not self._holds_training():
+            for path in self.path.glob(f"*/{OUTCOME}"):
+                path.unlink()
+                path.with_name(RUN_RECORD).unlink(missing_ok=True)
 
     def read(self) -> None:
         """Read the outcomes that are there; one that cannot be read is none."""

@@ -13,6 +13,7 @@ __all__ = ["parse_grid", "parse_seeds", "parse_value", "suffix"]
 
 _RANGE = re.compile(r"([-+.\de]+):([-+.\de]+):(\d+)", re.IGNORECASE)
 _NO_NAME = re.compile(r"[^\w.+-]+")
+MOST = 1000  # values of a range
 _DIGITS = 6  # of the values of a range, so that folders have names one can read
 SHOWN = "--grid NAME=low:high:count, or NAME=value,value"
 COLUMNS = ("strategy", "seed", "measure", "class", "value")
@@ -114,12 +115,17 @@ def _values(name: str, text: str) -> list[Any]:
 def _range(name: str, low: Any, high: Any, count: int) -> list[Any]:
     numbers = all(isinstance(end, int | float) for end in (low, high))
     require(
-        numbers and count >= 2,
-        f"--grid {name}: a range must be low:high:count with a count of 2 or more, got "
-        f"{low}:{high}:{count}.",
+        numbers and 2 <= count <= MOST,
+        f"--grid {name}: a range must be low:high:count with a count of 2 or more, at most {MOST}, "
+        f"got {low}:{high}:{count}.",
     )
     step = (high - low) / (count - 1)
     values = [float(f"{low + k * step:.{_DIGITS}g}") for k in range(count)]
+    require(
+        len(set(values)) == count,
+        f"--grid {name}: {count} values of a range must differ in {_DIGITS} digits, got "
+        f"{low}:{high}:{count}. Name them: {name}={low},{high}.",
+    )
     whole = isinstance(low, int) and isinstance(high, int)
     whole = whole and all(value.is_integer() for value in values)
     return [int(value) for value in values] if whole else values

@@ -1,7 +1,9 @@
 """What a sweep is of: every run with its dials and its folder, checked before any is started."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from monai.bundle import ConfigParser
 from common.checks import InputError, require
 from common.config import check
 from common.config.keys import followed
+from common.data import read_manifest
 from common.deploy.commands.train import config_files
 from common.sweep.grid import parse_seeds, parse_value, suffix
 
@@ -74,12 +77,11 @@ class SweepPlan:
         both = [name for name in self.grid if name in self.dials]
         require(not both, f"--grid {', '.join(both)}: must not be given as a dial too.")
         runs = [run for overlay in self.strategies or [""] for run in self._of(overlay)]
-        names = [run.name for run in runs]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        name, count = Counter(run.name for run in runs).most_common(1)[0]
         require(
-            twice is None,
-            f"--strategies: must be overlays whose runs have names of their own, got two of "
-            f"{twice}.",
+            count == 1,
+            "--strategies: must be overlays whose runs have names of their own, got two of "
+            f"{name}.",
         )
         return runs
 
@@ -89,6 +91,7 @@ class SweepPlan:
         files = config_files(self.bundle, overlays)
         for path in files:
             require(path.is_file(), f"{path}: must be a file, got none. Name one of the bundle's.")
+            self._check_overlay(path)
         fixed = {name: parse_value(text) for name, text in self.dials.items()}
         fixed |= {"output_dir": str(self.output), "dataset_dir": str(self.dataset_dir)}
         fixed |= {"bundle_root": str(self.bundle)}
@@ -102,11 +105,43 @@ class SweepPlan:
         for values in product(*self.grid.values()):
             point = dict(zip(self.grid, values))
             own = {**point, **({"run_suffix": before + suffix(point)} if point else {})}
-            _check(files, {**early, **own})
+            _check(files, {**early, **own, "seed": max(seeds)})
+            self._check_batch(_merged(files, {**early, **own}))
             for seed in seeds:
                 config = _merged(files, {**early, **own, "seed": seed})
                 dials = {**self.dials, **own, "seed": seed}
                 yield PlannedRun(_name(config, seed), point, called, seed, overlays, dials)
+
+    def _check_overlay(self, path: Path) -> None:
+        """Refuse what the sweep lays over itself, and what needs a run that is not there."""
+        require(
+            path.name != "evaluate.json",
+            "--overlays evaluate: must be left out: each run is evaluated after its training.",
+        )
+        require(
+            path.name == "train.json"
+            or "@pretrained_dir" not in path.read_text()
+            or "pretrained_dir" in self.dials,
+            f"--overlays {path.stem}: must start from a trained run, which a sweep's folder does "
+            "not hold. Give --pretrained_dir, the folder of one.",
+        )
+
+    def _check_batch(self, config: Mapping[str, Any]) -> None:
+        """Refuse a batch that no run could fill."""
+        batch, loader = config.get("batch_size"), dict(config.get("train", {})).get("dataloader")
+        whole = isinstance(loader, Mapping) and loader.get("drop_last") is True
+        if whole and isinstance(batch, int) and self._images is not None:
+            require(
+                batch <= self._images,
+                f"batch_size: must be at most the {self._images} training images of "
+                f"{self.dataset_dir}, got {batch}. Lower it.",
+            )
+
+    @cached_property
+    def _images(self) -> int | None:
+        """Of the training part; None where the data are not prepared."""
+        there = (self.dataset_dir / "manifest.json").is_file()
+        return len(read_manifest(self.dataset_dir)["training"]) if there else None
 
     def _overlay(self, name: str) -> str:
         """The overlay that ``--strategies`` names, with or without its beginning."""

@@ -26,6 +26,7 @@ from common.text import cell
 __all__ = ["TABLE", "figures", "read_table", "write_table"]
 
 TABLE = "table.csv"
+SHARES = ("accuracy", "recall", "precision", "f1")
 OTHERS = ("counts", "interval", "epochs", "baselines")  # no figures of the run itself
 
 Row = tuple[str, str, float]
@@ -134,7 +135,28 @@ def read_table(folder: str | Path) -> pd.DataFrame:
     wanted = ["strategy", "seed", "measure", "class", "value"]
     if list(frame.columns[-len(wanted) :]) != wanted:
         raise InputError(f"{path}: must end with the columns {', '.join(wanted)}. {cure}")
-    return frame.astype({"strategy": str, "class": str})
+    for wrong, rule in _wrong(frame):
+        row = int(np.flatnonzero(wrong)[0]) + 2  # of the file, whose first is the heads
+        raise InputError(f"{path}: {rule}, got another in line {row}. {cure}")
+    named = [name for name in frame.columns if not str(name).startswith("Unnamed")]
+    if len(named) < len(frame.columns):
+        raise InputError(f"{path}: every column must have a name, got one without. {cure}")
+    return frame.astype({"strategy": str, "class": str, "value": float})
+
+
+def _wrong(frame: pd.DataFrame) -> Iterator[tuple[Any, str]]:
+    """Rows that no sweep writes, and the rule that they break."""
+    values = pd.to_numeric(frame["value"], errors="coerce").to_numpy(float)
+    share = frame["measure"].isin(SHARES).to_numpy() & ~((values >= 0) & (values <= 1))
+    checks = (
+        (~np.isfinite(values), "value must be a finite number, with a point before its decimals"),
+        (share, f"{', '.join(SHARES)} must be shares from 0 to 1"),
+        (
+            frame.duplicated([*frame.columns.difference(["value"])]).to_numpy(),
+            "a run must have one value of each measure and class",
+        ),
+    )
+    yield from ((wrong, rule) for wrong, rule in checks if wrong.any())
 
 
 def columns(grid: Mapping[str, Any] | Sequence[str]) -> list[str]:

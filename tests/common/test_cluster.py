@@ -40,6 +40,8 @@ def test_an_address_where_nothing_answers_is_one_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr(cluster, "CONNECTING", 0.3)
     with pytest.raises(InputError, match=r"--address: must be that of a running scheduler, got"):
         list(spread(squared, [1], "dask", "tcp://127.0.0.1:9"))
+    with pytest.raises(InputError, match=r"must be the file that the scheduler wrote, got none"):
+        list(spread(squared, [1], "dask", "/nowhere/scheduler.json"))
 
 
 @pytest.mark.bad_input("dials")

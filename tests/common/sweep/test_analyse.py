@@ -8,8 +8,9 @@ import pytest
 
 from common.checks import InputError
 from common.data import write_manifest, write_stack
+from common.evaluation.class_bias import class_bias
 from common.sweep.analyse import main
-from common.sweep.table import columns, write_table
+from common.sweep.table import columns, read_table, write_table
 
 pytest.importorskip("statsmodels")
 FACTS = ("arguments", "versions", "counts", "sha256")
@@ -55,6 +56,33 @@ def test_the_images_of_the_classes_are_described(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "out" / "analysis.json").read_text())
     assert set(found["properties"]) == {"cat", "dog"}
     assert found["images"] == 25
+
+
+@pytest.mark.bad_input("sweep")
+def test_images_of_other_classes_are_refused(tmp_path: Path) -> None:
+    table = read_table(write_sweep(tmp_path / "crops"))
+    with pytest.raises(InputError, match=r"--data: must hold images of every class .* cat, dog"):
+        class_bias({"crops": table}, properties={}, draws=2)
+
+
+@pytest.mark.bad_input("sweep")
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("cat,0.", "cat,many 0.", "value must be a finite number"),
+        ("cat,0.", "cat,70.", "must be shares from 0 to 1"),
+        ("cat,0.", "cat,inf", "value must be a finite number"),
+        ("0,simclr,0,recall,dog", "0,simclr,0,recall,cat", "one value of each measure and class"),
+        ("crop_min", "", "every column must have a name"),
+    ],
+)
+def test_a_table_edited_by_hand_is_refused_in_one_line(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path = write_sweep(tmp_path / "crops") / "table.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        read_table(path)
 
 
 @pytest.mark.bad_input("sweep")

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from common.__main__ import main
 from common.checks import InputError
+from common.data import write_manifest
 from common.files import locked
 from common.own_process import Wanted
 from common.sweep import command, figures, read_table
@@ -21,6 +23,7 @@ from data_prep.__main__ import main as data_prep
 from tests.commands import ROOT
 
 BUNDLE = "natural_image_ssl_study"
+FACTS = ("arguments", "versions", "counts", "sha256")  # of a manifest
 RUN = """
 import json, os, sys
 from pathlib import Path
@@ -237,6 +240,14 @@ def test_values_are_read_as_typed_and_name_the_run() -> None:
         (["--part", "tst"], r"part: must be training \| validation \| test"),
         (["--output_dir", "x"], "It has --output, --data and --seeds"),
         (["--jobs", "0"], "--jobs must be >= 1"),
+        (["--grid", "hue=0:0.5:1000000"], "at most 1000, got 0:0.5:1000000"),
+        (["--grid", "hue=0.1000000001:0.1000000002:3"], "3 values of a range must differ in 6"),
+        (["--seeds", "4294967295,4294967296"], "seed: must be int >= 0, <= 4294967295"),
+        (["--network", "1"], "network: must be a block of the configuration, got 1"),
+        (["--grid", "encoder=1,2"], "encoder: must be a block of the configuration"),
+        (["--grid", "limits=1,2"], "limits: must be a block of the configuration"),
+        (["--overlays", "evaluate"], "each run is evaluated after its training"),
+        (["--overlays", "linear_probe"], "must start from a trained run"),
         (["--address", "tcp://x:1"], "--address: must come with --backend dask or ray"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -265,9 +276,28 @@ def test_a_folder_of_another_sweep_is_refused(sweep: Sweep, words: list[str], me
         sweep(*words)
 
 
+@pytest.mark.bad_input("dials")
+def test_a_batch_larger_than_the_data_is_refused_and_leaves_the_folder_free(
+    sweep: Sweep, tmp_path: Path
+) -> None:
+    facts = dict.fromkeys(("source", "licence"), "") | {key: {} for key in FACTS}
+    entries = [{"image": "x.npy", "index": k, "label": 0, "patient": str(k)} for k in range(3)]
+    parts = {"training": entries, "validation": [], "test": [], "skipped": []}
+    np.save(tmp_path / "data" / "x.npy", np.zeros((3, 8, 8, 3), np.uint8))
+    write_manifest(tmp_path / "data", {**parts, **facts})
+    with pytest.raises(InputError, match="batch_size: must be at most the 3 training images"):
+        sweep("--grid", "hue=0")
+    assert sweep("--grid", "hue=0.4", "--batch_size", "3") == 3  # that run fails: nothing trained
+    assert sweep("--grid", "crop_min=0.5", "--hue", "0.1", "--batch_size", "2") == 0
+    assert not (tmp_path / "out" / "failed.csv").exists()
+
+
 @pytest.mark.bad_input("folders")
 def test_a_second_sweep_in_a_folder_is_refused(sweep: Sweep, tmp_path: Path) -> None:
-    with locked(tmp_path / "out"), pytest.raises(InputError, match="one process at a time"):
+    with (
+        locked(tmp_path / "out"),
+        pytest.raises(InputError, match="must write to a sweep's folder"),
+    ):
         sweep("--grid", "hue=0")
 
 
