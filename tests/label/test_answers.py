@@ -16,6 +16,7 @@ from common.label.answers import explained
 from common.label.labels import target_of
 from common.label.pictures import overlay
 from common.label.pool import read_pool
+from common.label.server.serve import listener
 from common.label.server.settings import remembered
 from tests.commands import ROOT, module_commands
 from tests.models import BRAINS, FILMS, deployed
@@ -162,6 +163,15 @@ def test_a_damaged_record_of_classes_is_named(studies: Path, tmp_path: Path, con
     words = ["--studies", str(studies), "--bundles", FILMS, "--work", str(tmp_path)]
     with pytest.raises(InputError, match=r"classes\.json.* remove it and give --classes"):
         remembered(read_options(words))
+
+
+@pytest.mark.bad_input("label")
+@pytest.mark.parametrize("host", ["127.0.0.1", "nohost.invalid", "a..b", "198.51.100.7"])
+def test_an_address_that_is_taken_or_not_ours_ends_in_one_line(host: str) -> None:
+    with listener("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(InputError, match="must be a free address of this machine, got"):
+            listener(host, port)
 
 
 @pytest.mark.bad_input("label")

@@ -10,7 +10,7 @@ from common.files import locked
 from common.label.server.archive import fetch
 from common.label.server.settings import Options, prepare, quieten, remembered
 
-__all__ = ["serve"]
+__all__ = ["listener", "serve"]
 
 LABELS = "labels"  # of the studies
 
@@ -26,7 +26,7 @@ def serve(options: Options) -> None:
             another server has, or something remembered that is damaged.
     """
     with ExitStack() as held:
-        listening = held.enter_context(_bound(options.host, options.port))
+        listening = held.enter_context(listener(options.host, options.port))
         for folder in (options.studies / LABELS, options.work):
             held.enter_context(locked(folder, "studies that are labelled"))
         prepare(remembered(options))
@@ -49,7 +49,7 @@ def serve(options: Options) -> None:
             uvicorn.Server(uvicorn.Config(web_app(options.host), **told)).run([listening])
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def listener(host: str, port: int) -> socket.socket:
     """Take the address, before anything is read or written.
 
     Raises:
