@@ -37,6 +37,9 @@ def answer(model: Model, path: Path, *, embedding: bool = False) -> dict[str, An
     if (embedding or not said) and one.h is not None:
         said["embedding"] = [round(float(value), 6) for value in one.h]
     told = {key: value for key, value in one.columns.items() if value != ""}
+    names = [each["label"] for each in said.get("prediction", ())]
+    if "call" in told and len(names) == 2 and told["call"] not in names:
+        told["call"] = names[0]  # a model of one finding calls the rest "normal"
     where = {"slice": one.slice} if one.slice >= 0 else {}
     return {**said, **told, **where, "model": model.key}
 

@@ -135,6 +135,20 @@ def prepare(options: Options) -> None:
 
 
 def quieten() -> None:
-    """Keep MONAI Label's log lines back: they hold names of files, and so of patients."""
+    """Keep log lines back that hold names of files, and so of patients.
+
+    MONAI Label's hold them; of what the web server logs when an answer breaks off, the kind of the
+    error is left.
+    """
     for name in ("monailabel", "task_train", "task_scoring", "task_batch_infer", "httpx"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(_without_text)
+
+
+def _without_text(record: logging.LogRecord) -> bool:
+    if record.exc_info:
+        kind = record.exc_info[0]
+        record.msg, record.args = f"a request failed: {kind.__name__ if kind else 'error'}", ()
+        record.exc_info = record.exc_text = None
+    return True
