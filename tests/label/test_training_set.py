@@ -13,7 +13,7 @@ from common.label import Model, Sample, read_label, write_training_set
 from common.label.labels import label_for, parse_label, target_of
 from common.label.parts import by_class
 from common.label.patients import patients_of
-from common.label.training import check_settings, offered, train
+from common.label.training import check_settings, epoch_of, offered, train
 from tests.models import BRAINS, FILMS
 from tests.synthetic import ramp, write_dicom
 
@@ -230,3 +230,13 @@ def test_a_label_that_no_bundle_learns_is_refused(
         label_for(content, [trained[FILMS]])
     with pytest.raises(InputError, match=r"^label"):
         label_for(content, [])
+
+
+def test_the_epoch_of_a_training_is_told_once_it_has_begun(tmp_path: Path) -> None:
+    model = Model(FILMS, tmp_path)
+    folder = model.work / "training"
+    assert epoch_of(model) == (0, 0)
+    (folder / "eval" / "run").mkdir(parents=True)
+    (folder / "train.json").write_text('{"epochs": 5}')
+    (folder / "eval" / "run" / "history.json").write_text('{"epoch": [1, 2], "terms": {}}')
+    assert epoch_of(model) == (2, 5)

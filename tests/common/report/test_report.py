@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from common.checks import InputError
-from common.report import build_report, report_folder
+from common.report import build_report, outcome, report_folder
 from common.report.__main__ import main
 from common.report.words import describe, parameters
 from common.transforms import Composition, rotate
@@ -84,6 +84,17 @@ def test_a_baseline_as_good_as_the_strategy_is_said_first_thing(tmp_path: Path) 
     text = report(tmp_path, write_run(tmp_path / "a", "random", baselines=baselines))
     message = "Beware: a linear classifier on the pixels themselves (AUC 0.93) does about as well"
     assert 0 < text.index(message) < text.index("AUC by strategy")
+
+
+@pytest.mark.parametrize(("low", "said"), [(0.49, 1), (0.5, 1), (0.51, 0)])
+def test_a_figure_that_guessing_may_reach_is_warned_of(
+    low: float, said: int, tmp_path: Path
+) -> None:
+    interval = {"level": 0.95, "method": "bootstrap", "low": low, "high": 0.7}
+    write_run(tmp_path / "run", "random", auc_mean=0.6, interval=interval, baselines={})
+    figure, *warnings = outcome(tmp_path)
+    assert figure == f"AUC 0.60 (95 % interval {low:.2f}–0.70)."
+    assert [w[:35] for w in warnings] == ["Beware: guessing gives AUC 0.50, an"] * said
 
 
 def test_strategies_stand_in_the_papers_order_with_means_over_seeds(study: Path) -> None:
