@@ -36,6 +36,7 @@ __all__ = ["TRACKERS", "Tracker", "numbers", "resume_tracker", "start_tracker"]
 
 OFF = "off"
 TRACKERS = (OFF, "tensorboard", "mlflow")
+FLUSH = 30  # seconds between two writes of TensorBoard's to the disk
 BOARD, NUMBER = "tensorboard", "mlflow.json"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -121,12 +122,15 @@ class _TensorBoard(Tracker):
 
         purge = resumed_at + 1 if resumed_at else None
         try:
-            self.writer = SummaryWriter(run_dir / BOARD, purge_step=purge)
+            self.writer = SummaryWriter(run_dir / BOARD, purge_step=purge, flush_secs=FLUSH)
         except OSError as error:
             raise InputError(
                 f"tracker: {run_dir / BOARD} must be a folder one may write to, got an error "
                 f"({error.strerror}). Move it away, or leave --tracker out."
             ) from None
+
+        # MONAI's handlers would wait for the disk after every iteration: it has its own clock
+        self.writer.flush = lambda: None  # type: ignore[method-assign]
 
     def follow(self, trainer: "Engine", validator: "Engine | None") -> None:
         from monai.handlers import TensorBoardStatsHandler

@@ -10,6 +10,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from common.checks import InputError
 from common.engines import Tracking
@@ -62,6 +63,17 @@ def test_tensorboard_gets_every_term_the_metrics_and_the_views(tmp_path: Path) -
     assert {"policy/loss", "encoder/contrastive"} <= set(tags["scalars"])
     (views,) = board(tmp_path / "run").Images("views")
     assert (views.step, views.height % 3) == (1, 0)  # a row for each of three images
+
+
+def test_tensorboard_does_not_wait_for_the_disk_after_each_iteration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    flush = EventFileWriter.flush
+    monkeypatch.setattr(EventFileWriter, "flush", lambda self: [waits.append(1), flush(self)])
+    followed(tmp_path / "run", "tensorboard")
+    assert len(waits) < 6  # iterations
+    assert len(scalars(tmp_path / "run", "loss")) == 6
 
 
 def test_following_changes_no_number_and_off_writes_nothing(tmp_path: Path) -> None:
