@@ -30,10 +30,10 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
   transforms
 - `common.engines` → checks, config, data, deploy, distributed, files, methods, networks, tracking
 - `common.federated` → checks, command_line, data, deploy, engines, files, losses, methods, networks
-- `common.evaluation` → checks, config, data, deploy, files, methods, metrics, networks, policies,
-  report, tracking, transforms
-- `common.audit` → checks, config, data, deploy, evaluation, files, losses, methods, metrics,
+- `common.audit` → checks, command_line, config, data, deploy, files, losses, methods, metrics,
   networks, policies, report, transforms
+- `common.evaluation` → audit, checks, config, data, deploy, files, methods, metrics, networks,
+  policies, report, tracking, transforms
 - `common.cluster` → checks
 - `common.own_process` → files
 - `common.sweep` → checks, cluster, command_line, config, data, deploy, evaluation, files,

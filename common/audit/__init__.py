@@ -9,10 +9,14 @@
     all of it ──▶ Audit: numbers (to_json, from_json) and pictures
 
 - `audit`: the whole, from Python: ``audit(images, transforms) -> Audit``;
+- `read_images`, `read_transforms`: what it reads; `Encoder`: representations of one's own;
 - `Audit`: all that was found; its sections are the dataclasses of `common.report.audit.result`.
 """
 
+from common.audit.configured import read_transforms
+from common.audit.features import Encoder
+from common.audit.reading import read_images
 from common.audit.run_audit import audit
 from common.report.audit.result import Audit
 
-__all__ = ["Audit", "audit"]
+__all__ = ["Audit", "Encoder", "audit", "read_images", "read_transforms"]

@@ -21,8 +21,7 @@ from torch.nn.functional import interpolate
 
 from common.checks import require
 from common.deploy import load
-from common.evaluation.intensities import intensities
-from common.evaluation.run_evaluation import pixels
+from common.metrics.plain_features import intensities, pixels
 
 __all__ = ["KINDS", "Encoder", "Features", "features_of", "given_encoder", "untrained_encoder"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.audit.configured import read_transforms
-from common.audit.features import given_encoder, untrained_encoder
+from common.audit.features import Encoder, given_encoder, untrained_encoder
 from common.audit.images import AuditImages, Columns, from_arrays
 from common.audit.pictures import take_pictures
 from common.audit.reading import read_images
@@ -32,7 +32,7 @@ def audit(
     *,
     columns: Columns | None = None,
     mask: Any = None,
-    encoder: str | Path | None = None,
+    encoder: str | Path | Encoder | None = None,
     size: int | None = None,
     max_images: int = 2000,
     views: int = 2,
@@ -51,8 +51,8 @@ def audit(
             `Composition`.
         columns: of arrays, ``(N,)`` each: "label", "patient", "site", "sex", "age", ...
         mask: of arrays, ``(N, 1, *spatial)``, above 0 in the lesion.
-        encoder: a model whose representations are used beside pixels and intensities, and for the
-            difficulty; one that nobody trained unless given.
+        encoder: a model, or an `Encoder`, whose representations are used beside pixels and
+            intensities, and for the difficulty; one that nobody trained unless given.
         size: pixels of the longer side; that of the first set's configuration in 2D unless given,
             else of the images, at most 256 (in 3D 96).
         max_images: of a folder; whole patients are drawn until there are as many.
@@ -78,13 +78,7 @@ def audit(
     say("reading images")
     held = _images(images, columns, mask, sets, size, max_images, seed)
     sets = _fitted(transforms, sets, held)
-    channels = held.x.shape[1]
-    represent = (
-        untrained_encoder(held.spatial_dims, channels)
-        if encoder is None
-        else given_encoder(encoder, held.spatial_dims, channels)
-    )
-    study = Study(held, represent, views, keep, temperature, seed)
+    study = Study(held, _encoder(encoder, held), views, keep, temperature, seed)
     made = []
     for one in sets:
         say(f"looking at {one.name}")
@@ -99,6 +93,15 @@ def audit(
         seconds=time.perf_counter() - began,
         pictures=pictures,
     )
+
+
+def _encoder(encoder: str | Path | Encoder | None, held: AuditImages) -> Encoder:
+    if isinstance(encoder, Encoder):
+        return encoder
+    channels = held.x.shape[1]
+    if encoder is None:
+        return untrained_encoder(held.spatial_dims, channels)
+    return given_encoder(encoder, held.spatial_dims, channels)
 
 
 def _sets(transforms: Sequence[Any], size: int | None) -> list[TransformationSet]:

@@ -17,7 +17,7 @@ from common.audit.seen import as_they_are, blank_of, lesions_of, look
 from common.audit.sets import TransformationSet
 from common.audit.targets import attributes, label_of
 from common.audit.views import draw
-from common.evaluation.audit import lambda_summary
+from common.metrics.lambda_spread import lambda_spread
 from common.report.audit.result import Measurement, SetAudit
 from common.report.audit.strengths import Cost, Learned
 
@@ -133,7 +133,7 @@ class Study:
                 continue
             alone = replace(transforms, kinds=(kind,))
             lam = torch.cat([b.lam for b in draw(self.images, alone, self.seed)])
-            told = lambda_summary(lam.double().numpy())
+            told = lambda_spread(lam.double().numpy())
             yield Learned(
                 member=kind.name,
                 images=len(lam),

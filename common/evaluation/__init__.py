@@ -9,11 +9,13 @@
 - `MultiLabelEvaluation`: for several findings that may occur together: AUC of each.
 - `MacroAUROCEvaluation`, with `ProbeProtocol`, `ProbeSet` and `GroupFigure`: for grades or many
   classes, a probe trained by SGD on random crops, on several data sets.
+- `AuditEvaluation`: for the transformations of a run: what its views destroy and leave.
 - `audit_transforms`: spread of lambda over images, histogram, share of lesions kept, gallery.
 """
 
 from common.evaluation.accuracy import AccuracyEvaluation
-from common.evaluation.audit import audit_transforms
+from common.evaluation.applied import audit_transforms
+from common.evaluation.audit import AuditEvaluation
 from common.evaluation.case_control import CaseControlEvaluation
 from common.evaluation.challenge import ChallengeEvaluation
 from common.evaluation.channel import ChannelEvaluation
@@ -26,6 +28,7 @@ from common.evaluation.probe_set import ProbeSet
 
 __all__ = [
     "AccuracyEvaluation",
+    "AuditEvaluation",
     "CaseControlEvaluation",
     "ChallengeEvaluation",
     "ChannelEvaluation",

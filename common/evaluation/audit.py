@@ -1,141 +1,95 @@
-"""What a policy does to the images: the spread of lambda, lesions kept, and pictures to look at.
+"""What the transformations of a training do to the images, a trained network M included.
 
-The paper shows this for two images (Ruppli et al. 2022, Fig. 3); here it is counted.
+The audit of `common.audit` after a training: its views are those of the run, its encoder is the
+trained one. It is written into a folder of its own, since it judges the transformations, not the
+encoder; the run's evaluation stays. Nothing is deployed.
 """
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import interpolate
 
-from common.transforms import Composition
+from common.audit import Encoder, audit, read_images, read_transforms
+from common.checks import require
+from common.evaluation.run_evaluation import Evaluated, RunArguments, RunEvaluation
+from common.report.audit.archive import ARCHIVE, as_arrays
+from common.report.kinds.audit import KIND
 
-__all__ = ["audit_transforms", "lambda_summary"]
+__all__ = ["AuditEvaluation"]
 
-_EDGES = np.linspace(0.0, 1.0, 21)
-_KEPT = 0.5  # a lesion counts as kept when at least half of its mass survives crop and rotation
+_METHOD = "bootstrap of the patients"
 
 
-@torch.no_grad()
-def audit_transforms(
-    policy: nn.Module,
-    transform: Composition,
-    batches: Iterable[Mapping[str, Any]],
-    device: str | torch.device,
-    examples: int = 6,
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Apply a policy to all images and describe what came out.
+class AuditEvaluation(RunEvaluation):
+    """The audit of a run, see the module's docstring.
 
     Args:
-        policy: ``x -> lam``; put into evaluation mode.
-        transform: the composition that reads lam.
-        batches: dicts with "image" ``(B, C, *spatial)``, optionally "mask" ``(B, 1, *spatial)``
-            (all zero where there is no lesion) and "name".
-        device: where the policy is.
-        examples: how many images the gallery shows: those with a lesion, or the first if none has.
-
-    Returns:
-        The summary: "names", "units" (what 0 and 1 mean), "lam_mean", "lam_std_over_images" (over
-        the images a transformation was applied to), "histogram", "lesion_kept" (share of lesions
-        of which at least half the mass survives crop, flips and rotation; None without masks),
-        "n_lesion_images".
-        The gallery: "image", "transformed" ``(n, H, W)``, "lam" ``(n, K)``, "name", and where
-        there is a lesion "mask" and "transformed_mask". 3D images are shown by their middle slice.
+        dataset_dir: the prepared folder, with a label; its training part is looked at.
+        audit_dir: where a folder of the run's name is written to.
+        keep: share of the label's information, and of lesions, that a proposal must keep.
+        max_images: that are looked at; whole patients are drawn.
+        run: see `common.evaluation.run_evaluation.RunArguments`.
     """
-    policy.eval()
-    lams: list[Tensor] = []
-    kept: list[Tensor] = []
-    with_lesion: list[dict[str, Any]] = []
-    others: list[dict[str, Any]] = []
-    for batch in batches:
-        x = batch["image"].to(device)
-        lam = policy(x)
-        x_m = transform(x, lam)
-        lams.append(lam.float().cpu())
-        mask = batch["mask"].to(device) if "mask" in batch else None
-        moved = transform.geometric(mask, lam) if mask is not None else None
-        if mask is not None and moved is not None:
-            kept.append(torch.stack([mask.flatten(1).sum(1), moved.flatten(1).sum(1)], 1).cpu())
-        names = batch.get("name", [""] * len(x))
-        for index in range(len(x)):
-            pictures = with_lesion if mask is not None and bool(mask[index].any()) else others
-            if len(pictures) < examples:
-                pictures.append(_picture(x, x_m, mask, moved, lam, names, index))
-    if not with_lesion:
-        others = [{key: picture[key] for key in picture if "mask" not in key} for picture in others]
-    lam = torch.cat(lams).double().numpy()
-    summary = _summary(lam, transform, torch.cat(kept).numpy() if kept else None)
-    return summary, _stack(with_lesion or others)
 
+    kind = KIND
 
-def _picture(
-    x: Tensor,
-    x_m: Tensor,
-    mask: Tensor | None,
-    moved: Tensor | None,
-    lam: Tensor,
-    names: Any,
-    index: int,
-) -> dict[str, Any]:
-    picture = {
-        "image": _plane(x[index]),
-        "transformed": _plane(x_m[index]),
-        "lam": lam[index].float().cpu().numpy(),
-        "name": "/".join(Path(str(names[index])).parts[-2:]),
-    }
-    if mask is not None and moved is not None:
-        picture |= {"mask": _plane(mask[index]), "transformed_mask": _plane(moved[index])}
-    return picture
+    def __init__(
+        self,
+        dataset_dir: str | Path,
+        audit_dir: str | Path,
+        keep: float = 0.9,
+        max_images: int = 2000,
+        **run: Unpack[RunArguments],
+    ) -> None:
+        super().__init__(**run)
+        self.dataset_dir = dataset_dir
+        self.keep = keep
+        self.max_images = max_images
+        self.output = Path(audit_dir) / self.run_dir.resolve().name
 
+    def evaluate(self) -> Evaluated:
+        """Audit the last snapshot."""
+        epoch, path = self.snapshots()[-1]
+        self.load(path)
+        size = self.settings.get("image_size")
+        images = read_images(
+            self.dataset_dir,
+            size=size if isinstance(size, int) else None,
+            max_images=self.max_images,
+        )
+        encoder = Encoder(f"trained for {epoch} epochs", self._represent)
+        found = audit(images, [read_transforms(self.run_dir)], encoder=encoder, keep=self.keep)
+        (one,) = found.sets
+        require(
+            one.label is not None,
+            f"{self.dataset_dir}: must have a label for an audit after a training, got none. Use "
+            "python -m common audit, which needs none.",
+        )
+        assert one.label is not None
+        told = one.label.transformed
+        figures: dict[str, Any] = {
+            "counts": {"images": found.images.used, "patients": found.images.patients},
+            "audit": found.to_json(),
+            "told": told.value,
+            "interval": {
+                "level": found.measurement.level,
+                "method": _METHOD,
+                "told": [told.low, told.high],
+            },
+            "epochs": [{"epoch": epoch, "told": told.value}],
+        }
+        arrays = {} if found.pictures is None else {ARCHIVE: as_arrays(found.pictures)}
+        self.output.mkdir(parents=True, exist_ok=True)
+        return Evaluated(figures, arrays, f"label told from views {told.value:.4f}")
 
-def _plane(x: Tensor) -> NDArray[np.float32]:
-    """First channel, middle slice: ``(C, *spatial) -> (H, W)``."""
-    plane = x[0] if x.ndim == 3 else x[0, ..., x.shape[-1] // 2]
-    return plane.float().cpu().numpy()
+    def _represent(self, x: Tensor) -> Tensor:
+        size = self.settings.get("image_size")
+        if isinstance(size, int) and x.dim() == 4 and x.shape[2:] != (size, size):
+            x = interpolate(x, [size, size], mode="bilinear", antialias=True)
+        h: Tensor = self.classifier.encode(x.to(self.device))
+        return h.float().cpu()
 
-
-def _stack(shown: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
-    return {key: np.stack([picture[key] for picture in shown]) for key in (shown or [{}])[0]}
-
-
-def _summary(
-    lam: NDArray[np.float64], transform: Composition, kept: NDArray[np.float32] | None
-) -> dict[str, Any]:
-    summary: dict[str, Any] = {
-        "names": list(transform.names),
-        "units": [list(ends) for ends in transform.units],
-        **lambda_summary(lam),
-        "lesion_kept": None,
-        "n_lesion_images": 0,
-    }
-    if kept is not None:
-        before, after = kept[kept[:, 0] > 0].T
-        summary["n_lesion_images"] = len(before)
-        if len(before):
-            summary["lesion_kept"] = float(np.mean(after >= _KEPT * before))
-    return summary
-
-
-def lambda_summary(lam: NDArray[np.float64]) -> dict[str, Any]:
-    """Return how parameters spread over images.
-
-    Args:
-        lam: ``(N, K)``, NaN where a transformation was not applied.
-
-    Returns:
-        "lam_mean", "lam_std_over_images" (over the images a transformation was applied to; None
-        where to none) and "histogram", with "edges" and K lists of "counts".
-    """
-    columns = [column[~np.isnan(column)] for column in lam.T]
-    return {
-        "lam_mean": [float(c.mean()) if c.size else None for c in columns],
-        "lam_std_over_images": [float(c.std()) if c.size else None for c in columns],
-        "histogram": {
-            "edges": _EDGES.tolist(),
-            "counts": [np.histogram(c, _EDGES)[0].tolist() for c in columns],
-        },
-    }
+    def _deploy(self, evaluated: Evaluated) -> None:
+        """Deploy nothing: an audit judges the views."""

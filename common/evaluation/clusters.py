@@ -28,7 +28,6 @@ from common.checks import require
 from common.deploy import CallRule
 from common.deploy.embedding import Embedded
 from common.evaluation.cluster_pictures import cluster_pictures
-from common.evaluation.intensities import intensities
 from common.evaluation.run_evaluation import (
     Batches,
     Evaluated,
@@ -48,6 +47,7 @@ from common.metrics.effective_rank import effective_rank
 from common.metrics.linear_probe import as_layer, fit_probe
 from common.metrics.patient_bootstrap import LEVEL, patient_draws, percentiles
 from common.metrics.perceptual_distance import load_lpips, perceptual_distance
+from common.metrics.plain_features import intensities
 from common.report.kinds.clusters import KIND
 
 __all__ = ["ClustersEvaluation"]

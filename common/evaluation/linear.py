@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.checks import InputError, require
 from common.deploy.embedding import Embedded
-from common.evaluation.audit import audit_transforms
+from common.evaluation.applied import audit_transforms
 from common.evaluation.cases import patients
 from common.evaluation.decision import Decided, Scored, call_rule, decide, probability_of
 from common.evaluation.run_evaluation import Batches, Evaluated, RunArguments, RunEvaluation, pixels

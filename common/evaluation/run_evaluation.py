@@ -14,7 +14,6 @@ from typing import Any, ClassVar, NotRequired, TypedDict, Unpack
 
 import numpy as np
 import torch
-from monai.networks.layers.factories import Pool
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from common.deploy.provenance import versions
 from common.evaluation.familiar import familiar_images
 from common.files import locked, read_json, replacing
 from common.methods import Method
+from common.metrics.plain_features import pixels
 from common.report.kind import Kind
 from common.report.load import EVALUATION
 from common.report.schema import from_json, to_json
@@ -100,6 +100,7 @@ class RunEvaluation(ABC):
         self.network = run["network"].to(run["device"])
         self.classifier = self.network.classifier
         self.run_dir = Path(run["run_dir"])
+        self.output = self.run_dir
         self.model_path = Path(run["model_path"])
         self.device = run["device"]
         require(
@@ -125,7 +126,7 @@ class RunEvaluation(ABC):
             self._deploy(evaluated)
             self._track(evaluated.figures)
             who = f"{self.about['strategy']}, seed {self.about['seed']}"
-            _LOG.info(f"{who}: {evaluated.summary}, written to {self.run_dir}")
+            _LOG.info(f"{who}: {evaluated.summary}, written to {self.output}")
             return whole
 
     @abstractmethod
@@ -190,14 +191,14 @@ class RunEvaluation(ABC):
         Returns:
             What ``evaluation.json`` holds: bundle, strategy, seed, settings, versions, figures.
         """
-        path = self.run_dir / EVALUATION
+        path = self.output / EVALUATION
         about = {**self.about, "settings": self.settings, "versions": versions()}
         about |= {"date": date.today().isoformat()}
         about |= {"data_set": self.manifest["source"]} if self.manifest else {}
         figures = to_json(from_json(self.kind.result, evaluated.figures, path))
         whole = {**about, "kind": self.kind.name, **figures}
         for name, content in evaluated.arrays.items():
-            with replacing(self.run_dir / name) as partial, partial.open("wb") as file:
+            with replacing(self.output / name) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **content)  # type: ignore[arg-type]
         text = json.dumps(whole, indent=1, allow_nan=False)
         with replacing(path) as partial:
@@ -292,21 +293,3 @@ def _class_names(data: str | Sequence[str], record: Mapping[str, Any]) -> list[s
 def raw_name(batches: Batches) -> str:
     """Return what the baseline without an encoder reads: "pixels", or "features" of tables."""
     return "features" if next(iter(batches))["image"].ndim == 2 else "pixels"
-
-
-def pixels(batches: Batches, side: int | None = None) -> NDArray[np.float32]:
-    """Return images averaged down, flat, ``(N, pixels)``; rows of features as they are.
-
-    Args:
-        batches: with "image" ``(B, C, *spatial)`` or ``(B, F)``.
-        side: most pixels a side; 32 in 2D and 12 in 3D unless given.
-    """
-    return np.concatenate([_small(batch["image"], side) for batch in batches])
-
-
-def _small(x: Tensor, side: int | None) -> NDArray[np.float32]:
-    if x.ndim == 2:
-        return np.asarray(x.float().cpu())
-    side = side or (32 if x.ndim == 4 else 12)
-    pool = Pool["ADAPTIVEAVG", x.ndim - 2]([min(side, n) for n in x.shape[2:]])
-    return np.asarray(pool(x.float()).flatten(1).cpu())

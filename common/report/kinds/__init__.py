@@ -11,6 +11,7 @@ from common.checks import require
 from common.report.kind import Kind
 from common.report.kinds import (
     accuracy,
+    audit,
     case_control,
     challenge,
     channel,
@@ -29,6 +30,7 @@ KINDS: dict[str, Kind] = {
         linear,
         challenge,
         accuracy,
+        audit,
         channel,
         case_control,
         multi_label,

@@ -10,10 +10,10 @@ import torch
 from common.checks import InputError
 from common.evaluation import ClustersEvaluation, clusters
 from common.evaluation.cluster_pictures import nearest
-from common.evaluation.intensities import intensities
 from common.metrics import clustering_scores, effective_rank
 from common.metrics.clustering_scores import Clustering, fit_clusters, silhouette
 from common.metrics.linear_probe import fit_probe
+from common.metrics.plain_features import intensities
 from common.report import build_report
 from tests.common.evaluation.test_kinds import Batches, Study, batches
 from tests.common.report.words import Words
