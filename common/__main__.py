@@ -11,6 +11,7 @@ COMMANDS = {  # name: (module with main(words) -> exit code, what it does)
     "train": ("common.deploy.commands.train", "train, evaluate and report, in one go"),
     "sweep": ("common.sweep.command", "train and evaluate over a grid of dials; one table"),
     "analyse": ("common.sweep.analyse", "which classes win and lose over a sweep, beside chance"),
+    "audit": ("common.audit.command", "what transformations do to images, before a training"),
     "predict": ("common.deploy.commands.predict", "predict on files with a trained model"),
     "embed": ("common.deploy.commands.embed", "write how a trained model's encoder sees files"),
     "explain": ("common.deploy.commands.explain", "show what predictions depend on, as pictures"),

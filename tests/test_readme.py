@@ -26,7 +26,7 @@ PAGES = [
         ROOT / "docs" / f"{name}.md"
         for name in (
             *("own_data", "chest_films", "brain_age", "federated", "deploy", "label"),
-            "sweeps",
+            *("sweeps", "audit"),
         )
     ),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),

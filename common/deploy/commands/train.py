@@ -80,8 +80,10 @@ def train_and_evaluate(
 
 
 def config_files(folder: Path, overlays: Sequence[str]) -> list[Path]:
-    """Return train.json of the bundle in `folder` and its overlays by name."""
-    return [folder / "configs" / f"{name}.json" for name in ("train", *overlays)]
+    """Return train.json of the bundle in `folder` and its overlays, by name or as files."""
+    configs = folder / "configs"
+    chosen = [Path(o) if o.endswith(".json") else configs / f"{o}.json" for o in overlays]
+    return [configs / "train.json", *chosen]
 
 
 def _parser() -> ArgumentParser:
@@ -101,7 +103,8 @@ def _parser() -> ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="configurations of the bundle to lay over its train.json, by name",
+        help="configurations of the bundle to lay over its train.json, by name, or other files, "
+        "such as the proposal of an audit",
     )
     return parser
 

@@ -1,0 +1,73 @@
+"""``python -m common audit``: what it writes, and how its mistakes end."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.__main__ import main
+from common.audit import command
+from common.checks import InputError
+from common.report.audit.result import Audit
+from data_prep.__main__ import main as data_prep
+from tests.common.audit.example import example_audit
+
+
+@pytest.fixture(scope="module")
+def brains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("brains") / "data"
+    dials = ["--patients", "12", "--slices", "4", "--size", "32", "--workers", "1"]
+    data_prep(["phantom", "--kind", "brain", "--target", str(folder), *dials])
+    return folder
+
+
+@pytest.mark.slow
+def test_the_command_writes_page_numbers_and_proposal(
+    brains: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new" / "audit.html"
+    given = ["--dataset_dir", str(brains), "--transforms", "brain_mri_learned_transforms"]
+    assert main(["audit", *given, "--output", str(output)]) == 0
+    audit = Audit.from_json(json.loads(output.with_suffix(".json").read_text()))
+    printed = capsys.readouterr().out
+    assert printed.endswith(f"audit: {output}\n")
+    assert audit.sets[0].name == "brain_mri_learned_transforms"
+    assert "<image" in output.read_text()
+    assert str(brains) not in output.read_text() + output.with_suffix(".json").read_text()
+    assert json.loads((output.parent / "audit_proposal.json").read_text())
+
+
+def test_every_set_has_a_proposal_of_its_own(
+    brains: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(command, "audit", lambda *_, **__: example_audit())
+    main(["audit", "--dataset_dir", str(brains), "--output", str(tmp_path / "a.html")])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["a.html", "a.json", "a_proposal_1.json", "a_proposal_2.json"]
+    assert "learned: The trained network M" not in capsys.readouterr().out
+
+
+BAD = {
+    "no folder": (["--dataset_dir", "nowhere"], r"nowhere: must .*"),
+    "no page": (["--dataset_dir", "DATA", "--output", "audit.pdf"], r"--output must be a file"),
+    "keep": (["--dataset_dir", "DATA", "--keep", "0"], r"--keep must be in \(0, 1\], got 0\."),
+    "images": (["--dataset_dir", "DATA", "--max_images", "1"], r"--max_images must be at least 2"),
+    "no set": (["--dataset_dir", "DATA", "--transforms", "nothing"], r"nothing"),
+    "no option": (["--dataset_dir", "DATA", "--transfroms", "x"], r"unrecognized arguments"),
+    "nothing": ([], r"--dataset_dir"),
+}
+
+
+@pytest.mark.bad_input("audit")
+@pytest.mark.parametrize(("words", "line"), BAD.values(), ids=BAD)
+def test_a_mistake_ends_in_one_line_and_writes_nothing(
+    words: list[str], line: str, brains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=line) as caught:
+        main(["audit", *(str(brains) if word == "DATA" else word for word in words)])
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
