@@ -79,7 +79,7 @@ AFTER: dict[Any, list[str]] = {  # bundle, axis -> what the overlay follows
     ("natural_image_contrastive", "prior"): ["loss_decoupled_uniformity"],
 }
 APART = {"train", "inference", "metadata", "evaluate", "multi_gpu_train", "export_submission"}
-APART |= {"prior", "prior_model"}  # they write a table; see test_smoke_priors.py
+APART |= {"audit", "prior", "prior_model"}  # they write a table, or judge; see test_smoke_priors.py
 APART |= {"strategy_vae"}  # its sizes are those of the images; see test_smoke_volumes.py
 FACETS = {"global_views": "views", "local_views": "views", "teacher": "student"}
 

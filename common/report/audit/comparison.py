@@ -98,6 +98,11 @@ def _charts(audit: Audit) -> list[Markup]:
     return shown
 
 
+def _broken(name: str) -> str:
+    """A name that may be broken into lines behind its underlines."""
+    return name.replace("_", "_\u200b").replace("+", "+\u200b")
+
+
 def _chart(
     audit: Audit,
     title: str,
@@ -109,14 +114,16 @@ def _chart(
     for at, one in enumerate(audit.sets):
         estimate = of(one)
         if estimate is None or not math.isfinite(estimate.value):
-            rows.append(DotRow(one.name, colour(at), "not known"))
+            rows.append(DotRow(_broken(one.name), colour(at), "not known"))
             continue
         value, low, high = (
             100 * each if math.isfinite(each) else None
             for each in (estimate.value, estimate.low, estimate.high)
         )
         values += [each for each in (value, low, high) if each is not None]
-        rows.append(DotRow(one.name, colour(at), share_with(estimate), (), value, low, high))
+        rows.append(
+            DotRow(_broken(one.name), colour(at), share_with(estimate), (), value, low, high)
+        )
     if all(row.mean is None for row in rows):
         return []
     axis = nice_axis(min(values), max(values))

@@ -9,7 +9,8 @@ from common.report import training
 from common.report.audit.archive import ARCHIVE, read_pictures
 from common.report.audit.comparison import comparison
 from common.report.audit.gallery import Detail
-from common.report.audit.result import Audit, Estimate, Pictures
+from common.report.audit.result import Audit as Found
+from common.report.audit.result import Estimate, Pictures
 from common.report.audit.sections import all_sets, images, in_words, reading, sentences
 from common.report.groups import group_runs
 from common.report.kind import Epoch, Interval, Kind, Measure, Result
@@ -21,21 +22,21 @@ DETAIL = Detail(images=2, side=112, quality=60)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditedEpoch(Epoch):
+class AuditEpoch(Epoch):
     """The figure of the epoch that was audited."""
 
     told: Share
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditedInterval(Interval):
+class AuditInterval(Interval):
     """The two ends of the figure."""
 
     told: Ends
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audited(Result):
+class Audit(Result):
     """A run whose transformations were audited.
 
     Attributes:
@@ -43,10 +44,10 @@ class Audited(Result):
         told: balanced accuracy with which the label is told from views.
     """
 
-    audit: Audit
+    audit: Found
     told: Share
-    interval: AuditedInterval
-    epochs: tuple[AuditedEpoch, ...]
+    interval: AuditInterval
+    epochs: tuple[AuditEpoch, ...]
     baselines: dict[str, Estimate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,10 +61,10 @@ class Audited(Result):
         return None if label is None else label.chance
 
 
-def together(runs: Sequence[Run]) -> Audit:
+def together(runs: Sequence[Run]) -> Found:
     """Return one audit whose sets are the strategies, the first seed of each."""
     groups = group_runs(runs)
-    audits = results([group.runs[0] for group in groups], Audited)
+    audits = results([group.runs[0] for group in groups], Audit)
     sets = [replace(each.audit.sets[0], name=group.name) for group, each in zip(groups, audits)]
     every = [group.runs[0].arrays for group in groups]
     return replace(audits[0].audit, sets=tuple(sets), pictures=_same(every))
@@ -81,7 +82,7 @@ def _same(every: Sequence[Pictures | None]) -> Pictures | None:
 
 
 def _pictures(run: Run) -> Pictures | None:
-    (result,) = results([run], Audited)
+    (result,) = results([run], Audit)
     return read_pictures(run.folder / ARCHIVE, len(result.audit.sets[0].scans))
 
 
@@ -123,7 +124,7 @@ MEASURE = Measure(
 )
 KIND = Kind(
     "audit",
-    Audited,
+    Audit,
     MEASURE,
     (_sets, _reading, training.training_curves),
     how_to_read,
