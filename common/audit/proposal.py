@@ -129,6 +129,8 @@ def overlay_of(
         _put(config, one.kind.place, {"transform": transform, "policy": policy})
     if any(one.kind.chooser in ("learned", "untrained") for one in chosen):
         config |= {key: 0.0 for key in ("alpha_3", "alpha_4") if key in config}
+    if isinstance(config.get("run_suffix"), str) and not config["run_suffix"].startswith("$"):
+        config["run_suffix"] += "_proposed"
     changed = {key: value for key, value in config.items() if base.get(key) != value}
     told = f"Proposed by an audit: to keep {100 * keep:g} % of the label's information."
     return {**changed, "_desc_": told}

@@ -192,16 +192,17 @@ def _volumes(size: int | None) -> Callable[[Any], Any]:
 
 
 def _coloured(entries: Sequence[dict[str, Any]]) -> bool:
-    """Whether the first picture that opens has colours."""
+    """Whether the first picture that opens has colours, not only three channels."""
     for entry in entries:
         first = _first(entry)
         if not is_picture(first):
             return False
         try:
             with Image.open(first) as picture:
-                return picture.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr")
-        except OSError:
+                pixels = np.asarray(picture.convert("RGB").resize((64, 64)), np.int16)
+        except (OSError, ValueError):
             continue
+        return bool((pixels.max(axis=2) - pixels.min(axis=2)).mean() > 1)
     return False
 
 

@@ -1,0 +1,124 @@
+"""Images are read from prepared and plain folders; what cannot be is told in one line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.audit import audit
+from common.audit.images import AuditImages, from_arrays
+from common.audit.reading import read_images
+from common.checks import InputError
+from common.transforms import Composition
+from data_prep.__main__ import main as prepare
+
+BLUR = Composition(["blur"])
+
+
+def pictures(folder: Path, count: int = 6, side: int = 16) -> Path:
+    rng = np.random.default_rng(0)
+    for kind in ("ill", "well"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = rng.integers(0, 255, (side, side + number % 2), np.uint8)
+            Image.fromarray(pixels).save(folder / kind / f"mrs_smith_{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("phantom")
+    words = [
+        "--kind",
+        "brain",
+        "--patients",
+        "20",
+        "--size",
+        "32",
+        "--slices",
+        "4",
+        "--workers",
+        "1",
+        "--target",
+        str(target),
+    ]
+    assert prepare(["phantom", *words]) == 0
+    return target
+
+
+def test_of_a_prepared_folder_the_training_part_is_read_with_masks(phantom: Path) -> None:
+    read = read_images(phantom)
+    assert (len(read), tuple(read.x.shape[1:])) == (48, (1, 32, 32))
+    assert read.mask is not None
+    assert int(read.mask.flatten(1).any(dim=1).sum()) == 24
+    assert read.names["label"] == ["no lesion", "lesion"]
+
+
+def test_folders_of_a_plain_folder_name_the_label(tmp_path: Path) -> None:
+    read = read_images(pictures(tmp_path))
+    assert read.names["label"] == ["ill", "well"]
+    assert read.columns["label"].tolist() == [0] * 6 + [1] * 6
+
+
+def test_whole_patients_are_drawn_and_the_draw_is_told(phantom: Path) -> None:
+    read = read_images(phantom, max_images=14)
+    assert (len(read), len(set(read.patient)), read.found, read.sampled) == (12, 3, 48, True)
+
+
+@pytest.mark.bad_input("audit")
+def test_a_damaged_file_among_many_is_left_out_without_its_name(tmp_path: Path) -> None:
+    (pictures(tmp_path) / "ill" / "mrs_smith_1.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    read = read_images(tmp_path)
+    assert (len(read), [one.number for one in read.skipped]) == (11, [2])
+    assert "smith" not in read.skipped[0].reason
+
+
+@pytest.mark.bad_input("audit")
+def test_pictures_of_several_sizes_are_brought_to_one(tmp_path: Path) -> None:
+    read = read_images(pictures(tmp_path), size=16)
+    assert tuple(read.x.shape) == (12, 1, 16, 16)
+
+
+@pytest.mark.bad_input("audit")
+def test_a_folder_without_images_ends_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must hold images"):
+        read_images(tmp_path)
+    with pytest.raises(InputError, match="must exist"):
+        read_images(tmp_path / "nowhere")
+
+
+def gray(**columns: list[int]) -> AuditImages:
+    x = np.random.default_rng(0).integers(0, 255, (12, 1, 16, 16), np.uint8)
+    return from_arrays(x, columns)
+
+
+@pytest.mark.bad_input("audit")
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda: audit(gray(), []), "must name at least one set"),
+        (lambda: audit(gray(), [Composition(["blur"], 3)]), "must be for 2D images"),
+        (lambda: audit(gray(), [Composition(["color_jitter"])]), "must have images of 3 channels"),
+        (lambda: audit(gray(), [3]), "transforms must be names"),
+        (lambda: audit(gray(), [BLUR], keep=0), "keep must lie"),
+        (lambda: from_arrays(np.full((4, 1, 8, 8), 2.0)), "must be finite and in"),
+        (lambda: from_arrays(np.zeros((4, 1, 8, 8)), {"label": [0]}), "one value for each of 4"),
+        (lambda: from_arrays(np.zeros((4, 1, 8, 8)), mask=np.zeros((4, 8, 9))), "mask must have"),
+        (lambda: from_arrays(np.zeros((4, 8))), "images must be"),
+    ],
+)
+def test_what_cannot_be_audited_ends_in_one_line(call: Callable[[], object], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        call()
+
+
+@pytest.mark.bad_input("audit")
+def test_one_class_and_no_masks_are_told_as_notes() -> None:
+    found = audit(gray(label=[1] * 12), [BLUR])
+    assert found.sets[0].label is None
+    assert found.sets[0].lesions is None
+    assert [note.split()[0] for note in found.notes[:2]] == ["No", "The"]
+    assert json.dumps(found.to_json(), allow_nan=False)
