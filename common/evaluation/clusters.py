@@ -138,6 +138,7 @@ class ClustersEvaluation(RunEvaluation):
             "baselines": baselines,
             "starts": self.starts,
             "seeds": self.seeds,
+            "classes": list(self.classes),
             **self._perceptual(),
         }
         arrays = {

@@ -16,6 +16,7 @@ from common.report.markup import (
     figure,
     folded,
     heading,
+    legend,
     panel,
     panels,
     paragraph,
@@ -25,7 +26,7 @@ from common.report.markup import (
 )
 from common.report.run import Run
 from common.report.schema import CURE, read_arrays
-from common.report.words import plural
+from common.report.words import class_named, plural
 
 ARCHIVE = "clusters.npz"
 AXES = {"point": 2, "point_label": 1, "picture_label": 1}
@@ -111,13 +112,11 @@ def maps(runs: Sequence[Run]) -> Markup:
         low, high = shown.point.min(axis=0), shown.point.max(axis=0)
         across, up = (nice_axis(float(a), float(b), 3) for a, b in zip(low, high))
         frame = Frame(across, up, HEIGHT)
-        for name, values in (("cluster", shown.point_of[count]), ("class", shown.point_label)):
-            clouds = [
-                (_colour(value), shown.point[values == value].tolist())
-                for value in np.unique(values).tolist()
-            ]
-            title = f"{group.name}: by {name}"
-            panes.append(panel(cloud_chart(clouds, frame, title), swatch(group.colour, title)))
+        classes = getattr(run.result, "classes", ())
+        panes += [
+            _map(shown, shown.point_of[count], frame, group, "cluster", ()),
+            _map(shown, shown.point_label, frame, group, "class", classes),
+        ]
     if not panes:
         return Markup()
     note = (
@@ -134,6 +133,23 @@ def maps(runs: Sequence[Run]) -> Markup:
     )
 
 
+def _map(
+    shown: ClusterPictures,
+    values: Integers,
+    frame: Frame,
+    group: Group,
+    of: str,
+    names: Sequence[str],
+) -> Markup:
+    """The points in the colours of their clusters or classes, and which colour is which."""
+    there = np.unique(values).tolist()
+    clouds = [(_colour(value, of), shown.point[values == value].tolist()) for value in there]
+    called = [swatch(_colour(value, of), _name(value, of, names)) for value in there]
+    title = f"{group.name}: by {of}"
+    chart = cloud_chart(clouds, frame, title)
+    return panel(chart + legend(*called), swatch(group.colour, title))
+
+
 def galleries(runs: Sequence[Run]) -> Markup:
     """The images nearest to the centre of each cluster (Figs. 4, 6, 7 and 12)."""
     parts: list[Markup] = []
@@ -144,7 +160,8 @@ def galleries(runs: Sequence[Run]) -> Markup:
         shown: ClusterPictures = run.arrays
         for count in shown.near_of:
             name = f"{group.name}, {plural(count, 'cluster')}"
-            clusters = [_cluster(shown, count, number) for number in range(count)]
+            names = getattr(run.result, "classes", ())
+            clusters = [_cluster(shown, count, number, names) for number in range(count)]
             parts += [folded(name, *clusters)] if parts else [heading(name), *clusters]
     if not parts:
         return Markup()
@@ -155,18 +172,18 @@ def galleries(runs: Sequence[Run]) -> Markup:
     return section("galleries", "What a cluster shows", *parts, paragraph(note, "note"))
 
 
-def _cluster(shown: ClusterPictures, count: int, cluster: int) -> Markup:
+def _cluster(shown: ClusterPictures, count: int, cluster: int, names: Sequence[str]) -> Markup:
     rows = [row for row in shown.near_of[count][cluster].tolist() if row >= 0]
     figures = [
         figure(
             framed(shown.picture[row], f"an image of cluster {cluster}"),
-            name=_class(shown.picture_label[row]),
+            name=_name(int(shown.picture_label[row]), "class", names),
         )
         for row in rows
     ]
     size = int(shown.size_of[count][cluster])
-    title = swatch(_colour(cluster), f"cluster {cluster}: {plural(size, 'image')}")
-    return block(title, pictures(*figures) if figures else paragraph("No image."))
+    title = swatch(_colour(cluster, "cluster"), f"cluster {cluster}: {plural(size, 'image')}")
+    return block(title, pictures(*figures, kind="maps") if figures else paragraph("No image."))
 
 
 def _first(group: Group) -> Run | None:
@@ -174,9 +191,13 @@ def _first(group: Group) -> Run | None:
     return next((run for run in group.runs if isinstance(run.arrays, ClusterPictures)), None)
 
 
-def _colour(value: int) -> str:
-    return UNKNOWN if value < 0 else COLOURS[value % len(COLOURS)]
+def _colour(value: int, of: str) -> str:
+    """Of a class another than of the cluster of its number, which has nothing to do with it."""
+    place = value if of == "cluster" else value + len(COLOURS) // 2
+    return UNKNOWN if value < 0 else COLOURS[place % len(COLOURS)]
 
 
-def _class(label: int) -> str:
-    return "not known" if label < 0 else f"class {label}"
+def _name(value: int, of: str, names: Sequence[str]) -> str:
+    if value < 0:
+        return "not known"
+    return class_named(names[value]) if value < len(names) else f"{of} {value}"

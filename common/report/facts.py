@@ -11,8 +11,8 @@ from common.report.words import listed, plural
 
 LIMITS = (
     "Research use only: not a medical device, and no basis for decisions about a patient.",
-    "The figures hold for the images evaluated here; other scanners, hospitals or patients can "
-    "give others.",
+    "The figures hold for the images evaluated here; other devices, sites or patients can give "
+    "others.",
     "The interval covers which patients were tested, not which were used for training; the seeds "
     "show part of the rest.",
 )
@@ -57,7 +57,9 @@ def origin(runs: Sequence[Run]) -> Markup:
     """Versions, counts, seeds and, where recorded, the commit."""
     versions = [_flat(run.about.versions) for run in runs]
     recorded = any("commit" in version for version in versions)
-    counts = [_flat(run.result.counts) for run in runs]
+    counts = [
+        {name.replace("_", " "): n for name, n in _flat(run.result.counts).items()} for run in runs
+    ]
     trained = []
     for group in group_runs(runs):
         key = f" ({group.key})" if group.name != group.key else ""

@@ -5,8 +5,9 @@ import csv
 import logging
 from pathlib import Path
 
-from common.checks import require
+from common.checks import InputError, require
 from common.command_line import CommandParser
+from common.data import CellFiles
 from common.deploy.loading import load
 from common.deploy.prediction_folder import PredictionFolder
 from common.deploy.predictor import Predictor
@@ -38,6 +39,11 @@ class Parser(CommandParser):
         self.add_argument("--device", help="cpu or cuda; the GPU, where there is one, unless given")
         self.add_argument("--batch-size", type=int, help="images at once")
         self.add_argument(
+            "--nucleus",
+            type=float,
+            help="of fields of cells: diameter of a nucleus in pixels, about",
+        )
+        self.add_argument(
             "--workers", type=int, help="processes that read; one for each core, at most 4"
         )
 
@@ -61,6 +67,11 @@ def loaded(options: argparse.Namespace) -> Predictor:
     predictor.batch_size = options.batch_size or predictor.batch_size
     if options.workers is not None:
         predictor.num_workers = options.workers
+    if options.nucleus is not None:
+        require(options.nucleus >= 4, f"--nucleus must be at least 4, got {options.nucleus}.")
+        if not isinstance(predictor.dataset, CellFiles):
+            raise InputError(f"--nucleus: {options.bundle} looks for no nuclei. Leave it out.")
+        predictor.dataset.nucleus = options.nucleus
     return predictor
 
 

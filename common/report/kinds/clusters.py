@@ -22,7 +22,7 @@ from common.report.run import Run, results
 from common.report.schema import Ends, Positive, Share, Text, number, refuse
 from common.report.words import plural
 
-BASELINES = outcome.BASELINE_NAMES | {"intensity": "brightness alone"}
+BASELINES = outcome.BASELINE_NAMES | {"intensity": "intensity (brightness alone)"}
 
 Agreement = Annotated[float, number(-1, 1)]
 
@@ -82,6 +82,7 @@ class Clusters(Result, Representation):
         starts: of k-means, the best of which is taken.
         seeds: of k-means.
         lpips: mean perceptual distance of two views of an image, None where it was not computed.
+        classes: names of the classes, by number.
     """
 
     part: Text
@@ -91,6 +92,7 @@ class Clusters(Result, Representation):
     starts: int
     seeds: int
     lpips: Positive | None = None
+    classes: tuple[Text, ...] = ()
 
 
 def table(runs: Sequence[Run]) -> Markup:
@@ -99,7 +101,7 @@ def table(runs: Sequence[Run]) -> Markup:
     found = results(runs, Clusters)
     numbers = sorted({each.clusters for result in found for each in result.clusterings})
     heads = [
-        f"{name}, K = {k}" if len(numbers) > 1 else name
+        f"{name}, K\u00a0=\u00a0{k}" if len(numbers) > 1 else name
         for k in numbers
         for name in ("AMI", "AMI (arithmetic)", "silhouette")
     ]
@@ -142,7 +144,8 @@ def in_words(runs: Sequence[Run]) -> list[str]:
     return [
         f"{plural(first.clusters, 'cluster')} found without labels by {group.name} agree with the "
         f"classes by {agreed:.2f} (adjusted mutual information: 1 is the same, 0 is chance); a "
-        f"linear classifier on the same features names {100 * probe:.0f} of 100 rightly."
+        f"linear classifier on the same features names {100 * probe:.0f}\u00a0% of the images "
+        "rightly."
     ]
 
 

@@ -172,6 +172,7 @@ def test_nothing_but_the_report_tells_the_patient(
         (["bogus"], "the command must be .*, got 'bogus'"),
         (["predict"], "the following arguments are required: bundle, paths, --output"),
         (["predict", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["predict", "--nucleus", "5"], "looks for no nuclei. Leave it out"),
         (["embed", "--device", "tpu"], "device: must be a device of this machine, .* got 'tpu'"),
         (["predict", "--output", ""], "--output: must be a folder, got an empty name"),
         (["embed", "--workers", "-1"], "--workers must be at least 0, got -1"),

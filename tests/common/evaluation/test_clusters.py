@@ -1,5 +1,7 @@
 """Clusters of a representation against the classes: worked out again, shown, deployed."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,17 @@ def test_the_report_shows_figures_maps_and_galleries(study: Study, tmp_path: Pat
     assert page.read_text().count("an image of cluster 0") == 2 * 8
     assert "The images on a map" in text
     assert "nan" not in text.lower().split()
+
+
+def test_the_report_calls_classes_by_their_names(study: Study, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(study.folder / "run", run)
+    content = json.loads((run / "evaluation.json").read_text())
+    content["classes"] = ["untreated", "taxol", "third"]
+    (run / "evaluation.json").write_text(json.dumps(content))
+    text = Words(build_report([run], tmp_path / "r.html", "T")).text
+    assert text.count("untreated") > 1  # below a picture, and beside its colour on the map
+    assert "class 1" not in text
 
 
 def test_views_of_an_image_are_compared_where_asked_for(
