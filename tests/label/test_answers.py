@@ -192,7 +192,7 @@ def test_the_commands_of_its_page_are_understood(studies: Path) -> None:
     assert len(shown) >= 2
     for words in shown:
         words[words.index("--studies") + 1] = str(studies)
-        assert list(read_options(words[1:]).bundles)[0] in (FILMS, SLICES)
+        assert next(iter(read_options(words[1:]).bundles)) in (FILMS, SLICES)
 
 
 @pytest.mark.bad_input("label")
