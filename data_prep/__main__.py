@@ -85,7 +85,7 @@ def _prepare(options: argparse.Namespace, isolate: bool) -> None:
     plan = SOURCES[options.command].plan(options)
     for note in plan.notes:
         print(plain(note))
-    print(_summary(_run(plan, options, isolate), options))
+    print(_summary(_run(plan, options, isolate), options, plan.units))
 
 
 def _told(error: Exception, options: argparse.Namespace) -> tuple[str, int]:
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _summary(manifest: dict[str, Any], options: argparse.Namespace) -> str:
+def _summary(manifest: dict[str, Any], options: argparse.Namespace, units: str) -> str:
     """A few lines: counts of each part, quality, skipped files, the manifest, the key."""
     lines = []
     names = class_names(manifest)
@@ -179,7 +179,8 @@ def _summary(manifest: dict[str, Any], options: argparse.Namespace) -> str:
         counts = manifest["counts"][part]
         labels = ", ".join(f"{n} {_named(names, k)}" for k, n in counts["labels"].items())
         lines.append(
-            f"{part}: {counts['images']} images of {counts['patients']} patients"
+            f"{part}: {counts['images']} images"
+            + (f" of {counts['patients']} {units}" if units else "")
             + (f" ({labels})" if labels else "")
         )
     if "quality" in manifest:

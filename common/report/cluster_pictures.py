@@ -183,7 +183,7 @@ def _cluster(shown: ClusterPictures, count: int, cluster: int, names: Sequence[s
     ]
     size = int(shown.size_of[count][cluster])
     title = swatch(_colour(cluster, "cluster"), f"cluster {cluster}: {plural(size, 'image')}")
-    return block(title, pictures(*figures, kind="maps") if figures else paragraph("No image."))
+    return block(title, pictures(*figures, kind="even") if figures else paragraph("No image."))
 
 
 def _first(group: Group) -> Run | None:

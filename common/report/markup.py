@@ -129,7 +129,7 @@ def panels(*children: str, kind: str = "") -> Markup:
 
 
 def pictures(*children: str, kind: str = "") -> Markup:
-    """Return figures in rows; `kind` "maps" makes them larger."""
+    """Return figures in rows; `kind` "maps" makes them larger, "even" few no larger than many."""
     return Markup(_PIECES.several(f"pictures {kind}".strip(), children))
 
 

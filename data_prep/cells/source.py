@@ -72,6 +72,7 @@ def plan(options: argparse.Namespace) -> Plan:
             **Preparation("photo", size, 8).record(),
         },
         finish=tell,
+        units="wells" if published else "fields",
         root=source,
     )
 

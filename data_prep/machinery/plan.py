@@ -83,6 +83,7 @@ class Plan:
         finish: called with the manifest and the target's folder once all is done, to write what is
             made of the whole, such as a page; again at every run that finds its work done.
         root: folder of the source.
+        units: what the summary calls those whose images stay in one part; "" for images alone.
     """
 
     source: str
@@ -98,6 +99,7 @@ class Plan:
     summarise: Callable[[dict[str, list[Entry]]], dict[str, Any]] | None = None
     finish: Callable[[dict[str, Any], Path], None] | None = None
     root: Path | None = None
+    units: str = "patients"
 
 
 def _stat(path: Path) -> os.stat_result | None:

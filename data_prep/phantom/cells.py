@@ -93,6 +93,7 @@ def plan(options: argparse.Namespace) -> Plan:
             },
             **Preparation("photo", size, 8).record(),
         },
+        units="wells",
     )
 
 

@@ -116,6 +116,7 @@ def plan(options: argparse.Namespace) -> Plan:
                 Preparation("photo", size, 8) if layout == "colour" else Preparation(bits=8)
             ).record(),
         },
+        units="writers",
     )
 
 

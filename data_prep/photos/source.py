@@ -104,6 +104,7 @@ def plan(options: argparse.Namespace) -> Plan:
         extra={"classes": classes, **Preparation("photo", size, 8).record()},
         skipped=walked.skipped,
         root=source,
+        units="",
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.checks import InputError, require
-from common.data.picture import read_picture
+from common.data.picture import opened, read_picture, to_rgb
 from common.data.reading import check_pixels, reading
 
 __all__ = ["CHANNELS", "Field", "find_fields", "read_field"]
@@ -85,13 +85,26 @@ def read_field(field: Field) -> npt.NDArray[np.uint16]:
     name = field.name
     if len(field.paths) == 1:
         return _planes(field.paths[0])
-    planes = [read_picture(path) for path in field.paths]
+    planes = [_stain(path) for path in field.paths]
     shapes = sorted({plane.shape for plane in planes})
     require(
         len(shapes) == 1,
         f"{name}: the files of its stains must have one size, got {shapes}. Leave it out.",
     )
     return np.rint(np.stack(planes) * (2**16 - 1)).astype(np.uint16)
+
+
+def _stain(path: Path) -> npt.NDArray[np.float32]:
+    """The values of one stain, whose file may be written in colour but must be grey."""
+    with opened(path, "picture of one stain") as picture:
+        if len(picture.getbands()) > 2:
+            rgb = np.asarray(to_rgb(picture))
+            require(
+                bool((rgb == rgb[..., :1]).all()),
+                f"{path.name}: must be grey, for it is of one stain, got colours. Save a field as "
+                "one grey file a stain, or as a TIFF of three planes.",
+            )
+    return read_picture(path)
 
 
 def _planes(path: Path) -> npt.NDArray[np.uint16]:

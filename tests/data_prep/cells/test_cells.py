@@ -122,6 +122,20 @@ def test_a_tiff_of_three_planes_is_a_field(tmp_path: Path) -> None:
         read_field(Field("c", (tmp_path / "c.tif",)))
 
 
+@pytest.mark.bad_input("data_prep")
+def test_a_stain_in_colours_is_refused_and_a_grey_one_written_as_rgb_is_read(
+    tmp_path: Path,
+) -> None:
+    grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
+    paths = tuple(tmp_path / f"a_w{k}.tif" for k in (1, 2, 4))
+    for path in paths:
+        write_picture(path, grey)
+    assert np.array_equal(read_field(Field("a", paths)), [grey[..., 0] * np.uint16(257)] * 3)
+    write_picture(paths[1], grey * np.array([1, 2, 3], np.uint8))
+    with pytest.raises(InputError, match=r"^a_w2.tif: must be grey, for it is of one stain"):
+        read_field(Field("a", paths))
+
+
 def test_the_published_layout_gives_as_many_untreated_cells_split_by_well(
     phantom: Path, tmp_path: Path
 ) -> None:
@@ -213,6 +227,7 @@ def test_few_wells_and_few_controls_are_said(
     assert prepare(rewritten(phantom, tmp_path / "in", few), tmp_path / "out", *options) == 0
     told = capsys.readouterr().out
     assert "test: holds no image: a class needs three wells or fields to be in all parts" in told
+    assert "training: 75 images of 3 wells (25 untreated" in told
     assert "untreated: only 25 cells beside 50 treated ones" in told
     source = rewritten(phantom, tmp_path / "none", lambda line: [line] * (line[-2] != "DMSO"))
     assert prepare(source, tmp_path / "no", *options) == 2
