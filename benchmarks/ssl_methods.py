@@ -134,7 +134,13 @@ def method_of(name: str) -> Method:
     others = {
         "simclr": lambda: Contrastive(classifier, head(norm=None), *moved, loss=InfoNCE(0.2)),
         "moco_v2": lambda: MoCo(
-            classifier, head(norm=None), *moved, **queue, **momentum, temperature=0.2
+            classifier,
+            head(norm=None),
+            *moved,
+            **queue,
+            **momentum,
+            temperature=0.2,
+            symmetric=True,
         ),
         "byol": lambda: BYOL(*two, **momentum),
         "nnbyol": lambda: NNBYOL(*two, **queue, **momentum),
