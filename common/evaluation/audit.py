@@ -16,6 +16,7 @@ from common.checks import require
 from common.evaluation.run_evaluation import Evaluated, RunArguments, RunEvaluation
 from common.report.audit.archive import ARCHIVE, as_arrays
 from common.report.kinds.audit import KIND
+from common.report.words import plural
 
 __all__ = ["AuditEvaluation"]
 
@@ -59,7 +60,7 @@ class AuditEvaluation(RunEvaluation):
             size=size if isinstance(size, int) else None,
             max_images=self.max_images,
         )
-        encoder = Encoder(f"trained for {epoch} epochs", self._represent)
+        encoder = Encoder(f"trained for {plural(epoch, 'epoch')}", self._represent)
         found = audit(images, [read_transforms(self.run_dir)], encoder=encoder, keep=self.keep)
         (one,) = found.sets
         require(
