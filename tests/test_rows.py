@@ -26,7 +26,7 @@ def module() -> ModuleType:
 ROWS = module()
 CONTENT = ROWS.load()
 TABLES = [table for paper in CONTENT["paper"] for table in paper["table"]]
-NO_ROW = {"train", "inference", "metadata", "evaluate", "multi_gpu_train", "audit"}
+NO_ROW = {"train", "inference", "metadata", "evaluate", "multi_gpu_train", "norm_group", "audit"}
 
 
 def combinations(bundle: str) -> set[str]:
