@@ -76,6 +76,13 @@ def train(
     begun: list[str | Path] = ["train", *overlays, folder / "train.json"]
     _run(model, begun, folder, say, {})
     _run(model, [*begun, "evaluate"], folder, say, chosen["evaluate"])
+    return _deployed(model, folder, counts, say)
+
+
+def _deployed(
+    model: Model, folder: Path, counts: Mapping[str, int], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Make what was trained the newest model; return, and note, what it came to."""
     (evaluation,) = (folder / "eval").glob("*/evaluation.json")
     figures = read_json(evaluation, "Train again.")
     model.deploy(folder / "models")
@@ -83,7 +90,7 @@ def train(
     figure, *warnings = outcome(folder / "eval")
     for line in (figure, *warnings):
         say(line)
-    made = {"counts": counts, "evaluation": numbers, "model": model.key}
+    made = {"counts": dict(counts), "evaluation": numbers, "model": model.key}
     made |= {"figure": figure, "warnings": warnings}
     with replacing(folder / RESULT) as partial:
         partial.write_text(json.dumps(made, indent=1), encoding="utf-8")

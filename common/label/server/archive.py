@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from common.checks import InputError, require
 from common.data import read_image
@@ -60,22 +60,9 @@ def fetch(
     from requests import Session
 
     failed: Counter[str] = Counter()
-    known: dict[str, str] = {}
+    made = 0
     with Session() as session:
-        try:
-            for found in _pages(session, address, query):
-                study, series = (_first(found, tag) for tag in (STUDY, SERIES))
-                if study and series:
-                    known[series] = study
-                else:
-                    failed["without a UID"] += 1
-        except Exception as error:  # of requests, of its reader of JSON, or what is made up
-            told = str(error) if isinstance(error, InputError) else type(error).__name__
-            raise InputError(
-                f"dicomweb: the archive must answer a search for series, got {told}. Is --dicomweb "
-                "its address, --query right, and its log-in in ~/.netrc?"
-            ) from None
-        made = 0
+        known, nameless = _search(session, address, query)
         for series, study in known.items():
             target = studies / FOLDER / sha256(series.encode()).hexdigest()[:16]
             if target.is_dir():
@@ -85,11 +72,38 @@ def fetch(
                 _keep(session, place, series, target)
                 made += 1
             except Exception as error:  # one series does not stop the others
-                told = str(error) if isinstance(error, InputError) else type(error).__name__
-                failed[f"not fetched ({told})"] += 1
+                failed[f"not fetched ({_told(error)})"] += 1
+    if nameless:
+        failed["without a UID"] = nameless
     reasons = "".join(f", {count} {reason}" for reason, count in sorted(failed.items()))
     say(f"dicomweb: {len(known)} series in the archive, {made} new{reasons}")
     return made
+
+
+def _search(session: Any, address: str, query: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """The study of each series, by UID, and how many series have none.
+
+    Raises:
+        InputError: the archive does not answer.
+    """
+    known: dict[str, str] = {}
+    nameless = 0
+    try:
+        for found in _pages(session, address, query):
+            study, series = (_first(found, tag) for tag in (STUDY, SERIES))
+            known |= {series: study} if study and series else {}
+            nameless += not (study and series)
+    except Exception as error:  # of requests, of its reader of JSON, or what is made up
+        raise InputError(
+            f"dicomweb: the archive must answer a search for series, got {_told(error)}. Is "
+            "--dicomweb its address, --query right, and its log-in in ~/.netrc?"
+        ) from None
+    return known, nameless
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, without an address or a UID."""
+    return str(error) if isinstance(error, InputError) else type(error).__name__
 
 
 def _answer(
@@ -192,36 +206,49 @@ def _parts(kind: str, pieces: Iterator[bytes], folder: Path) -> Iterator[Path]:
     named = re.search(r'boundary="?([^";]+)', kind)
     require(named is not None and kind.startswith("multipart/"), "an answer of another type")
     marker = b"\r\n--" + (named[1].encode() if named else b"")
-    held = bytearray(b"\r\n")  # so that the first marker is one too
-
-    def until(mark: bytes, file: Any = None) -> None:
-        """Take from what comes up to a mark, and the mark."""
-        while (found := held.find(mark)) < 0:
-            spare = max(0, len(held) - len(mark) + 1)
-            if file is not None:
-                file.write(held[:spare])
-            del held[:spare]
-            piece = next(pieces, None)
-            require(piece is not None, "an answer that ends too early")
-            held.extend(piece or b"")
-        if file is not None:
-            file.write(held[:found])
-        del held[: found + len(mark)]
-
-    until(marker)
+    arriving = _Arriving(pieces)
+    arriving.until(marker)
     number = 0
-    while True:
-        while len(held) < 2 and (piece := next(pieces, None)) is not None:
-            held.extend(piece)
-        if held[:2] == b"--":
-            return
-        until(b"\r\n\r\n")
+    while not arriving.ends():
+        arriving.until(b"\r\n\r\n")
         number += 1
         require(number <= IMAGES, f"more than {IMAGES} images")
         path = folder / f"{number}.dcm"
         with path.open("wb") as file:
-            until(marker, file)
+            arriving.until(marker, file)
         yield path
+
+
+class _Arriving:
+    """An answer of several parts, of which no more is held than a piece."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.pieces = pieces
+        self.held = bytearray(b"\r\n")  # so that the first marker is one too
+
+    def until(self, mark: bytes, file: BinaryIO | None = None) -> None:
+        """Take what comes up to a mark, and the mark; write the first to a file.
+
+        Raises:
+            InputError: it ends before.
+        """
+        while (found := self.held.find(mark)) < 0:
+            spare = max(0, len(self.held) - len(mark) + 1)
+            if file is not None:
+                file.write(self.held[:spare])
+            del self.held[:spare]
+            piece = next(self.pieces, None)
+            require(piece is not None, "an answer that ends too early")
+            self.held.extend(piece or b"")
+        if file is not None:
+            file.write(self.held[:found])
+        del self.held[: found + len(mark)]
+
+    def ends(self) -> bool:
+        """Whether the mark that was taken is the last."""
+        while len(self.held) < 2 and (piece := next(self.pieces, None)) is not None:
+            self.held.extend(piece)
+        return self.held[:2] == b"--"
 
 
 def _first(series: Mapping[str, Any], tag: str) -> str:
