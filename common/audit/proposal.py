@@ -1,6 +1,6 @@
 """The strongest settings that together keep enough, as an overlay that the bundle accepts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from common.audit.configured import base_of
-from common.audit.scan import Bench
+from common.audit.scan import Bench, smoothed
 from common.audit.sets import TransformationSet, ViewKind
 from common.audit.strength import restricted, words_of
+from common.report.audit.findings import Estimate
 from common.report.audit.strengths import Proposal, Scan
 from common.transforms import Composition
 
@@ -30,42 +31,88 @@ class Chosen:
         return restricted(self.kind, self.settings, self.probability)
 
 
-def propose(transforms: TransformationSet, scans: Sequence[Scan], bench: Bench) -> Proposal | None:
-    """Return the strongest settings that together keep enough; None where there are none to turn.
+@dataclass(frozen=True)
+class Tried:
+    """Scans at the strengths that they propose, and what these keep together."""
 
-    As long as together they keep too little, the one that keeps least is made one step weaker.
+    scans: tuple[Scan, ...]
+    chosen: list[Chosen]
+    made: TransformationSet
+    lesions: Estimate | None
+    label: Estimate | None
+
+
+def propose(transforms: TransformationSet, scans: Sequence[Scan], bench: Bench) -> Proposal | None:
+    """Return the strongest settings that together keep enough.
+
+    As long as together they keep too little, the one whose own scan keeps least is made one step
+    weaker. Then each that was weakened in vain is put back to the strength that it bears alone.
+    Transformations of which nothing can be said (`Bench.decides`) stay as the set has them; None is
+    returned where that is all of them.
     """
-    if not scans or (bench.plain is None and bench.images.mask is None):
+    decided = [scan for scan in scans if bench.decides(scan.transformation)]
+    if not decided:
         return None
-    scans, weakened = list(scans), 0
-    while True:
-        chosen = [_chosen(transforms, kind, scans) for kind in transforms.kinds]
-        made = replace(transforms, kinds=tuple(one.member() for one in chosen))
-        lesions, label = bench.kept(made)
-        used = [number for number, scan in enumerate(scans) if scan.strongest is not None]
-        if bench.keeps(lesions, label) or not used:
-            break
-        worst = min(used, key=lambda number: _least(scans[number]))
-        step = scans[worst].strongest or 0
-        scans[worst] = replace(scans[worst], strongest=step - 1 if step else None)
-        weakened += 1
-    left_out = {name for one in chosen for name, p in one.probability.items() if p == 0}
+    found = _put_back(_weakened(transforms, decided, bench), decided, transforms, bench)
+    names = {scan.transformation for scan in decided}
+    out = {name for one in found.chosen for name, p in one.probability.items() if p == 0}
     return Proposal(
-        words=_words(chosen),
-        left_out=tuple(sorted(left_out & {scan.transformation for scan in scans})),
-        lesions_kept=lesions,
-        label_kept=label,
-        info_nce=bench.info_nce(made),
-        weakened=weakened,
-        overlay=overlay_of(transforms, chosen, bench.keep) if transforms.bundle else {},
+        words=_words(found.chosen, names),
+        left_out=tuple(sorted(out & names)),
+        lesions_kept=found.lesions,
+        label_kept=found.label,
+        info_nce=bench.info_nce(found.made),
+        weakened=sum(_step(a) - _step(b) for a, b in zip(decided, found.scans)),
+        overlay=overlay_of(transforms, found.chosen, bench) if transforms.bundle else {},
         bundle=transforms.bundle,
+        unchanged=tuple(sorted({scan.transformation for scan in scans} - names)),
     )
 
 
-def _least(scan: Scan) -> float:
-    """The smaller of the shares that the step in use keeps."""
-    step = scan.steps[scan.strongest or 0]
-    return min(one.value for one in (step.lesions_kept, step.label_kept) if one is not None)
+def _try(transforms: TransformationSet, scans: Sequence[Scan], bench: Bench) -> Tried:
+    chosen = [_chosen(transforms, kind, scans) for kind in transforms.kinds]
+    made = replace(transforms, kinds=tuple(one.member() for one in chosen))
+    return Tried(tuple(scans), chosen, made, *bench.kept(made))
+
+
+def _weakened(transforms: TransformationSet, scans: Sequence[Scan], bench: Bench) -> Tried:
+    tried = _try(transforms, scans, bench)
+    while not bench.keeps(tried.lesions, tried.label):
+        now = list(tried.scans)
+        used = [number for number, scan in enumerate(now) if scan.strongest is not None]
+        if not used:
+            break
+        worst = min(used, key=lambda number: _least(now[number]))
+        step = now[worst].strongest or 0
+        now[worst] = replace(now[worst], strongest=step - 1 if step else None)
+        tried = _try(transforms, now, bench)
+    return tried
+
+
+def _put_back(
+    tried: Tried, alone: Sequence[Scan], transforms: TransformationSet, bench: Bench
+) -> Tried:
+    """Put back what was weakened in vain, those first that alone keep most."""
+    weaker = [
+        number for number, scan in enumerate(alone) if _step(scan) != _step(tried.scans[number])
+    ]
+    for number in sorted(weaker, key=lambda number: _least(alone[number]), reverse=True):
+        stronger = [*tried.scans[:number], alone[number], *tried.scans[number + 1 :]]
+        again = _try(transforms, stronger, bench)
+        if bench.keeps(again.lesions, again.label):
+            tried = again
+    return tried
+
+
+def _step(scan: Scan) -> int:
+    """How many steps a proposal takes of a scan, less one."""
+    return -1 if scan.strongest is None else scan.strongest
+
+
+def _least(scan: Scan) -> tuple[float, float]:
+    """What the step in use keeps; where several keep as much, what all steps keep."""
+    kept = smoothed(scan.steps)
+    return float(kept[scan.strongest or 0]), float(kept.mean())
 
 
 def _chosen(transforms: TransformationSet, kind: ViewKind, scans: Sequence[Scan]) -> Chosen:
@@ -79,7 +126,7 @@ def _chosen(transforms: TransformationSet, kind: ViewKind, scans: Sequence[Scan]
         settings[name], probability[name] = given, own
         if own == 0 or not mine:
             continue
-        steps = [-1 if scan.strongest is None else scan.strongest for scan in mine]
+        steps = [_step(scan) for scan in mine]
         weakest = mine[int(np.argmin(steps))]
         if min(steps) >= 0:
             step = weakest.steps[min(steps)]
@@ -92,17 +139,17 @@ def _chosen(transforms: TransformationSet, kind: ViewKind, scans: Sequence[Scan]
     return Chosen(kind, settings, probability)
 
 
-def _words(chosen: Sequence[Chosen]) -> tuple[str, ...]:
+def _words(chosen: Sequence[Chosen], names: Set[str]) -> tuple[str, ...]:
     told: dict[str, None] = {}
     for one in chosen:
         for name, chance in one.probability.items():
-            if chance > 0:
+            if chance > 0 and name in names:
                 told[words_of(name, one.settings[name], chance)] = None
     return tuple(told)
 
 
 def overlay_of(
-    transforms: TransformationSet, chosen: Sequence[Chosen], keep: float
+    transforms: TransformationSet, chosen: Sequence[Chosen], bench: Bench
 ) -> dict[str, Any]:
     """Return an overlay that has these settings, for the train.json of the set's bundle.
 
@@ -132,7 +179,8 @@ def overlay_of(
     if isinstance(config.get("run_suffix"), str) and not config["run_suffix"].startswith("$"):
         config["run_suffix"] += "_proposed"
     changed = {key: value for key, value in config.items() if base.get(key) != value}
-    told = f"Proposed by an audit: to keep {100 * keep:g} % of the label's information."
+    what = "the label's information" if bench.plain is not None else "the lesions, by geometry"
+    told = f"Proposed by an audit: to keep {100 * bench.keep:g} % of {what}."
     return {**changed, "_desc_": told}
 
 

@@ -1,23 +1,35 @@
-"""Each transformation alone: as the set uses it, and from weak to strong."""
+"""Each transformation alone: as the set uses it, and from weak to strong.
+
+A strength keeps enough where the share kept is at least the share asked for, after the shares of
+its scan were smoothed so that none rises with strength (isotonic regression): one noisy step
+neither stops a scan nor carries it on. Of the label that is asked only where untransformed images
+tell it clearly: at the lower end of the interval by half as much above chance as in the middle.
+Lesions are counted by geometry, so that without the label they decide of what moves pixels alone.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import isotonic_regression
 from torch import Tensor, nn
 
 from common.audit.difficulty import info_nce_of, pairs_of
-from common.audit.features import Encoder
+from common.audit.features import KINDS, Encoder
 from common.audit.images import AuditImages
-from common.audit.information import Told, ask, best
+from common.audit.information import Best, Told, ask, best
 from common.audit.seen import lesions_of, look
 from common.audit.sets import Crops, TransformationSet, ViewKind, subset
 from common.audit.strength import STRENGTHS, at_strength, restricted, turned_by, words_of
-from common.audit.telling import Target, kept_share
+from common.audit.telling import Target, above_chance, kept_share
 from common.report.audit.findings import Estimate, Part
 from common.report.audit.strengths import Scan, Step
+from common.transforms.declaration import DECLARED
 
-__all__ = ["Bench", "parts_of", "scans_of"]
+__all__ = ["Bench", "parts_of", "scans_of", "smoothed"]
+
+MARGIN = 0.5  # share of what is told above chance that the lower end of its interval keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +39,8 @@ class Bench:
     Attributes:
         images: of the scan.
         batch: of the difficulty.
-        label: of the images of the scan; None where it cannot be told.
-        plain: what these images tell of it as they are, with the features used.
-        kind: of these features.
+        label: of the images of the scan; None where it is not told.
+        plain: what these images tell of it as they are; None where that is not clearly anything.
         encoder: of the features "encoder" and of the difficulty.
         keep: share to be kept.
         temperature: of InfoNCE.
@@ -39,32 +50,35 @@ class Bench:
     images: AuditImages
     batch: AuditImages
     label: Target | None
-    plain: Told | None
-    kind: str
+    plain: Best | None
     encoder: Encoder
     keep: float
     temperature: float
     seed: int
 
     @staticmethod
-    def plain_of(plain: Mapping[str, Told], label: Target) -> tuple[str, Told] | None:
-        """Return features that tell the label of untransformed images, and what they tell."""
-        kind = best(plain)
-        figures = plain[kind].figures
-        known = kept_share(figures, figures, label.chance)
-        return (kind, plain[kind]) if np.isfinite(known.value) else None
+    def plain_of(plain: Mapping[str, Told], label: Target) -> Best | None:
+        """Return what untransformed images tell of the label, where they tell it clearly."""
+        found = best(plain)
+        return found if above_chance(found.estimate, label.chance, MARGIN) else None
+
+    def decides(self, name: str) -> bool:
+        """Return whether it can be said what strengths of a transformation keep."""
+        moves = DECLARED["flip" if name.startswith("flip_") else name].moves_pixels
+        mask = self.images.mask
+        return self.plain is not None or (moves and mask is not None and bool(mask.any()))
 
     def kept(self, transforms: TransformationSet) -> tuple[Estimate | None, Estimate | None]:
         """Return the share of lesions and of the label's information that a set keeps."""
         told = self.label is not None and self.plain is not None
         if not told and self.images.mask is None:
             return None, None
-        kinds = (self.kind,) if told else ()
+        kinds = KINDS if told else ()
         seen = look(self.images, transforms, self.encoder, 1, self.seed, kinds)
         lesions = lesions_of(self.images, seen)
         share = None
         if self.label is not None and self.plain is not None:
-            after = ask(seen.features, self.label)[self.kind].figures
+            after = best(ask(seen.features, self.label)).figures
             share = kept_share(self.plain.figures, after, self.label.chance)
         return (None if lesions is None else lesions.kept), share
 
@@ -74,8 +88,22 @@ class Bench:
         return info_nce_of(pairs, self.temperature)
 
     def keeps(self, *shares: Estimate | None) -> bool:
-        """Return whether all that is known is kept."""
-        return all(share is None or share.value >= self.keep for share in shares)
+        """Return whether all that is known is kept; False where nothing is."""
+        known = [share.value for share in shares if share is not None]
+        return bool(known) and min(known) >= self.keep
+
+
+def smoothed(steps: Sequence[Step]) -> NDArray[np.float64]:
+    """Return the smaller of the shares kept at each step ``(steps,)``, none above a weaker step's.
+
+    NaN where neither is known.
+    """
+    least = np.full(len(steps), np.nan)
+    for shares in zip(*((step.lesions_kept, step.label_kept) for step in steps)):
+        known = [share.value for share in shares if share is not None]
+        if len(known) == len(steps):
+            least = np.fmin(least, isotonic_regression(known, increasing=False))
+    return least
 
 
 class Columns(nn.Module):
@@ -177,14 +205,13 @@ def _scan(transforms: TransformationSet, kind: ViewKind, name: str, bench: Bench
                 lesions_kept=lesions,
                 label_kept=label,
                 info_nce=bench.info_nce(variant),
-                keeps=bench.keeps(lesions, label),
+                keeps=False,
             )
         )
-    lost = [number for number, step in enumerate(steps) if not step.keeps]
-    strongest = (lost[0] if lost else len(steps)) - 1
+    enough = (smoothed(steps) >= bench.keep - 1e-9) & bench.decides(name)
     return Scan(
         member=kind.name,
         transformation=name,
-        steps=tuple(steps),
-        strongest=None if strongest < 0 else strongest,
+        steps=tuple(replace(step, keeps=bool(kept)) for step, kept in zip(steps, enough)),
+        strongest=int(enough.sum()) - 1 if enough.any() else None,
     )

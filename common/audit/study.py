@@ -10,7 +10,7 @@ import torch
 from common.audit.difficulty import difficulty_of, pairs_of
 from common.audit.features import Encoder
 from common.audit.images import AuditImages, some_patients
-from common.audit.information import Told, ask, asked_once, label_information, shortcut
+from common.audit.information import Told, ask, asked_once, best, label_information, shortcut
 from common.audit.proposal import propose
 from common.audit.scan import Bench, parts_of, scans_of
 from common.audit.seen import as_they_are, blank_of, lesions_of, look
@@ -18,7 +18,7 @@ from common.audit.sets import TransformationSet
 from common.audit.targets import attributes, label_of
 from common.audit.views import draw
 from common.metrics.lambda_spread import lambda_spread
-from common.report.audit.result import Measurement, SetAudit
+from common.report.audit.result import Estimate, Measurement, SetAudit
 from common.report.audit.strengths import Cost, Learned
 
 __all__ = ["Study"]
@@ -114,18 +114,31 @@ class Study:
         told = None
         if self.few_label is not None:
             features = as_they_are(self.few, transforms, self.encoder)
-            told = Bench.plain_of(asked_once(features, self.few_label), self.few_label)
+            asked = asked_once(features, self.few_label)
+            told = Bench.plain_of(asked, self.few_label)
+            if told is None:
+                self._decline(best(asked).estimate, self.few_label.chance)
         return Bench(
             images=self.few,
             batch=self.batch,
             label=self.few_label,
-            plain=told[1] if told else None,
-            kind=told[0] if told else "",
+            plain=told,
             encoder=self.encoder,
             keep=self.keep,
             temperature=self.temperature,
             seed=self.seed,
         )
+
+    def _decline(self, found: Estimate, chance: float) -> None:
+        """Say once why no setting is proposed for the label."""
+        ends = f", {found.low:.2f} to {found.high:.2f}" if np.isfinite(found.low) else ""
+        note = (
+            "No setting is proposed for the label: images as they are tell it with a balanced "
+            f"accuracy of {found.value:.2f} ({len(self.few)} images{ends}; chance {chance:.2f}), "
+            "which is not clearly enough above chance to say what a setting keeps of it."
+        )
+        if not any(one.startswith(note[:40]) for one in self.notes):
+            self.notes.append(note)
 
     def _learned(self, transforms: TransformationSet) -> Iterator[Learned]:
         for kind in transforms.kinds:

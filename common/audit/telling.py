@@ -16,10 +16,13 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedGroupKFold
 
-from common.metrics.patient_bootstrap import percentiles
+from common.metrics.patient_bootstrap import LEVEL, percentiles
 from common.report.audit.findings import Estimate
 
-__all__ = ["Target", "balanced", "estimate", "kept_share", "recalls", "told"]
+__all__ = [
+    "Target", "above_chance", "balanced", "best_estimate", "estimate", "kept_share", "recalls",
+    "told",
+]  # fmt: skip
 
 COMPONENTS = 64
 FOLDS = 5
@@ -166,6 +169,35 @@ def estimate(figures: NDArray[np.float64]) -> Estimate:
     return Estimate(value, *percentiles(drawn))
 
 
+def best_estimate(figures: Sequence[NDArray[np.float64]]) -> Estimate:
+    """Return the largest of K figures with an interval that allows for the choice among them.
+
+    Each figure has the interval of level 1 - 0.05 / K (Bonferroni), so that all of them hold
+    together; then the largest lies between the largest lower and the largest upper end.
+
+    Args:
+        figures: K arrays ``(1 + DRAWS,)``: the figure, then that of each draw.
+    """
+    level = 1 - (1 - LEVEL) / len(figures)
+    drawn = [one[1:][np.isfinite(one[1:])] for one in figures]
+    ends = np.array([percentiles(one, level) for one in drawn if len(one)]).reshape(-1, 2)
+    value = float(np.nanmax([one[0] for one in figures]))
+    low, high = ends.max(axis=0) if len(ends) else (np.nan, np.nan)
+    return Estimate(value) if low == high else Estimate(value, float(low), float(high))
+
+
+def above_chance(told: Estimate, chance: float, margin: float = 0.0) -> bool:
+    """Return whether something is told above chance with its whole interval.
+
+    Args:
+        told: balanced accuracy.
+        chance: of guessing.
+        margin: share of what is told above chance that the lower end must keep.
+    """
+    low = told.low if np.isfinite(told.low) else told.value
+    return bool(low > chance + 1e-9 and low - chance >= margin * (told.value - chance))
+
+
 def kept_share(
     untransformed: NDArray[np.float64], transformed: NDArray[np.float64], chance: float
 ) -> Estimate:
@@ -177,11 +209,8 @@ def kept_share(
         chance: of guessing.
 
     Returns:
-        (transformed - chance) / (untransformed - chance), at most 1 and at least 0; NaN where the
-        interval of `untransformed` reaches chance.
+        (transformed - chance) / (untransformed - chance), at most 1 and at least 0.
     """
-    if percentiles(untransformed[1:])[0] <= chance:
-        return Estimate(float("nan"))
     gained = untransformed - chance
     share = (transformed - chance) / np.where(gained > 0, gained, np.nan)
     return estimate(np.clip(share, 0, 1))

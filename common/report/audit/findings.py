@@ -55,7 +55,10 @@ class LesionSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesions:
-    """Whether views keep the lesion.
+    """Whether views keep the lesion's place: geometry alone.
+
+    That blur, noise or a change of intensities hides a lesion that is still in the view is not
+    counted.
 
     Attributes:
         images: with a lesion.
@@ -129,15 +132,18 @@ class LabelInformation:
     Attributes:
         images: with a label.
         chance: balanced accuracy of guessing, one over the classes.
-        features: those that tell the untransformed label best; all figures below are of them.
-        untransformed: balanced accuracy on images as they are.
-        transformed: on views.
-        kept: share of the information kept: (transformed - chance) / (untransformed - chance);
-            NaN where even untransformed images tell nothing (its interval reaches chance).
+        features: those that tell the label best from untransformed images.
+        untransformed: balanced accuracy on images as they are, of the best features; its interval
+            allows for the choice.
+        transformed: on views, of the features that are best on views, likewise.
+        kept: share of the information kept, the best features chosen in every draw:
+            (transformed - chance) / (untransformed - chance); NaN where even untransformed images
+            tell nothing (its interval reaches chance).
         tellings: the same for each kind of features.
         classes: by class, those that lose most first.
         sites: by site, likewise; empty where none is told.
         losers: names of the classes whose loss is above 0 with its whole interval, most first.
+        features_of_views: those that tell it best from views.
     """
 
     images: int
@@ -150,6 +156,7 @@ class LabelInformation:
     classes: tuple[GroupInformation, ...]
     sites: tuple[GroupInformation, ...]
     losers: tuple[str, ...]
+    features_of_views: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,10 +170,13 @@ class Shortcut:
         images: for which it is known.
         chance: balanced accuracy of guessing.
         features: those that tell it best from untransformed images.
-        untransformed: balanced accuracy on images as they are.
-        transformed: on views.
+        untransformed: balanced accuracy on images as they are, of the best features; its interval
+            allows for the choice.
+        transformed: on views, of the features that are best on views, likewise: what an encoder
+            could learn.
         tellings: the same for each kind of features.
         remains: whether views tell it: the interval of `transformed` lies above chance.
+        features_of_views: those that tell it best from views.
     """
 
     attribute: str
@@ -178,6 +188,7 @@ class Shortcut:
     transformed: Estimate
     tellings: tuple[Telling, ...]
     remains: bool
+    features_of_views: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,8 +246,8 @@ class Part:
         without: InfoNCE of the set without it ("leave one out").
         share: of the set's difficulty: info_nce minus `without`, over info_nce minus that of
             untransformed images; NaN where the set is no harder than they are.
-        lesions_kept: with this transformation alone; None without masks.
-        label_kept: information kept with it alone; None without a label that can be told.
+        lesions_kept: with this transformation alone, by geometry; None without masks.
+        label_kept: information kept with it alone; None without a label that is clearly told.
     """
 
     member: str

@@ -61,7 +61,8 @@ class Skipped:
     """A file that was left out.
 
     Attributes:
-        number: of the image among those found, from 1.
+        number: place of the file in the sorted list of all files of the folder (of a prepared
+            folder, in the training part of its list), from 1.
         reason: one line, without the file's name.
     """
 
@@ -173,7 +174,8 @@ class SetAudit:
         parts: each transformation's share in it.
         learned: of each member whose policy is a trained network M.
         scans: each transformation from weak to strong.
-        proposal: None where no transformation has a strength.
+        proposal: None where no transformation has a strength, or nothing can be said of what any
+            keeps.
         cost: of its views.
     """
 

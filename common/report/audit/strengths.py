@@ -49,10 +49,12 @@ class Step:
         words: what that is, such as "0 px to 1.5 px".
         settings: of the transformation, as a configuration has them.
         probability: with which it is applied.
-        lesions_kept: None without masks.
-        label_kept: None without a label that can be told.
+        lesions_kept: by geometry alone; None without masks.
+        label_kept: None without a label that untransformed images tell clearly.
         info_nce: in nats.
-        keeps: whether both are at least `Measurement.keep` (what is None does not count).
+        keeps: whether both are at least `Measurement.keep` (what is None does not count), each
+            smoothed over the steps so that it does not rise with strength. False where nothing can
+            be said: neither is known, or lesions alone of what does not move pixels.
     """
 
     strength: Share
@@ -73,8 +75,8 @@ class Scan:
         member: name of the member it is of.
         transformation: such as "blur".
         steps: weakest first.
-        strongest: number of the step that the proposal takes: the strongest of which it and all
-            weaker ones keep enough; None where even the weakest does not, and it is left out.
+        strongest: number of the strongest step that keeps enough, as do all weaker ones; None where
+            even the weakest does not, or nothing can be said.
     """
 
     member: str
@@ -85,18 +87,23 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """The strongest settings that together keep `Measurement.keep` of the label's information.
+    """The strongest settings that together keep `Measurement.keep` of label and lesions.
+
+    Of the label only where untransformed images tell it clearly (`label_kept` is None elsewhere);
+    of lesions by geometry, which says nothing of blur, noise and intensities.
 
     Attributes:
         words: each transformation with its setting.
         left_out: transformations that keep too little at any strength.
-        lesions_kept: by all of them together; None without masks.
-        label_kept: by all of them together; None without a label that can be told.
+        lesions_kept: by all of them together, by geometry; None without masks.
+        label_kept: by all of them together; None without a label that is clearly told.
         info_nce: in nats.
-        weakened: how often the setting that keeps least was made one step weaker, because together
-            they kept too little.
+        weakened: steps by which settings are weaker than each alone may be, because together they
+            kept too little.
         overlay: content of an overlay JSON for `bundle`; empty where the set is of no bundle.
         bundle: whose configuration it goes with; "" where there is none.
+        unchanged: transformations that stay as the set has them, for nothing can be said of what
+            they keep.
     """
 
     words: tuple[str, ...]
@@ -107,6 +114,7 @@ class Proposal:
     weakened: int
     overlay: dict[str, Any]
     bundle: str
+    unchanged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
