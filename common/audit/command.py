@@ -6,6 +6,7 @@ proposal that its training accepts (``audit_proposal.json``). No GPU is needed.
 """
 
 import json
+import shlex
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -60,7 +61,8 @@ def main(words: Sequence[str]) -> int:
         seed=options.seed,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    return _write(found, output, options.title or f"Audit of {found.images.source}")
+    title = options.title or f"Audit of {found.images.source}"
+    return _write(found, output, title, options.dataset_dir)
 
 
 def _fitting(images: AuditImages) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ def _fitting(images: AuditImages) -> tuple[str, ...]:
     return GREY + COLOURED if images.x.shape[1] == 3 else GREY
 
 
-def _write(found: Audit, output: Path, title: str) -> int:
+def _write(found: Audit, output: Path, title: str, data: Path) -> int:
     output.parent.mkdir(parents=True, exist_ok=True)
     page = write_audit(found, output, title)
     numbers = _written(output.with_suffix(".json"), found.to_json())
@@ -81,10 +83,9 @@ def _write(found: Audit, output: Path, title: str) -> int:
             behind = f"_{at + 1}" if len(found.sets) > 1 else ""
             path = output.with_name(f"{output.stem}_proposal{behind}.json")
             _written(path, one.proposal.overlay)
-            print(
-                f"proposal: {path} (python -m common train {one.proposal.bundle} DATA --output DIR "
-                f"--overlays {path})"
-            )
+            words = ["python", "-m", "common", "train", one.proposal.bundle, str(data)]
+            words += ["--output", f"{output.stem}_trained{behind}", "--overlays", str(path)]
+            print(f"proposal: {path}; train with it: {shlex.join(words)}")
     print(f"numbers: {numbers}")
     print(f"audit: {page}", flush=True)
     return 0

@@ -39,6 +39,7 @@ class AuditImages:
         patients_known: whether patients were told.
         spacing_mm: of a pixel along each axis; None where it is not known.
         skipped: what could not be read.
+        stored_side: longer side of most files' images in pixels; None where it is not known.
     """
 
     x: Tensor
@@ -52,6 +53,7 @@ class AuditImages:
     patients_known: bool
     spacing_mm: tuple[float, ...] | None = None
     skipped: tuple[Skipped, ...] = ()
+    stored_side: int | None = None
 
     def __len__(self) -> int:
         """Return N."""

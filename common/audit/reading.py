@@ -112,9 +112,11 @@ def _from_stacks(
     dataset = StackDataset(folder, "training", columns=())
     table = dataset[0]["image"].dim() == 1
     require(not table, f"{folder}: must hold images, got a table. Transformations are of images.")
+    stored = max(dataset[0]["image"].shape[1:])
     chunks = [chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK)]
     parts = [_sized(dataset.__getitems__(chunk)["image"], size).half() for chunk in chunks]
-    return _held(torch.cat(parts), None, [entries[number] for number in chosen])
+    held = _held(torch.cat(parts), None, [entries[number] for number in chosen])
+    return replace(held, stored_side=stored)
 
 
 def _sized(x: Tensor, size: int | None) -> Tensor:
@@ -163,7 +165,10 @@ def _from_files(
     channels = max(len(part["image"]) for part in read)
     x = torch.stack([_rgb(part["image"], channels) for part in read]).half()
     held = _held(x, _masks(read), read)
-    return replace(held, skipped=tuple(skipped), spacing_mm=_spacing(read, usual, dims))
+    spacing = _spacing(read, usual, dims)
+    sides = [max(part["height"], part["width"]) for part in read if "height" in part]
+    stored = int(np.median(sides)) if sides else None
+    return replace(held, skipped=tuple(skipped), spacing_mm=spacing, stored_side=stored)
 
 
 def _pictures(

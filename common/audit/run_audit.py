@@ -20,8 +20,9 @@ from common.audit.study import Study
 from common.audit.telling import Target
 from common.checks import require
 from common.report.audit.result import Audit, ImagesUsed
+from common.report.words import listed
 
-__all__ = ["audit"]
+__all__ = ["audit", "size_notes"]
 
 TEMPERATURE = 0.1
 
@@ -79,6 +80,9 @@ def audit(
     held = _images(images, columns, mask, sets, size, max_images, seed)
     sets = _fitted(transforms, sets, held)
     study = Study(held, _encoder(encoder, held), views, keep, temperature, seed)
+    study.notes += (sizes := size_notes(sets, held))
+    for words in sizes:
+        say(words)
     made = []
     for one in sets:
         say(f"looking at {one.name}")
@@ -162,6 +166,25 @@ def _fitted(
         )
         made.append(one)
     return made
+
+
+def size_notes(sets: Sequence[TransformationSet], held: AuditImages) -> list[str]:
+    """Say what size was used, where sets are for several or images were enlarged to it."""
+    side = max(held.x.shape[2:])
+    own = {one.name: one.image_size for one in sets if one.image_size is not None}
+    notes = []
+    if any(size != side for size in own.values()):
+        told = listed([f"{size} pixels ({name})" for name, size in own.items()])
+        notes.append(
+            f"Images have {side} pixels on their longer side here, for all sets, whose settings "
+            f"were made to fit; their configurations have: {told}."
+        )
+    if held.stored_side is not None and held.stored_side < side:
+        notes.append(
+            f"Images of {held.stored_side} pixels on their longer side were enlarged to {side}: "
+            "views show no more detail than those have."
+        )
+    return notes
 
 
 COLOURED = ("color_jitter", "grayscale")

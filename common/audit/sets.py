@@ -4,6 +4,7 @@ One set may have several kinds of views, such as DINO's global and local crops o
 a weighted sum. Each is a `ViewKind`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,14 @@ from common.data import SubjectBatch
 from common.policies import EachWithProbability, TransformationNetwork, Uniform
 from common.report.audit.result import Member
 from common.transforms import Composition, CropGrid
+from common.transforms.declaration import DECLARED
 
 __all__ = ["ChannelPolicy", "Crops", "TransformationSet", "ViewKind", "as_set", "chooser_of",
            "subset", "told"]  # fmt: skip
 
-SILENT = ("crop", "crop_resize", "cutout", "color_jitter")  # whose ends do not say how much
+SILENT = ("crop", "color_jitter")  # whose ends do not say how much
+WINDOWS = {"crop": "half_width", "crop_resize": "size", "cutout": "size"}  # setting that says it
+ZERO = re.compile(r"([a-z]+ )?[-−+]?0([^\d.].*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +115,34 @@ class TransformationSet:
 
 def told(name: str, ends: tuple[str, str], settings: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a transformation in words, such as "blur 0 px to 2 px"."""
-    zero, one = ends
+    zero, one = _turned(*ends)
     words = f"{name} {zero}" if zero == one else f"{name} {zero} to {one}"
-    others = [
+    others = _window(name, settings.get(name, {}))
+    others += [
         f"{key.replace('_', ' ')} {value:.4g}"
         for key, value in settings.get(name, {}).items()
-        if name in SILENT and isinstance(value, int | float)
+        if name in SILENT and key not in WINDOWS.values() and isinstance(value, int | float)
     ]
     return f"{words} ({', '.join(others)})" if others else words
+
+
+def _turned(zero: str, one: str) -> tuple[str, str]:
+    """Leave out what both ends say is 0, such as a shift by 0 px, unless that is all."""
+    both = list(zip(zero.split(", "), one.split(", ")))
+    kept = [pair for pair in both if not all(ZERO.fullmatch(end) for end in pair)] or both
+    return ", ".join(pair[0] for pair in kept), ", ".join(pair[1] for pair in kept)
+
+
+def _window(name: str, own: Mapping[str, Any]) -> list[str]:
+    """Say how large a window is that moves."""
+    if name not in WINDOWS:
+        return []
+    size = {**DECLARED[name].settings(), **own}[WINDOWS[name]]
+    if name == "crop":
+        return [
+            "window of a quarter of the side" if size is None else f"window of {2 * size:.4g} px"
+        ]
+    return [f"box of {100 * size:.4g} % of the side"]
 
 
 class Crops(nn.Module):

@@ -29,8 +29,11 @@ def comparison(audit: Audit) -> Markup:
         "compare",
         "The sets side by side",
         _table(audit),
-        paragraph("Each figure's interval is in the charts below and in the section of its set.",
-                  "note"),
+        paragraph(
+            "Each figure's interval is in the charts below and in the section of its set. Lesions "
+            "kept: by where they lie; blur and noise are not counted.",
+            "note",
+        ),
         *_charts(audit),
         *_classes(audit),
     )  # fmt: skip

@@ -100,7 +100,7 @@ def _parts(audit: Audit, at: int) -> list[Markup]:
     note = (
         "Share: by how much InfoNCE falls when the transformation is left out, of what the whole "
         "set adds to images as they are; shares need not add up to 100 %. Alone: the set with only "
-        "this transformation."
+        "this transformation, in a draw of its own, so that a part can lose more than the whole."
     )
     return [*shown, figure_table("transformation", heads, table), paragraph(note, "note")]
 
@@ -111,7 +111,7 @@ def _name(audit: Audit, part: Part) -> str:
 
 def _row(audit: Audit, part: Part, at: int) -> DotRow:
     known = math.isfinite(part.share)
-    words = f"{100 * part.share:.0f} %".replace("-", "−") if known else "not known"
+    words = f"{number(100 * part.share, 0)} %" if known else "not known"
     value = 100 * part.share if known else None
     return DotRow(_name(audit, part), colour(at), words, (), value)
 

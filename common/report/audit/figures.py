@@ -4,7 +4,7 @@ import math
 
 from common.report.audit.result import Estimate
 from common.report.markup import Markup, long
-from common.report.words import percent
+from common.report.words import percent, plain
 
 __all__ = [
     "colour",
@@ -13,6 +13,7 @@ __all__ = [
     "number",
     "place",
     "setting",
+    "setting_named",
     "share",
     "share_interval",
     "share_with",
@@ -42,7 +43,9 @@ def ends(estimate: Estimate, images: int) -> tuple[float, float]:
 
 def share(estimate: Estimate) -> str:
     """Return a share as whole per cent."""
-    return percent(round(estimate.value, 2)) if math.isfinite(estimate.value) else "not known"
+    if not math.isfinite(estimate.value):
+        return "not known"
+    return percent(round(estimate.value, 2) + 0.0)  # no minus before a zero
 
 
 def share_interval(estimate: Estimate) -> str:
@@ -68,9 +71,21 @@ def setting_words(transformation: str, words: str) -> str:
     return words.removeprefix(transformation).lstrip(" ,") or "–"
 
 
+def setting_named(words: str) -> str:
+    """Return a setting with its transformation's name as words.
+
+    >>> setting_named("flip_0 none to full")
+    'flip up–down none to full'
+    """
+    name, _, rest = words.partition(" ")
+    return f"{plain(name)} {rest}".rstrip()
+
+
 def number(value: float, decimals: int = 2) -> str:
-    """Return a number with a minus sign that is one."""
-    return f"{value:.{decimals}f}".replace("-", "−") if math.isfinite(value) else "–"
+    """Return a number with a minus sign that is one, and none before a zero."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def interval(estimate: Estimate, decimals: int = 2) -> str:

@@ -97,7 +97,10 @@ def _rows(audit: Audit, images: int) -> int:
 def _note(audit: Audit, one: SetAudit) -> str:
     words = "Each row is one image of the folder, first as it is."
     if audit.pictures is not None and audit.pictures.masks is not None:
-        words += " Red: outline of the lesion; gone: nothing of it is left in the view."
+        words += (
+            " Red: outline of the lesion; gone: nothing of it is left in the view. "
+            "Kept is counted by where the lesion lies; blur and noise are not counted."
+        )
     if audit.images.spatial_dims == 3:
         words += (
             " Three cuts of each volume, through the lesion or the middle of the image as it is: "
@@ -151,7 +154,7 @@ def step_words(step: Step, strongest: bool) -> str:
         for what, estimate in (("label", step.label_kept), ("lesions", step.lesions_kept))
         if estimate is not None
     ]
-    return ", ".join([*kept, *(["strongest that keeps enough"] if strongest else [])])
+    return ", ".join([*kept, *(["strongest that keeps enough"] if strongest and kept else [])])
 
 
 def _original(audit: Audit, image: int) -> Shown:

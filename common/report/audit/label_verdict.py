@@ -5,7 +5,7 @@ import math
 from common.report.audit.culprit import part_name, part_place, worst
 from common.report.audit.figures import number, place, share, share_with
 from common.report.audit.result import Audit, Estimate, GroupInformation, LabelInformation
-from common.report.audit.thresholds import CLASS_LOST, LABEL_LOST, Said, lost_of, percent_of
+from common.report.audit.thresholds import CLASS_LOST, LABEL_LOST, Said, asked, lost_of, percent_of
 from common.report.words import listed, plain, plural, sentence
 
 __all__ = ["classes", "label", "sites"]
@@ -27,7 +27,7 @@ def label(audit: Audit, at: int) -> list[Said]:
             f"above chance from the images as they are ({told})."
         )
         return [Said(words, target, "The figures", found=False)]
-    lost, low = lost_of(found.kept, found.images)
+    lost, low = lost_of(found.kept, asked(audit, found.images))
     kept = percent_of(found.kept.value, found.kept)
     if not (lost > LABEL_LOST and low > 0):
         words = f"Information about the label lost: views keep {kept} of it ({told})."
@@ -35,11 +35,11 @@ def label(audit: Audit, at: int) -> list[Said]:
     words = (
         f"The views keep {kept} of what the images tell a quick classifier of the label ({told})"
     )
-    part = worst(one, "label_kept", found.images)
+    part = worst(one, "label_kept", asked(audit, found.images))
     if part is None:
         return [Said(f"{words}.", target, "By class")]
     alone = share_with(part.label_kept or Estimate(math.nan))
-    words += f". {part_name(audit, part)} alone keeps {alone}"
+    words += f". {part_name(audit, part)} alone, in another draw, keeps {alone}"
     return [Said(f"{words}.", part_place(one, at, part), f"See the {plain(part.transformation)}")]
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 
-from common.report.audit.figures import colour, number, place, share_with
+from common.report.audit.figures import colour, number, place, setting_named, share_with
 from common.report.audit.gallery import of_member
 from common.report.audit.result import Audit, Learned, Proposal
 from common.report.charts import histogram
@@ -62,7 +62,9 @@ def proposal(audit: Audit, at: int) -> Markup:
         return Markup()
     keep = f"{100 * audit.measurement.keep:.0f} %"
     parts = [paragraph(f"{proposed(found)} Asked for: {keep} of each.")]
-    parts.append(bullets(found.words) if found.words else Markup())
+    parts.append(
+        bullets([setting_named(each) for each in found.words]) if found.words else Markup()
+    )
     if found.left_out:
         names = listed([plain(name) for name in found.left_out])
         parts.append(paragraph(f"Left out, alone or together with the others too strong: {names}."))
@@ -90,13 +92,18 @@ def proposed(found: Proposal) -> str:
         f"{share_with(estimate)} of {what}"
         for what, estimate in (
             ("the information about the label", found.label_kept),
-            ("the lesions", found.lesions_kept),
+            ("the lesions (where they lie; blur and noise are not counted)", found.lesions_kept),
         )
         if estimate is not None
     ]
     if not kept:
         return f"Its expected InfoNCE is {number(found.info_nce)} nats."
-    return f"Together they keep {listed(kept)}."
+    words = f"Together they keep {listed(kept)}."
+    if found.label_kept is None:
+        words += (
+            " The label is not told clearly from these images, so that nothing was asked of it."
+        )
+    return words
 
 
 def cost(audit: Audit, at: int) -> Markup:

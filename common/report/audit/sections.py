@@ -6,6 +6,7 @@ from common.report.audit.destroys import destroys
 from common.report.audit.difficulty import difficulty
 from common.report.audit.figures import colour, place, setting
 from common.report.audit.gallery import Detail, looks
+from common.report.audit.missing import missing, nothing_found, warnings
 from common.report.audit.proposal import cost, learned, proposal
 from common.report.audit.result import Audit
 from common.report.audit.shortcuts import shortcuts
@@ -47,15 +48,17 @@ def all_sets(audit: Audit, detail: Detail) -> list[Markup]:
 
 
 def in_words(audit: Audit) -> list[str]:
-    """Return the findings and the proposal of each set, a sentence each."""
-    lines = []
+    """Return the findings, what could not be looked for, and the proposal of each set."""
+    lines: list[str] = []
     for at, one in enumerate(audit.sets):
         name = f"{one.name}: " if len(audit.sets) > 1 else ""
         found = [each.words for each in verdict(audit, at) if each.found]
-        proposed = proposal_words(audit, at)
+        found = found or [nothing_found(audit, at)]
+        proposed = proposal_words(audit, at, whole=True)
+        found += [words] if (words := missing(audit, at)) else []
         found += [proposed.words] if proposed is not None else []
         lines += [f"{name}{words}" for words in found]
-    return lines
+    return lines + warnings(audit)
 
 
 def sentences(audit: Audit) -> Markup:
@@ -65,7 +68,9 @@ def sentences(audit: Audit) -> Markup:
         every = verdict(audit, at)
         if len(audit.sets) > 1:
             parts.append(heading(swatch(colour(at), one.name)))
-        parts += _sentences([each for each in every if each.found])
+        parts += _sentences(audit, at, [each for each in every if each.found])
+        if unlooked := missing(audit, at):
+            parts.append(paragraph(unlooked, "note"))
         proposed = proposal_words(audit, at)
         if proposed is not None:
             words = linked(proposed.words, proposed.target, proposed.link)
@@ -75,14 +80,20 @@ def sentences(audit: Audit) -> Markup:
             lines = [linked(each.words, each.target, each.link) for each in unfound]
             title = "Looked for and not found"
             parts.append(opened(title, bullets(lines), opens=len(audit.sets) == 1))
-    note = paragraph("In parentheses: 95 % intervals over patients.", "note")
-    return section("verdict", "What these transformations do to these images", note, *parts)
+    note = paragraph(f"In parentheses: 95 % intervals over {_whom(audit)}.", "note")
+    few = [paragraph(words, "warning") for words in warnings(audit)]
+    return section("verdict", "What these transformations do to these images", note, *few, *parts)
 
 
-def _sentences(found: Sequence[Said]) -> list[Markup]:
+def _whom(audit: Audit) -> str:
+    if not audit.images.patients_known:
+        return "images, since patients are not told"
+    return "patients (of the patient as a shortcut: over images)"
+
+
+def _sentences(audit: Audit, at: int, found: Sequence[Said]) -> list[Markup]:
     if not found:
-        words = "Nothing of what was looked for crosses its threshold."
-        return [paragraph(words, "verdict")]
+        return [paragraph(nothing_found(audit, at), "verdict")]
     return [said(linked(each.words, each.target, each.link)) for each in found]
 
 
@@ -117,13 +128,19 @@ def reading(audit: Audit) -> Markup:
     words = (
         "A sentence stands in the verdict where its figure crosses the threshold and its 95 % "
         "interval, patients drawn with replacement, excludes the harmless value (where all draws "
-        "agree: the figure ± 3 / images). Everything else is listed as looked for and not found.",
+        "agree: the figure ± 3 / patients). Everything else is listed as looked for and not found.",
         f"Views: {measurement.views} of each image, drawn as a training would draw them, seed "
         f"{measurement.seed}. Difficulty: a batch of {measurement.difficulty_images:,} images, "
         f"temperature {measurement.temperature:g}; from weak to strong: "
         f"{measurement.scan_images:,} images.",
+        f"Alone: each transformation by itself is another draw, one view of each of "
+        f"{measurement.scan_images:,} images, and always of other parameters than the whole set's. "
+        "By chance it can lose more than the whole set that it is a part of.",
         "Information kept: (balanced accuracy on views − chance) / (that on the images as they are "
-        "− chance). It can be above 100 %: some transformations make classes easier to tell.",
+        "− chance), cut off at 0 and at 100 %: that a transformation makes classes easier to tell "
+        "does not show.",
+        "Lesions kept: whether at least half of the mask's mass is left, so only where the lesion "
+        "lies; blur and noise are not counted.",
     )
     rows = [(name, [f"{value:g}", meaning]) for name, value, meaning in THRESHOLDS]
     return section(
@@ -153,13 +170,18 @@ def images(audit: Audit) -> Markup:
          "not told: each image counts as one"),
         ("label", f"{images.target or 'none'}{f' ({classes})' if classes else ''}"),
         ("images with a lesion's mask", f"{images.with_lesion:,}"),
+        ("size looked at", f"{' × '.join(map(str, images.shape))} pixels"),
         ("pixel", f"{spacing} {images.unit}"),
     ]  # fmt: skip
     parts = [facts([(name, [(value, "")]) for name, value in rows])]
     if audit.notes:
-        parts += [heading("Not looked at"), bullets(audit.notes)]
+        parts += [heading("Notes on what was looked at"), bullets(audit.notes)]
     if images.skipped:
         lines = [f"image {each.number}: {each.reason}" for each in images.skipped]
         count = plural(len(lines), "image")
-        parts.append(folded(f"{count} could not be read", bullets(lines)))
+        numbered = paragraph(
+            "Images are counted from 1: in a plain folder in the sorted order of their paths, in a "
+            "prepared one in the order of the training part of its list."
+        )
+        parts.append(folded(f"{count} could not be used", numbered, bullets(lines)))
     return section("images", "The images", *parts)

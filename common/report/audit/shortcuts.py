@@ -12,8 +12,9 @@ __all__ = ["shortcut_name", "shortcuts"]
 
 NOTE = (
     "Balanced accuracy of a quick classifier that was fitted and tested on views, of patients it "
-    "was not fitted on. Large dot: views, with the 95 % interval over patients; small dots: the "
-    "images as they are, and chance. What stays above chance is in both views of an image, so an "
+    "was not fitted on; the row patient is of other images of the same patients, its interval over "
+    "images. Large dot: views, with the 95 % interval over patients; small dots: the images as "
+    "they are, and chance. What stays above chance is in both views of an image, so an "
     "encoder may use it to find the pair; whether a training does is not said here."
 )
 

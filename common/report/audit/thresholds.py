@@ -1,16 +1,17 @@
 """What a sentence of the verdict is, and from where on there is one: the thresholds.
 
 A finding is told where its figure crosses a threshold AND its 95 % interval excludes the harmless
-value. Where all draws of the bootstrap agree, the interval is that of the rule of three.
+value. Where all draws of the bootstrap agree, the interval is that of the rule of three over
+patients.
 """
 
 from dataclasses import dataclass
 
 from common.report.audit.figures import ends, share_interval
-from common.report.audit.result import Estimate
+from common.report.audit.result import Audit, Estimate
 from common.report.transformations import PRACTICALLY_CONSTANT
 
-__all__ = ["THRESHOLDS", "Said", "lost_of", "mirrored", "percent_of"]
+__all__ = ["THRESHOLDS", "Said", "asked", "lost_of", "mirrored", "percent_of"]
 
 LESIONS_LOST = 0.05
 BLANK_VIEWS = 0.01
@@ -47,6 +48,11 @@ class Said:
     target: str
     link: str
     found: bool = True
+
+
+def asked(audit: Audit, count: int) -> int:
+    """Return how many independent ones stand behind a figure: patients, not their images."""
+    return min(count, audit.images.patients)
 
 
 def lost_of(kept: Estimate, images: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from common.report.audit.culprit import part_name, part_place, worst
 from common.report.audit.destroys import size_words
-from common.report.audit.figures import ends, interval, number, place, share_with
+from common.report.audit.figures import ends, interval, number, place, setting_named, share_with
 from common.report.audit.label_verdict import classes, label, sites
 from common.report.audit.proposal import proposed
 from common.report.audit.result import Audit, Estimate, Shortcut
@@ -20,6 +20,7 @@ from common.report.audit.thresholds import (
     LESIONS_LOST,
     SHORTCUT_ABOVE_CHANCE,
     Said,
+    asked,
     lost_of,
     mirrored,
     percent_of,
@@ -51,7 +52,7 @@ def _lesions(audit: Audit, at: int) -> list[Said]:
     one = audit.sets[at]
     if one.lesions is None:
         return []
-    lost, low = lost_of(one.lesions.kept, one.lesions.images)
+    lost, low = lost_of(one.lesions.kept, asked(audit, one.lesions.images))
     figure = percent_of(lost, mirrored(one.lesions.kept))
     if not (lost > LESIONS_LOST and low > 0):
         words = f"Lesions lost: in {figure} of the views less than half of the lesion is left."
@@ -59,15 +60,15 @@ def _lesions(audit: Audit, at: int) -> list[Said]:
     words = f"The views lose the lesion (less than half of it is left) in {figure} of cases"
     smallest = one.lesions.sizes[0] if len(one.lesions.sizes) > 1 else None
     if smallest is not None:
-        lost_small, low_small = lost_of(smallest.kept, smallest.images)
+        lost_small, low_small = lost_of(smallest.kept, asked(audit, smallest.images))
         if low_small > lost:
             sizes = size_words(audit, smallest)
             words += f"; lesions of {sizes} in {percent_of(lost_small, mirrored(smallest.kept))}"
-    part = worst(one, "lesions_kept", one.lesions.images)
+    part = worst(one, "lesions_kept", asked(audit, one.lesions.images))
     if part is None:
         return [Said(f"{words}.", place(at, "destroys"), "By size")]
     alone = share_with(mirrored(part.lesions_kept or Estimate(math.nan)))
-    words += f". {part_name(audit, part)} alone loses it in {alone}"
+    words += f". {part_name(audit, part)} alone, in another draw, loses it in {alone}"
     return [Said(f"{words}.", part_place(one, at, part), f"See the {plain(part.transformation)}")]
 
 
@@ -75,7 +76,7 @@ def _blank(audit: Audit, at: int) -> list[Said]:
     blank = audit.sets[at].blank
     said = []
     for name, estimate in (("black", blank.black), ("of a single value", blank.constant)):
-        low = ends(estimate, blank.views)[0]
+        low = ends(estimate, asked(audit, blank.views))[0]
         if estimate.value > BLANK_VIEWS and low > blank.images:
             words = f"{percent_of(estimate.value, estimate)} of the views are {name}"
             words += f" ({percent_of(blank.images)} of the images as they are show nothing)."
@@ -90,12 +91,13 @@ def _blank(audit: Audit, at: int) -> list[Said]:
 
 
 def _shortcuts(audit: Audit, at: int) -> list[Said]:
-    return [_shortcut(each, at) for each in audit.sets[at].shortcuts]
+    return [_shortcut(audit, each, at) for each in audit.sets[at].shortcuts]
 
 
-def _shortcut(each: Shortcut, at: int) -> Said:
+def _shortcut(audit: Audit, each: Shortcut, at: int) -> Said:
     target, link = place(at, "shortcuts"), "Shortcuts"
-    low = ends(each.transformed, each.images)[0]
+    count = each.images if each.attribute == "patient" else asked(audit, each.images)
+    low = ends(each.transformed, count)[0]
     above = each.transformed.value - each.chance
     chance = f"chance {number(each.chance)}"
     figure = interval(each.transformed)
@@ -133,17 +135,20 @@ def _learned(audit: Audit, at: int) -> list[Said]:
     return said
 
 
-def proposal_words(audit: Audit, at: int) -> Said | None:
-    """What the proposal of set `at` keeps, in a sentence."""
+def proposal_words(audit: Audit, at: int, *, whole: bool = False) -> Said | None:
+    """What the proposal of set `at` keeps, in a sentence; `whole`: with all settings in it."""
     found = audit.sets[at].proposal
     if found is None:
         return None
     keep = percent_of(audit.measurement.keep)
     if not found.words:
-        words = f"Proposal: none; together no settings that were tried keep {keep} of each."
+        words = (
+            "Proposal: none; of the combinations of settings that were tried, none keeps "
+            f"{keep} of each."
+        )
         return Said(words, place(at, "proposal"), "The proposal")
-    settings = ", ".join(found.words)
-    if len(settings) > LONG:
+    settings = ", ".join(map(setting_named, found.words))
+    if len(settings) > LONG and not whole:
         settings = f"the settings of {plural(len(found.words), 'transformation')} listed there"
     words = f"Proposal: {settings}. {proposed(found)}"
     if found.left_out:

@@ -1,6 +1,7 @@
 """``python -m common audit``: what it writes, and how its mistakes end."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,24 @@ def test_every_set_has_a_proposal_of_its_own(
     main(["audit", "--dataset_dir", str(brains), "--output", str(tmp_path / "a.html")])
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["a.html", "a.json", "a_proposal_1.json", "a_proposal_2.json"]
-    assert "learned: The trained network M" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "learned: The trained network M" not in printed
+    assert "Proposal: blur 0 px to 1 px." in printed
+
+
+def test_the_printed_command_can_be_pasted(
+    brains: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(command, "audit", lambda *_, **__: example_audit())
+    page = tmp_path / "sp ace" / "a.html"
+    main(["audit", "--dataset_dir", str(brains), "--output", str(page)])
+    line = next(line for line in capsys.readouterr().out.splitlines() if "common train" in line)
+    words = shlex.split(line.split("train with it: ")[1])
+    assert words[words.index("--overlays") + 1] == str(page.with_name("a_proposal_1.json"))
+    assert words[5] == str(brains)
 
 
 BAD = {

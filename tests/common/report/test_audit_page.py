@@ -8,12 +8,15 @@ import pytest
 
 from common.checks import InputError
 from common.report.audit import page
-from common.report.audit.gallery import Detail
+from common.report.audit.figures import number, share
+from common.report.audit.gallery import Detail, step_words
 from common.report.audit.page import in_words, write_audit
-from common.report.audit.result import Audit, Estimate, SetAudit, Shortcut
+from common.report.audit.result import Audit, Blank, Estimate, SetAudit, Shortcut
 from common.report.audit.verdict import proposal_words, verdict
 from tests.common.audit.example import about, example_audit
 from tests.common.report.words import Words
+
+NO_BLANK = Blank(views=80, black=Estimate(0.0), constant=Estimate(0.0), images=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,8 @@ def test_findings_are_told_with_their_figures() -> None:
     words = in_words(single())
     assert words[0] == (
         "The views lose the lesion (less than half of it is left) in 31 % (26–36 %) of cases; "
-        "lesions of 3 to 6 px in 66 % (60–70 %). Crop alone loses it in 70 % (65–75 %)."
+        "lesions of 3 to 6 px in 66 % (60–70 %). Crop alone, in another draw, loses "
+        "it in 70 % (65–75 %)."
     )
     assert any(
         line.startswith("The site can be told from the views: balanced accuracy 0.94 (0.89–0.99); ")
@@ -94,6 +98,56 @@ def test_without_masks_and_label_the_page_claims_nothing_of_them(tmp_path: Path)
     text = Words(write_audit(audit, tmp_path / "a.html", "A")).text
     assert "there are no masks" in text
     assert [each.target for each in verdict(audit, 0)] == ["set-1-gallery"]
+
+
+def test_where_nothing_could_be_looked_for_it_says_so_and_what_to_give() -> None:
+    audit = single(lesions=None, label=None, shortcuts=(), proposal=None, blank=NO_BLANK)
+    audit = dataclasses.replace(audit, images=dataclasses.replace(audit.images, target=""))
+    assert in_words(audit)[:2] == [
+        "Nothing of what was looked for (views that show nothing) crosses its threshold.",
+        "Not looked for: lesions (no image has a mask); the label (none is told that varies); "
+        "site, sex and age as a shortcut (not told, the same for all, or of too few patients). Give a folder that "
+        "data_prep prepared with them; in a plain folder, a folder for each class tells the label.",
+    ]
+
+
+def test_few_patients_and_files_left_out_are_warned_of() -> None:
+    audit = single()
+    few = dataclasses.replace(audit, images=dataclasses.replace(audit.images, patients=2))
+    assert in_words(few)[-2:] == [
+        "Only 2 patients: intervals over so few say little, and one more can change every figure.",
+        "2 images of 42 could not be used; the end of the page says which and why.",
+    ]
+
+
+def test_of_one_patient_no_share_is_found_lost() -> None:
+    lesions = dataclasses.replace(example_audit().sets[0].lesions, kept=Estimate(0.02))  # type: ignore[type-var]
+    audit = single(lesions=lesions)
+    one = dataclasses.replace(audit, images=dataclasses.replace(audit.images, patients=1))
+    assert said(one, "Lesions lost") == [False]
+    assert said(audit, "The views lose the lesion") == [True]
+
+
+def test_strongest_that_keeps_enough_is_said_only_where_something_is_kept() -> None:
+    step = example_audit().sets[0].scans[0].steps[0]
+    bare = dataclasses.replace(step, lesions_kept=None, label_kept=None)
+    assert step_words(bare, strongest=True) == ""
+    assert step_words(step, strongest=True).endswith("strongest that keeps enough")
+
+
+def test_the_page_says_what_its_figures_do_not_count(written: Path) -> None:
+    text = Words(written).text
+    assert "can be above 100 %" not in text
+    assert "cut off at 0 and at 100 %" in text
+    assert "Counted is where the lesion lies: blur and noise are not counted" in text
+    assert "(where they lie; blur and noise are not counted)" in text
+    assert "each transformation by itself is another draw" in text
+    assert "the row patient is of other images of the same patients" in text
+
+
+def test_zero_has_no_sign() -> None:
+    assert share(Estimate(-0.001)) == "0 %"
+    assert number(-0.3, 0) == "0"
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""What could not be looked for, what to give so that it is, and how few it was looked at in."""
+
+import math
+
+from common.report.audit.result import Audit
+from common.report.audit.shortcuts import shortcut_name
+from common.report.words import listed, plural
+
+__all__ = ["FEW", "missing", "nothing_found", "warnings"]
+
+FEW = 10  # patients, below which intervals over them say little
+ATTRIBUTES = ("site", "sex", "age")
+CURE = (
+    "Give a folder that data_prep prepared with them; in a plain folder, a folder for each class "
+    "tells the label."
+)
+
+
+def nothing_found(audit: Audit, at: int) -> str:
+    """Say that nothing was found in set `at`, and what was looked for."""
+    one = audit.sets[at]
+    looked = ["views that show nothing"]
+    looked += ["lesions lost"] if one.lesions is not None else []
+    told = one.label is not None and math.isfinite(one.label.kept.value)
+    looked += ["loss of the label"] if told else []
+    names = [shortcut_name(each) for each in one.shortcuts]
+    looked += [f"{listed(names)} as a shortcut"] if names else []
+    return f"Nothing of what was looked for ({'; '.join(looked)}) crosses its threshold."
+
+
+def missing(audit: Audit, at: int) -> str:
+    """Say what could not be looked for in set `at` and what to give; "" where all could."""
+    one = audit.sets[at]
+    kinds = ["lesions (no image has a mask)"] if one.lesions is None else []
+    if one.label is None:
+        kinds.append("the label (none is told that varies)")
+    elif not math.isfinite(one.label.kept.value):
+        kinds.append("loss of the label (a quick classifier does not tell it above chance from the "
+                     "images as they are)")  # fmt: skip
+    known = {audit.images.target, *(each.attribute for each in one.shortcuts)}
+    unknown = [name for name in ATTRIBUTES if name not in known]
+    if unknown:
+        kinds.append(
+            f"{listed(unknown)} as a shortcut (not told, the same for all, or of too few patients)"
+        )
+    return f"Not looked for: {'; '.join(kinds)}. {CURE}" if kinds else ""
+
+
+def warnings(audit: Audit) -> list[str]:
+    """Say that patients are few and that files were left out, where it is so."""
+    images, lines = audit.images, []
+    if images.patients < FEW:
+        who = plural(images.patients, "patient" if images.patients_known else "image")
+        lines.append(
+            f"Only {who}: intervals over so few say little, and one more can change every figure."
+        )
+    if images.skipped:
+        lines.append(
+            f"{plural(len(images.skipped), 'image')} of {images.found:,} could not be used; the "
+            "end of the page says which and why."
+        )
+    return lines
