@@ -26,7 +26,7 @@ def label(audit: Audit, at: int) -> list[Said]:
             "What the views lose of the label cannot be said: a quick classifier does not tell it "
             f"above chance from the images as they are ({told})."
         )
-        return [Said(words, target, "The figures", found=False)]
+        return [Said(words, target, "The figures", found=False, unknown=True)]
     lost, low = lost_of(found.kept, asked(audit, found.images))
     kept = percent_of(found.kept.value, found.kept)
     if not (lost > LABEL_LOST and low > 0):

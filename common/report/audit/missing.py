@@ -28,15 +28,12 @@ def nothing_found(audit: Audit, at: int) -> str:
     return f"Nothing of what was looked for ({'; '.join(looked)}) crosses its threshold."
 
 
-def missing(audit: Audit, at: int) -> str:
-    """Say what could not be looked for in set `at` and what to give; "" where all could."""
-    one = audit.sets[at]
+def missing(audit: Audit) -> str:
+    """Say what is not told of the images and what to give; "" where all is."""
+    one = audit.sets[0]  # what is known of the images is the same for every set
     kinds = ["lesions (no image has a mask)"] if one.lesions is None else []
     if one.label is None:
         kinds.append("the label (none is told that varies)")
-    elif not math.isfinite(one.label.kept.value):
-        kinds.append("loss of the label (a quick classifier does not tell it above chance from the "
-                     "images as they are)")  # fmt: skip
     known = {audit.images.target, *(each.attribute for each in one.shortcuts)}
     unknown = [name for name in ATTRIBUTES if name not in known]
     if unknown:

@@ -52,13 +52,14 @@ def in_words(audit: Audit) -> list[str]:
     lines: list[str] = []
     for at, one in enumerate(audit.sets):
         name = f"{one.name}: " if len(audit.sets) > 1 else ""
-        found = [each.words for each in verdict(audit, at) if each.found]
-        found = found or [nothing_found(audit, at)]
+        every = verdict(audit, at)
+        found = [each.words for each in every if each.found] or [nothing_found(audit, at)]
+        found += [each.words for each in every if each.unknown]
         proposed = proposal_words(audit, at, whole=True)
-        found += [words] if (words := missing(audit, at)) else []
         found += [proposed.words] if proposed is not None else []
         lines += [f"{name}{words}" for words in found]
-    return lines + warnings(audit)
+    unlooked = missing(audit)
+    return lines + ([unlooked] if unlooked else []) + warnings(audit)
 
 
 def sentences(audit: Audit) -> Markup:
@@ -69,8 +70,6 @@ def sentences(audit: Audit) -> Markup:
         if len(audit.sets) > 1:
             parts.append(heading(swatch(colour(at), one.name)))
         parts += _sentences(audit, at, [each for each in every if each.found])
-        if unlooked := missing(audit, at):
-            parts.append(paragraph(unlooked, "note"))
         proposed = proposal_words(audit, at)
         if proposed is not None:
             words = linked(proposed.words, proposed.target, proposed.link)
@@ -81,8 +80,10 @@ def sentences(audit: Audit) -> Markup:
             title = "Looked for and not found"
             parts.append(opened(title, bullets(lines), opens=len(audit.sets) == 1))
     note = paragraph(f"In parentheses: 95 % intervals over {_whom(audit)}.", "note")
-    few = [paragraph(words, "warning") for words in warnings(audit)]
-    return section("verdict", "What these transformations do to these images", note, *few, *parts)
+    told = [note, *(paragraph(words, "warning") for words in warnings(audit))]
+    if unlooked := missing(audit):
+        told.append(paragraph(unlooked, "note"))
+    return section("verdict", "What these transformations do to these images", *told, *parts)
 
 
 def _whom(audit: Audit) -> str:

@@ -42,12 +42,14 @@ class Said:
         target: anchor of the picture or chart.
         link: what the link says.
         found: whether it is a finding, or something looked for and not found.
+        unknown: whether it says that nothing can be said.
     """
 
     words: str
     target: str
     link: str
     found: bool = True
+    unknown: bool = False
 
 
 def asked(audit: Audit, count: int) -> int:

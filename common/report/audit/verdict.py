@@ -147,7 +147,7 @@ def proposal_words(audit: Audit, at: int, *, whole: bool = False) -> Said | None
             f"{keep} of each."
         )
         return Said(words, place(at, "proposal"), "The proposal")
-    settings = ", ".join(map(setting_named, found.words))
+    settings = "; ".join(map(setting_named, found.words))
     if len(settings) > LONG and not whole:
         settings = f"the settings of {plural(len(found.words), 'transformation')} listed there"
     words = f"Proposal: {settings}. {proposed(found)}"

@@ -106,8 +106,9 @@ def test_where_nothing_could_be_looked_for_it_says_so_and_what_to_give() -> None
     assert in_words(audit)[:2] == [
         "Nothing of what was looked for (views that show nothing) crosses its threshold.",
         "Not looked for: lesions (no image has a mask); the label (none is told that varies); "
-        "site, sex and age as a shortcut (not told, the same for all, or of too few patients). Give a folder that "
-        "data_prep prepared with them; in a plain folder, a folder for each class tells the label.",
+        "site, sex and age as a shortcut (not told, the same for all, or of too few patients). "
+        "Give a folder that data_prep prepared with them; in a plain folder, a folder for each "
+        "class tells the label.",
     ]
 
 
