@@ -69,7 +69,7 @@ def _lesions(audit: Audit, at: int, found: Lesions | None) -> list[Markup]:
         f"Share of {found.views:,} views of {found.images:,} images with a lesion that keep at "
         "least half of its mass, by the lesion's diameter (of a disc or ball as large as the "
         "mask). Counted is where the lesion lies: blur and noise are not counted, so that a lesion "
-        "that is kept can no longer be visible. Line: 95 % interval over patients."
+        "that is kept may no longer be visible. Line: 95 % interval over patients."
     )
     return [
         heading("Lesions kept"),

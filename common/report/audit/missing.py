@@ -10,10 +10,8 @@ __all__ = ["FEW", "missing", "nothing_found", "warnings"]
 
 FEW = 10  # patients, below which intervals over them say little
 ATTRIBUTES = ("site", "sex", "age")
-CURE = (
-    "Give a folder that data_prep prepared with them; in a plain folder, a folder for each class "
-    "tells the label."
-)
+CURE = "Give a folder that data_prep prepared with them"
+FOLDERS = "in a plain folder, a folder for each class tells the label"
 
 
 def nothing_found(audit: Audit, at: int) -> str:
@@ -40,7 +38,10 @@ def missing(audit: Audit) -> str:
         kinds.append(
             f"{listed(unknown)} as a shortcut (not told, the same for all, or of too few patients)"
         )
-    return f"Not looked for: {'; '.join(kinds)}. {CURE}" if kinds else ""
+    if not kinds:
+        return ""
+    cure = f"{CURE}; {FOLDERS}" if one.label is None else CURE
+    return f"Not looked for: {'; '.join(kinds)}. {cure}."
 
 
 def warnings(audit: Audit) -> list[str]:

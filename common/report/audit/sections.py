@@ -180,9 +180,5 @@ def images(audit: Audit) -> Markup:
     if images.skipped:
         lines = [f"image {each.number}: {each.reason}" for each in images.skipped]
         count = plural(len(lines), "image")
-        numbered = paragraph(
-            "Images are counted from 1: in a plain folder in the sorted order of their paths, in a "
-            "prepared one in the order of the training part of its list."
-        )
-        parts.append(folded(f"{count} could not be used", numbered, bullets(lines)))
+        parts.append(folded(f"{count} could not be used", bullets(lines)))
     return section("images", "The images", *parts)
