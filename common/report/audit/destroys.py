@@ -106,7 +106,7 @@ def _label(audit: Audit, at: int, found: LabelInformation | None) -> list[Markup
     ]
     chance = (100 * found.chance, f"chance {100 * found.chance:.0f}")
     note = (
-        f"A quick classifier on {FEATURES.get(found.features, found.features)} tells "
+        f"A quick classifier on {_features(found)} tells "
         f"{_target(audit)} of patients it was not fitted on: balanced accuracy, and of each class "
         "the share told rightly. Large dot: fitted and tested on views, with its 95 % interval "
         "over patients; small dot: on the images as they are."
@@ -119,6 +119,14 @@ def _label(audit: Audit, at: int, found: LabelInformation | None) -> list[Markup
     if found.sites:
         parts += [heading("The label, by site"), _groups("site", found.sites)]
     return [*parts, folded("All figures of the label", *_label_tables(found))]
+
+
+def _features(found: LabelInformation) -> str:
+    """Name the features that tell most of images and of views."""
+    of = [FEATURES.get(kind, kind) for kind in (found.features, found.features_of_views) if kind]
+    if len(set(of)) == 1:
+        return of[0]
+    return f"what tells most ({of[0]} of the images as they are, {of[1]} of views)"
 
 
 def _target(audit: Audit) -> str:

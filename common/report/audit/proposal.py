@@ -61,7 +61,7 @@ def proposal(audit: Audit, at: int) -> Markup:
     if found is None:
         return Markup()
     keep = f"{100 * audit.measurement.keep:.0f} %"
-    parts = [paragraph(f"{proposed(found)} Asked for: {keep} of each.")]
+    parts = [paragraph(f"{proposed(found)}{unchanged(found)} Asked for: {keep} of each.")]
     parts.append(
         bullets([setting_named(each) for each in found.words]) if found.words else Markup()
     )
@@ -71,7 +71,7 @@ def proposal(audit: Audit, at: int) -> Markup:
     if found.weakened:
         words = (
             "Alone each bears more; together they kept too little, so that "
-            f"{plural(found.weakened, 'step')} were taken back, each of the one that kept least."
+            f"{plural(found.weakened, 'step')} were taken back, of those that keep least."
         )
         parts.append(paragraph(words))
     if found.overlay and found.words:
@@ -104,6 +104,14 @@ def proposed(found: Proposal) -> str:
             " The label is not told clearly from these images, so that nothing was asked of it."
         )
     return words
+
+
+def unchanged(found: Proposal) -> str:
+    """Name what a proposal leaves as it is, and say why; "" where it leaves nothing."""
+    if not found.unchanged:
+        return ""
+    names = listed([plain(name) for name in found.unchanged])
+    return f" As the set has them, since nothing can be said of what they keep: {names}."
 
 
 def cost(audit: Audit, at: int) -> Markup:

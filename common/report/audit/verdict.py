@@ -11,7 +11,7 @@ from common.report.audit.culprit import part_name, part_place, worst
 from common.report.audit.destroys import size_words
 from common.report.audit.figures import ends, interval, number, place, setting_named, share_with
 from common.report.audit.label_verdict import classes, label, sites
-from common.report.audit.proposal import proposed
+from common.report.audit.proposal import proposed, unchanged
 from common.report.audit.result import Audit, Estimate, Shortcut
 from common.report.audit.shortcuts import shortcut_name
 from common.report.audit.thresholds import (
@@ -31,6 +31,10 @@ from common.report.words import listed, plain, plural, sentence
 __all__ = ["proposal_words", "verdict"]
 
 LONG = 120  # characters of a proposal that a sentence can hold
+UNDECIDED = (
+    "Proposal: none; without a label that the images tell clearly, or lesions' masks, nothing says "
+    "what a setting keeps."
+)
 SHORTCUTS = {  # attribute: what an encoder would recognise
     "site": "the scanner or the site",
     "mark": "the marks at the border",
@@ -137,20 +141,20 @@ def _learned(audit: Audit, at: int) -> list[Said]:
 
 def proposal_words(audit: Audit, at: int, *, whole: bool = False) -> Said | None:
     """What the proposal of set `at` keeps, in a sentence; `whole`: with all settings in it."""
-    found = audit.sets[at].proposal
+    found, scanned = audit.sets[at].proposal, bool(audit.sets[at].scans)
     if found is None:
-        return None
+        return Said(UNDECIDED, place(at, "destroys"), "What was measured") if scanned else None
     keep = percent_of(audit.measurement.keep)
     if not found.words:
         words = (
             "Proposal: none; of the combinations of settings that were tried, none keeps "
             f"{keep} of each."
         )
-        return Said(words, place(at, "proposal"), "The proposal")
+        return Said(words + unchanged(found), place(at, "proposal"), "The proposal")
     settings = "; ".join(map(setting_named, found.words))
     if len(settings) > LONG and not whole:
         settings = f"the settings of {plural(len(found.words), 'transformation')} listed there"
     words = f"Proposal: {settings}. {proposed(found)}"
     if found.left_out:
         words += f" Left out: {listed([plain(name) for name in found.left_out])}."
-    return Said(words, place(at, "proposal"), "The proposal")
+    return Said(words + unchanged(found), place(at, "proposal"), "The proposal")

@@ -103,8 +103,10 @@ def test_without_masks_and_label_the_page_claims_nothing_of_them(tmp_path: Path)
 def test_where_nothing_could_be_looked_for_it_says_so_and_what_to_give() -> None:
     audit = single(lesions=None, label=None, shortcuts=(), proposal=None, blank=NO_BLANK)
     audit = dataclasses.replace(audit, images=dataclasses.replace(audit.images, target=""))
-    assert in_words(audit)[:2] == [
+    assert in_words(audit)[:3] == [
         "Nothing of what was looked for (views that show nothing) crosses its threshold.",
+        "Proposal: none; without a label that the images tell clearly, or lesions' masks, nothing "
+        "says what a setting keeps.",
         "Not looked for: lesions (no image has a mask); the label (none is told that varies); "
         "site, sex and age as a shortcut (not told, the same for all, or of too few patients). "
         "Give a folder that data_prep prepared with them; in a plain folder, a folder for each "
@@ -144,6 +146,15 @@ def test_the_page_says_what_its_figures_do_not_count(written: Path) -> None:
     assert "(where they lie; blur and noise are not counted)" in text
     assert "each transformation by itself is another draw" in text
     assert "the row patient is of other images of the same patients" in text
+
+
+def test_a_proposal_names_what_it_leaves_as_it_is() -> None:
+    given = example_audit().sets[0].proposal
+    proposal = dataclasses.replace(given, unchanged=("blur", "noise"))  # type: ignore[type-var]
+    said_ = proposal_words(single(proposal=proposal), 0)
+    words = "As the set has them, since nothing can be said of what they keep: blur and noise."
+    assert said_ is not None
+    assert said_.words.endswith(words)
 
 
 def test_zero_has_no_sign() -> None:
