@@ -38,8 +38,8 @@ class AuditImages:
         sampled: whether these are a draw of more.
         patients_known: whether patients were told.
         spacing_mm: of a pixel along each axis; None where it is not known.
-        skipped: what could not be read.
         stored_side: longer side of most files' images in pixels; None where it is not known.
+        skipped: what could not be read.
     """
 
     x: Tensor
@@ -52,8 +52,8 @@ class AuditImages:
     sampled: bool
     patients_known: bool
     spacing_mm: tuple[float, ...] | None = None
-    skipped: tuple[Skipped, ...] = ()
     stored_side: int | None = None
+    skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
         """Return N."""

@@ -165,10 +165,7 @@ def _from_files(
     channels = max(len(part["image"]) for part in read)
     x = torch.stack([_rgb(part["image"], channels) for part in read]).half()
     held = _held(x, _masks(read), read)
-    spacing = _spacing(read, usual, dims)
-    sides = [max(part["height"], part["width"]) for part in read if "height" in part]
-    stored = int(np.median(sides)) if sides else None
-    return replace(held, skipped=tuple(skipped), spacing_mm=spacing, stored_side=stored)
+    return replace(held, skipped=tuple(skipped), spacing_mm=_spacing(read, usual, dims))
 
 
 def _pictures(
@@ -285,6 +282,8 @@ def _held(x: Tensor, mask: Tensor | None, entries: Sequence[Mapping[str, Any]]) 
         for name in ("label", *ATTRIBUTES)
         if name in known
     }
+    longer = (max(entry.get("height") or 0, entry.get("width") or 0) for entry in entries)
+    sides = [side for side in longer if side > 0]
     return AuditImages(
         x=x,
         mask=mask,
@@ -295,4 +294,5 @@ def _held(x: Tensor, mask: Tensor | None, entries: Sequence[Mapping[str, Any]]) 
         found=len(x),
         sampled=False,
         patients_known=False,
+        stored_side=int(np.median(sides)) if sides else None,
     )
