@@ -3,6 +3,8 @@
 Kinds of views are found below ``network``: every block that has both a "policy" and a "transform".
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -24,6 +26,7 @@ __all__ = ["base_of", "read_transforms"]
 
 ANCHORED = ("common.methods.OneViewSimCLR", "common.methods.LearnedTransforms")
 CROPS = "common.methods.TrainableCrop"
+STARTS = ("imports", "initialize", "run", "finalize")  # what is done, not what is built
 CURE = "Give a bundle's folder, whole."
 
 
@@ -76,12 +79,37 @@ def _bundle_of(path: Path) -> Path:
 
 
 def _layered(folder: Path, overlays: Sequence[str]) -> dict[str, Any]:
-    config = read_json(folder / "configs" / "train.json", CURE)
+    train = folder / "configs" / "train.json"
+    base, paths = read_json(train, CURE), [train]
     for overlay in overlays:
         beside = folder / "configs" / f"{overlay}.json"
-        path = Path(overlay) if overlay.endswith(".json") else beside
-        config |= read_json(path, f"Name an overlay of {folder.name}, or its file.")
+        paths.append(Path(overlay) if overlay.endswith(".json") else beside)
+        read_json(paths[-1], f"Name an overlay of {folder.name}, or its file.")
+    config: dict[str, Any] = ConfigParser.load_config_files([str(path) for path in paths])
+    for path in paths[1:]:
+        unread = _unread(read_json(path, CURE), base, config)
+        require(
+            not unread,
+            f"{path.name}: must be an overlay of the transformations of {folder.name}, got keys "
+            f"that its training does not read: {', '.join(unread[:6])}. Name an overlay of "
+            f"{folder.name}.",
+        )
     return config
+
+
+def _unread(
+    overlay: Mapping[str, Any], base: Mapping[str, Any], config: Mapping[str, Any]
+) -> list[str]:
+    """Keys of an overlay that nothing leads to from what train.json builds."""
+    read = set(base) - set(STARTS)
+    waiting = list(read)
+    while waiting:
+        for key in re.findall(r"@(\w+)", json.dumps(config.get(waiting.pop()))):
+            if key in config and key not in read:
+                read.add(key)
+                waiting.append(key)
+    free = {*read, *STARTS, "_desc_", "bundle", "optional", *overlay.get("optional", ())}
+    return [key for key in overlay if key.lstrip("+").split("#")[0] not in free]
 
 
 def _of_run(folder: Path, size: int | None) -> TransformationSet:

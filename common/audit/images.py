@@ -40,6 +40,7 @@ class AuditImages:
         spacing_mm: of a pixel along each axis; None where it is not known.
         stored_side: longer side of most files' images in pixels; None where it is not known.
         skipped: what could not be read.
+        left_out: its files, with the reason: to be told to who has the folder, never written.
     """
 
     x: Tensor
@@ -54,6 +55,7 @@ class AuditImages:
     spacing_mm: tuple[float, ...] | None = None
     stored_side: int | None = None
     skipped: tuple[Skipped, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return N."""

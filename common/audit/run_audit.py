@@ -18,13 +18,14 @@ from common.audit.reading import read_images
 from common.audit.sets import TransformationSet, as_set
 from common.audit.study import Study
 from common.audit.telling import Target
-from common.checks import require
+from common.checks import InputError, require
 from common.report.audit.result import Audit, ImagesUsed
 from common.report.words import listed
 
 __all__ = ["audit", "size_notes"]
 
 TEMPERATURE = 0.1
+TOLD = 50  # files that were left out, by name
 
 
 def audit(
@@ -78,6 +79,10 @@ def audit(
     sets = _sets(transforms, size)
     say("reading images")
     held = _images(images, columns, mask, sets, size, max_images, seed)
+    if held.left_out:
+        say(f"left out: {len(held.left_out)} of {held.found} files")
+        for line in held.left_out[:TOLD]:
+            say(f"left out: {line}")
     sets = _fitted(transforms, sets, held)
     study = Study(held, _encoder(encoder, held), views, keep, temperature, seed)
     study.notes += (sizes := size_notes(sets, held))
@@ -105,7 +110,14 @@ def _encoder(encoder: str | Path | Encoder | None, held: AuditImages) -> Encoder
     channels = held.x.shape[1]
     if encoder is None:
         return untrained_encoder(held.spatial_dims, channels)
-    return given_encoder(encoder, held.spatial_dims, channels)
+    try:
+        return given_encoder(encoder, held.spatial_dims, channels)
+    except InputError as error:
+        reason = str(error).split(". ")[0].rstrip(".").removeprefix("bundle: ")
+        raise InputError(
+            f"--encoder {Path(encoder).name}: {reason}. Name a bundle that has a model, or a "
+            "model's folder, or leave --encoder out."
+        ) from None
 
 
 def _sets(transforms: Sequence[Any], size: int | None) -> list[TransformationSet]:
@@ -136,7 +148,8 @@ def _images(
         held = images
     elif isinstance(images, str | Path):
         own = size or (sets[0].image_size if dims == 2 else None)
-        held = read_images(images, size=own, spatial_dims=dims, max_images=max_images, seed=seed)
+        slices = 2 if dims == 2 else None  # volumes are read by their slices
+        held = read_images(images, size=own, spatial_dims=slices, max_images=max_images, seed=seed)
     else:
         held = from_arrays(images, columns, mask)
     for one in sets:

@@ -29,6 +29,7 @@ from common.transforms.declaration import DECLARED
 
 __all__ = ["Bench", "parts_of", "scans_of", "smoothed"]
 
+ROUNDING = 1e-9
 MARGIN = 0.5  # share of what is told above chance that the lower end of its interval keeps
 
 
@@ -64,9 +65,11 @@ class Bench:
 
     def decides(self, name: str) -> bool:
         """Return whether it can be said what strengths of a transformation keep."""
-        moves = DECLARED["flip" if name.startswith("flip_") else name].moves_pixels
+        if self.plain is not None:
+            return True
         mask = self.images.mask
-        return self.plain is not None or (moves and mask is not None and bool(mask.any()))
+        moves = DECLARED["flip" if name.startswith("flip_") else name].moves_pixels
+        return moves and mask is not None and bool(mask.any())
 
     def kept(self, transforms: TransformationSet) -> tuple[Estimate | None, Estimate | None]:
         """Return the share of lesions and of the label's information that a set keeps."""
@@ -90,7 +93,7 @@ class Bench:
     def keeps(self, *shares: Estimate | None) -> bool:
         """Return whether all that is known is kept; False where nothing is."""
         known = [share.value for share in shares if share is not None]
-        return bool(known) and min(known) >= self.keep
+        return bool(known) and min(known) >= self.keep - ROUNDING
 
 
 def smoothed(steps: Sequence[Step]) -> NDArray[np.float64]:
@@ -208,7 +211,7 @@ def _scan(transforms: TransformationSet, kind: ViewKind, name: str, bench: Bench
                 keeps=False,
             )
         )
-    enough = (smoothed(steps) >= bench.keep - 1e-9) & bench.decides(name)
+    enough = (smoothed(steps) >= bench.keep - ROUNDING) & bench.decides(name)
     return Scan(
         member=kind.name,
         transformation=name,

@@ -52,6 +52,12 @@ class Study:
             )
         if images.mask is None or not bool(images.mask.any()):
             self.notes.insert(0, "No image has a lesion's mask, so that lesions were not counted.")
+        if images.skipped:
+            self.notes.append(
+                "Files that could not be used are numbered by their place in the sorted list of "
+                "all files of the folder (of a prepared folder: in the training part of its "
+                "list), from 1."
+            )
         dims, names = images.spatial_dims, images.patient.tolist()
         self.batch = images.rows(some_patients(names, DIFFICULTY[dims], seed + 1))
         self.few = images.rows(some_patients(names, SCANNED[dims], seed + 1))

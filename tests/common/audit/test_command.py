@@ -75,6 +75,11 @@ BAD = {
     "images": (["--dataset_dir", "DATA", "--max_images", "1"], r"--max_images must be at least 2"),
     "no set": (["--dataset_dir", "DATA", "--transforms", "nothing"], r"nothing"),
     "no option": (["--dataset_dir", "DATA", "--transfroms", "x"], r"unrecognized arguments"),
+    "no encoder": (["--dataset_dir", "DATA", "--encoder", "none"], r"--encoder none: must be .*"),
+    "volumes": (
+        ["--dataset_dir", "DATA", "--transforms", "brain_mri_y_aware"],
+        r"brain_mri_y_aware: must be for 2D images",
+    ),
     "nothing": ([], r"--dataset_dir"),
 }
 

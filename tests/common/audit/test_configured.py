@@ -38,6 +38,11 @@ def test_the_parts_of_a_weighted_sum_and_of_dino_are_kinds_of_views() -> None:
         ("brain_mri_age_contrastive", "Name an overlay of it: augmentation_affine"),
         ("model.pt", "Give the run's folder"),
         ("fundus_photo_dino+augmentation_huge", "must be readable JSON"),
+        ("brain_mri_learned_transforms+evaluate", "does not read: head_fitted_on, test"),
+        (
+            "chest_xray_decoupled_uniformity+bundles/fundus_photo_dino/configs/augmentation_weak.json",
+            "does not read: global_scale, brightness, contrast",
+        ),
     ],
 )
 def test_a_set_that_is_none_ends_in_one_line(spec: str, line: str) -> None:

@@ -91,8 +91,7 @@ def test_a_flip_of_a_label_that_is_left_or_right_is_named_as_destroying_it() -> 
     assert mirror.label_kept is not None
     assert blur.label_kept is not None
     assert mirror.label_kept.high < 0.5 < 0.95 < blur.label_kept.value
-    assert found.proposal is not None
-    assert found.proposal.left_out == ("mirror",)
+    assert [scan.strongest for scan in found.scans] == [0, 3]  # of mirrors 1 in 20 at most
 
 
 def test_the_global_generator_is_left_as_it_was() -> None:
