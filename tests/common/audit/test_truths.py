@@ -91,7 +91,9 @@ def test_a_flip_of_a_label_that_is_left_or_right_is_named_as_destroying_it() -> 
     assert mirror.label_kept is not None
     assert blur.label_kept is not None
     assert mirror.label_kept.high < 0.5 < 0.95 < blur.label_kept.value
-    assert [scan.strongest for scan in found.scans] == [0, 3]  # of mirrors 1 in 20 at most
+    flipped, blurred = (scan.strongest for scan in found.scans)
+    assert flipped in (None, 0)  # 1 in 20 images at most
+    assert blurred == 3
 
 
 def test_the_global_generator_is_left_as_it_was() -> None:
