@@ -106,10 +106,6 @@ def _first(entry: Mapping[str, Any]) -> str:
     return str(image[0] if isinstance(image, list) else image)
 
 
-def _file(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("name") or Path(_first(entry)).name)
-
-
 def _from_stacks(
     folder: Path, entries: Sequence[dict[str, Any]], chosen: Sequence[int], size: int | None
 ) -> AuditImages:
@@ -148,12 +144,10 @@ def _from_files(
     files = ImageFiles([entries[number] for number in chosen], load, spatial_dims=dims)
     read: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
-    names: list[str] = []
     for place, number in enumerate(chosen):
         for part in files[place]:
             if "reason" in part:
                 skipped.append(Skipped(number + 1, _nameless(part)))
-                names.append(_file(entries[number]))
             else:
                 read.append({**part, "number": number})
     require(
@@ -167,12 +161,11 @@ def _from_files(
         if shape != usual:
             reason = f"must have the shape {usual} of most images, got {shape}."
             skipped.append(Skipped(part["number"] + 1, reason))
-            names.append(_file(entries[part["number"]]))
     read = [part for part, shape in zip(read, shapes) if shape == usual]
     channels = max(len(part["image"]) for part in read)
     x = torch.stack([_rgb(part["image"], channels) for part in read]).half()
     held = _held(x, _masks(read), read)
-    told = tuple(f"{name} ({one.reason})" for name, one in zip(names, skipped))
+    told = tuple(f"{_first(entries[one.number - 1])} ({one.reason})" for one in skipped)
     spacing = _spacing(read, usual, dims)
     return replace(held, skipped=tuple(skipped), left_out=told, spacing_mm=spacing)
 
