@@ -64,3 +64,8 @@ def test_a_proposal_is_an_overlay_that_the_bundle_accepts(spec: str, tmp_path: P
     check(config, [folder / "configs" / "train.json", overlay])
     again = read_transforms(f"{spec}+{overlay}", 32).kinds[0]
     assert again.chooser == "probability"
+
+
+def test_an_overlay_that_sets_one_key_of_a_block_is_applied() -> None:
+    found = read_transforms("natural_image_contrastive+recipe_decoupled_uniformity").kinds[0]
+    assert found.transform.settings["color_jitter"]["hue"] == 0.2
