@@ -5,9 +5,11 @@ look at, beside it all numbers (``audit.json``) and, for each set of transformat
 proposal that its training accepts (``audit_proposal.json``). No GPU is needed.
 """
 
+import glob
 import json
 import shlex
 import sys
+import tempfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +47,7 @@ def main(words: Sequence[str]) -> int:
     for name in ("max_images", "image_size"):
         given = getattr(options, name)
         require(given is None or given >= 2, f"--{name} must be at least 2, got {given}.")
+    _make_place(output)
     images: Path | AuditImages = options.dataset_dir
     sets = options.transforms
     if not sets:
@@ -72,8 +75,23 @@ def _fitting(images: AuditImages) -> tuple[str, ...]:
     return GREY + COLOURED if images.x.shape[1] == 3 else GREY
 
 
+def _make_place(output: Path) -> None:
+    """Make the page's folder, and see whether a file can be written there, before the work."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        require(
+            False,
+            f"--output must lie in a folder that can be written to, got {output} "
+            f"({error.strerror}). Choose another.",
+        )
+
+
 def _write(found: Audit, output: Path, title: str, data: Path) -> int:
-    output.parent.mkdir(parents=True, exist_ok=True)
+    for old in output.parent.glob(f"{glob.escape(output.stem)}_proposal*.json"):
+        old.unlink()  # of an earlier audit of that name: another page's proposals
     page = write_audit(found, output, title)
     numbers = _written(output.with_suffix(".json"), found.to_json())
     for line in in_words(found):

@@ -28,9 +28,8 @@ def label_of(images: AuditImages) -> Target | None:
     """Return the label; where none is told, or it has one class, age; None without either."""
     for name in ("label", "age"):
         if name in images.columns:
-            rows, code, values = coded(
-                images.columns[name], images.names.get(name, ()), name in THIRDS
-            )
+            names, every = images.names.get(name, ()), name == "label"
+            rows, code, values = coded(images.columns[name], names, name in THIRDS, every)
             target = Target.of(name, rows, code, values, images.patient[rows])
             if target is not None:
                 return target
@@ -71,17 +70,24 @@ def attributes(images: AuditImages, label: str) -> tuple[list[Target], list[str]
     return found, notes
 
 
-def coded(column: NDArray[Any], names: Sequence[str] = (), thirds: bool = False) -> Coded:
+def coded(
+    column: NDArray[Any], names: Sequence[str] = (), thirds: bool = False, every: bool = False
+) -> Coded:
     """Return a column as classes.
 
     Args:
-        column: ``(N,)`` texts or numbers.
+        column: ``(N,)`` texts or numbers, "", NaN or None where not known.
         names: of the values of a column of whole numbers.
         thirds: cut numbers into thirds even where they have few values.
+        every: of whole numbers every value is a class, however many they are.
 
     Returns:
         Rows of the images for which it is known, the class of each from 0, names of the classes.
     """
+    if column.dtype.kind == "O":
+        texts = any(isinstance(value, str) for value in column)
+        unknown = "" if texts else np.nan
+        column = np.array([unknown if value is None else value for value in column.tolist()])
     if column.dtype.kind in "US":
         rows = np.flatnonzero((column != "") & (column != "nan"))
         values, code = np.unique(column[rows], return_inverse=True)
@@ -90,7 +96,7 @@ def coded(column: NDArray[Any], names: Sequence[str] = (), thirds: bool = False)
     whole = numbers[np.isfinite(numbers)]
     category = (
         not thirds
-        and len(np.unique(whole)) <= CATEGORIES
+        and (every or len(np.unique(whole)) <= CATEGORIES)
         and bool((whole == np.round(whole)).all())
     )
     if category:
@@ -98,6 +104,8 @@ def coded(column: NDArray[Any], names: Sequence[str] = (), thirds: bool = False)
         values, code = np.unique(numbers[rows], return_inverse=True)
         return rows, code.astype(np.intp), [_name(int(value), names) for value in values]
     rows = np.flatnonzero(np.isfinite(numbers))
+    if not len(rows):
+        return rows, np.zeros(0, np.intp), []
     low, high = np.quantile(numbers[rows], [1 / 3, 2 / 3])
     code = np.digitize(numbers[rows], [low, high], right=True)
     told = [f"to {low:.4g}", f"to {high:.4g}", f"above {high:.4g}"]

@@ -94,3 +94,25 @@ def test_a_mistake_ends_in_one_line_and_writes_nothing(
         main(["audit", *(str(brains) if word == "DATA" else word for word in words)])
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_proposals_of_an_earlier_audit_do_not_stay_beside_its_page(
+    brains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "audit", lambda *_, **__: example_audit())
+    stale, other = tmp_path / "a_proposal_7.json", tmp_path / "ab_proposal.json"
+    stale.write_text("{}")
+    other.write_text("{}")
+    main(["audit", "--dataset_dir", str(brains), "--output", str(tmp_path / "a.html")])
+    assert not stale.exists()
+    assert other.exists()
+
+
+@pytest.mark.bad_input("output")
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_audit(
+    brains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "audit", lambda *_, **__: pytest.fail("began"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"^--output must lie in a folder that can be written to"):
+        command.main(["--dataset_dir", str(brains), "--output", str(tmp_path / "file" / "a.html")])
