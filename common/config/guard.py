@@ -144,8 +144,10 @@ def _check_strategy(config: Mapping[str, Any], layers: Layers) -> None:
         return
     for path in sorted(Path(layers[0][0]).parent.glob("strategy_*.json")):
         content = {"network": layers[0][1].get("network"), **json.loads(path.read_text())}
-        set_by_it = content.keys() & config.keys() - {"_desc_", "optional", "title"}
-        made = all(same(config[key], content[key]) for key in set_by_it)
+        apart = {"_desc_", "optional", "title", *content.get("optional", ())}
+        set_by_it = content.keys() & config.keys() - apart
+        blocks = set_by_it - layers[0][1].get("sources", {}).keys()  # a dial may be given anew
+        made = all(same(config[key], content[key]) for key in blocks or set_by_it)
         require(
             content.get("strategy") != strategy or made,
             f"strategy: {strategy!r} must come with the overlay that makes it, {path.name}, got "

@@ -28,7 +28,7 @@ CHANGES = {  # axis -> (one of these changes, besides them nothing but these and
     "epsilon": ("loss", ""),
     "fairkl": ("regularizer", "method"),
     "kernel": ("loss", ""),
-    "norm": ("encoder", "projector student momentum_encoder"),
+    "norm": ("encoder", "projector student momentum_encoder methods"),
     "objective": ("loss", ""),
     "diagnosis": ("method", ""),
     "method": ("method methods", "loss projector predictor momentum_encoder optimizers"),
