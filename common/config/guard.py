@@ -142,12 +142,14 @@ def _check_strategy(config: Mapping[str, Any], layers: Layers) -> None:
     named = [content["strategy"] for _, content in layers if "strategy" in content]
     if not named or named[-1] == strategy:
         return
+    base = layers[0][1]
     for path in sorted(Path(layers[0][0]).parent.glob("strategy_*.json")):
-        content = {"network": layers[0][1].get("network"), **json.loads(path.read_text())}
-        apart = {"_desc_", "optional", "title", *content.get("optional", ())}
-        set_by_it = content.keys() & config.keys() - apart
-        blocks = set_by_it - layers[0][1].get("sources", {}).keys()  # a dial may be given anew
-        made = all(same(config[key], content[key]) for key in blocks or set_by_it)
+        content = {"network": base.get("network"), **json.loads(path.read_text())}
+        set_by_it = content.keys() & config.keys() - {"_desc_", "optional", "title"}
+        blocks = set_by_it - base.get("sources", {}).keys()  # a dial may be given anew
+        others = [key for key in blocks or set_by_it if not same(config[key], content[key])]
+        may = content.get("optional", ())  # by another overlay, but not as if there was none
+        made = all(key in may and not same(config[key], base.get(key)) for key in others)
         require(
             content.get("strategy") != strategy or made,
             f"strategy: {strategy!r} must come with the overlay that makes it, {path.name}, got "
