@@ -1,5 +1,6 @@
 """The heads and the score of the OpenBHB challenge, and distances of pairs."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -189,9 +190,15 @@ def test_arrays_that_do_not_fit_are_refused(change: Any, message: str) -> None:
 
 @pytest.mark.parametrize(("count", "finite"), [(14, False), (15, True), (40, True)])
 def test_the_watched_age_error_is_a_ridge_on_thirds(
-    count: int, finite: bool, caplog: pytest.LogCaptureFixture
+    count: int,
+    finite: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caplog.set_level("INFO")
+    logger = logging.getLogger("common.metrics.probe_mae")
+    monkeypatch.setattr(logger, "disabled", False)  # a logging.conf of another test may do that
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level("INFO", logger.name)
     features, age, _ = subjects(count)
     metric = ProbeMAE()
     metric.update((torch.tensor(features[:9]), torch.tensor(age[:9])))
