@@ -133,7 +133,7 @@ def _parser() -> ArgumentParser:
         "--transforms",
         nargs="+",
         metavar="SET",
-        help="bundles by name, with overlays as in BUNDLE+augmentation_strong; files of overlays; "
+        help="bundles by name, with overlays as in BUNDLE+augmentation_strong or BUNDLE+FILE.json; "
         "folders of trained runs. Sets of the papers that fit the images unless given: "
         f"{', '.join(GREY)}, in colour also {', '.join(COLOURED)}; of volumes {', '.join(VOLUMES)}",
     )
