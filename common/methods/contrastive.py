@@ -141,11 +141,10 @@ class Contrastive(Method):
             return self.classifier.encode(torch.cat(views) if self.views > 1 else views[0])
         with torch.no_grad():
             lam = [self.policy(x) for _ in range(self.views)]
-        return torch.cat([encode_in_chunks(self._of_view, x, chunk, one) for one in lam])
-
-    def _of_view(self, x: Tensor, lam: Tensor) -> Tensor:
-        h: Tensor = self.classifier.encoder(self.transform(x, lam))
-        return h
+        encoder = self.classifier.encoder
+        return torch.cat(
+            [encode_in_chunks(encoder, x, chunk, one, view=self.transform) for one in lam]
+        )
 
     def _by_subject(self, rows: Tensor) -> Tensor:
         """Return ``(V B, D)`` as ``(B, V, D)``."""

@@ -24,13 +24,26 @@ def test_the_gradient_of_parts_is_that_of_the_whole_batch(dims: int) -> None:
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=1e-12)
 
 
-def test_only_the_features_of_a_part_are_kept() -> None:
+def graph_of(h: torch.Tensor) -> int:
+    """How many operations a tensor's graph remembers, leaves included."""
+    seen, waiting = set(), [h.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return len(seen)
+
+
+def test_only_the_features_of_the_parts_are_kept() -> None:
     encoder, kept = ConvEncoder(channels=[4, 4], norm="INSTANCE"), []
+    x, weights = torch.rand(6, 1, 16, 16), list(encoder.parameters())
     with torch.autograd.graph.saved_tensors_hooks(
-        lambda tensor: kept.append(tensor.numel()), lambda kept: kept
+        lambda tensor: kept.append(tensor.data_ptr()), lambda kept: kept
     ):
-        encode_in_chunks(encoder, torch.rand(6, 1, 16, 16), 2)
-    assert max(kept, default=0) <= 2 * 16 * 16  # the part itself, to begin with again
+        h = encode_in_chunks(encoder, x, 2)
+    assert set(kept) == {each.data_ptr() for each in (x, *weights)}
+    assert graph_of(h) == 1 + len(weights)  # however many parts
 
 
 def test_an_encoder_draws_the_same_numbers_twice() -> None:
