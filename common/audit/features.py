@@ -23,7 +23,15 @@ from common.checks import require
 from common.deploy import load
 from common.metrics.plain_features import intensities, pixels
 
-__all__ = ["KINDS", "Encoder", "Features", "features_of", "given_encoder", "untrained_encoder"]
+__all__ = [
+    "KINDS",
+    "Encoder",
+    "Features",
+    "every_nth",
+    "features_of",
+    "given_encoder",
+    "untrained_encoder",
+]
 
 KINDS = ("pixels", "intensities", "encoder")
 SIDE = {2: 64, 3: 32}
@@ -142,7 +150,12 @@ def one_kind(x: Tensor, kind: str, encoder: Encoder) -> NDArray[np.float32]:
         return np.asarray(encoder.represent(x.float()).float())
     if kind == "pixels":
         return pixels([{"image": x}])
+    return intensities([{"image": every_nth(x)}]).astype(np.float32)
+
+
+def every_nth(x: Tensor) -> Tensor:
+    """Return every n-th pixel of ``x (B, C, *spatial)``, about 64 a side (32 in 3D)."""
     steps = [max(1, round(side / SIDE[x.dim() - 2])) for side in x.shape[2:]]
     for axis, step in enumerate(steps):
         x = x[(slice(None),) * (axis + 2) + (slice(step // 2, None, step),)]
-    return intensities([{"image": x}]).astype(np.float32)
+    return x

@@ -41,6 +41,7 @@ class AuditImages:
         stored_side: longer side of most files' images in pixels; None where it is not known.
         skipped: what could not be read.
         left_out: its files, with the reason: to be told to who has the folder, never written.
+        notes: what else was found in reading, a sentence each.
     """
 
     x: Tensor
@@ -56,6 +57,7 @@ class AuditImages:
     stored_side: int | None = None
     skipped: tuple[Skipped, ...] = ()
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return N."""

@@ -1,6 +1,7 @@
 """Pictures of an audit: images, views of them, and each transformation from weak to strong.
 
-2D images are one cut; volumes three, through the lesion's centre or the middle of the volume.
+2D images are one cut; volumes three, through most of the lesion where it lies in that picture, or
+through the middle where none is left.
 """
 
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def take_pictures(
     few = images.rows(shown_rows(images))
     if few.mask is not None and not bool(few.mask.any()):
         few = replace(few, mask=None)
-    places = _places(few)
+    places = _places(few.mask, np.full((len(few), few.spatial_dims), 0.5))
     pixels, masks = _cut(few.x.float(), None if few.mask is None else few.mask.float(), places)
     return Pictures(
         images=pixels,
@@ -127,7 +128,8 @@ def _views(
     masks = [b.mask for b in batches if b.mask is not None]
     shape = list(few.x.shape[2:])
     view = torch.cat([_as_large(x, shape) for x in shown])
-    return _cut(view, torch.cat([_as_large(m, shape) for m in masks]) if masks else None, places)
+    mask = torch.cat([_as_large(m, shape) for m in masks]) if masks else None
+    return _cut(view, mask, _places(mask, places))
 
 
 def _as_large(x: Tensor, shape: list[int]) -> Tensor:
@@ -135,13 +137,21 @@ def _as_large(x: Tensor, shape: list[int]) -> Tensor:
     return x if list(x.shape[2:]) == shape else interpolate(x.float(), shape)
 
 
-def _places(few: AuditImages) -> NDArray[np.float64]:
-    """Where to cut each volume, as shares of its sides: ``(n, axes)``."""
-    places = np.full((len(few), few.spatial_dims), 0.5)
-    if few.mask is not None:
-        for number, mask in enumerate(few.mask[:, 0].numpy()):
-            if mask.any():
-                places[number] = (np.argwhere(mask).mean(axis=0) + 0.5) / mask.shape
+def _places(mask: Tensor | None, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where to cut each volume, as shares of its sides: where most of the lesion is.
+
+    Args:
+        mask: ``(n, 1, *spatial)``, or None.
+        otherwise: ``(n, axes)``, where nothing of a lesion is left.
+    """
+    places = otherwise.copy()
+    if mask is None or mask.dim() == 4:
+        return places
+    for number, lesion in enumerate(mask[:, 0].float().numpy() > 0.5):
+        if lesion.any():
+            for axis, side in enumerate(lesion.shape):
+                of_plane = np.moveaxis(lesion, axis, 0).reshape(side, -1).sum(axis=1)
+                places[number, axis] = (int(of_plane.argmax()) + 0.5) / side
     return places
 
 

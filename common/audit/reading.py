@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from common.audit.class_folders import labelled
 from common.audit.images import ATTRIBUTES, AuditImages, some_patients
 from common.checks import InputError, require
 from common.data import (
@@ -23,7 +24,6 @@ from common.data import (
     PrepareImaged,
     StackDataset,
     class_names,
-    image_datalist,
     load_datalist,
     read_manifest,
     read_preparation,
@@ -35,7 +35,6 @@ from common.report.audit.result import Skipped
 __all__ = ["read_images"]
 
 LONGEST = {2: 256, 3: 96}  # pixels of the longer side, unless a size is given
-CLASS_FOLDERS, OF_CLASS = (2, 20), 5  # folders that name classes: how many, files of each
 CHUNK = 64
 
 
@@ -50,7 +49,7 @@ def read_images(
     """Read a prepared folder (its training part) or a plain folder of images.
 
     In a plain folder, folders directly below it with five images or more each name the label,
-    where there are 2 to 20 of them and no image lies elsewhere.
+    where there are 2 to 20 of them and no image lies elsewhere. Where they do not, a note says why.
 
     Args:
         folder: prepared by `data_prep`, or of PNG, JPEG, TIFF, DICOM or NIfTI files.
@@ -66,7 +65,7 @@ def read_images(
     folder = Path(folder)
     prepared = (folder / "manifest.json").is_file()
     manifest = read_manifest(folder) if prepared else {}
-    entries = load_datalist(folder, "training") if prepared else _labelled(folder)
+    entries, note = (load_datalist(folder, "training"), "") if prepared else labelled(folder)
     require(bool(entries), f"{folder}: must hold images, got none. Check the folder.")
     names = {name: class_names(manifest, name) for name in ("label", *ATTRIBUTES)}
     if not prepared and "label" in entries[0]:
@@ -86,19 +85,8 @@ def read_images(
         found=len(entries),
         sampled=len(chosen) < len(entries),
         patients_known="patient" in entries[0],
+        notes=(note,) if note else (),
     )
-
-
-def _labelled(folder: Path) -> list[dict[str, Any]]:
-    """Entries of a plain folder, labelled by the folders below it where these name classes."""
-    entries = image_datalist(folder)
-    parts = [Path(str(entry["name"])).parts for entry in entries]
-    groups = [names[0] if len(names) > 1 else "" for names in parts]
-    counts = {group: groups.count(group) for group in groups}
-    low, high = CLASS_FOLDERS
-    if "" in counts or not low <= len(counts) <= high or min(counts.values()) < OF_CLASS:
-        return entries
-    return [{**entry, "label": group} for entry, group in zip(entries, groups)]
 
 
 def _first(entry: Mapping[str, Any]) -> str:

@@ -85,8 +85,8 @@ def audit(
             say(f"left out: {line}")
     sets = _fitted(transforms, sets, held)
     study = Study(held, _encoder(encoder, held), views, keep, temperature, seed)
-    study.notes += (sizes := size_notes(sets, held))
-    for words in sizes:
+    study.notes += (told := [*held.notes, *size_notes(sets, held)])
+    for words in told:
         say(words)
     made = []
     for one in sets:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from common.audit.blank import LEAST, dark_and_flat, standing_out
 from common.audit.features import KINDS, Encoder, Features, features_of, one_kind
 from common.audit.images import AuditImages
 from common.audit.sets import TransformationSet
@@ -17,7 +18,6 @@ from common.report.audit.findings import Blank, Estimate, Lesions, LesionSize
 
 __all__ = ["Seen", "as_they_are", "blank_of", "in_pixels", "lesions_of", "look"]
 
-LEAST = 1 / 255  # below which a pixel counts as black, or two as the same
 GROUPS, OF_GROUP = 4, 5  # ranges of sizes at most, and images of each at least
 
 
@@ -29,8 +29,8 @@ class Seen:
         features: by kind, V arrays ``(N, F)``.
         kept: ``(V, N)`` share of the lesion's mass that is left, NaN without one; None without
             masks.
-        black: ``(V, N)`` whether all of a view is black.
-        constant: ``(V, N)`` whether it is not, but one value.
+        black: ``(V, N)`` whether a view is black to a person.
+        constant: ``(V, N)`` whether it is not, but shows one value.
     """
 
     features: dict[str, list[NDArray[np.float32]]]
@@ -65,10 +65,8 @@ def look(
         for batch in draw(images, transforms, seed * 1009 + number):
             for kind in kinds:
                 parts[kind].append(one_kind(batch.view, kind, encoder))
-            shown = in_pixels(images, transforms, batch.rows, batch.view).flatten(1)
-            low, high = shown.amin(dim=1), shown.amax(dim=1)
-            dark = torch.maximum(low.abs(), high.abs()) < LEAST
-            rows.append(torch.stack([dark, ~dark & (high - low < LEAST)]))
+            shown = in_pixels(images, transforms, batch.rows, batch.view)
+            rows.append(dark_and_flat(images.x[torch.from_numpy(batch.rows)], shown))
             if batch.kept is not None:
                 kept.append(batch.kept)
         for kind in kinds:
@@ -133,13 +131,12 @@ def lesions_of(images: AuditImages, seen: Seen) -> Lesions | None:
 
 def blank_of(images: AuditImages, seen: Seen) -> Blank:
     """Return how many views show nothing."""
-    flat = images.x.flatten(1)
-    untransformed = (flat.amax(dim=1) - flat.amin(dim=1)).float() < LEAST
+    share = torch.cat([standing_out(x)[0] for x in torch.split(images.x, 64)])
     return Blank(
         views=seen.black.size,
         black=mean_over_patients(seen.black.mean(axis=0), images.patient),
         constant=mean_over_patients(seen.constant.mean(axis=0), images.patient),
-        images=float(untransformed.float().mean()),
+        images=float((share < LEAST).float().mean()),
     )
 
 

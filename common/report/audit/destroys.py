@@ -176,7 +176,12 @@ def _blank(blank: Blank) -> list[Markup]:
         f"{_rare(blank.constant.value)} are of one other value; of the images as they are, "
         f"{_rare(blank.images)} are one or the other."
     )
-    return [heading("Views that show nothing"), paragraph(words)]
+    note = (
+        "Judged by what a person sees: pixels stand out that differ by 16 of 255 grey values from "
+        "the view's commonest one; a view shows nothing where they are less than 2 % as many as in "
+        "its image, such as a faint rim that a soft window leaves."
+    )
+    return [heading("Views that show nothing"), paragraph(words), paragraph(note, "note")]
 
 
 def _rare(value: float) -> str:

@@ -75,12 +75,14 @@ class Lesions:
 
 @dataclass(frozen=True, kw_only=True)
 class Blank:
-    """Views that show nothing.
+    """Views that show nothing to a person: less than 2 % as much as their image stands out.
+
+    A pixel stands out that differs by 16 of 255 grey values from the view's commonest one.
 
     Attributes:
         views: looked at.
-        black: share whose pixels are all below 1/255.
-        constant: share whose pixels, not all black, differ by less than 1/255.
+        black: share that show nothing and are dark.
+        constant: share that show nothing but one brighter value.
         images: share of the untransformed images that are one or the other.
     """
 

@@ -103,8 +103,8 @@ def _note(audit: Audit, one: SetAudit) -> str:
         )
     if audit.images.spatial_dims == 3:
         words += (
-            " Three cuts of each volume, through the lesion or the middle of the image as it is: "
-            "sagittal, coronal, axial."
+            " Three cuts of each volume: sagittal, coronal, axial; through the lesion where it "
+            "lies in that picture, so that they move with it, else as in the image as it is."
         )
     if one.scans:
         words += (
@@ -164,9 +164,9 @@ def _original(audit: Audit, image: int) -> Shown:
 
 
 def _shown(cuts: Array, masks: Array | None, original: Shown, name: str, words: str = "") -> Shown:
-    """What became of an image; whether the lesion is gone is seen where there is but one cut."""
-    single = masks is not None and original.masks is not None and len(masks) == 1
-    gone = single and bool(np.any(original.masks)) and not np.any(masks)
+    """What became of an image. Cuts go through the lesion: it is gone where none shows it."""
+    known = masks is not None and original.masks is not None
+    gone = known and bool(np.any(original.masks)) and not np.any(masks)
     return Shown(cuts, masks, name, words, gone)
 
 

@@ -11,7 +11,7 @@ __all__ = ["FEW", "missing", "nothing_found", "warnings"]
 FEW = 10  # patients, below which intervals over them say little
 ATTRIBUTES = ("site", "sex", "age")
 CURE = "Give a folder that data_prep prepared with them"
-FOLDERS = "in a plain folder, a folder for each class tells the label"
+FOLDERS = "in a plain folder, 2 to 20 folders, one for each class, tell the label"
 
 
 def nothing_found(audit: Audit, at: int) -> str:

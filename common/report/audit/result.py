@@ -217,7 +217,7 @@ class SetPictures:
 class Pictures:
     """Pictures to look at; never written to the JSON.
 
-    In 2D there is one cut; in 3D three, through the lesion's centre or the middle: sagittal,
+    In 2D there is one cut; in 3D three, through the lesion of that picture or the middle: sagittal,
     coronal, axial, each padded to one square. C is 1 or 3.
 
     Attributes:

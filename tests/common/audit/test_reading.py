@@ -123,3 +123,24 @@ def test_one_class_and_no_masks_are_told_as_notes() -> None:
     assert found.sets[0].lesions is None
     assert [note.split()[0] for note in found.notes[:2]] == ["No", "The"]
     assert json.dumps(found.to_json(), allow_nan=False)
+
+
+@pytest.mark.bad_input("audit")
+@pytest.mark.parametrize(
+    ("folders", "each", "beside", "got"),
+    [(21, 5, 0, "21 folders"), (2, 4, 0, "2 folders with fewer"), (2, 5, 1, "1 image beside them")],
+)
+def test_folders_that_are_no_label_are_told(
+    folders: int, each: int, beside: int, got: str, tmp_path: Path
+) -> None:
+    names = [f"{k}/{n}" for k in range(folders) for n in range(each)] + ["x"] * beside
+    for name in names:
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(path)
+    read = read_images(tmp_path)
+    assert "label" not in read.columns
+    assert (
+        f"must be 2 to 20 with 5 images or more each and no image beside them, got {got}."
+        in (read.notes[0])
+    )

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def test_three_cuts_stand_below_each_other_and_are_drawn_no_finer_than_asked() -
     assert set(re.findall(r'viewBox="([^"]+)"', row)) == {"0 0 20 20"}
 
 
-def test_a_row_says_of_a_single_cut_that_nothing_of_the_lesion_is_left() -> None:
+def test_a_row_says_that_nothing_of_the_lesion_is_left() -> None:
     audit = example_audit()
     assert audit.pictures is not None
     masks = audit.pictures.sets[0].masks
@@ -35,3 +36,17 @@ def test_a_row_says_of_a_single_cut_that_nothing_of_the_lesion_is_left() -> None
     row = str(looks(audit, 0, Detail(2, 48, 50)))
     assert row.count("lesion gone") == 1
     assert 'id="set-1-scan-1"' in row
+
+
+def test_a_lesion_is_gone_from_a_volume_where_none_of_three_cuts_shows_it() -> None:
+    audit = example_audit()
+    assert audit.pictures is not None
+    one = audit.pictures.sets[0]
+    assert one.masks is not None
+    masks = np.repeat(one.masks, 3, axis=2)
+    masks[0, 1, :2] = False
+    masks[0, 2] = False
+    cuts = {"views": np.repeat(one.views, 3, axis=2), "masks": masks}
+    sets = (replace(one, **cuts), *audit.pictures.sets[1:])
+    audit = replace(audit, pictures=replace(audit.pictures, sets=sets))
+    assert str(looks(audit, 0, Detail(2, 48, 50))).count("lesion gone") == 1

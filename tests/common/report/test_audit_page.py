@@ -109,8 +109,8 @@ def test_where_nothing_could_be_looked_for_it_says_so_and_what_to_give() -> None
         "says what a setting keeps.",
         "Not looked for: lesions (no image has a mask); the label (none is told that varies); "
         "site, sex and age as a shortcut (not told, the same for all, or of too few patients). "
-        "Give a folder that data_prep prepared with them; in a plain folder, a folder for each "
-        "class tells the label.",
+        "Give a folder that data_prep prepared with them; in a plain folder, 2 to 20 folders, "
+        "one for each class, tell the label.",
     ]
 
 
