@@ -147,10 +147,11 @@ def run_folder(
     resume: bool = False,
     snapshot_interval: int = 1,
     dataset_dir: Path = Path("no data"),
+    checkpoint_every: str = "1 epoch",
 ) -> RunFolder:
     """The handler of a run called "learned", of objects of which "network" is the method."""
     model = objects["network"].classifier
-    rest = (model, dataset_dir, resume, snapshot_interval)
+    rest = (model, dataset_dir, resume, snapshot_interval, checkpoint_every)
     return RunFolder(path, bundle, "learned", 0, objects, *rest)
 
 

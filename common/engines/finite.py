@@ -105,10 +105,11 @@ def _are_finite(tensors: Sequence[Tensor]) -> bool:
 
 
 def require_finite_weights(engine: Any) -> None:
-    """Raise `InputError` where the last step of an epoch left a weight that is not finite."""
+    """Raise `InputError` where the last step left a weight that is not finite."""
+    step = f"iteration {engine.state.iteration} of " if engine.done_in_epoch else ""
     require_finite(
         engine.method.state_dict(),
-        f"ContrastiveTrainer, after epoch {engine.state.epoch}",
+        f"ContrastiveTrainer, after {step}epoch {engine.state.epoch}",
         "Lower the learning rates; what was saved before is untouched.",
     )
 

@@ -24,12 +24,22 @@ class History:
         self.terms: dict[str, list[float]] = {}
         self._values: dict[str, list[float]] = {}
 
+    def state_dict(self) -> dict[str, list[float]]:
+        """Return what was noted of the epoch that is not at its end."""
+        return self._values
+
+    def load_state_dict(self, state: Mapping[str, list[float]]) -> None:
+        """Restore what `state_dict` returned."""
+        self._values = {name: [*values] for name, values in state.items()}
+
     def resume(self, epochs: int) -> None:
         """Keep the first `epochs` that the file holds.
 
         Raises:
             InputError: it does not hold as many.
         """
+        if epochs == 0:  # killed within the first: there may be no file
+            return
         cure = "Delete the folder of the run and train anew."
         kept = read_json(self.path, cure)
         terms = kept.get("terms")

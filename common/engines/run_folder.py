@@ -4,7 +4,7 @@
 
     <output_dir>/<run>_seed<seed>/
         run.json             what it was started with: configuration, dials, data, classes
-        checkpoint.pt        the last whole epoch, for --resume True
+        checkpoint.pt        the last step that was saved, for --resume True
         history.json         means of every term of the loss, an epoch each
         network_epoch=<n>.pt snapshots, which an evaluation reads; the last epoch is always one
         model.pt, model.json the network as it is after the last epoch
@@ -33,6 +33,8 @@ from common.data.unchanged import changed_files
 from common.deploy import digest, output_names, save_model
 from common.distributed import rank
 from common.engines.checkpoint import load_checkpoint, save_checkpoint
+from common.engines.due import Due
+from common.engines.finite import require_finite_weights
 from common.engines.history import History
 from common.engines.progress import Progress
 from common.engines.trainer import ContrastiveTrainer
@@ -59,6 +61,9 @@ class RunFolder:
         dataset_dir: the prepared folder it is trained on; one without a manifest is not recorded.
         resume: continue the run that the folder holds, where it holds one.
         snapshot_interval: epochs between two snapshots.
+        checkpoint_every: when the run is saved for a resumption, every
+            so many epochs, steps or minutes, such as "10 minutes" (`common.engines.due`), and with
+            every snapshot.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class RunFolder:
         dataset_dir: str | Path,
         resume: bool = False,
         snapshot_interval: int = 1,
+        checkpoint_every: str = "1 epoch",
     ) -> None:
         require(
             "network" in objects,
@@ -84,6 +90,7 @@ class RunFolder:
         self.model = model
         self.resume = resume
         self.snapshot_interval = snapshot_interval
+        self._due = Due(checkpoint_every)
         self.record = {
             **{"bundle": bundle, "strategy": strategy, "seed": seed},
             **_data(Path(dataset_dir)),
@@ -119,10 +126,11 @@ class RunFolder:
         if self.resume and (self.run_dir / "checkpoint.pt").is_file():
             self._continue(engine)
         elif self.resume and self._ended_in_the_first_save():
-            _LOG.info("%s: the first epoch was not saved whole; beginning again", self.run_dir)
+            _LOG.info("%s: nothing was saved whole; beginning again", self.run_dir)
         else:
             begin_run(self.run_dir)
             self._tell()
+        self._due.saved(int(engine.state.iteration))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
 
@@ -145,7 +153,8 @@ class RunFolder:
 
     def _ended_in_the_first_save(self) -> bool:
         """Whether all that is left is the snapshot before the first checkpoint."""
-        return [path.name for path in self.run_dir.glob("*.pt")] == ["network_epoch=1.pt"]
+        left = [path.name for path in self.run_dir.glob("*.pt")]
+        return len(left) == 1 and left[0].startswith("network_epoch=")
 
     def _continue(self, engine: ContrastiveTrainer) -> None:
         before = read_record(self.run_dir / RECORD)
@@ -156,10 +165,13 @@ class RunFolder:
                 f"{self.record[name]!r} after {before.get(name)!r}. Resume with what it was "
                 "started with.",
             )
-        load_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
+        terms = load_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
         self.record["head"] = before.get("head")
         self.history.resume(engine.state.epoch)
-        _LOG.info("%s: resumed after epoch %d", self.run_dir, engine.state.epoch)
+        self.history.load_state_dict(terms)
+        done = engine.done_in_epoch
+        more = f" and step {done} of epoch {engine.state.epoch + 1}" if done else ""
+        _LOG.info("%s: resumed after epoch %d%s", self.run_dir, engine.state.epoch, more)
 
     def _show(self, engine: ContrastiveTrainer) -> None:
         state: Any = engine.state
@@ -172,15 +184,27 @@ class RunFolder:
         self.history.add(terms)
         if self._writes:
             self._progress.advance(state.iteration, state.epoch, terms["loss"])
+            within = engine.done_in_epoch and engine.at_a_step
+            if within and self._due.within(state.iteration, state.epoch_length):
+                require_finite_weights(engine)
+                self._save(engine)
 
     def _end_epoch(self, engine: ContrastiveTrainer) -> None:
         epoch = engine.state.epoch
         self.history.end_epoch(epoch, self._writes)
         if not self._writes:
             return
-        if epoch % self.snapshot_interval == 0 or epoch == engine.total_epochs:
+        state: Any = engine.state
+        snapshot = epoch % self.snapshot_interval == 0 or epoch == engine.total_epochs
+        if snapshot:
             self._save_snapshot(epoch)
-        save_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
+        if snapshot or self._due.at_end(state.iteration, state.epoch_length):
+            self._save(engine)
+
+    def _save(self, engine: ContrastiveTrainer) -> None:
+        path, terms = self.run_dir / "checkpoint.pt", self.history.state_dict()
+        save_checkpoint(path, engine, self.objects, terms)
+        self._due.saved(int(engine.state.iteration))
 
     def _save_snapshot(self, epoch: int) -> None:
         with replacing(self.run_dir / f"network_epoch={epoch}.pt") as partial:
@@ -203,7 +227,7 @@ class RunFolder:
         if self._writes:
             with locked(self.run_dir):
                 self._save_snapshot(engine.state.epoch)
-                save_checkpoint(self.run_dir / "checkpoint.pt", engine, self.objects)
+                self._save(engine)
                 self._save_model()
 
     def _fail(self, _: ContrastiveTrainer, error: BaseException) -> None:

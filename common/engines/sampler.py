@@ -1,6 +1,7 @@
 """Shuffling that depends on (seed, epoch) alone, for one process or many."""
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
+from itertools import islice
 
 from torch.utils.data import DistributedSampler
 
@@ -32,3 +33,12 @@ class EpochSampler(DistributedSampler):  # type: ignore[type-arg]
             seed=seed,
             drop_last=True,
         )
+        self._done = 0
+
+    def begin_after(self, done: int) -> None:
+        """Leave out the first `done` images of this rank the next time it is iterated over."""
+        self._done = done
+
+    def __iter__(self) -> Iterator[int]:
+        done, self._done = self._done, 0
+        return islice(super().__iter__(), done, None)

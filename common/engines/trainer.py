@@ -39,8 +39,8 @@ class ContrastiveTrainer(Trainer):
         train_data_loader: batches as dicts with at least "image" and "label".
         network: the method.
         optimizers: its `PhaseOptimizers`.
-        seed: every epoch reseeds torch (all devices) and numpy from (seed, epoch, rank), so that a
-            run resumed at an epoch boundary equals the uninterrupted one.
+        seed: every step reseeds torch (all devices) and numpy from (seed, epoch, rank, step), so
+            that a run resumed after any step equals the uninterrupted one.
         amp: mixed precision: float16 with loss scaling on CUDA, bfloat16 on CPU.
         amp_kwargs: more arguments of ``torch.autocast``, such as ``{"dtype": torch.bfloat16}``.
         accumulation: optimisers step once per this many batches, with the mean of their gradients.
@@ -94,8 +94,9 @@ class ContrastiveTrainer(Trainer):
             decollate=False,
         )
         self.add_event_handler(Events.STARTED, _same_start_on_all_ranks)
-        self.add_event_handler(Events.EPOCH_STARTED, _reseed)
-        self.add_event_handler(Events.EPOCH_STARTED, network.begin_epoch)
+        self.add_event_handler(Events.EPOCH_STARTED, _begin_epoch)
+        self.add_event_handler(Events.GET_BATCH_STARTED, _before_batch)
+        self.add_event_handler(Events.ITERATION_STARTED, _before_step)
         self.add_event_handler(Events.EPOCH_COMPLETED, require_finite_weights)  # before any saves
         if train_handlers is not None:
             self._register_handlers(train_handlers)
@@ -104,6 +105,17 @@ class ContrastiveTrainer(Trainer):
     def total_epochs(self) -> int:
         """Epochs of the whole training; a client of a federation runs some at a time."""
         return int(self.state.max_epochs or 0)
+
+    @property
+    def done_in_epoch(self) -> int:
+        """Steps of the present epoch that are done; 0 at its end."""
+        state: Any = self.state
+        return int(state.iteration % (state.epoch_length or state.iteration + 1))
+
+    @property
+    def at_a_step(self) -> bool:
+        """Whether no gradient waits for the optimisers' next step, so that it can be saved."""
+        return self.done_in_epoch % self.accumulation == 0
 
     def run(self) -> None:  # type: ignore[override]
         """Train until ``max_epochs``; called again, continue from the state it is in."""
@@ -204,8 +216,25 @@ def _to_device(
     }
 
 
-def _reseed(engine: ContrastiveTrainer) -> None:
-    key = [engine.seed, engine.state.epoch, distributed.rank()]
+def _begin_epoch(engine: ContrastiveTrainer) -> None:
+    _reseed(engine, 0)
+    if engine.done_in_epoch == 0:  # else it was begun before the run was interrupted
+        engine.method.begin_epoch()
+
+
+def _before_batch(engine: ContrastiveTrainer) -> None:
+    if engine.done_in_epoch > 0:  # an epoch's first batch comes from a loader that draws too
+        _reseed(engine, 2 * engine.done_in_epoch)
+
+
+def _before_step(engine: ContrastiveTrainer) -> None:
+    done = engine.done_in_epoch or int(engine.state.epoch_length or 1)  # this step among them
+    _reseed(engine, 2 * done - 1)
+
+
+def _reseed(engine: ContrastiveTrainer, number: int) -> None:
+    """Draw from here on what is drawn there whenever the epoch comes to it."""
+    key = [engine.seed, engine.state.epoch, distributed.rank(), number]
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  MONAI's transforms draw from the global state

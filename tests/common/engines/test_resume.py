@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from monai.handlers import (
-    LrScheduleHandler,
-)
+from ignite.engine import Events
+from monai.handlers import LrScheduleHandler
 from torch.optim.lr_scheduler import StepLR
 
 from common.checks import InputError
-from common.engines import RunFolder
+from common.engines import RunFolder, due
+from common.engines import run_folder as run_folder_module
 from common.files import locked
 from common.methods import Method
 from tests.tiny import conv_method, entries, run_folder, trainer
@@ -44,9 +45,15 @@ def train(
     resume: bool = False,
     method: Method | None = None,
     bundle: str = "tiny",
+    cut: int = 0,
+    snapshots: int = 1,
+    every: str = "1 epoch",
     **settings: Any,
 ) -> dict[str, Any]:
-    """State of everything after a training with Adam, a schedule and a run folder."""
+    """State of everything after a training with Adam, a schedule and a run folder.
+
+    One that is `cut` ends after so many steps as if it had been killed.
+    """
     method = method or make(kind)
     engine = trainer(
         method, entries(IMAGES), BATCH, max_epochs, optimizer=torch.optim.Adam, **settings
@@ -55,12 +62,18 @@ def train(
     objects = {"network": method, "optimizers": engine.optimizers, "schedule": schedule}
     engine._register_handlers(
         [
-            run_folder(path, objects, bundle, resume),
+            run_folder(path, objects, bundle, resume, snapshots, checkpoint_every=every),
             LrScheduleHandler(schedule, print_lr=False),
         ]
     )
-    engine.run()
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=cut or 10**6), killed)
+    with suppress(KeyboardInterrupt):
+        engine.run()
     return {name: thing.state_dict() for name, thing in objects.items()}
+
+
+def killed() -> None:
+    raise KeyboardInterrupt
 
 
 def assert_same(a: dict[str, Any], b: dict[str, Any]) -> None:
@@ -79,13 +92,49 @@ def test_a_resumed_training_equals_the_uninterrupted_one_to_the_bit(
     kind: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     whole = train(tmp_path / "whole", kind, **settings)
-    train(tmp_path / "parts", kind, max_epochs=2, **settings)
+    train(tmp_path / "parts", kind, cut=9, every="2 steps", **settings)
+    saved = torch.load(tmp_path / "parts" / "checkpoint.pt")["engine"]
+    assert saved == {"epoch": 2, "iteration": 8, "epoch_length": 3}
     other_start = make(kind, seed=1)
     resumed = train(tmp_path / "parts", kind, resume=True, method=other_start, **settings)
     assert_same(whole, resumed)
     history = [json.loads((tmp_path / n / "history.json").read_text()) for n in ("whole", "parts")]
     assert history[0] == history[1]
     assert history[0]["epoch"] == [1, 2, 3, 4]
+
+
+def test_a_training_resumed_after_a_whole_epoch_equals_the_uninterrupted_one(
+    tmp_path: Path,
+) -> None:
+    whole = train(tmp_path / "whole")
+    train(tmp_path / "parts", max_epochs=2)
+    assert_same(whole, train(tmp_path / "parts", resume=True))
+
+
+SAVES = {"1 epoch": [3, 6, 9], "2 epochs": [6, 9], "2 steps": [2, 4, 6, 8, 9], "9 minutes": [6, 9]}
+
+
+@pytest.mark.parametrize("every", SAVES)
+def test_a_run_is_saved_when_it_is_due_and_at_its_end(
+    every: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves: list[int] = []
+    clock = iter(range(0, 10**6, 100))  # seconds: a look is 100 s later than the last
+    monkeypatch.setattr(due.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(
+        run_folder_module,
+        "save_checkpoint",
+        lambda path, engine, *_: saves.append(engine.state.iteration),
+    )
+    train(tmp_path, "simclr", max_epochs=3, every=every, snapshots=9)
+    assert saves == SAVES[every]
+
+
+@pytest.mark.bad_input("dials")
+@pytest.mark.parametrize("every", ["", "epoch", "0 steps", "1.5 steps", "-1 minutes", "5 hours"])
+def test_a_checkpoint_is_every_so_many_epochs_steps_or_minutes(every: str) -> None:
+    with pytest.raises(InputError, match=r"^checkpoint_every: must be a number of epochs, steps"):
+        due.Due(every)
 
 
 def test_a_finished_training_resumes_to_itself(tmp_path: Path) -> None:
@@ -162,12 +211,16 @@ def fill_with_text(path: Path) -> None:
         (fill_with_text, {}, "must be a whole file of tensors, got an error"),
         (lambda path: torch.save([1], path), {}, "must hold network, optimizers, schedule, engine"),
         (in_checkpoint(whole_numbers), {}, "must be of type torch.float32, got torch.int64"),
-        (in_checkpoint(lambda s: s["engine"].update(epoch=-1)), {}, "of the end of an epoch"),
-        (in_checkpoint(lambda s: s["engine"].update(epoch=2)), {}, "of the end of an epoch"),
+        (
+            in_checkpoint(lambda s: s["engine"].update(epoch=-1)),
+            {},
+            "of an epoch and a step within",
+        ),
+        (in_checkpoint(lambda s: s["engine"].update(epoch=2)), {}, "an epoch and a step within it"),
     ],
     ids=[
         *("another width", "another method", "truncated", "text", "a list", "whole numbers"),
-        *("epoch -1", "within an epoch"),
+        *("epoch -1", "an epoch too many"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_and_kept(

@@ -1,11 +1,13 @@
 """Many processes of a part of a batch against one, with and without cached activations."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from ignite.engine import Events
 from torch import Tensor, nn
 
 from common import distributed
@@ -29,8 +31,9 @@ from common.methods import (
     cross_entropy,
 )
 from common.networks import DINOHead, ImageClassifier, IterNorm, Projector
+from common.policies import Uniform
 from tests.ranks import on_ranks, on_two_ranks
-from tests.tiny import Gap
+from tests.tiny import Gap, run_folder
 
 SUBJECTS = 8
 WEIGHT = "classifier.encoder.layers.0.weight"
@@ -92,7 +95,19 @@ def test_two_ranks_train_encoder_and_head_as_one_process_does(tmp_path: Path) ->
         torch.testing.assert_close(state, one, rtol=0, atol=1e-10)
 
 
-def every_method() -> dict[str, Method]:
+class Chance(nn.Module):
+    """A policy that looks random and depends on the row alone, not on its place."""
+
+    def __init__(self, _: int) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return (x * 1000 * self.calls).sin()
+
+
+def every_method(policy: Callable[[int], nn.Module] = Chance) -> dict[str, Method]:
     """Each self-supervised method on rows of a table, without batch normalisation."""
 
     def parts(end: nn.Module | None = None) -> tuple[Any, ...]:
@@ -102,7 +117,7 @@ def every_method() -> dict[str, Method]:
     def predictor() -> Projector:
         return Projector(4, 7, 4)
 
-    views = (Chance(), Shift())
+    views = (policy(6), Shift())
     queue: dict[str, Any] = {"queue": 10}
     clusters = {"images": 3 * SUBJECTS, "prototypes": 5, "heads": 3}
     classifier, head = parts()
@@ -129,16 +144,6 @@ def every_method() -> dict[str, Method]:
     }
 
 
-class Chance(nn.Module):
-    """A policy that looks random and depends on the row alone, not on its place."""
-
-    calls = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        return (x * 1000 * self.calls).sin()
-
-
 def all_trained(cache_chunk: int = 0) -> dict[str, dict[str, Tensor]]:
     """Weights, queues and prototypes of every method after two epochs of three steps."""
     states = {}
@@ -149,6 +154,27 @@ def all_trained(cache_chunk: int = 0) -> dict[str, dict[str, Tensor]]:
         ContrastiveTrainer("cpu", 2, batches, method, optimizers, cache_chunk=cache_chunk).run()
         states[name] = method.state_dict()
     return states
+
+
+def killed(epochs: int, method: Method, folder: Path, at: int, resume: bool = False) -> None:
+    """Train, saving after every second step, and stop after step `at` as a killed process does."""
+    optimizers = PhaseOptimizers(method, {"encoder": 0.01}, partial(torch.optim.SGD, momentum=0.9))
+    batches = [content(seed) for seed in range(3)]
+    engine = ContrastiveTrainer("cpu", epochs, batches, method, optimizers)
+    objects = {"network": method, "optimizers": optimizers}
+    run_folder(folder, objects, resume=resume, checkpoint_every="2 steps").attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=at), engine.terminate, True)
+    engine.run()
+
+
+def test_every_method_resumed_within_an_epoch_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
+    """Queues, prototypes, clusters, teachers, momentum and random numbers go on."""
+    for name, whole in every_method(Uniform).items():
+        killed(3, whole.double(), tmp_path / name / "whole", at=99)
+        killed(3, every_method(Uniform)[name].double(), tmp_path / name / "parts", at=5)
+        other = every_method(Uniform)[name].double()
+        killed(3, other, tmp_path / name / "parts", at=99, resume=True)
+        torch.testing.assert_close(other.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
 
 def test_cached_activations_train_every_method_as_whole_batches_do() -> None:
