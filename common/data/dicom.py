@@ -55,14 +55,18 @@ def open_dicom(path: str | Path, pixels: bool = True) -> pydicom.Dataset:
     path = Path(path)
     with reading(path, "DICOM file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their texts quote header values
-        data = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
-        require(
-            bool(data.get("SOPClassUID") or data.get("Rows")),
-            f"{path.name}: must be DICOM, got a file without a DICOM header. "
-            "Copy it again or leave it out.",
-        )
-        _name_syntax(data)
-        return data
+        return _opened(path, pixels)
+
+
+def _opened(path: Path, pixels: bool = True) -> pydicom.Dataset:
+    data = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+    require(
+        bool(data.get("Rows") or data.get("SOPClassUID")),
+        f"{path.name}: must be DICOM, got a file without a DICOM header. "
+        "Copy it again or leave it out.",
+    )
+    _name_syntax(data)
+    return data
 
 
 def read_dicom(path: str | Path) -> Array:
@@ -94,7 +98,7 @@ def _shown(path: Path, show: Callable[[Stored, pydicom.Dataset, str], T]) -> T:
     """Open, decode and `show` one image."""
     with reading(path, "DICOM image whose header describes its pixels"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = open_dicom(path)
+        data = _opened(path)
         return show(stored_values(path, data), data, path.name)
 
 

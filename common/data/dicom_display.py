@@ -8,13 +8,14 @@ Field of View Horizontal Flip (0018,7034) is not undone: it tells how the pixels
 detector, and Patient Orientation (0020,0020) already describes the flipped image.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
 
-from common.checks import require
+from common.checks import InputError, require
 from common.data.dicom_lut import first_table, palette_colours
 
 __all__ = ["display", "display_colour"]
@@ -22,6 +23,7 @@ __all__ = ["display", "display_colour"]
 Values = npt.NDArray[np.floating[Any]]
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as for pictures
 GREY = ("MONOCHROME1", "MONOCHROME2")
+AT_A_TIME = 2**15  # pixels whose index stays in a processor's cache
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # decoders turn them to RGB
 
 
@@ -43,11 +45,7 @@ def display(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> npt.N
     if colour is not None:
         grey = colour @ LUMINANCE
     else:
-        require(
-            bool(stored.min() < stored.max()),
-            f"{name}: must hold an image, got the same value in every pixel. Leave it out.",
-        )
-        grey = _grey(stored, data, name)
+        return _grey(_upright(stored, data), data, name)
     return np.ascontiguousarray(_upright(grey, data), dtype=np.float32)
 
 
@@ -101,45 +99,65 @@ def _colour(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> Value
     return np.asarray(stored / (2.0 ** int(data.BitsStored) - 1))
 
 
-def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> Values:
+def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> npt.NDArray[np.float32]:
     """Modality and VOI transformation and inversion, to [0, 1].
 
     Each is a function of the stored value alone, so that it is worked out once for each of the
     values there can be, at most 65536, and then looked up.
     """
-    places = stored.view(f"u{stored.dtype.itemsize}")
-    levels = np.arange(int(places.max()) + 1).astype(places.dtype)
-    values, signed = _modality(levels.view(stored.dtype), data, name)
-    inside = _without_padding(stored, data)
-    if not data.get("ModalityLUTSequence"):  # which need not rise or fall throughout
-        inside = np.array([inside.min(), inside.max()])
-    ends = values.take(inside.view(places.dtype))
-    stretched = _stretched(values, float(ends.min()), float(ends.max()))
+    low, high = int(stored.min()), int(stored.max())
+    require(
+        low < high,
+        f"{name}: must hold an image, got the same value in every pixel. Leave it out.",
+    )
+    levels = np.arange(low, high + 1).astype(stored.dtype)
+    values, signed = _modality(levels, data, name)
     table = first_table(data.get("VOILUTSequence"), data, signed, name)
     if table is not None:
-        shown: Values = table(np.rint(values)) / table.top
+        shown: Values | None = table(np.rint(values)) / table.top
     else:
-        shown = _windowed(values, data, stretched)
-    image = _looked_up(shown, places, data)
-    if image.min() == image.max():  # a window beside the values would erase the image
-        image = _looked_up(stretched, places, data)
-        require(
-            bool(image.min() < image.max()),
+        shown = _windowed(values, data)
+    image = None if shown is None else _looked_up(shown, stored, levels, data)
+    if image is None:  # no window, or one beside the values, which would erase the image
+        ends = values[_range(stored, levels, data)]
+        stretched = _stretched(values, float(ends.min()), float(ends.max()))
+        image = _looked_up(stretched, stored, levels, data)
+    if image is None:
+        raise InputError(
             f"{name}: must show something, got the same value in every pixel after its modality "
-            "transformation. Leave it out.",
+            "transformation. Leave it out."
         )
     return image
 
 
-def _without_padding(stored: npt.NDArray[Any], data: pydicom.Dataset) -> npt.NDArray[Any]:
-    """Stored values that are no padding (PS3.3 C.7.5.1.1.2), as far as they show something."""
+def _range(
+    stored: npt.NDArray[Any], levels: npt.NDArray[Any], data: pydicom.Dataset
+) -> npt.NDArray[np.intp]:
+    """Places in `levels` of the values whose range is shown: no padding (PS3.3 C.7.5.1.1.2)."""
     first = _first(data.get("PixelPaddingValue"))
-    if first is None:
-        return stored
     last = _first(data.get("PixelPaddingRangeLimit"))
-    ends = sorted(_signed(value, stored) for value in (first, first if last is None else last))
-    inside: npt.NDArray[Any] = stored[(stored < ends[0]) | (stored > ends[1])]
-    return inside if inside.size and inside.min() < inside.max() else stored
+    low, high = int(levels[0]), int(levels[-1])
+    # a table need not rise or fall throughout, so that its range is not that of its ends
+    alone = not data.get("ModalityLUTSequence")
+    if first is not None:
+        limits = (first, first if last is None else last)
+        bottom, top = sorted(_signed(value, stored) for value in limits)
+        alone = alone and (top < low or high < bottom)
+    if alone:
+        return np.array([0, len(levels) - 1])
+    there = np.flatnonzero(_occurring(stored)[_places(levels)])
+    if first is None:
+        return there
+    inside = there[(levels[there] < bottom) | (levels[there] > top)]
+    return inside if len(inside) > 1 else there
+
+
+def _occurring(stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which of all values of its type occur, by `_places`."""
+    flags = np.zeros(2 ** (8 * stored.dtype.itemsize), bool)
+    for rows in _parts(stored):
+        flags[_places(stored[rows])] = True
+    return flags
 
 
 def _signed(value: float, stored: npt.NDArray[Any]) -> int:
@@ -147,12 +165,41 @@ def _signed(value: float, stored: npt.NDArray[Any]) -> int:
     return int(value) - 65536 if stored.dtype.kind == "i" and value >= 32768 else int(value)
 
 
-def _looked_up(shown: Values, places: npt.NDArray[Any], data: pydicom.Dataset) -> Values:
-    """Shown values of all pixels, float32, MONOCHROME1 inverted."""
+def _looked_up(
+    shown: Values, stored: npt.NDArray[Any], levels: npt.NDArray[Any], data: pydicom.Dataset
+) -> npt.NDArray[np.float32] | None:
+    """Shown values of all pixels, MONOCHROME1 inverted; None where all are the same.
+
+    Args:
+        shown: (N,), of `levels`.
+        stored: (H, W), of which the first and the last of `levels` occur.
+        levels: (N,).
+        data: the header.
+    """
     limited: Values = np.clip(shown, 0.0, 1.0)
     if _photometric(data) == "MONOCHROME1":
         limited = 1.0 - limited
-    return limited.astype(np.float32).take(places)
+    there = _places(levels)
+    table = np.empty(int(there.max()) + 1, np.float32)
+    table[there] = limited
+    image = np.empty(stored.shape, np.float32)
+    for rows in _parts(stored):
+        # every value is in the table; "wrap" is the soonest done, and needs no buffer
+        table.take(_places(stored[rows]), out=image[rows], mode="wrap")
+    erased = table[there[0]] == table[there[-1]] and image.min() == image.max()
+    return None if erased else image
+
+
+def _places(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Where a stored value stands in a table of all values of its type."""
+    return values.view(f"u{values.dtype.itemsize}")
+
+
+def _parts(image: npt.NDArray[Any]) -> Iterator[slice]:
+    """Yield rows of which an index is small: of all it takes more time than to look them up."""
+    rows = max(1, AT_A_TIME // image.shape[1])
+    for start in range(0, len(image), rows):
+        yield slice(start, start + rows)
 
 
 def _modality(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> tuple[Values, bool]:
@@ -176,14 +223,14 @@ def _modality(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> tup
     return stored * slope + intercept, signed or slope < 0 or intercept < 0
 
 
-def _windowed(values: Values, data: pydicom.Dataset, stretched: Values) -> Values:
-    """The first window (PS3.3 C.11.2.1.2 and C.11.2.1.3), or the values' own range, `stretched`."""
+def _windowed(values: Values, data: pydicom.Dataset) -> Values | None:
+    """The first window (PS3.3 C.11.2.1.2 and C.11.2.1.3); None where there is none."""
     centre, width = (_first(data.get(f"Window{which}")) for which in ("Center", "Width"))
     function = str(data.get("VOILUTFunction") or "LINEAR").strip().upper()
     if centre is None or width is None or not np.isfinite([centre, width]).all():
-        return stretched
+        return None
     if width <= 0 or (function == "LINEAR" and width < 1):
-        return stretched
+        return None
     if function == "SIGMOID":
         # C.11.2.1.3.1: y = range / (1 + exp(-4 (x - c) / w))
         with np.errstate(over="ignore"):

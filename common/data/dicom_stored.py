@@ -5,6 +5,7 @@ pydicom decodes (JPEG 2000 and RLE with pylibjpeg, other JPEG with GDCM); what i
 pydicom does neither, so its result is turned back into stored values first.
 """
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELos
 
 from common.checks import require
 from common.data.decoder import decode_apart
-from common.data.reading import check_pixels, reading
+from common.data.reading import check_pixels
 
 __all__ = ["decode_here", "stored_values"]
 
@@ -40,6 +41,7 @@ def stored_values(path: Path, data: pydicom.Dataset) -> Stored:
     Raises:
         InputError: no pixels, several frames, contradictory or absurd numbers in the header, or a
             transfer syntax or stream that no reader decodes.
+        Exception: any other, where the header or the pixels are damaged.
     """
     require(
         "PixelData" in data,
@@ -48,10 +50,27 @@ def stored_values(path: Path, data: pydicom.Dataset) -> Stored:
     _check_header(path, data)
     if data.file_meta.TransferSyntaxUID.is_encapsulated:
         return decode_apart(path)
-    with reading(path, "DICOM file"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pixels = pixel_array(data, correct_unused_bits=False)
-        return _cell_values(pixels, int(data.BitsStored), _high_bit(data))
+    pixels = _as_they_lie(data)
+    if pixels is None:
+        pixels = pixel_array(data, correct_unused_bits=False, view_only=True)
+    return _cell_values(pixels, int(data.BitsStored), _high_bit(data))
+
+
+def _as_they_lie(data: pydicom.Dataset) -> Stored | None:
+    """Pixel cells of a grey image in the order of this machine's bytes, not copied; else None.
+
+    It is what `pixel_array` gives, in a fifth of the time of a small image.
+
+    Raises:
+        ValueError: fewer bytes than pixels.
+    """
+    kind = {0: "u", 1: "i"}.get(data.get("PixelRepresentation"))
+    little = data.file_meta.TransferSyntaxUID.is_little_endian
+    if kind is None or data.get("SamplesPerPixel") != 1 or little != (sys.byteorder == "little"):
+        return None
+    rows, columns = int(data.Rows), int(data.Columns)
+    cells = np.dtype(f"{kind}{int(data.BitsAllocated) // 8}")
+    return np.frombuffer(data.PixelData, cells, rows * columns).reshape(rows, columns)
 
 
 def decode_here(path: Path, data: pydicom.Dataset) -> Stored:
@@ -70,12 +89,10 @@ def decode_here(path: Path, data: pydicom.Dataset) -> Stored:
 
 
 def _check_header(path: Path, data: pydicom.Dataset) -> None:
-    with reading(path, "DICOM file"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # their texts quote header values
-        frames = int(data.get("NumberOfFrames") or 1)
-        rows, columns = (int(data.get(name) or 0) for name in ("Rows", "Columns"))
-        allocated, bits = (data.get(name) for name in ("BitsAllocated", "BitsStored"))
-        high = _high_bit(data) if bits else None
+    frames = int(data.get("NumberOfFrames") or 1)
+    rows, columns = (int(data.get(name) or 0) for name in ("Rows", "Columns"))
+    allocated, bits = (data.get(name) for name in ("BitsAllocated", "BitsStored"))
+    high = _high_bit(data) if bits else None
     require(frames == 1, f"{path.name}: must hold one frame, got {frames}. Export single images.")
     check_pixels(columns, rows, path)
     require(
@@ -101,12 +118,20 @@ def _cell_values(pixels: Stored, bits: int, high: int) -> Stored:
     """
     cell = 8 * pixels.dtype.itemsize
     native = np.array(pixels, pixels.dtype.newbyteorder("="), copy=None)
-    if bits == cell:
+    if bits == cell or (high == bits - 1 and _fits(native, bits)):
         return native
     values = native if native.flags.writeable else native.copy()
     np.left_shift(values, cell - 1 - high, out=values)
     np.right_shift(values, cell - bits, out=values)
     return values
+
+
+def _fits(pixels: Stored, bits: int) -> bool:
+    """Whether whole cells are values of so many bits, as they nearly always are."""
+    if pixels.dtype.kind == "u":
+        return bool(pixels.max() < 2**bits)
+    half = 2 ** (bits - 1)
+    return bool(-half <= pixels.min() and pixels.max() < half)
 
 
 def _stored_through_pydicom(data: pydicom.Dataset) -> Stored:

@@ -37,7 +37,12 @@ def is_volume(path: str | Path) -> bool:
 
 def is_picture(path: str | Path) -> bool:
     """Whether `read_image` reads the file with Pillow: a picture by its name, not DICOM inside."""
-    return Path(path).name.lower().endswith((*PICTURES, ".dcm", ".dicom")) and not is_dicom(path)
+    return _is_named(path) and not is_dicom(path)
+
+
+def _is_named(path: str | Path) -> bool:
+    """Whether the name is that of a picture or of DICOM."""
+    return Path(path).name.lower().endswith((*PICTURES, ".dcm", ".dicom"))
 
 
 def is_image(path: str | Path) -> bool:
@@ -96,9 +101,10 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         slice_index is None,
         f"{Path(path).name}: slice_index must be left out for a 2D image, got {slice_index}.",
     )
-    if is_picture(path):
+    dicom = is_dicom(path)
+    if not dicom and _is_named(path):
         return read_picture(path)[None]
-    if is_dicom(path):
+    if dicom:
         from common.data.dicom import read_dicom  # pydicom and SimpleITK, for those who need them
 
         return read_dicom(path)[None]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             a Rust library. Its text may quote a header, so only its kind is told.
     """
     try:
-        if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+        if _is_other(path):  # to open a pipe would wait for ever
             raise InputError(
                 f"{path.name}: must be a file, got a folder, a pipe or a device. Leave it out."
             )
@@ -114,6 +115,14 @@ def check_shown(image: npt.NDArray[Any], name: str) -> None:
         bool((low < high).any()),
         f"{name}: must show something, got the same value in every pixel. Leave it out.",
     )
+
+
+def _is_other(path: Path) -> bool:
+    """Whether something is there that is no file."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):  # not there, or no file can have that name
+        return False
 
 
 def _damaged(path: Path, kind: str, reason: str) -> InputError:
