@@ -30,11 +30,10 @@ from common.data.combat import ComBat
 from common.data.datalist import image_datalist
 from common.data.feature_table import feature_count
 from common.data.image import read_image
+from common.data.labels_kept import keep_labels, labelled_only
 from common.data.manifest import (
     class_names,
     fingerprint,
-    keep_labels,
-    labelled_only,
     load_datalist,
     read_manifest,
     seeded_order,

@@ -12,6 +12,7 @@ from common.checks import InputError, require
 from common.data.feature_table import feature_rows
 from common.data.image import OTHERS, is_image, is_volume, why_no_image
 from common.data.manifest import MANIFEST, PARTS
+from common.data.manifest_tables import open_tables
 from common.data.nifti import black_share, load_voxels
 from common.data.tables import TABLES
 from common.files import below
@@ -96,6 +97,7 @@ def _from_json(source: Path) -> list[dict[str, Any]]:
             f"{source}: must be a JSON datalist, got an error ({type(error).__name__})."
         ) from None
     if isinstance(content, dict):
+        content = open_tables(source.parent, content, str(source))
         content = [entry for part in PARTS for entry in content.get(part, [])]
     entries = [{"image": item} if isinstance(item, str) else item for item in content]
     require(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.checks import require
+from common.data.rows import Rows, counted
 
 __all__ = ["check_labels", "spare_outputs"]
 
@@ -31,18 +32,20 @@ def check_labels(
             classes are learned, or a label beyond the head.
     """
     entries = getattr(dataset, "entries", getattr(dataset, "data", None))
-    if not isinstance(entries, Sequence) or not all(isinstance(e, Mapping) for e in entries):
+    if isinstance(entries, Rows):
+        there = set(entries.columns)
+    elif isinstance(entries, Sequence) and all(isinstance(entry, Mapping) for entry in entries):
+        there = {name for entry in entries for name in entry}
+    else:
         return
-    for column in needs:
-        if any(column in entry for entry in entries):
-            _check_known(column, [entry.get(column) for entry in entries])
-    for column in complete:
-        if any(column in entry for entry in entries):
-            _check_complete(column, [entry.get(column) for entry in entries])
+    for column in (column for column in needs if column in there):
+        _check_known(column, counted(entries, column))
+    for column in (column for column in complete if column in there):
+        _check_complete(column, counted(entries, column))
     if "label" not in getattr(dataset, "columns", ("label",)):
         return
     classes = max(2, outputs)
-    beyond = {v for v in (_number(entry.get("label")) for entry in entries) if v >= classes}
+    beyond = {v for v in (_number(value) for value, _ in counted(entries, "label")) if v >= classes}
     require(
         not beyond,
         f"label: must be 0 to {classes - 1} for a network with {outputs} output"
@@ -67,8 +70,9 @@ def spare_outputs(classes: Sequence[str], outputs: int) -> str:
     )
 
 
-def _check_known(column: str, values: Sequence[Any]) -> None:
-    known = {value for value in map(_number, values) if not math.isnan(value)}
+def _check_known(column: str, values: Sequence[tuple[Any, int]]) -> None:
+    images = sum(count for _, count in values)
+    known = {number for number in (_number(value) for value, _ in values) if not math.isnan(number)}
     if column == "label":
         known = {value for value in known if value >= 0}
     if column == "age":
@@ -84,7 +88,7 @@ def _check_known(column: str, values: Sequence[Any]) -> None:
     )
     require(
         bool(known),
-        f"{column}: must be known of some of the {len(values)} training images, got none. {cure}",
+        f"{column}: must be known of some of the {images} training images, got none. {cure}",
     )
     require(
         column != "label" or len(known) > 1,
@@ -92,11 +96,12 @@ def _check_known(column: str, values: Sequence[Any]) -> None:
     )
 
 
-def _check_complete(column: str, values: Sequence[Any]) -> None:
-    missing = sum(math.isnan(_number(value)) for value in values)
+def _check_complete(column: str, values: Sequence[tuple[Any, int]]) -> None:
+    images = sum(count for _, count in values)
+    missing = sum(count for value, count in values if math.isnan(_number(value)))
     require(
         not missing,
-        f"{column}: must be known of every one of the {len(values)} training images for this "
+        f"{column}: must be known of every one of the {images} training images for this "
         f"strategy, got {missing} without. Take those out of the table of the source and prepare "
         "again.",
     )

@@ -7,7 +7,8 @@ path or list of them (channels), "label": int, "patient": str, ...}`` with ``age
 (``{"file", "reason"}``) and, of 2D images, ``preparation`` (`common.data.prepare`). Files of the
 source are called by number; ``origins`` has the number of each image, and only a key file
 (`data_prep.machinery.names`) leads from numbers to names.
-`monai.data.load_decathlon_datalist` reads it too.
+`monai.data.load_decathlon_datalist` reads it too. Of 100,000 images or more, entries and digests
+lie in tables beside it (`common.data.manifest_tables`).
 
 Images in a stack (a ``.npy`` file of rows) have the row's ``index``; the manifest's own ``mask``
 then names the voxels of a row. ``classes`` names the values of columns: lists by column, such as
@@ -22,17 +23,27 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import InputError, require
+from common.data.manifest_checks import check_entries, check_files
+from common.data.manifest_tables import (
+    MOST,
+    Lookup,
+    check_tables,
+    open_tables,
+    remove_others,
+    write_tables,
+)
+from common.data.rows import Rows
 from common.data.stack_file import check_stacks
-from common.files import is_relative, leads_below, whole
+from common.files import whole
 
 __all__ = [
     "PARTS",
     "class_names",
     "fingerprint",
-    "keep_labels",
-    "labelled_only",
+    "fingerprint_of",
     "load_datalist",
     "read_manifest",
+    "seeded_digest",
     "seeded_order",
     "write_manifest",
 ]
@@ -51,6 +62,8 @@ REQUIRED = (
 )
 CURE = "Prepare the data again with python -m data_prep."
 
+_CHECKED: set[tuple[str, int, str]] = set()  # tables that this process has checked
+
 
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:
     """Sort `names` by SHA-256 of seed and name: random, yet the same on every machine.
@@ -60,16 +73,20 @@ def seeded_order(names: Iterable[str], seed: int) -> list[str]:
     >>> seeded_order(["a", "b", "c"], seed=0) == seeded_order(["c", "a", "b"], seed=0)
     True
     """
-    return sorted(
-        set(names),
-        key=lambda name: hashlib.sha256(
-            f"{seed}:{name}".encode(errors="surrogateescape")
-        ).hexdigest(),
-    )
+    return sorted(set(names), key=lambda name: seeded_digest(name, seed))
+
+
+def seeded_digest(name: str, seed: int) -> bytes:
+    """Return what `seeded_order` sorts by: the SHA-256 of seed and name."""
+    return hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).digest()
 
 
 def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
     """Read and check ``manifest.json`` of `dataset_dir`.
+
+    Of many images (`common.data.manifest_tables`) parts are `common.data.rows.Rows`, which every
+    process reads by the same memory map, and a process checks them once; of the processes of a
+    machine that torchrun starts, the first one does.
 
     Args:
         dataset_dir: the folder that a `data_prep` command wrote.
@@ -78,9 +95,26 @@ def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
         InputError: no manifest, not JSON, a missing key, an image listed twice, a patient in two
             parts, a listed file that does not exist, or an index outside its stack.
     """
-    path = Path(dataset_dir) / MANIFEST
+    folder, path = Path(dataset_dir), Path(dataset_dir) / MANIFEST
+    header = _header(path)
+    manifest = open_tables(folder, header, str(path))
+    missing = [key for key in REQUIRED if key not in manifest]
+    require(not missing, f"{path}: must hold {', '.join(missing)}, got no such key. {CURE}")
+    known = (str(path.resolve()), path.stat().st_mtime_ns, str(header.get("tables")))
+    if "tables" in header and (known in _CHECKED or os.environ.get("LOCAL_RANK", "0") != "0"):
+        return manifest
+    check_tables(folder, header)
+    check_entries(manifest, str(path))
+    check_files(manifest, folder, str(path))
+    check_stacks(manifest, folder, str(path))
+    _CHECKED.add(known)
+    return manifest
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """What ``manifest.json`` holds."""
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        header = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{path}: dataset_dir must be a folder that holds {MANIFEST}, got none. "
@@ -88,20 +122,18 @@ def read_manifest(dataset_dir: str | Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: must be JSON, got an error ({error}). {CURE}") from None
-    require(isinstance(manifest, dict), f"{path}: must be a JSON object, got a list. {CURE}")
-    missing = [key for key in REQUIRED if key not in manifest]
-    require(not missing, f"{path}: must hold {', '.join(missing)}, got no such key. {CURE}")
-    check_entries(manifest, str(path))
-    _check_files(manifest, Path(dataset_dir))
-    check_stacks(manifest, Path(dataset_dir), str(path))
-    return dict(manifest)
+    require(isinstance(header, dict), f"{path}: must be a JSON object, got a list. {CURE}")
+    return dict(header)
 
 
 def fingerprint(dataset_dir: str | Path) -> str:
     """Return 12 hexadecimal digits that two prepared folders share when they hold the same data.
 
-    SHA-256 of the entries of all parts and of the files' digests: neither where the folder lies
-    nor the versions it was prepared with count. A report compares only runs that share it.
+    The first of the SHA-256 of the entries of all parts and of the files' digests, in that order as
+    JSON with sorted keys: neither where the folder lies nor the versions it was prepared with
+    count. A report compares only runs that share it. Of many images it is computed as the manifest
+    is written, and stands in it: the digests of its tables, which `read_manifest` compares, tell
+    that it is still theirs.
 
     Args:
         dataset_dir: the folder that a `data_prep` command wrote.
@@ -109,7 +141,18 @@ def fingerprint(dataset_dir: str | Path) -> str:
     Raises:
         InputError: as `read_manifest`.
     """
-    manifest = read_manifest(dataset_dir)
+    return fingerprint_of(read_manifest(dataset_dir), dataset_dir)
+
+
+def fingerprint_of(manifest: Mapping[str, Any], dataset_dir: str | Path) -> str:
+    """Return the `fingerprint` of a manifest that has been read.
+
+    Args:
+        manifest: as `read_manifest` returned it.
+        dataset_dir: of which folder.
+    """
+    if isinstance(manifest["training"], Rows):
+        return str(_header(Path(dataset_dir) / MANIFEST)["fingerprint"])
     text = json.dumps([manifest[key] for key in (*PARTS, "sha256")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -132,133 +175,55 @@ def class_names(manifest: Mapping[str, Any], column: str = "label") -> list[str]
     return [str(name) for name in columns.get(column, [])]
 
 
-def check_entries(manifest: dict[str, Any], name: str) -> None:
-    """Check the entries of all parts: keys, unique images, no patient in two parts.
-
-    Args:
-        manifest: as described above.
-        name: what the error calls it.
-    """
-    seen_images: set[tuple[str, Any]] = set()
-    part_of_patient: dict[str, str] = {}
-    for part in PARTS:
-        require(
-            isinstance(manifest[part], list) and all(map(_is_entry, manifest[part])),
-            f"{name}: {part} must be a list of entries, each with the path of an image or a list "
-            f"of such and a label that is not null, got something else. {CURE}",
-        )
-        for entry in manifest[part]:
-            for key in ("image", "label", "patient"):
-                require(
-                    key in entry, f"{name}: every {part} entry must hold {key}, got {entry}. {CURE}"
-                )
-            for image in _paths(entry, ("image",)):
-                row = entry.get("index")
-                require(
-                    (image, row) not in seen_images,
-                    f"{name}: every image must be listed once, got {image} twice"
-                    f"{'' if row is None else f' (row {row})'}. Remove one of them.",
-                )
-                seen_images.add((image, row))
-            patient = str(entry["patient"])
-            other = part_of_patient.setdefault(patient, part)
-            require(
-                other == part,
-                f"{name}: every patient must be in one part only, got patient {patient} in {other} "
-                f"and {part}. Put all images of a patient in one part.",
-            )
-
-
-def load_datalist(dataset_dir: str | Path, part: str) -> list[dict[str, Any]]:
+def load_datalist(dataset_dir: str | Path, part: str) -> Sequence[dict[str, Any]]:
     """Entries of one part, with absolute ``image`` and ``mask`` paths.
 
     Args:
         dataset_dir: the folder of the manifest.
         part: "training", "validation" or "test".
 
+    Returns:
+        A list, or `Rows` where `read_manifest` gives them.
+
     Raises:
         InputError: as `read_manifest`, or another `part`.
     """
     require(part in PARTS, f"load_datalist: part must be one of {', '.join(PARTS)}, got {part!r}.")
-    manifest = read_manifest(dataset_dir)
+    entries = read_manifest(dataset_dir)[part]
     root = Path(dataset_dir).resolve()
-    return [_absolute(entry, root) for entry in manifest[part]]
+    if isinstance(entries, Rows):
+        return entries.below(str(root))
+    return [_absolute(entry, root) for entry in entries]
 
 
-def keep_labels(
-    data: Sequence[dict[str, Any]], label_fraction: float, seed: int
-) -> list[dict[str, Any]]:
-    """Keep ``label`` for a fraction of the patients and set it to -1 for all others.
-
-    Patients are drawn in the order of `seeded_order`: at least one, and as many more as it takes
-    until every class is seen. A larger one with the same seed keeps the earlier patients.
-
-    Args:
-        data: entries with ``label`` (int, -1 for none) and ``patient``; left unchanged.
-        label_fraction: share of the patients that have a label, in (0, 1]; 1 keeps all.
-        seed: chooses the patients.
-
-    Returns:
-        New entries in the same order.
-    """
-    require(
-        0 < label_fraction <= 1,
-        f"keep_labels: label_fraction must lie in (0, 1], got {label_fraction}.",
-    )
-    classes: dict[str, set[int]] = {}
-    for entry in data:
-        if int(entry["label"]) >= 0:
-            classes.setdefault(str(entry["patient"]), set()).add(int(entry["label"]))
-    order = seeded_order(classes, seed)
-    count = max(1, round(label_fraction * len(order)))
-    kept = set(order[:count])
-    covered = set().union(*(classes[patient] for patient in kept))
-    for patient in order[count:]:
-        if classes[patient] - covered:
-            kept.add(patient)
-            covered |= classes[patient]
-    return [
-        dict(entry) if str(entry["patient"]) in kept else {**entry, "label": -1} for entry in data
-    ]
-
-
-def labelled_only(
-    data: Sequence[dict[str, Any]], label_fraction: float, seed: int
-) -> list[dict[str, Any]]:
-    """Keep the entries that `keep_labels` leaves a label, and no other; arguments as there."""
-    kept = keep_labels(data, label_fraction, seed)
-    return [entry for entry in kept if int(entry["label"]) >= 0]
-
-
-def write_manifest(dataset_dir: str | Path, manifest: dict[str, Any]) -> Path:
+def write_manifest(dataset_dir: str | Path, manifest: Mapping[str, Any]) -> Path:
     """Write ``manifest.json``: checked, sorted keys, one atomic rename.
+
+    From `common.data.manifest_tables.MOST` images on, entries and digests go into tables beside it.
 
     Returns:
         Its path.
     """
-    path = Path(dataset_dir) / MANIFEST
+    folder, path = Path(dataset_dir), Path(dataset_dir) / MANIFEST
     check_entries(manifest, str(path))
-    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    with whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    many = sum(len(manifest[part]) for part in PARTS) >= MOST
+    header = write_tables(folder, manifest) if many else _as_lists(manifest)
+    encoder = json.JSONEncoder(indent=1, sort_keys=True, ensure_ascii=False)
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(encoder.iterencode(header))
+        file.write("\n")
+    remove_others(folder, header)
     return path
 
 
-def _is_entry(entry: Any) -> bool:
-    """Whether paths and label of an entry are of the right kind, where it has them."""
-    if not isinstance(entry, dict) or entry.get("label", 0) is None:
-        return False
-    values = [entry[key] for key in ("image", "mask") if key in entry]
-    return all(
-        isinstance(value, str)
-        or (isinstance(value, list) and value != [] and all(isinstance(v, str) for v in value))
-        for value in values
-    )
-
-
-def _paths(entry: dict[str, Any], keys: Iterable[str] = ("image", "mask")) -> list[str]:
-    values = [entry[key] for key in keys if key in entry]
-    return [path for value in values for path in ([value] if isinstance(value, str) else value)]
+def _as_lists(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest as JSON takes it, also where parts of it were read from tables."""
+    whole = {
+        key: list(value) if isinstance(value, Rows) else value for key, value in manifest.items()
+    }
+    return {
+        key: dict(value) if isinstance(value, Lookup) else value for key, value in whole.items()
+    }
 
 
 def _absolute(entry: dict[str, Any], root: Path) -> dict[str, Any]:
@@ -270,38 +235,3 @@ def _absolute(entry: dict[str, Any], root: Path) -> dict[str, Any]:
         elif value is not None:
             result[key] = [str(root / item) for item in value]
     return result
-
-
-def _inside(folder: Path, root: Path) -> set[str]:
-    """Names of a folder that do not lead out of `root`; none where there is no such folder."""
-    if not folder.is_dir() or not leads_below(folder, root):
-        return set()
-    with os.scandir(folder) as files:
-        return {
-            file.name
-            for file in files
-            if not file.is_symlink() or leads_below(Path(file.path), root)
-        }
-
-
-def _check_files(manifest: dict[str, Any], root: Path) -> None:
-    """Every listed file must lie below `root`, links followed.
-
-    Each folder is listed once, so that 34 000 files are quick.
-    """
-    listings: dict[Path, set[str]] = {}
-    for part in PARTS:
-        for relative in (path for entry in manifest[part] for path in _paths(entry)):
-            require(
-                is_relative(relative),
-                f"{root / MANIFEST}: every listed file must lie below its folder, got a path that "
-                f"leads out of it. {CURE}",
-            )
-            path = root / relative
-            if path.parent not in listings:
-                listings[path.parent] = _inside(path.parent, root)
-            require(
-                path.name in listings[path.parent],
-                f"{root / MANIFEST}: every listed file must exist, got no {relative}. "
-                "Copy it back, or delete the manifest and run data_prep again.",
-            )

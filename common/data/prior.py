@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from common.checks import InputError, require
 from common.data.manifest import MANIFEST, fingerprint
+from common.data.rows import Rows
 from common.files import replacing
 
 __all__ = ["image_key", "median_distance", "read_prior", "save_prior", "with_prior"]
@@ -44,9 +45,19 @@ def image_key(entry: Mapping[str, Any], root: str | Path = "") -> str:
     return path.as_posix() + (f"[{number}]" if number >= 0 else "")
 
 
+def image_keys(rows: Rows) -> Any:
+    """Return the keys of all entries, as an Arrow array of texts."""
+    import pyarrow as pa
+
+    if rows.kind("image") == "text" and not {"index", "slice"} & set(rows.columns):
+        return rows.array("image")
+    bare = rows.below("")
+    return pa.array((image_key(entry) for entry in bare), pa.string())
+
+
 def with_prior(
     data: Sequence[Mapping[str, Any]], dataset_dir: str | Path, path: str | Path = ""
-) -> list[dict[str, Any]]:
+) -> Sequence[dict[str, Any]]:
     """Give each entry of a datalist "image_key" and, from a table, "prior" (P,) float32.
 
     Args:
@@ -57,6 +68,10 @@ def with_prior(
     Raises:
         InputError: see `read_prior`.
     """
+    if isinstance(data, Rows):
+        keys = image_keys(data)
+        prior = {"prior": read_prior(path, keys.to_pylist(), dataset_dir)} if str(path) else {}
+        return data.with_values(image_key=keys, **prior)
     keys = [image_key(entry, dataset_dir) for entry in data]
     entries = [{**entry, "image_key": key} for entry, key in zip(data, keys)]
     if not str(path):

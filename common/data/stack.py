@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 
 from common.checks import require
 from common.data.manifest import PARTS, read_manifest
-from common.data.prior import image_key, read_prior
+from common.data.prior import image_key, image_keys, read_prior
+from common.data.rows import Rows, coded, numbers
 from common.data.stack_file import CHANNELS_NDIM, open_stack, read_mask
 
 __all__ = ["StackDataset", "as_batch"]
@@ -66,28 +67,20 @@ class StackDataset(Dataset[Batch]):
             part in PARTS, f"StackDataset: part must be one of {', '.join(PARTS)}, got {part!r}."
         )
         manifest = read_manifest(dataset_dir)
-        self.entries: list[dict[str, Any]] = manifest[part]
+        self.entries: Sequence[dict[str, Any]] = manifest[part]
         where = f"{dataset_dir}: {part}"
+        index = numbers(self.entries, "index")
         require(
-            all("index" in entry for entry in self.entries),
+            not np.isnan(index).any(),
             f"{where}: every entry must hold index, got one image per file. "
             "Read them with common.data.LoadMedicalImaged.",
         )
-        files = sorted({entry["image"] for entry in self.entries})
+        self._file, files = coded(self.entries, "image")
+        self._row = index.astype(np.int64)
         self._paths = [Path(dataset_dir) / file for file in files]
-        number = {file: position for position, file in enumerate(files)}
-        self._file = np.array([number[entry["image"]] for entry in self.entries], np.int64)
-        self._row = np.array([entry["index"] for entry in self.entries], np.int64)
-        keys = [image_key(entry) for entry in self.entries]
-        own: dict[str, Tensor | list[str]] = {
-            "image_key": keys,
-            "position": torch.arange(len(keys)),
-        }
-        self._columns = {
-            name: own[name] if name in own else _column(self.entries, name, where)
-            for name in columns
-        }
+        self._columns = {name: _column(self.entries, name, where) for name in columns}
         if str(prior):
+            keys = [image_key(entry) for entry in self.entries]
             self._columns["prior"] = torch.from_numpy(read_prior(prior, keys, dataset_dir))
         self._mask: npt.NDArray[np.bool_] | None = None
         if "mask" in manifest:
@@ -129,9 +122,14 @@ class StackDataset(Dataset[Batch]):
         chosen = np.asarray(indices, np.int64)
         batch: Batch = {"image": self._images(chosen)}
         for name, values in self._columns.items():
-            batch[name] = (
-                [values[i] for i in chosen] if isinstance(values, list) else values[chosen]
-            )
+            if isinstance(values, list):
+                batch[name] = [values[i] for i in chosen]
+            elif isinstance(values, Tensor):
+                batch[name] = values[chosen]
+            else:
+                batch[name] = [
+                    "" if text is None else text for text in values.take(chosen).to_pylist()
+                ]
         return batch
 
     def __getstate__(self) -> dict[str, Any]:
@@ -168,8 +166,19 @@ class StackDataset(Dataset[Batch]):
         return image.float().div_(255)
 
 
-def _column(entries: list[dict[str, Any]], name: str, where: str) -> Tensor | list[str]:
-    """The values of one column: int64 (-1: missing), float32 (NaN: missing) or texts."""
+def _column(entries: Sequence[dict[str, Any]], name: str, where: str) -> Any:
+    """The values of one column: int64 (-1: missing), float32 (NaN: missing) or texts.
+
+    Texts of `Rows` stay an array of Arrow's, which no process copies.
+    """
+    if name == "position":
+        return torch.arange(len(entries))
+    if name == "image_key":
+        if isinstance(entries, Rows):
+            return image_keys(entries)
+        return [image_key(entry) for entry in entries]
+    if isinstance(entries, Rows) and entries.kind(name) == "text":
+        return entries.array(name)
     values = [entry.get(name) for entry in entries]
     given = [value for value in values if value is not None]
     require(

@@ -5,7 +5,7 @@ A stack is ``(N, H, W)`` or ``(N, H, W, 3)`` uint8, ``(N, *spatial)``, ``(N, C, 
 ``(N, voxels)`` float beside the manifest's ``"mask"``: ``volume[mask] = row``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from common.checks import require
 from common.data.reading import reading
+from common.data.rows import Rows, coded, counted, numbers
 from common.files import replacing
 
 __all__ = ["check_stacks", "open_stack", "read_features", "read_mask", "stack_row", "write_stack"]
@@ -144,37 +145,62 @@ def check_stacks(manifest: dict[str, Any], root: Path, name: str) -> None:
         InputError: an index outside its stack, a mask whose True voxels are not a row's length,
             or a class that has no name.
     """
-    entries = [e for part in ("training", "validation", "test") for e in manifest[part]]
-    lengths: dict[str, int] = {}
+    parts = [manifest[part] for part in ("training", "validation", "test")]
     mask = manifest.get("mask")
     require(
         mask is None or isinstance(mask, str),
         f"{name}: mask must be the path of a .npy file, got {mask!r}. {CURE}",
     )
     voxels = int(read_mask(root / mask).sum()) if mask is not None else 0
-    for entry in (entry for entry in entries if "index" in entry):
-        image, index = entry["image"], entry["index"]
+    for image, low, high in _stacked(parts, name):
+        stack = open_stack(root / image)
         require(
-            isinstance(image, str) and isinstance(index, int),
-            f"{name}: an entry with index must have one image and an integer, got {index!r}. "
-            f"{CURE}",
+            mask is None or stack.shape[1:] == (voxels,),
+            f"{name}: rows of {image} must have the mask's {voxels} voxels, "
+            f"got shape {stack.shape[1:]}. {CURE}",
         )
-        if image not in lengths:
-            stack = open_stack(root / image)
+        require(
+            low >= 0 and high < len(stack),
+            f"{name}: index must lie in 0..{len(stack) - 1} for {image}, got "
+            f"{low if low < 0 else high}. {CURE}",
+        )
+    _check_classes(manifest.get("classes"), parts, name)
+
+
+def _stacked(parts: Sequence[Any], name: str) -> Iterator[tuple[str, int, int]]:
+    """Each stack, with the lowest and the highest index of its entries in a part."""
+    for entries in parts:
+        if isinstance(entries, Rows):
+            if "index" in entries.columns and len(entries):
+                yield from _spans(entries)
+            continue
+        spans: dict[str, tuple[int, int]] = {}
+        for entry in (entry for entry in entries if "index" in entry):
+            image, index = entry["image"], entry["index"]
             require(
-                mask is None or stack.shape[1:] == (voxels,),
-                f"{name}: rows of {image} must have the mask's {voxels} voxels, "
-                f"got shape {stack.shape[1:]}. {CURE}",
+                isinstance(image, str) and isinstance(index, int),
+                f"{name}: an entry with index must have one image and an integer, got {index!r}. "
+                f"{CURE}",
             )
-            lengths[image] = len(stack)
-        require(
-            0 <= index < lengths[image],
-            f"{name}: index must lie in 0..{lengths[image] - 1} for {image}, got {index}. {CURE}",
-        )
-    _check_classes(manifest.get("classes"), entries, name)
+            low, high = spans.get(image, (index, index))
+            spans[image] = (min(low, index), max(high, index))
+        yield from ((image, *span) for image, span in spans.items())
 
 
-def _check_classes(classes: Any, entries: list[dict[str, Any]], name: str) -> None:
+def _spans(entries: Rows) -> Iterator[tuple[str, int, int]]:
+    """The same of columns."""
+    codes, images = coded(entries, "image")
+    index = numbers(entries, "index")
+    some = ~np.isnan(index)
+    low, high = np.full(len(images), np.inf), np.full(len(images), -np.inf)
+    np.minimum.at(low, codes[some], index[some])
+    np.maximum.at(high, codes[some], index[some])
+    for image, first, last in zip(images, low, high):
+        if first <= last:
+            yield image, int(first), int(last)
+
+
+def _check_classes(classes: Any, parts: Sequence[Any], name: str) -> None:
     """A list names the values of ``label``; an object names those of each of its columns."""
     columns = {"label": classes} if isinstance(classes, list) else classes
     if columns is None:
@@ -187,8 +213,7 @@ def _check_classes(classes: Any, entries: list[dict[str, Any]], name: str) -> No
         f"got {type(classes).__name__}. {CURE}",
     )
     for column, names in columns.items():
-        for entry in entries:
-            value = entry.get(column)
+        for value in (value for entries in parts for value, _ in counted(entries, column)):
             require(
                 value is None or (isinstance(value, int) and -1 <= value < len(names)),
                 f"{name}: {column} must be -1 or the number of one of {len(names)} classes, "

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.data.manifest_tables import Lookup
+
 __all__ = ["changed_files"]
 
 MOST = 32  # files that are looked at
@@ -21,9 +23,13 @@ def changed_files(folder: Path, digests: Mapping[str, str]) -> list[str]:
         folder: the prepared folder.
         digests: SHA-256 by relative path, as the manifest has them.
     """
-    names = sorted(digests)
-    chosen = np.unique(np.linspace(0, len(names) - 1, min(MOST, len(names))).round().astype(int))
-    return [names[place] for place in chosen if not _is_as_listed(folder, names[place], digests)]
+    if isinstance(digests, Lookup):
+        some = digests.spread(MOST)
+    else:
+        names = sorted(digests)
+        places = np.linspace(0, len(names) - 1, min(MOST, len(names))).round().astype(int)
+        some = {names[place]: digests[names[place]] for place in places}
+    return [name for name in some if not _is_as_listed(folder, name, some)]
 
 
 def _is_as_listed(folder: Path, name: str, digests: Mapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.data.rows import counted
 from common.deploy.file_facts import TELLING, image_facts
 from common.deploy.recorded import read_recorded
 
@@ -94,7 +95,12 @@ class Expected:
             facts += [image_facts(np.asarray(x)) for x in batch]
         largest = max(shapes, key=lambda shape: shapes[shape])
         dims = len(largest) - 1
-        ages = [float(e["age"]) for e in entries if isinstance(e.get("age"), int | float)]
+        ages = [
+            float(age)
+            for age, count in counted(entries, "age")
+            if isinstance(age, int | float)
+            for _ in range(count)
+        ]
         return cls(
             sum(shapes.values()),
             tuple(_most(entries, "modality") or modality),
@@ -193,7 +199,10 @@ class Expected:
 
 def _most(entries: Sequence[Facts], column: str) -> tuple[str, ...]:
     """Values that at least a hundredth of the entries have, the usual one first."""
-    counts = Counter(str(entry[column]) for entry in entries if entry.get(column))
+    counts: Counter[str] = Counter()
+    for value, count in counted(entries, column):
+        if value:
+            counts[str(value)] += count
     fewest = max(1.0, counts.total() / 100)
     return tuple(value for value, count in counts.most_common() if count >= fewest)
 

@@ -25,8 +25,9 @@ from torch import nn
 
 from common.checks import require, require_name
 from common.config import RECORD, begin_run, read_record, run_record
-from common.data import class_names, fingerprint, read_manifest
+from common.data import class_names, read_manifest
 from common.data.label_check import spare_outputs
+from common.data.manifest import fingerprint_of
 from common.data.mask_record import mask_record
 from common.data.stack_file import read_mask
 from common.data.unchanged import changed_files
@@ -91,9 +92,12 @@ class RunFolder:
         self.resume = resume
         self.snapshot_interval = snapshot_interval
         self._due = Due(checkpoint_every)
+        prepared = (self.dataset_dir / "manifest.json").is_file()
+        manifest = read_manifest(dataset_dir) if prepared else None
+        self._digests = manifest["sha256"] if manifest else {}
         self.record = {
             **{"bundle": bundle, "strategy": strategy, "seed": seed},
-            **_data(Path(dataset_dir)),
+            **_data(self.dataset_dir, manifest),
             **run_record(),
         }
         self.history = History(self.run_dir / "history.json")
@@ -138,8 +142,7 @@ class RunFolder:
         """Say what of the data does not fit, and stops nothing."""
         if not self._writes or self.record["data"] is None:
             return
-        digests = read_manifest(self.dataset_dir)["sha256"]
-        changed = changed_files(self.dataset_dir, digests)
+        changed = changed_files(self.dataset_dir, self._digests)
         if changed:
             _LOG.warning(
                 f"{self.dataset_dir}: {len(changed)} of the files that were looked at are missing "
@@ -242,14 +245,13 @@ def _head(model: nn.Module) -> nn.Linear:
     return head
 
 
-def _data(dataset_dir: Path) -> dict[str, Any]:
+def _data(dataset_dir: Path, manifest: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what `run.json` says of the prepared data; nothing where there is no manifest."""
-    if not (dataset_dir / "manifest.json").is_file():
+    if manifest is None:
         return {"data": None, "classes": [], "preparation": {}, "features": {}}
-    manifest = read_manifest(dataset_dir)
     mask = manifest.get("mask")
     return {
-        "data": fingerprint(dataset_dir),
+        "data": fingerprint_of(manifest, dataset_dir),
         "classes": class_names(manifest),
         "preparation": manifest.get("preparation", {}),
         "features": manifest.get("features", {}),

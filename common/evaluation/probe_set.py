@@ -1,6 +1,6 @@
 """A prepared data set for a probe: its three parts in batches, labelled images only."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from common.checks import require
 from common.data import class_names, load_datalist, read_manifest
 from common.data.manifest import PARTS
+from common.data.rows import Rows, numbers
 
 __all__ = ["Centred", "ProbeSet"]
 
@@ -58,7 +59,7 @@ class ProbeSet:
         entries = {part: _labelled(folder, part) for part in PARTS}
         self.manifest = {**manifest, **entries}
         self.images = {part: len(listed) for part, listed in entries.items()}
-        self.training_label = np.array([int(entry["label"]) for entry in entries["training"]])
+        self.training_label = numbers(entries["training"], "label").astype(int)
         self.training, self.validation, self.test = (
             DataLoader(
                 CacheDataset(entries[part], transform, cache_rate=cache_rate, progress=False),
@@ -96,8 +97,12 @@ class Centred:
         return x[:, :, top : top + self.side, left : left + self.side]
 
 
-def _labelled(folder: Path, part: str) -> list[dict[str, Any]]:
-    entries = [entry for entry in load_datalist(folder, part) if int(entry["label"]) >= 0]
+def _labelled(folder: Path, part: str) -> Sequence[dict[str, Any]]:
+    entries = load_datalist(folder, part)
+    if isinstance(entries, Rows):
+        entries = entries.take(np.flatnonzero(numbers(entries, "label") >= 0))
+    else:
+        entries = [entry for entry in entries if int(entry["label"]) >= 0]
     require(
         len(entries) > 0,
         f"{folder}: the {part} part must hold labelled images, got none. Name another folder in "

@@ -181,10 +181,11 @@ def test_full_disk_in_the_middle_of_a_stack_is_no_skipped_item(
 def test_full_disk_at_the_manifest_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write_text(self: Path, *args: Any, **options: Any) -> int:
+    def full(*args: Any, **options: Any) -> Iterator[str]:
+        yield '{"training"'
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", write_text)
+    monkeypatch.setattr(json.JSONEncoder, "iterencode", full)
     with pytest.raises(InputError, match="full disk"):
         run(plan_of(1, 2), tmp_path, workers=1)
     monkeypatch.undo()
