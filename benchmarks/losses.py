@@ -5,6 +5,7 @@ One forward and backward pass over ``size x 2 views x 128`` on one CPU thread::
     pip install --no-deps lightly lightly-utils pytorch-metric-learning
     python benchmarks/losses.py --out losses.json
     python benchmarks/losses.py --sizes 32768 --losses InfoNCE SupCon y-aware --once
+    python benchmarks/losses.py --sizes 8192 --losses L_thr "L_thr released" --against y-aware
 
 Each loss stands beside the libraries that have it and beside its plain n x n form
 (`benchmarks/plain_losses.py`), the only peer of most; all must return the same value, or the run
@@ -180,7 +181,10 @@ def one_pass(loss: Loss, size: int) -> Callable[[], float]:
     return run
 
 
-def times(loss: str, size: int) -> dict[str, dict[str, float]]:
+def times(loss: str, size: int, against: str | None) -> dict[str, dict[str, float]]:
+    if against:  # peers hold too much at such sizes: one of ours takes their place
+        pair = {"ours": CASES[loss]["ours"], against: CASES[against]["ours"]}
+        return best_times({name: one_pass(make(), size) for name, make in pair.items()})
     names = [case for case in CASES[loss] if size <= LARGEST.get((loss, case), size)]
     return best_times({case: one_pass(CASES[loss][case](), size) for case in names})
 
@@ -190,9 +194,10 @@ def single_cost(loss: str, case: str, size: int) -> dict[str, float]:
     return cost(one_pass(CASES[loss][case](), size))._asdict()
 
 
-def measure(loss: str, case: str, size: int) -> dict[str, Any]:
+def measure(loss: str, case: str, size: int, against: str | None = None) -> dict[str, Any]:
     """Measure times (no case) or the memory of one case, in a process of its own."""
     words = ["--losses", loss, "--measure", case or "times", "--sizes", str(size)]
+    words += ["--against", against] if against else []
     environment = {"OMP_NUM_THREADS": "1"} | (STRICT_ALLOCATION if case else {})
     result: dict[str, Any] = apart(__file__, words, environment)
     return result
@@ -214,6 +219,16 @@ def alone(size: int, loss: str) -> dict[str, Any]:
     return {"size": size, "loss": loss} | {key: {"ours": measured[key]} for key in measured}
 
 
+def beside(size: int, loss: str, against: str) -> dict[str, Any]:
+    """Measure ours beside another of ours, in turn; a row of the table."""
+    seconds = measure(loss, "", size, against)["seconds"]
+    used = {
+        name: measure(of, "ours", size)["bytes"]
+        for name, of in (("ours", loss), (against, against))
+    }
+    return {"size": size, "loss": loss, "seconds": seconds, "bytes": used}
+
+
 def line(row: dict[str, Any]) -> str:
     """Write a row of the table, with the ratios to the fastest peer."""
     seconds, used = row["seconds"], row["bytes"]
@@ -233,6 +248,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--losses", choices=CASES, nargs="+", default=list(CASES))
     parser.add_argument("--once", action="store_true", help="one pass of ours, no peers")
+    parser.add_argument("--against", choices=CASES, help="a loss of ours in the place of peers")
     parser.add_argument("--out", type=Path, help="also write the rows as JSON")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -240,7 +256,11 @@ def main() -> None:
     if arguments.measure:
         loss, size = arguments.losses[0], arguments.sizes[0]
         timed = arguments.measure == "times"
-        measured = times(loss, size) if timed else single_cost(loss, arguments.measure, size)
+        measured = (
+            times(loss, size, arguments.against)
+            if timed
+            else single_cost(loss, arguments.measure, size)
+        )
         print(json.dumps(measured))
         return
     print("| size | loss | ms | MB | fastest peer | its ms | its MB | faster | smaller |")
@@ -248,7 +268,10 @@ def main() -> None:
     rows = []
     for size in arguments.sizes:
         for loss in arguments.losses:
-            rows.append((alone if arguments.once else compare)(size, loss))
+            if arguments.against:
+                rows.append(beside(size, loss, arguments.against))
+            else:
+                rows.append((alone if arguments.once else compare)(size, loss))
             print(line(rows[-1]), flush=True)
     if arguments.out:
         result = {**provenance(), "rows": rows}

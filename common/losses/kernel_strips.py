@@ -1,7 +1,7 @@
 """L_thr and L_exp as their formulas say, whose denominators depend on the positive, strip by strip.
 
-Weights belong to subjects, so rows are counted by subject where that is cheaper: L_thr sorts one
-row of B weights per subject, shared by its views, and takes running sums (O(n^2 log n)).
+Weights belong to subjects, so rows are counted by subject where that is cheaper: L_thr puts the
+others in order once for each subject, for all its views, and takes running sums over them.
 """
 
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
-from common.losses.kernel_pairs import KernelPairs
+from common.losses.kernel_pairs import KernelOrder, KernelPairs
 from common.losses.strips import RowLoss, strips_of, sum_over_strips
 
 __all__ = ["exponential_loss", "threshold_loss"]
@@ -28,25 +29,22 @@ def threshold_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tensor:
 
     def of_strip(s: Tensor, _: Tensor, rows: slice, columns: slice) -> Tensor:
         strip = pairs.strip(slice(rows.start // views, rows.stop // views))
-        of_self = _places_of_self(rows, pairs)
-        shape = (len(strip.logs), views, strip.logs.shape[1], views)  # subject, view, subject, view
-        repelled = s.exp().scatter(1, of_self, 0).view(shape).sum(dim=3)
-        attracted = s.scatter(1, of_self, 0).view(shape).sum(dim=3)
-        ascending, order = strip.logs.sort(dim=1)
-        place = order[:, None].expand_as(repelled)
-        # D of a subject: the running sum in front of the first of equal weight
-        running = repelled.gather(2, place).cumsum(dim=2)
-        first = torch.searchsorted(ascending, ascending)[:, None].expand_as(repelled)
-        below = running.gather(2, (first - 1).clamp(min=0)).where(first > 0, 0)
-        some = below != 0
-        members = views - (order == strip.itself).to(s.dtype)  # the anchor is not its positive
-        log_below = below.where(some, 1).log()
-        terms = members[:, None] * log_below - attracted.gather(2, place)
-        relative = ascending.sub_(strip.largest).exp_()
-        kept = (relative[:, None] * terms).where(some, 0).sum(dim=2)
+        shape = (len(strip.logs), views, views, strip.logs.shape[1])  # subject, view, view, subject
+        of_self = strip.itself + shape[3] * torch.arange(views, device=s.device)
+        of_self = of_self.view(-1, 1)  # where anchors meet themselves
+        repelled = s.exp().scatter(1, of_self, 0).view(shape).sum(dim=2)
+        attracted = s.scatter(1, of_self, 0).view(shape).sum(dim=2)
+        order = pairs.order(strip.logs)
+        log_below = log_sums_below(repelled, order)
+        members = torch.full_like(strip.logs, views)
+        members.scatter_(1, strip.itself, views - 1)  # the anchor is not its positive
+        terms = members[:, None] * log_below - attracted
+        relative = (strip.logs - strip.largest).exp_()
+        kept = (relative[:, None] * terms).where(log_below != -torch.inf, 0).sum(dim=2)
         return (kept / strip.normaliser(relative, views)).sum()
 
-    return _mean(anchors, bank, pairs, of_strip)
+    by_view = bank.view(-1, views, bank.shape[1]).transpose(0, 1).flatten(0, 1)
+    return _mean(anchors, by_view, pairs, of_strip)
 
 
 def exponential_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tensor:
@@ -66,6 +64,40 @@ def exponential_loss(anchors: Tensor, bank: Tensor, pairs: KernelPairs) -> Tenso
         return (share * (log_sums_of_others(exponents) - s)).sum()
 
     return _mean(anchors, bank, pairs, of_strip)
+
+
+def log_sums_below(x: Tensor, order: KernelOrder) -> Tensor:
+    """Compute ``log sum_{t: w_t < w_k} x_it`` for every subject k, differentiable once.
+
+    Args:
+        x: (b, V, B), at least 0: of each row of b subjects, its sums over the rows of all subjects.
+        order: of all subjects by their weight to each of the b.
+
+    Returns:
+        (b, V, B); -inf, without gradient, where the sum is 0 or empty.
+    """
+    result: Tensor = _LogSumsBelow.apply(x, order)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LogSumsBelow(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: KernelOrder) -> Tensor:
+        places, below = (index[:, None].expand_as(x) for index in order)
+        running = functional.pad(x.gather(2, places).cumsum_(2), (1, 0))
+        sums = running.gather(2, below)
+        ctx.save_for_backward(sums, places, below)
+        return sums.log()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        sums, places, below = ctx.saved_tensors
+        slope = (gradient / sums).where(sums != 0, 0)
+        by_count = torch.zeros_like(slope).scatter_add_(2, below, slope)
+        # whoever has p below is in the sums of all that have more than p below
+        more = functional.pad(by_count.flip(2).cumsum_(2).flip(2)[..., 1:], (0, 1))
+        return torch.empty_like(slope).scatter_(2, places, more), None
 
 
 def log_sums_of_others(x: Tensor) -> Tensor:
