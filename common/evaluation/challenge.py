@@ -102,7 +102,7 @@ class ChallengeEvaluation(SubjectsEvaluation):
         training: the training subjects: "image", "age" (years; NaN = not known), "site" (-1 = not
             known), in one order whenever they are asked for.
         test: the test subjects, likewise; see `SubjectsEvaluation`.
-        jobs: processes to fit the heads with; -1 = one for each core.
+        jobs: fits of a head at a time; -1 = one for each core. The figures are the same.
         subjects: see `common.evaluation.subjects.SubjectArguments`; the errors of a head "trained"
             to predict age (the l1 baseline) are told as well, while the figures are the
             challenge's; the network has one output.

@@ -213,3 +213,12 @@ def test_the_watched_age_error_is_a_ridge_on_thirds(
             for k in range(3)
         ]
         assert actual == pytest.approx(np.concatenate(errors).mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize("fit", [fit_age, fit_site], ids=["age", "site"])
+def test_heads_fitted_on_threads_are_those_of_one_to_the_last_bit(fit: Any) -> None:
+    features, age, site = subjects()
+    target = age if fit is fit_age else site
+    one, several = (fit(features, target, jobs) for jobs in (1, 3))
+    assert np.array_equal(one.coef_, several.coef_)
+    assert np.array_equal(one.intercept_, several.intercept_)
