@@ -21,6 +21,7 @@ from common.checks import require
 from common.command_line import CommandParser
 from common.files import replacing
 from common.report.audit.page import in_words, write_audit
+from common.report.audit.proposal import overlay_text
 from common.report.audit.result import Audit
 
 __all__ = ["main"]
@@ -93,25 +94,34 @@ def _write(found: Audit, output: Path, title: str, data: Path) -> int:
     for old in output.parent.glob(f"{glob.escape(output.stem)}_proposal*.json"):
         old.unlink()  # of an earlier audit of that name: another page's proposals
     page = write_audit(found, output, title)
-    numbers = _written(output.with_suffix(".json"), found.to_json())
+    text = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    numbers = _written(output.with_suffix(".json"), text)
     for line in in_words(found):
         print(line)
     for at, one in enumerate(found.sets):
         if one.proposal is not None and one.proposal.words and one.proposal.overlay:
             behind = f"_{at + 1}" if len(found.sets) > 1 else ""
             path = output.with_name(f"{output.stem}_proposal{behind}.json")
-            _written(path, one.proposal.overlay)
-            words = ["python", "-m", "common", "train", one.proposal.bundle, str(data)]
-            words += ["--output", f"{output.stem}_trained{behind}", "--overlays", str(path)]
-            print(f"proposal: {path}; train with it: {shlex.join(words)}")
+            _written(path, overlay_text(one.proposal.overlay))
+            print(f"proposal: {path}; {_training(one.proposal.bundle, data, output, path)}")
     print(f"numbers: {numbers}")
     print(f"audit: {page}", flush=True)
     return 0
 
 
-def _written(path: Path, content: dict[str, object]) -> Path:
+def _training(bundle: str, data: Path, output: Path, proposal: Path) -> str:
+    """Say how to train with a proposal; only a folder that was prepared can be trained on."""
+    trained = proposal.stem.replace(f"{output.stem}_proposal", f"{output.stem}_trained")
+    prepared = (data / "manifest.json").is_file()
+    words = ["python", "-m", "common", "train", bundle, str(data) if prepared else "data/mine"]
+    words += ["--output", trained, "--overlays", str(proposal)]
+    first = ["python", "-m", "data_prep", "folders", "--source", str(data), "--target", "data/mine"]
+    before = "" if prepared else f"prepare the folder: {shlex.join(first)}; then "
+    return f"{before}train with it: {shlex.join(words)}"
+
+
+def _written(path: Path, text: str) -> Path:
     with replacing(path) as partial:
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")
     return path
 

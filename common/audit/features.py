@@ -22,11 +22,13 @@ from torch.nn.functional import interpolate
 from common.checks import require
 from common.deploy import load
 from common.metrics.plain_features import intensities, pixels
+from common.report.words import plural
 
 __all__ = [
     "KINDS",
     "Encoder",
     "Features",
+    "check_fits",
     "every_nth",
     "features_of",
     "given_encoder",
@@ -46,10 +48,12 @@ class Encoder:
     Attributes:
         name: "untrained", or that of a model.
         represent: ``x (B, C, *spatial) -> h (B, F)``.
+        reads: channels and spatial axes of its images; None where it does not say.
     """
 
     name: str
     represent: Callable[[Tensor], Tensor]
+    reads: tuple[int, int] | None = None
 
 
 class Drawn(nn.Module):
@@ -85,17 +89,15 @@ def untrained_encoder(spatial_dims: int, channels: int) -> Encoder:
     return Encoder("untrained", Drawn(spatial_dims, channels).eval())
 
 
-def given_encoder(model: str | Path, spatial_dims: int, channels: int) -> Encoder:
+def given_encoder(model: str | Path) -> Encoder:
     """Return the encoder of a bundle's model.
 
     Args:
         model: a bundle's name or folder; or ``model.pt`` with ``model.json`` beside it, or their
             folder, of which the record names the bundle.
-        spatial_dims: of the images.
-        channels: of the images.
 
     Raises:
-        InputError: no such model, or one of other images.
+        InputError: no such model.
     """
     path = Path(model)
     record = path / "model.json" if path.is_dir() else path.with_suffix(".json")
@@ -114,18 +116,32 @@ def given_encoder(model: str | Path, spatial_dims: int, channels: int) -> Encode
         h: Tensor = network.encode(x)
         return h
 
-    shape = [size or 64] * 2 if spatial_dims == 2 else [64] * 3
-    try:
-        with torch.no_grad():
-            represent(torch.zeros(1, channels, *shape))
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        require(
-            False,
-            f"{predictor.model.bundle}: its encoder must read images of {channels} channel(s) in "
-            f"{spatial_dims}D, got an error ({reason}). Leave --encoder out.",
-        )
-    return Encoder(predictor.model.bundle, represent)
+    return Encoder(predictor.model.bundle, represent, _kernel(network))
+
+
+def _kernel(network: nn.Module) -> tuple[int, int] | None:
+    """Channels and spatial axes of the images that the first convolution reads."""
+    for weight in network.parameters():
+        if weight.dim() > 2:
+            return weight.shape[1], weight.dim() - 2
+    return None
+
+
+def check_fits(encoder: Encoder, spatial_dims: int, channels: int) -> None:
+    """Check that an encoder reads such images.
+
+    Raises:
+        InputError: it reads others.
+    """
+    require(
+        encoder.reads in (None, (channels, spatial_dims)),
+        f"{encoder.name}: its encoder must read the images, of {plural(channels, 'channel')} in "
+        f"{spatial_dims}D, got one for {_words(encoder.reads)}. Name another.",
+    )
+
+
+def _words(reads: tuple[int, int] | None) -> str:
+    return "" if reads is None else f"{plural(reads[0], 'channel')} in {reads[1]}D"
 
 
 @torch.no_grad()

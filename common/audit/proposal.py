@@ -144,7 +144,8 @@ def _words(chosen: Sequence[Chosen], names: Set[str]) -> tuple[str, ...]:
     for one in chosen:
         for name, chance in one.probability.items():
             if chance > 0 and name in names:
-                told[words_of(name, one.settings[name], chance)] = None
+                words = words_of(name, one.settings[name], chance, one.kind.transform.spatial_dims)
+                told[words] = None
     return tuple(told)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.audit.configured import read_transforms
-from common.audit.features import Encoder, given_encoder, untrained_encoder
+from common.audit.features import Encoder, check_fits, given_encoder, untrained_encoder
 from common.audit.images import AuditImages, Columns, from_arrays
 from common.audit.pictures import take_pictures
 from common.audit.reading import read_images
@@ -77,6 +77,7 @@ def audit(
     require(temperature > 0, f"audit: temperature must be positive, got {temperature}.")
     require(max_images >= 2, f"audit: max_images must be at least 2, got {max_images}.")
     sets = _sets(transforms, size)
+    given = None if encoder is None else _given(encoder)
     say("reading images")
     held = _images(images, columns, mask, sets, size, max_images, seed)
     if held.left_out:
@@ -84,7 +85,7 @@ def audit(
         for line in held.left_out[:TOLD]:
             say(f"left out: {line}")
     sets = _fitted(transforms, sets, held)
-    study = Study(held, _encoder(encoder, held), views, keep, temperature, seed)
+    study = Study(held, _fitting(given, held), views, keep, temperature, seed)
     study.notes += (told := [*held.notes, *size_notes(sets, held)])
     for words in told:
         say(words)
@@ -104,20 +105,25 @@ def audit(
     )
 
 
-def _encoder(encoder: str | Path | Encoder | None, held: AuditImages) -> Encoder:
+def _given(encoder: str | Path | Encoder) -> Encoder:
     if isinstance(encoder, Encoder):
         return encoder
-    channels = held.x.shape[1]
-    if encoder is None:
-        return untrained_encoder(held.spatial_dims, channels)
     try:
-        return given_encoder(encoder, held.spatial_dims, channels)
+        return given_encoder(encoder)
     except InputError as error:
         reason = str(error).split(". ")[0].rstrip(".").removeprefix("bundle: ")
         raise InputError(
             f"--encoder {Path(encoder).name}: {reason}. Name a bundle that has a model, or a "
             "model's folder, or leave --encoder out."
         ) from None
+
+
+def _fitting(given: Encoder | None, held: AuditImages) -> Encoder:
+    channels = held.x.shape[1]
+    if given is None:
+        return untrained_encoder(held.spatial_dims, channels)
+    check_fits(given, held.spatial_dims, channels)
+    return given
 
 
 def _sets(transforms: Sequence[Any], size: int | None) -> list[TransformationSet]:

@@ -202,7 +202,7 @@ def _scan(transforms: TransformationSet, kind: ViewKind, name: str, bench: Bench
         steps.append(
             Step(
                 strength=strength,
-                words=words_of(name, settings, chance),
+                words=words_of(name, settings, chance, bench.images.spatial_dims),
                 settings=settings,
                 probability=chance,
                 lesions_kept=lesions,

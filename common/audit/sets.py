@@ -23,6 +23,7 @@ __all__ = ["ChannelPolicy", "Crops", "TransformationSet", "ViewKind", "as_set", 
            "subset", "told"]  # fmt: skip
 
 SILENT = ("crop", "color_jitter")  # whose ends do not say how much
+SIDES = {2: ("up–down", "left–right"), 3: ("left–right", "front–back", "head–foot")}
 WINDOWS = {"crop": "half_width", "crop_resize": "size", "cutout": "size"}  # setting that says it
 ZERO = re.compile(r"([a-z]+ )?[-−+]?0([^\d.].*)?")
 
@@ -59,7 +60,12 @@ class ViewKind:
         """Return what each transformation does, such as "blur 0 px to 2 px"."""
         units = iter(self.transform.units)
         return tuple(
-            told(name, next(iter([next(units) for _ in range(size)])), self.transform.settings)
+            told(
+                name,
+                next(iter([next(units) for _ in range(size)])),
+                self.transform.settings,
+                self.transform.spatial_dims,
+            )
             for name, size in zip(self.transform.order, self.transform.sizes)
         )
 
@@ -113,11 +119,28 @@ class TransformationSet:
         return image
 
 
-def told(name: str, ends: tuple[str, str], settings: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a transformation in words, such as "blur 0 px to 2 px"."""
+def told(
+    name: str, ends: tuple[str, str], settings: Mapping[str, Mapping[str, Any]], dims: int = 2
+) -> str:
+    """Return a transformation in words, such as "blur 0 px to 2 px".
+
+    Args:
+        name: of the transformation.
+        ends: what 0 and 1 mean for its first parameter.
+        settings: by name; its own are used.
+        dims: 2 or 3, of the images.
+    """
+    if name == "mirror":  # its parameter says which axis, and of one axis nothing
+        axes = settings.get(name, {}).get("axes") or range(dims)
+        return f"mirror {' or '.join(SIDES[dims][axis] for axis in axes)}"
     zero, one = _turned(*ends)
     words = f"{name} {zero}" if zero == one else f"{name} {zero} to {one}"
     others = _window(name, settings.get(name, {}))
+    if name == "affine" and (shear := settings.get(name, {}).get("shear", 0)):
+        sheared = f"sheared by up to {shear:.4g}° either way"
+        if all(ZERO.fullmatch(end) for end in one.split(", ")):
+            return f"{name} {sheared}"
+        others.append(sheared)
     others += [
         f"{key.replace('_', ' ')} {value:.4g}"
         for key, value in settings.get(name, {}).items()

@@ -104,8 +104,8 @@ def restricted(
     )
 
 
-def words_of(name: str, settings: Settings, probability: float) -> str:
-    """Return a setting in words, such as "blur 0 px to 4 px"."""
+def words_of(name: str, settings: Settings, probability: float, dims: int = 2) -> str:
+    """Return a setting in words, such as "blur 0 px to 4 px"; `dims` are those of the images."""
     declared = DECLARED["flip" if name.startswith("flip_") else name]
-    words = told(name, declared.units(settings), {name: settings})
+    words = told(name, declared.units(settings), {name: settings}, dims)
     return words if probability == 1 else f"{words}, {100 * probability:.0f} % of the images"

@@ -2,6 +2,9 @@
 
 import json
 import math
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from common.report.audit.figures import colour, number, place, setting_named, share_with
 from common.report.audit.gallery import of_member
@@ -20,7 +23,7 @@ from common.report.markup import (
 )
 from common.report.words import listed, parameters, plain, plural
 
-__all__ = ["cost", "learned", "proposal"]
+__all__ = ["cost", "learned", "overlay_text", "proposal"]
 
 
 def learned(audit: Audit, at: int) -> Markup:
@@ -75,7 +78,7 @@ def proposal(audit: Audit, at: int) -> Markup:
         )
         parts.append(paragraph(words))
     if found.overlay and found.words:
-        text = json.dumps(found.overlay, indent=1, ensure_ascii=False)
+        text = overlay_text(found.overlay)
         parts += [heading(f"As an overlay for {found.bundle}"), code(text)]
     note = (
         "Strength alone is no merit: that a training with the proposed setting gives a better "
@@ -98,7 +101,7 @@ def proposed(found: Proposal) -> str:
     ]
     if not kept:
         return f"Its expected InfoNCE is {number(found.info_nce)} nats."
-    words = f"Together they keep {listed(kept)}."
+    words = f"{'Together they keep' if len(found.words) > 1 else 'It keeps'} {listed(kept)}."
     if found.label_kept is None:
         words += (
             " The label is not told clearly from these images, so that nothing was asked of it."
@@ -112,6 +115,17 @@ def unchanged(found: Proposal) -> str:
         return ""
     names = listed([plain(name) for name in found.unchanged])
     return f" As the set has them, since nothing can be said of what they keep: {names}."
+
+
+def overlay_text(overlay: Mapping[str, Any]) -> str:
+    """Return an overlay as JSON, lists of numbers or names on one line as the bundles have them."""
+    text = json.dumps(overlay, indent=2, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[\n[^\[\]{}]*\]", _in_a_line, text)
+
+
+def _in_a_line(found: re.Match[str]) -> str:
+    parts = [part.strip() for part in found[0][1:-1].strip().splitlines()]
+    return f"[{' '.join(parts)}]"
 
 
 def cost(audit: Audit, at: int) -> Markup:

@@ -163,7 +163,8 @@ def images(audit: Audit) -> Markup:
         [f"{class_named(name)}: {count:,}" for name, count in
          zip(images.classes, images.class_counts)]
     )  # fmt: skip
-    drawn = " (a draw of whole patients)" if images.sampled else ""
+    whole = " of whole patients" if images.patients_known else ""
+    drawn = f" (a draw{whole})" if images.sampled else ""
     rows = [
         ("folder", images.source),
         ("images", f"{images.used:,} of {images.found:,}{drawn}"),

@@ -21,14 +21,14 @@ SHORTCUT_ABOVE_CHANCE = 0.10
 LEARNED_SPREAD = PRACTICALLY_CONSTANT
 
 THRESHOLDS = (
-    ("LESIONS_LOST", LESIONS_LOST, "share of views that lose the lesion; harmless: 0"),
-    ("BLANK_VIEWS", BLANK_VIEWS, "share of views that show nothing; harmless: that of the images"),
-    ("LABEL_LOST", LABEL_LOST, "share of the label's information that views lose; harmless: 0"),
-    ("CLASS_LOST", CLASS_LOST, "share of a class, or of a site's images, no longer told rightly; "
+    ("lesions lost", LESIONS_LOST, "share of views that lose the lesion; harmless: 0"),
+    ("views that show nothing", BLANK_VIEWS, "their share; harmless: that of the images"),
+    ("label lost", LABEL_LOST, "share of the label's information that views lose; harmless: 0"),
+    ("class lost", CLASS_LOST, "share of a class, or of a site's images, no longer told rightly; "
      "harmless: 0"),
-    ("SHORTCUT_ABOVE_CHANCE", SHORTCUT_ABOVE_CHANCE, "balanced accuracy above chance with which "
+    ("shortcut", SHORTCUT_ABOVE_CHANCE, "balanced accuracy above chance with which "
      "something else than the label is told; harmless: 0"),
-    ("LEARNED_SPREAD", LEARNED_SPREAD, "standard deviation of λ over images below which a network "
+    ("spread of λ", LEARNED_SPREAD, "standard deviation of λ over images below which a network "
      "M is called practically constant"),
 )  # fmt: skip
 

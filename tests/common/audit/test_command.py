@@ -9,6 +9,7 @@ import pytest
 from common.__main__ import main
 from common.audit import command
 from common.checks import InputError
+from common.report.audit.proposal import overlay_text
 from common.report.audit.result import Audit
 from data_prep.__main__ import main as data_prep
 from tests.common.audit.example import example_audit
@@ -116,3 +117,21 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_the_audit(
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"^--output must lie in a folder that can be written to"):
         command.main(["--dataset_dir", str(brains), "--output", str(tmp_path / "file" / "a.html")])
+
+
+def test_a_folder_that_is_not_prepared_is_prepared_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "audit", lambda *_, **__: example_audit())
+    given = ["--dataset_dir", str(tmp_path), "--transforms", "x"]
+    command.main([*given, "--output", str(tmp_path / "a.html")])
+    line = next(line for line in capsys.readouterr().out.splitlines() if "common train" in line)
+    assert f"data_prep folders --source {tmp_path} --target data/mine; then train" in line
+    assert " data/mine --output a_trained_1 --overlays " in line
+
+
+def test_lists_of_an_overlay_stand_in_a_line() -> None:
+    given = {"order": ["blur", "[x"], "size": [1, [2, 3]], "none": []}
+    text = overlay_text(given)
+    assert json.loads(text) == given
+    assert "[2, 3]" in text

@@ -12,6 +12,8 @@ from common.audit.strength import words_of
 from common.report.audit.figures import setting_named
 from common.transforms import Composition
 
+STILL = {"degrees": 0, "shift": 0, "scale": 0}
+
 
 @pytest.mark.parametrize(
     ("name", "settings", "words"),
@@ -20,6 +22,14 @@ from common.transforms import Composition
         ("crop", {"half_width": 9}, "centre at the start to centre at the end (window of 18 px)"),
         ("cutout", {"size": 0.5}, "box at the start to box at the end (box of 50 % of the side)"),
         ("affine", {"degrees": 45, "shift": 0, "scale": 0}, "−45° to 45°"),
+        (
+            "affine",
+            {"degrees": 9, "shift": 0, "scale": 0, "shear": 22.5},
+            "−9° to 9° (sheared by up to 22.5° either way)",
+        ),
+        ("affine", {**STILL, "shear": 5}, "sheared by up to 5° either way"),
+        ("mirror", {"axes": [1]}, "left–right"),
+        ("mirror", {}, "up–down or left–right"),
         ("blur", {"min_sigma": 0, "max_sigma": 0.5}, "0 px to 0.5 px"),
         ("blur", {"min_sigma": 0, "max_sigma": 0}, "0 px"),
     ],
