@@ -40,15 +40,18 @@ def comparison(audit: Audit) -> Markup:
 
 
 def _table(audit: Audit) -> Markup:
+    """A row a figure, a column a set: there are more figures than sets."""
     attributes = list(dict.fromkeys(each.attribute for one in audit.sets for each in one.shortcuts))
-    heads = ["lesions kept", "label kept", "class that loses most"]
-    heads += [f"{attribute} told (chance)" for attribute in attributes]
-    heads += ["negatives nearer", "InfoNCE, nats (guessing)", "s per 1,000 views"]
-    rows = [
-        (linked(swatch(colour(at), one.name), place(at, "top"), "details"), _cells(one, attributes))
+    names = ["lesions kept", "label kept", "class that loses most"]
+    names += [f"{attribute} told (chance)" for attribute in attributes]
+    names += ["negatives nearer", "InfoNCE, nats (guessing)", "seconds per 1,000 views"]
+    columns = [_cells(one, attributes) for one in audit.sets]
+    heads = [
+        linked(swatch(colour(at), _broken(one.name)), place(at, "top"), "details")
         for at, one in enumerate(audit.sets)
     ]
-    return figure_table("set", heads, rows)
+    rows = [(name, list(cells)) for name, cells in zip(names, zip(*columns, strict=True))]
+    return figure_table("figure", heads, rows)
 
 
 def _cells(one: SetAudit, attributes: Sequence[str]) -> list[str]:
@@ -144,6 +147,6 @@ def _classes(audit: Audit) -> list[Markup]:
         (class_named(name), [number(100 * losses.get(name, math.nan), 0) for losses in of])
         for name in names
     ]
-    table = figure_table("class", [one.name for one in audit.sets], rows)
+    table = figure_table("class", [_broken(one.name) for one in audit.sets], rows)
     note = "Points by which the share told rightly falls from the images as they are to the views."
     return [folded("What each class loses, by set", table, paragraph(note, "note"))]
