@@ -133,23 +133,29 @@ def _grey(stored: npt.NDArray[Any], data: pydicom.Dataset, name: str) -> npt.NDA
 def _range(
     stored: npt.NDArray[Any], levels: npt.NDArray[Any], data: pydicom.Dataset
 ) -> npt.NDArray[np.intp]:
-    """Places in `levels` of the values whose range is shown: no padding (PS3.3 C.7.5.1.1.2)."""
-    first = _first(data.get("PixelPaddingValue"))
-    last = _first(data.get("PixelPaddingRangeLimit"))
+    """Places in `levels` of the values whose range is shown.
+
+    Those are the ends of what occurs and is no padding (PS3.3 C.7.5.1.1.2), if it shows something;
+    with a modality table, which need not rise or fall throughout, all of it.
+    """
     low, high = int(levels[0]), int(levels[-1])
-    # a table need not rise or fall throughout, so that its range is not that of its ends
-    alone = not data.get("ModalityLUTSequence")
-    if first is not None:
-        limits = (first, first if last is None else last)
-        bottom, top = sorted(_signed(value, stored) for value in limits)
-        alone = alone and (top < low or high < bottom)
-    if alone:
-        return np.array([0, len(levels) - 1])
-    there = np.flatnonzero(_occurring(stored)[_places(levels)])
-    if first is None:
-        return there
-    inside = there[(levels[there] < bottom) | (levels[there] > top)]
-    return inside if len(inside) > 1 else there
+    bottom, top = _padding(stored, data) or (low - 1, low - 1)
+    if data.get("ModalityLUTSequence"):
+        there = np.flatnonzero(_occurring(stored)[_places(levels)])
+        inside = there[(levels[there] < bottom) | (levels[there] > top)]
+        return inside if len(inside) > 1 else there
+    ends, places = [low, high], _places(stored)
+    # distances are unsigned: what is on the other side of the padding is farther than all else
+    if bottom <= low <= top < high:
+        ends[0] = top + 1 + int((places - _wrapped(top + 1, stored)).min())
+    elif low < bottom <= high <= top:
+        ends[1] = bottom - 1 - int((_wrapped(bottom - 1, stored) - places).min())
+    return np.array(ends if ends[0] < ends[1] else [low, high]) - low
+
+
+def _wrapped(value: int, stored: npt.NDArray[Any]) -> Any:
+    """A value as `_places` has it."""
+    return np.array(value % 2 ** (8 * stored.dtype.itemsize), _places(stored).dtype)
 
 
 def _occurring(stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -158,6 +164,16 @@ def _occurring(stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     for rows in _parts(stored):
         flags[_places(stored[rows])] = True
     return flags
+
+
+def _padding(stored: npt.NDArray[Any], data: pydicom.Dataset) -> tuple[int, int] | None:
+    """The lowest and the highest stored value that is padding; None where none is."""
+    first = _first(data.get("PixelPaddingValue"))
+    if first is None:
+        return None
+    last = _first(data.get("PixelPaddingRangeLimit"))
+    ends = sorted(_signed(value, stored) for value in (first, first if last is None else last))
+    return ends[0], ends[1]
 
 
 def _signed(value: float, stored: npt.NDArray[Any]) -> int:

@@ -48,14 +48,17 @@ def test_every_window_and_rescale_gives_the_formula_of_every_pixel(
         np.testing.assert_array_equal(read_image(path)[0], expected)
 
 
-@pytest.mark.parametrize("padding", [None, 0, 63], ids=["none", "at an end", "within"])
+@pytest.mark.parametrize("end", ["lowest", "highest", "within", "none"])
+@pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
 def test_the_range_without_padding_gives_the_formula(
-    tmp_path: Path, signed: bool, padding: int | None
+    tmp_path: Path, signed: bool, bits: int, end: str
 ) -> None:
-    stored = pixels(12, signed) // 2
-    stored[0, 2:] = padding or 0
-    path = write_dicom(tmp_path / "a.dcm", stored, 12, PixelPaddingValue=padding)
+    stored = pixels(bits, signed)
+    value = {"lowest": stored.min(), "highest": stored.max(), "within": 63}.get(end)
+    stored[0, 2:] = 63 if value is None else value
+    padding = None if value is None else int(value)
+    path = write_dicom(tmp_path / "a.dcm", stored, bits, PixelPaddingValue=padding)
     np.testing.assert_array_equal(read_image(path)[0], shown(stored, padding=padding))
 
 
@@ -81,3 +84,18 @@ def test_a_large_film_that_lies_otherwise_is_looked_up_in_every_part(
     whole = shown(stored)
     expected = whole[::-1, ::-1] if orientation[0] == "R" else whole.T
     np.testing.assert_array_equal(read_image(path)[0], expected)
+
+
+@pytest.mark.parametrize(("padding", "highest"), [(None, 1000), (0, 500)])
+def test_a_modality_table_that_rises_and_falls_shows_its_whole_range(
+    tmp_path: Path, padding: int | None, highest: int
+) -> None:
+    item = Dataset()
+    item.add_new((0x0028, 0x3002), "US", [4, 0, 16])
+    item.add_new((0x0028, 0x3006), "US", [1000, 0, 500, 250])
+    path = write_dicom(
+        tmp_path / "a.dcm", np.array([[0, 1, 2, 3]], np.uint16), 12,
+        ModalityLUTSequence=Sequence([item]), PixelPaddingValue=padding,
+    )  # fmt: skip
+    expected = np.minimum(np.array([1000, 0, 500, 250]) / highest, 1)
+    np.testing.assert_allclose(read_image(path)[0, 0], expected, atol=1e-7)
