@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.stats import t as student
 from sklearn.decomposition import PCA
@@ -206,7 +207,8 @@ def _distance(
     rooted: Floats, mean: Floats, directions: Floats, variance: Floats, rest: float
 ) -> Floats:
     centred = rooted - mean
-    along = centred @ directions.T
+    # by torch, whose threads the network has left idle: those of NumPy would be as many again
+    along = (torch.from_numpy(centred) @ torch.from_numpy(directions).T).numpy()
     across = np.maximum((centred**2).sum(axis=1) - (along**2).sum(axis=1), 0)
     return np.asarray(np.sqrt((along**2 / variance).sum(axis=1) + across / rest))
 

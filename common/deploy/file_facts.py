@@ -130,5 +130,8 @@ def _is_coloured(path: Path) -> bool:
             if picture.mode in ("1", "L", "LA", "I", "I;16", "F"):
                 return False
             picture.draft("RGB", (64, 64))
-            small = np.asarray(picture.convert("RGB").resize((64, 64)), np.float64) / 255
-    return float((small.max(axis=2) - small.min(axis=2)).mean()) > COLOUR
+            small = picture.convert("RGB").resize((64, 64))
+    red, green, blue = map(np.asarray, small.split())
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    return float((highest - lowest).mean()) > 255 * COLOUR

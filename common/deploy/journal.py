@@ -104,7 +104,11 @@ def key_of(entry: Mapping[str, Any]) -> str:
 
 
 def read_steps(folder: Path) -> list[Step]:
-    """Return the whole lines of `PROGRESS`, in order; none where nothing was interrupted."""
+    """Return the whole lines of `PROGRESS`, in order; none where nothing was interrupted.
+
+    Those at the end of which a file is shorter than it was, as a machine that went down may leave
+    it, are left out.
+    """
     steps: list[Step] = []
     path = folder / PROGRESS
     if path.is_file():
@@ -114,7 +118,15 @@ def read_steps(folder: Path) -> list[Step]:
                     steps.append(json.loads(line))
                 except ValueError:  # half a line
                     break
+    while steps and not _is_there(folder, steps[-1]):
+        steps.pop()
     return steps
+
+
+def _is_there(folder: Path, step: Step) -> bool:
+    """Whether files are as long as a step left them, or longer."""
+    paths = {folder / name: size for name, size in step["sizes"].items()}
+    return all(path.is_file() and path.stat().st_size >= paths[path] for path in paths)
 
 
 def go_on(folder: Path, steps: Sequence[Step]) -> None:

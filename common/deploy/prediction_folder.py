@@ -78,6 +78,10 @@ class PredictionFolder:
         sinks: what else is written for each prediction.
         again: begin anew also where the folder holds an interrupted run of something else.
         notes: what holds for all predictions, such as a calibration; kept in predictions.json.
+
+    Attributes:
+        counts: as `write` returns them.
+        resumed: number of files that an interrupted run had done.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class PredictionFolder:
         self.again = again
         self.notes = dict(notes or {})
         self.counts = dict(NONE)
+        self.resumed = 0
 
     @property
     def complete(self) -> bool:
@@ -125,6 +130,10 @@ class PredictionFolder:
         with locked(self.path):
             done = self._begin(predictor, keys)
             todo = [index for index, key in enumerate(keys) if key not in done]
+            self.resumed = len(keys) - len(todo)
+            if self.resumed:
+                about = f"{self.resumed} of {len(keys)} files are done"
+                _LOG.info("%s: goes on where it was interrupted: %s", self.path, about)
             parts = (ROWS[self.table], self.table is not None, self.embeddings is not None)
             bar = _bar(len(keys), len(keys) - len(todo))
             with Journal(self.path, *parts, self.counts) as journal, closing(bar):
@@ -184,12 +193,13 @@ class PredictionFolder:
                 go_on(self.path, steps)
                 self.counts = {**NONE, **steps[-1]["counts"]}
                 return {key for step in steps for key in step["done"]}
-        shutil.rmtree(self.path / EMBEDDINGS["zarr"], ignore_errors=True)
-        made = (*ROWS.values(), *TABLES.values(), EMBEDDINGS["npz"], RAW, SKIPPED, PROGRESS)
-        for name in made:
-            (self.path / name).unlink(missing_ok=True)
-        self.counts = dict(NONE)
+        # in this order, so that neither says at any moment that something is there which is not
+        (self.path / PROGRESS).unlink(missing_ok=True)
         self._record({**about, "complete": False, "versions": versions()})
+        for name in (*ROWS.values(), *TABLES.values(), EMBEDDINGS["npz"], RAW, SKIPPED):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / EMBEDDINGS["zarr"], ignore_errors=True)
+        self.counts = dict(NONE)
         return set()
 
     def _end(self, predictor: "Predictor") -> None:
@@ -203,14 +213,15 @@ class PredictionFolder:
                 write(self.path / EMBEDDINGS[self.embeddings], self.path / RAW, rows, width)
             if self.table == "parquet":
                 write_parquet(self.path / TABLES["parquet"], rows)
+        # whenever it is killed from here on, it is either made again of all its parts, or complete
+        about = read_json(self.path / RECORD, CURE)
+        self._record({**about, "complete": True, **self.counts})
+        (self.path / PROGRESS).unlink(missing_ok=True)
         (self.path / RAW).unlink(missing_ok=True)
         if self.table != "csv" or not self.counts["images"]:
             rows.unlink(missing_ok=True)
         if not self.counts["skipped"] + self.counts["unwritten"]:
             skipped.unlink(missing_ok=True)
-        about = read_json(self.path / RECORD, CURE)
-        self._record({**about, "complete": True, **self.counts})
-        (self.path / PROGRESS).unlink(missing_ok=True)
         if not self.counts["images"]:
             raise InputError(_nothing_read(skipped))
         done = "predicted" if self.table else "embedded"

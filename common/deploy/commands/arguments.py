@@ -96,6 +96,9 @@ def write(folder: PredictionFolder, predictor: Predictor, options: argparse.Name
         if rule is not None and rule.thresholds and predictor.model.head_fitted:
             print(rule.told(predictor.model.classes(predictor.network.head.out_features)))
     say_if_released(predictor)
+    if folder.resumed:
+        files = plural(folder.resumed, "file")
+        print(f"{folder.path}: {files} had been done by a command that was interrupted")
     if replaced:
         print(f"{folder.path}: what an earlier command had written there was replaced")
     say(folder)
