@@ -9,7 +9,7 @@ import pkgutil
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,15 +26,29 @@ from data_prep.machinery.trace import SUMMARY, trace
 from data_prep.machinery.trace import add_arguments as add_trace_arguments
 
 
-def _sources() -> dict[str, Any]:
-    """Every folder beside this file, but for the machinery, is a source of that name."""
-    folders = [module.name for module in pkgutil.iter_modules(data_prep.__path__) if module.ispkg]
-    names = sorted(set(folders) - {"machinery"})
-    return {name: import_module(f"data_prep.{name}") for name in names}
+class _Sources(Mapping[str, Any]):
+    """Every folder beside this file, but for the machinery, is a source of that name.
+
+    One is imported when it is asked for: each knows libraries that the others do not need.
+    """
+
+    def __init__(self) -> None:
+        folders = [found.name for found in pkgutil.iter_modules(data_prep.__path__) if found.ispkg]
+        self.names = sorted(set(folders) - {"machinery"})
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.names:
+            raise KeyError(name)
+        return import_module(f"data_prep.{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
-SOURCES = _sources()
-NEEDS_NO_SOURCE = tuple(n for n, door in SOURCES.items() if not getattr(door, "NEEDS_SOURCE", True))
+SOURCES = _Sources()
 MOST_WORKERS = 512
 MOST_PIXELS = 2**14  # of a side
 
@@ -59,7 +73,8 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
         0 when the manifest is written, 2 for a bad input (one line on standard error), 130 when
         interrupted, 1 for a fault of this program.
     """
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(words).parse_args(words)
     try:
         if options.command == "trace":
             print(trace(options))
@@ -79,7 +94,7 @@ def main(arguments: Sequence[str] | None = None, isolate: bool = False) -> int:
 def _prepare(options: argparse.Namespace, isolate: bool) -> None:
     _check_numbers(options)
     _check_backend(options)
-    if options.command in NEEDS_NO_SOURCE:
+    if not _reads(SOURCES[options.command]):
         options.source, options.key, isolate = None, None, False
     _check_folders(options)
     plan = SOURCES[options.command].plan(options)
@@ -151,15 +166,22 @@ def _run(plan: Plan, options: argparse.Namespace, isolate: bool) -> dict[str, An
     return manifest
 
 
-def _parser() -> argparse.ArgumentParser:
+def _reads(door: Any) -> bool:
+    """Whether a source reads files."""
+    return bool(getattr(door, "NEEDS_SOURCE", True))
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the source that the words name; of all where they name none."""
     parser = _Parser(prog="data_prep", description="Turn scans into a manifest.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("trace", help=SUMMARY, description=SUMMARY)
     add_trace_arguments(command)
-    for name, module in SOURCES.items():
+    for name in words[:1] if words and words[0] in SOURCES.names else SOURCES:
+        module = SOURCES[name]
         lines = (module.__doc__ or "").strip().splitlines()
         command = commands.add_parser(name, help=lines[0], description=lines[0])
-        if name not in NEEDS_NO_SOURCE:
+        if _reads(module):
             command.add_argument("--source", type=Path, required=True, help="folder to read")
             command.add_argument(
                 "--key", type=Path, help="CSV to write: prepared file, source file, patient"

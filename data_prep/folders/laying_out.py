@@ -21,6 +21,7 @@ from data_prep.machinery import (
     Row,
     Walk,
     split_by_share,
+    stem_of,
 )
 
 __all__ = ["Choices", "lay_out"]
@@ -117,14 +118,15 @@ def lay_out(
 
 def _pictures(people: People, root: Path, choices: Choices) -> Found:
     """Give every image its pseudonym and its place in the output."""
-    pictures = []
+    pictures: Found = []
+    count = sum(map(len, people.images.values()))
     for number, patient in enumerate(seeded_order(people.images, seed=0), start=1):
         name = f"p{number:04d}"
         for index, (row, entry) in enumerate(people.images[patient]):
             picture = Picture(
                 path=root / row.path,
                 name=row.path.as_posix(),
-                stem=f"{name}/{index:03d}",
+                stem=stem_of(name, index, len(pictures), count),
                 entry={**entry, "patient": name},
                 preparation=choices.preparation,
                 identity=patient,

@@ -26,7 +26,7 @@ __all__ = ["Picture", "Shard", "convert"]
 Pixels = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One file to convert: where it is, where it goes, what is known of it, whom it is of.
 

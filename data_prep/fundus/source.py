@@ -26,6 +26,7 @@ from data_prep.machinery import (
     set_aside,
     split_as_told,
     split_by_share,
+    stem_of,
 )
 
 __all__ = ["add_arguments", "plan"]
@@ -34,7 +35,7 @@ REFERABLE = ["not referable (grade 0 or 1)", "referable (grade 2 or above)"]
 VALIDATION, TEST = 0.15, 0.3  # of the patients; RETFound's benchmark has 14 and 30 percent
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photograph:
     """One photograph to convert: where it is, where it goes, what is known of it."""
 
@@ -114,7 +115,7 @@ def _photographs(
     by_patient: dict[str, list[Eye]] = defaultdict(list)
     for eye in sorted(eyes, key=lambda eye: eye.place.name):
         by_patient[eye.patient].append(eye)
-    photographs = []
+    photographs: list[tuple[Eye, Photograph]] = []
     for number, patient in enumerate(seeded_order(by_patient, seed=0), start=1):
         for index, eye in enumerate(by_patient[patient]):
             column = options.label or ("grade" if "grade" in eye.facts else "label")
@@ -131,7 +132,7 @@ def _photographs(
                 **({"eye": eye.eye} if eye.eye else {}),
                 **({"part": eye.part} if published else {}),
             }
-            stem = f"p{number:04d}/{index:03d}"
+            stem = stem_of(f"p{number:04d}", index, len(photographs), len(eyes))
             photographs.append((eye, Photograph(eye.place, stem, entry, options.size)))
     return photographs
 

@@ -11,7 +11,8 @@
 - people: `read_sex`, `SEXES`, `read_diagnosis`, `CONTROL` (persons);
 - splits by patient: `check_shares`, `split_by_share`, `split_by_test_size`, `split_as_told`,
   `set_aside`, `FOLDS` (split);
-- writing: `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt` (files);
+- writing: `stem_of` (places), `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt`
+  (files);
 - what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
   `describe` (faults); ``python -m data_prep trace`` is in `trace`.
 """
@@ -49,6 +50,7 @@ from data_prep.machinery.labels import (
 )
 from data_prep.machinery.names import Names, check_key, write_key
 from data_prep.machinery.persons import CONTROL, SEXES, read_diagnosis, read_sex
+from data_prep.machinery.places import stem_of
 from data_prep.machinery.plan import Item, Origin, Plan
 from data_prep.machinery.runner import run
 from data_prep.machinery.split import (
@@ -114,6 +116,7 @@ __all__ = [
     "split_as_told",
     "split_by_share",
     "split_by_test_size",
+    "stem_of",
     "to_integers",
     "walk",
     "walk_images",

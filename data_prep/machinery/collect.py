@@ -2,48 +2,74 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from common import __version__
 from common.checks import InputError
 from common.files import is_relative, leads_below
+from data_prep.machinery.journal import PROGRESS, Records, keep, read_journals
 from data_prep.machinery.names import Names
-from data_prep.machinery.plan import Plan
+from data_prep.machinery.plan import Item, Plan
 from data_prep.machinery.split import Entry
-from data_prep.machinery.worker import PROGRESS, Job, record_path
 
 __all__ = ["collect", "damaged", "read_json", "remove", "remove_torn", "unfinished"]
 
 LIBRARIES = ("numpy", "scipy", "pillow", "nibabel", "pydicom", "SimpleITK", "isal")
 THREADS = 8  # threads that compute digests
+SOME = 4096  # records that are looked at together
 
 
-def unfinished(plan: Plan, jobs: list[Job], target: Path) -> list[Job]:
-    """Jobs without a record, or whose inputs have changed, or whose files are not what they were.
+def unfinished(
+    plan: Plan, items: Sequence[Item], target: Path, token_of: Callable[[Item], str]
+) -> list[Item]:
+    """Items without a record, or whose inputs have changed, or whose files are not what they were.
 
     The records of those are removed, as are records and files of items that the plan no more has.
+
+    Args:
+        plan: the work.
+        items: those of the plan that are to be done.
+        target: the folder.
+        token_of: of an item as its inputs are now, as its record has it.
     """
-    records = {job.item.key: _record(target, job) for job in jobs}
-    digests = {k: v for r in records.values() for k, v in r.get("sha256", {}).items()}
-    bad = set(damaged(target, digests))
-    pending = [
-        job
-        for job in jobs
-        if records[job.item.key].get("token") != job.token
-        or bad.intersection(records[job.item.key].get("sha256", {}))
-    ]
-    known = {"run", *(item.key for item in plan.items)}
+    wanted = {item.key: item for item in items}
+    known, gone = {item.key for item in plan.items}, _of_earlier_versions(target)
+
+    def good() -> Iterator[list[dict[str, Any]]]:
+        records = (record for _, _, record in read_journals(target))
+        while some := list(islice(records, SOME)):
+            gone.update(f for r in some if r["key"] not in known for f in r.get("sha256", {}))
+            mine = [r for r in some if r["key"] in wanted]
+            fresh = [r for r in mine if r["token"] == token_of(wanted[r["key"]])]
+            bad = set(damaged(target, {k: v for r in fresh for k, v in _sums(r).items()}))
+            yield [record for record in fresh if not bad.intersection(_sums(record))]
+
+    done = keep(target, good())
+    if gone:
+        for _, _, record in read_journals(target):
+            gone.difference_update(_sums(record))
+        remove(target, gone)
+    return [item for item in items if item.key not in done]
+
+
+def _of_earlier_versions(target: Path) -> set[str]:
+    """Remove records that earlier versions of this program left; return the files they name."""
+    files: set[str] = set()
     for path in (target / PROGRESS).glob("*.json"):
-        if path.stem not in known:
-            remove(target, set(read_json(path).get("sha256", {})) - set(digests))
+        if path.stem != "run":
+            files.update(_sums(read_json(path)))
             path.unlink()
-    for job in pending:
-        record_path(target, job.item).unlink(missing_ok=True)
-    return pending
+    return files
+
+
+def _sums(record: dict[str, Any]) -> dict[str, str]:
+    digests: dict[str, str] = record.get("sha256", {})
+    return digests
 
 
 def remove(target: Path, files: Iterable[str]) -> None:
@@ -90,19 +116,18 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any], names: Names) ->
     Raises:
         InputError: not one item could be used.
     """
-    records = [read_json(record_path(target, item)) for item in plan.items]
-    skipped = _skipped(plan, names, records)
-    entries = [entry for record in records for entry in record.get("entries", [])]
-    digests = {k: v for record in records for k, v in record.get("sha256", {}).items()}
+    entries, digests, origins, skipped = _gathered(plan, target, names)
     if not entries:
         first = skipped[0]["reason"] if skipped else "no image in the inputs"
         raise InputError(
             f"{plan.source}: at least one file must be usable, got none of {len(plan.items)} "
             f"({first}). Add --key FILE to learn which file is which."
         )
-    entries = _merged(entries, digests) if plan.merge_copies else entries
-    parts = plan.split([{k: v for k, v in e.items() if k != "copy"} for e in entries])
-    origins = _origins(records)
+    if plan.merge_copies:
+        _merge(entries, digests)
+    for entry in entries:
+        entry.pop("copy", None)
+    parts = plan.split(entries)
     return {
         **parts,
         **identity,
@@ -117,12 +142,25 @@ def collect(plan: Plan, target: Path, identity: dict[str, Any], names: Names) ->
     }
 
 
-def _skipped(plan: Plan, names: Names, records: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What planning left out, then what the items did."""
-    left_out = [names.skipped(line["file"], line["reason"]) for line in plan.skipped]
-    for record in records:
-        left_out += [record["skipped"]] if "skipped" in record else record["left_out"]
-    return left_out
+def _gathered(
+    plan: Plan, target: Path, names: Names
+) -> tuple[list[Entry], dict[str, str], dict[str, Any], list[dict[str, str]]]:
+    """Entries, digests, origins, and what planning and then the items left out."""
+    skipped = [names.skipped(line["file"], line["reason"]) for line in plan.skipped]
+    entries: list[Entry] = []
+    digests: dict[str, str] = {}
+    origins: dict[str, Any] = {}
+    records = Records(target)
+    for item in plan.items:
+        record = records[item.key]
+        entries += record.get("entries", [])
+        digests |= _sums(record)
+        _add_origins(origins, record)
+        skipped += [record["skipped"]] if "skipped" in record else record.get("left_out", [])
+    records.close()
+    alone = {path: n for path, n in origins.items() if isinstance(n, list) and len(set(n)) == 1}
+    origins |= {path: numbers[0] for path, numbers in alone.items()}
+    return entries, digests, origins, skipped
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -134,32 +172,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _record(target: Path, job: Job) -> dict[str, Any]:
-    record = read_json(record_path(target, job.item))
-    whole = "skipped" in record or {"entries", "origins", "sha256", "left_out"} <= set(record)
-    return record if whole else {}
+def _add_origins(origins: dict[str, Any], record: dict[str, Any]) -> None:
+    """Add the number of the origin of each file; of a stack, of each row."""
+    for entry, number in zip(record.get("entries", []), record.get("origins", [])):
+        if number is None:
+            continue
+        for value in (entry.get("image"), entry.get("mask")):
+            for path in [value] if isinstance(value, str) else value or []:
+                if "index" in entry:
+                    origins.setdefault(path, []).append(number)
+                else:
+                    origins[path] = number
 
 
-def _origins(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Number of the origin of each file; of a stack, of each row."""
-    files: dict[str, Any] = {}
-    for record in records:
-        for entry, number in zip(record.get("entries", []), record.get("origins", [])):
-            if number is None:
-                continue
-            for value in (entry.get("image"), entry.get("mask")):
-                for path in [value] if isinstance(value, str) else value or []:
-                    if "index" in entry:
-                        files.setdefault(path, []).append(number)
-                    else:
-                        files[path] = number
-    return {
-        path: origin[0] if isinstance(origin, list) and len(set(origin)) == 1 else origin
-        for path, origin in files.items()
-    }
-
-
-def _merged(entries: list[Entry], digests: dict[str, str]) -> list[Entry]:
+def _merge(entries: list[Entry], digests: dict[str, str]) -> None:
     """Make patients who share an exact image one patient, so that no copy leaks across a split."""
     same: dict[str, str] = {}
 
@@ -175,7 +201,8 @@ def _merged(entries: list[Entry], digests: dict[str, str]) -> list[Entry]:
         other = first(patient_with.setdefault(same_pixels, patient))
         if other != patient:
             same[max(patient, other)] = min(patient, other)
-    return [{**entry, "patient": first(entry["patient"])} for entry in entries]
+    for entry in entries:
+        entry["patient"] = first(entry["patient"])
 
 
 def _counts(entries: list[Entry]) -> dict[str, Any]:

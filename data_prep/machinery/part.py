@@ -16,7 +16,8 @@ from typing import Any
 from common.checks import require
 from common.own_process import Wanted, run_process, told
 from data_prep.machinery.faults import MachineFault
-from data_prep.machinery.worker import Job, convert, record_path
+from data_prep.machinery.journal import Journal, recorded
+from data_prep.machinery.worker import Job, convert
 
 __all__ = ["Part", "convert_part"]
 
@@ -45,7 +46,8 @@ class Part:
 
     def left(self) -> list[Job]:
         """The items without a record."""
-        return [job for job in self.jobs if not record_path(self.target, job.item).is_file()]
+        there = recorded(self.target)
+        return [job for job in self.jobs if (job.item.key, job.token) not in there]
 
 
 def convert_part(part: Part) -> list[Job]:
@@ -76,9 +78,10 @@ def convert_part(part: Part) -> list[Job]:
 def main() -> int:
     """In the process: convert, with nothing said, for libraries in C name files and patients."""
     function, jobs, target = pickle.loads(told())
-    for job in jobs:
-        try:
-            convert(function, job, target, alone=False)
-        except MachineFault as fault:
-            return FAULT + int(fault.args[0])
+    with Journal(target) as journal:
+        for job in jobs:
+            try:
+                convert(function, job, target, journal, alone=False)
+            except MachineFault as fault:
+                return FAULT + int(fault.args[0])
     return 0

@@ -12,7 +12,7 @@ from data_prep.machinery.split import Entry
 __all__ = ["Item", "Origin", "Plan"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Origin:
     """What becomes one image or subject: a file, a few files, a row of a table, or a member.
 
@@ -47,7 +47,7 @@ class Origin:
         return max((stat.st_mtime_ns for stat in map(_stat, self.paths) if stat), default=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One unit of work: a patient, a file or a stack.
 

@@ -2,7 +2,7 @@
 
 A source describes its work as a `Plan`: a list of items (patients or files), a function that turns
 one item into files and manifest entries, and a function that splits the entries. While it runs,
-each finished item has a small record in ``TARGET/.progress``; a run that was interrupted picks up
+each finished item has a record in a journal in ``TARGET/.progress``; an interrupted run picks up
 there, and does again what has changed or does not match its SHA-256. The manifest is written last
 and the records are then removed. A lock, which ends with its process, keeps a second run out.
 """
@@ -26,10 +26,11 @@ from common.files import whole
 from common.text import plain
 from data_prep.machinery.collect import collect, damaged, read_json, remove, remove_torn, unfinished
 from data_prep.machinery.faults import MachineFault, describe
+from data_prep.machinery.journal import PROGRESS
 from data_prep.machinery.names import Names, digest
 from data_prep.machinery.plan import Item, Plan
 from data_prep.machinery.pool import Workers, convert_all
-from data_prep.machinery.worker import PROGRESS, Job
+from data_prep.machinery.worker import Job
 
 __all__ = ["run"]
 
@@ -125,11 +126,13 @@ def _mended(plan: Plan, target: Path, converters: Workers, names: Names) -> bool
 def _convert(
     plan: Plan, items: list[Item], target: Path, converters: Workers, names: Names
 ) -> None:
-    jobs = [Job(item, names.of(item), _token(item)) for item in items]
-    pending = unfinished(plan, jobs, target)
-    bar = tqdm(total=len(jobs), initial=len(jobs) - len(pending), disable=None)
+    def job_of(item: Item) -> Job:
+        return Job(item, names.of(item), _token(item))
+
+    pending = unfinished(plan, items, target, _token)
+    bar = tqdm(total=len(items), initial=len(items) - len(pending), disable=None)
     with bar:
-        convert_all(plan.convert, pending, target, converters, bar)
+        convert_all(plan.convert, pending, job_of, target, converters, bar)
 
 
 def _identity(plan: Plan, names: Names) -> dict[str, Any]:

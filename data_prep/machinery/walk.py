@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from common.checks import require
-from common.data.dicom import dicom_facts
 from common.data.dicom_mark import is_dicom
 from common.data.image import is_image, why_no_image
 from common.files import leads_below
@@ -122,7 +121,11 @@ def walk_images(source: Path) -> Walk:
 
 def header_facts(path: Path) -> dict[str, Any]:
     """Facts of a DICOM header (see `common.data.dicom.dicom_facts`); empty for another file."""
-    return dicom_facts(path) if is_dicom(path) else {}
+    if not is_dicom(path):
+        return {}
+    from common.data.dicom import dicom_facts  # pydicom and SimpleITK, for those who need them
+
+    return dicom_facts(path)
 
 
 def _why_not_entered(folder: Path, source: Path) -> str:

@@ -1,7 +1,6 @@
-"""One item: converted, or left out with its reason; either way its record is left in the target."""
+"""One item: converted, or left out with its reason; either way a journal has its record."""
 
 import errno
-import json
 import os
 import warnings
 from collections.abc import Callable, Collection
@@ -12,16 +11,15 @@ from typing import Any
 from common.files import whole
 from data_prep.machinery.faults import MachineFault
 from data_prep.machinery.files import CRASHED, Output, why
+from data_prep.machinery.journal import PROGRESS, Journal
 from data_prep.machinery.names import hide
 from data_prep.machinery.plan import Item, Origin
 from data_prep.machinery.split import Entry
 
-__all__ = ["Job", "convert", "crashed", "note_path", "record_path"]
-
-PROGRESS = ".progress"
+__all__ = ["Job", "convert", "crashed", "note_path"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """An item to convert.
 
@@ -36,11 +34,6 @@ class Job:
     token: str
 
 
-def record_path(target: Path, item: Item) -> Path:
-    """Where the record of a finished item lies while the run goes on."""
-    return target / PROGRESS / f"{item.key}.json"
-
-
 def note_path(target: Path, item: Item) -> Path:
     """Where the number of the origin that is being read lies, while an item is done alone."""
     return target / PROGRESS / f"{item.key}.reading"
@@ -50,15 +43,17 @@ def convert(
     function: Callable[[Any, Output], list[Entry]],
     job: Job,
     target: Path,
+    journal: Journal,
     alone: bool,
     avoid: Collection[int] = (),
 ) -> bool:
-    """Convert one item and leave its record: entries and digests, or why it was left out.
+    """Convert one item and write its record: entries and digests, or why it was left out.
 
     Args:
         function: the plan's `convert`.
         job: the item.
         target: the folder.
+        journal: for the record.
         alone: nothing else is converted meanwhile.
         avoid: numbers of origins whose decoder ended a process.
 
@@ -86,8 +81,8 @@ def convert(
             reason = why(error, alone)
         except MemoryError:
             return False
-        record = {"token": job.token, "skipped": _left_out(job, None, reason)}
-    _write(record_path(target, item), record)
+        record = _skipped(job, reason)
+    journal.add(record)
     return True
 
 
@@ -102,16 +97,20 @@ def _output(job: Job, target: Path, alone: bool, avoid: Collection[int]) -> Outp
     return Output(target, alone, names, note if alone and len(job.item.origins) > 1 else None)
 
 
-def crashed(job: Job, target: Path) -> None:
-    """Leave the record of an item whose decoder ended the process."""
-    record = {"token": job.token, "skipped": _left_out(job, None, CRASHED)}
-    _write(record_path(target, job.item), record)
+def crashed(job: Job, journal: Journal) -> None:
+    """Write the record of an item whose decoder ended the process."""
+    journal.add(_skipped(job, CRASHED))
+
+
+def _skipped(job: Job, reason: str) -> dict[str, Any]:
+    return {"key": job.item.key, "token": job.token, "skipped": _left_out(job, None, reason)}
 
 
 def _record(job: Job, entries: list[Entry], output: Output) -> dict[str, Any]:
     only = job.item.origins[0].name if len(job.item.origins) == 1 else None
     names = [entry.get("origin", only) for entry in entries]
     return {
+        "key": job.item.key,
         "token": job.token,
         "entries": [{k: v for k, v in entry.items() if k != "origin"} for entry in entries],
         "origins": [None if name is None else job.numbers[name] for name in names],
@@ -141,11 +140,3 @@ def _require_there(job: Job, left_out: list[str]) -> None:
 def _undo(output: Output) -> None:
     for relative in output.digests:
         (output.target / relative).unlink(missing_ok=True)
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    try:
-        with whole(path) as partial:
-            partial.write_bytes(json.dumps(record, sort_keys=True, ensure_ascii=False).encode())
-    except OSError as error:
-        raise MachineFault.of(error) from None

@@ -18,6 +18,7 @@ import pytest
 from common.checks import InputError
 from common.data import read_manifest, reading
 from data_prep.machinery.files import Output
+from data_prep.machinery.journal import Journal, read_journals
 from data_prep.machinery.plan import Item, Origin, Plan
 from data_prep.machinery.runner import run
 from data_prep.machinery.split import Entry, split_by_share
@@ -256,12 +257,14 @@ def test_a_rerun_leaves_nothing_of_items_that_are_no_more_and_removes_nothing_ou
         run(plan_of([1, 2, KeyboardInterrupt()]), target, workers=1)
     (target / "images" / ".3.bin.partial").write_bytes(b"torn")
     (tmp_path / "mine").touch()
-    record = json.loads((target / ".progress" / "k1.json").read_text())
-    record["sha256"] |= {"../mine": "x"}
-    (target / ".progress" / "gone.json").write_text(json.dumps(record))
+    (_, _, record), *_ = read_journals(target)
+    with Journal(target) as journal:
+        journal.add({**record, "key": "gone", "sha256": {**record["sha256"], "../mine": "x"}})
+        journal.add({**record, "key": "gone too", "sha256": {"images/9.bin": "x"}})
     (target / "images" / "9.bin").touch()
-    record["sha256"] = {"images/9.bin": "x"}
-    (target / ".progress" / "gone2.json").write_text(json.dumps(record))
+    earlier = {"sha256": {"images/8.bin": "x"}, "token": ""}  # a file an item, of older versions
+    (target / ".progress" / "k8.json").write_text(json.dumps(earlier))
+    (target / "images" / "8.bin").touch()
     manifest = run(plan_of([1, 2, 3]), target, workers=1)
     files = {path.name for path in (target / "images").iterdir()}
     assert files == {Path(name).name for name in manifest["sha256"]}
