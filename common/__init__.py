@@ -19,7 +19,7 @@ Rooms, each with one door (its ``__init__``); an arrow means "imports":
 - `common.kernels` → checks
 - `common.transforms` → checks
 - `common.networks` → checks, distributed, files, transforms
-- `common.policies` → checks, networks, transforms
+- `common.policies` → checks, distributed, networks, transforms
 - `common.losses` → checks, distributed, kernels
 - `common.methods` → checks, distributed, losses, networks, policies, transforms
 - `common.data` → checks, files

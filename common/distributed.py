@@ -12,6 +12,7 @@ plain local operation. Every rank must make the same calls in the same order.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -26,11 +27,17 @@ __all__ = [
     "average_gradients",
     "broadcast_parameters",
     "gather",
+    "host_group",
+    "join",
     "mean",
     "rank",
+    "seed_draws",
+    "uniform",
     "world_size",
 ]
 
+_draws: dict[str, torch.Generator] = {}  # by the type of the device; see `seed_draws`
+_patience = timedelta(minutes=30)  # see `join`
 _BUCKET = 2**24  # elements reduced at once: bounds the copy to 64 MiB in float32
 
 
@@ -42,6 +49,71 @@ def rank() -> int:
 def world_size() -> int:
     """Number of processes, 1 when ``torch.distributed`` is not initialised."""
     return dist.get_world_size() if _initialised() else 1
+
+
+def join(device: str | torch.device, timeout_minutes: float = 30.0) -> None:
+    """Become one of the processes of a training, by the environment that torchrun gives each.
+
+    Args:
+        device: of this process; NCCL joins GPUs, gloo processors.
+        timeout_minutes: after which a process that waits for another one, which was stopped or
+            cannot be reached, ends with an error.
+    """
+    global _patience
+    _patience = timedelta(minutes=timeout_minutes)
+    if torch.device(device).type != "cuda":
+        dist.init_process_group("gloo", timeout=_patience)
+        return
+    torch.cuda.set_device(device)
+    # NCCL ends a process without a word: `host_group`, which raises, is to notice first
+    dist.init_process_group("nccl", timeout=_patience + timedelta(minutes=1))
+
+
+def seed_draws(device: str | torch.device, seed: int | None) -> None:
+    """Let `uniform` draw on `device` from this seed, the same on all ranks; None as it did before.
+
+    Whoever trains does so before every step, and gives None at the end.
+    """
+    place = torch.device(device).type
+    if seed is None:
+        _draws.pop(place, None)
+    else:
+        if place not in _draws:
+            _draws[place] = torch.Generator(device)
+        _draws[place].manual_seed(seed)
+
+
+def uniform(rows: int, columns: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Draw numbers for the images of this rank: those that one process would draw for them.
+
+    Rank r of W holds the rows r, r + W, ... of a batch, as `common.engines.EpochSampler` deals
+    them.
+
+    Args:
+        rows: images of this rank, as many on every rank.
+        columns: numbers of each.
+        device: where to draw; from PyTorch's global generator there before `seed_draws`.
+        dtype: of the result.
+
+    Returns:
+        ``(rows, columns)`` in [0, 1).
+    """
+    generator = _draws.get(device.type)
+    if generator is None:
+        return torch.rand(rows, columns, device=device, dtype=dtype)
+    every = (rows * world_size(), columns)
+    drawn = torch.rand(every, generator=generator, device=device, dtype=dtype)
+    return drawn[rank() :: world_size()]
+
+
+def host_group() -> Any:
+    """Return a group of all ranks that reduces tensors in the memory of the host.
+
+    None is the default one, where that does. All ranks call this.
+    """
+    if world_size() == 1 or dist.get_backend() == "gloo":
+        return None
+    return dist.new_group(backend="gloo", timeout=_patience)
 
 
 def gather(z: Tensor) -> Tensor:

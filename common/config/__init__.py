@@ -10,11 +10,13 @@
 - `begin_run`: begin anew in a folder of its own, or resume as the run was started;
 - `as_trained`: read what a run was trained with, and refuse the rest;
 - `as_deployed`: the configuration with which a deployed model was trained;
-- `read_record`: ``run.json`` or ``model.json``, checked.
+- `read_record`: ``run.json`` or ``model.json``, checked;
+- `termination`, `Terminated`: what SIGTERM does to this process, at once or when it is convenient.
 """
 
 from common.config.deployed import as_deployed
 from common.config.effects import effective
+from common.config.endings import Terminated, termination
 from common.config.guard import check, guard
 from common.config.keys import read_keys, unknown_arguments, unknown_keys
 from common.config.limits import Limit
@@ -30,6 +32,7 @@ from common.config.record import (
 __all__ = [
     "RECORD",
     "Limit",
+    "Terminated",
     "as_deployed",
     "as_trained",
     "begin_run",
@@ -40,6 +43,7 @@ __all__ = [
     "read_keys",
     "read_record",
     "run_record",
+    "termination",
     "unknown_arguments",
     "unknown_keys",
 ]

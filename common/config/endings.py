@@ -1,9 +1,12 @@
 """How a command ends: errors, Ctrl-C and SIGTERM in one line that says how to go on.
 
 Only for a process that ``python -m monai.bundle``, ``python -m common`` or torchrun started: a
-script that imports the library keeps its own hooks and handlers.
+script that imports the library keeps its own hooks and handlers. A process that was asked to end
+(SIGTERM) exits with 143, 128 and the number of the signal, which batch systems take for "try
+again"; every other error is exit code 1.
 """
 
+import atexit
 import errno
 import json
 import logging
@@ -24,9 +27,11 @@ from common.checks import InputError
 from common.config.package import PACKAGE
 from common.text import plain
 
-__all__ = ["Terminated", "does_not_fit", "end_in_one_line"]
+__all__ = ["Terminated", "Termination", "does_not_fit", "end_in_one_line", "termination"]
 
+EXIT_TERMINATED = 128 + signal.SIGTERM
 _LOST_RANK = re.compile("Connection (closed|reset) by peer|remote process exited|Broken pipe")
+_SILENT_RANK = re.compile("[Tt]imed out (waiting|after)|caused pair closure|clients joined")
 _NO_FIT = re.compile(
     "expected input.* channels, but got|mat1 and mat2 shapes|Kernel size can't be greater"
     "|Output size is too small|Expected more than 1 (spatial element|value per channel)"
@@ -54,7 +59,7 @@ def end_in_one_line(config: Mapping[str, Any]) -> None:
         return
     sys.excepthook = _Hook(config)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _Terminate())
+        signal.signal(signal.SIGTERM, Termination())
     for handler in (*logging.root.handlers, logging.lastResort):
         if handler is not None:
             handler.addFilter(_is_news)
@@ -72,14 +77,38 @@ def _is_command() -> bool:
     return ours and spec is not None and spec.name == f"{started[0]}.__main__"
 
 
-class _Terminate:
+class Termination:
+    """What SIGTERM does: raise `Terminated`, or, while it is `held`, be noted as `asked`.
+
+    A second one is raised at once.
+    """
+
     def __init__(self) -> None:
+        self.held = self.asked = False
         self._pid = os.getpid()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
         if os.getpid() != self._pid:  # a forked worker
             os._exit(128 + number)
+        if self.held and not self.asked:
+            self.asked = True
+            return
         raise Terminated
+
+
+def termination() -> Termination:
+    """Return what SIGTERM does to this process; one that is never called where it is not ours."""
+    handler = signal.getsignal(signal.SIGTERM)
+    return handler if isinstance(handler, Termination) else Termination()
+
+
+def _leave() -> None:
+    """End with the exit code of a process that was asked to; an uncaught error's would be 1."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_TERMINATED)
 
 
 class _Hook:
@@ -103,6 +132,8 @@ class _Hook:
         if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):  # torchrun prints it in a table
             content = {"message": line, "timestamp": int(time.time())}
             Path(report).write_text(json.dumps(content))
+        if any(isinstance(cause, Terminated) for cause in _causes(error)):
+            _leave()
 
     def _line(self, error: BaseException) -> str:
         if isinstance(error, InputError):
@@ -126,6 +157,11 @@ class _Hook:
             )
         if isinstance(error, RuntimeError) and _LOST_RANK.search(str(error)):
             return f"error: another process of this training ended. {self._what_is_left()}"
+        if isinstance(error, RuntimeError) and _SILENT_RANK.search(str(error)):
+            return (
+                "error: another process of this training did not answer within timeout_minutes. "
+                f"See what its machine says of it. {self._what_is_left()}"
+            )
         if _ALONE.search(str(error)):
             return (
                 "error: batch_size: must be at least 2, for batch normalisation compares the "
@@ -151,13 +187,21 @@ class _Hook:
             path = Path(folder) / "checkpoint.pt"
             if resumed or path.stat().st_mtime >= self._started - 1:  # a disk's clock may lag
                 state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-                epoch = state["engine"]["epoch"]
-                return (
-                    f"Epochs 1 to {epoch} are saved in {folder}. --resume True goes on from there."
-                )
+                return f"{_saved(**state['engine'])} in {folder}. --resume True goes on from there."
         except Exception:  # whatever is wrong with the folder, the process ends here
             pass
         return "No epoch was saved. The same command begins again."
+
+
+def _saved(epoch: int, iteration: int = 0, epoch_length: int = 1) -> str:
+    """What a checkpoint holds, in words."""
+    steps = iteration - epoch * epoch_length
+    parts = [f"epochs 1 to {epoch}"] if epoch > 1 else ["epoch 1"] * epoch
+    if steps > 0:
+        parts.append(f"{steps} step{'s' if steps > 1 else ''} of epoch {epoch + 1}")
+    said = " and ".join(parts)
+    alone = len(parts) == 1 and max(epoch, steps) == 1
+    return f"{said[0].upper()}{said[1:]} {'is' if alone else 'are'} saved"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -112,7 +112,7 @@ def _check_places(config: Mapping[str, Any]) -> None:
             isinstance(path, str | Path) and str(path) != "",
             f"{place}: must be the path of a folder, got {as_text(path)}. Write it as ./NAME.",
         )
-    if any("init_process_group" in str(step) for step in config.get("initialize", [])):
+    if any("common.distributed.join" in str(step) for step in config.get("initialize", [])):
         require(
             "RANK" in os.environ,
             "multi_gpu_train.json: must be started by torchrun. Leave the file out, or start with "

@@ -45,6 +45,7 @@ MECHANICS = frozenset(
         *PATHS,
         *("device", "rank", "world_size", "resume", "num_workers", "cache_rate", "jobs"),
         *("val_interval", "snapshot_interval", "tracker"),
+        *("checkpoint_every", "log_interval", "timeout_minutes"),
     )
 )
 STRUCTURE = frozenset(

@@ -24,7 +24,7 @@ from ignite.engine import Events
 from torch import nn
 
 from common.checks import require, require_name
-from common.config import RECORD, begin_run, read_record, run_record
+from common.config import RECORD, Terminated, begin_run, read_record, run_record
 from common.data import class_names, read_manifest
 from common.data.label_check import spare_outputs
 from common.data.manifest import fingerprint_of
@@ -37,6 +37,7 @@ from common.engines.checkpoint import load_checkpoint, save_checkpoint
 from common.engines.due import Due
 from common.engines.finite import require_finite_weights
 from common.engines.history import History
+from common.engines.preemption import Preemption
 from common.engines.progress import Progress
 from common.engines.trainer import ContrastiveTrainer
 from common.files import locked, replacing
@@ -103,6 +104,7 @@ class RunFolder:
         self.history = History(self.run_dir / "history.json")
         self._open = ExitStack()
         self._begun = False  # a trainer that is run again goes on
+        self._ends = False  # it was asked to
 
     def attach(self, engine: ContrastiveTrainer) -> None:
         """Listen to `engine`."""
@@ -135,6 +137,8 @@ class RunFolder:
             begin_run(self.run_dir)
             self._tell()
         self._due.saved(int(engine.state.iteration))
+        self._preemption = Preemption()
+        self._preemption.attach(engine)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
 
@@ -187,22 +191,30 @@ class RunFolder:
         self.history.add(terms)
         if self._writes:
             self._progress.advance(state.iteration, state.epoch, terms["loss"])
-            within = engine.done_in_epoch and engine.at_a_step
-            if within and self._due.within(state.iteration, state.epoch_length):
-                require_finite_weights(engine)
-                self._save(engine)
+        last = engine.done_in_epoch == 0
+        self._ends |= self._preemption.asked(last)
+        if last or not engine.at_a_step:
+            return
+        if self._writes and (self._ends or self._due.within(state.iteration, state.epoch_length)):
+            require_finite_weights(engine)
+            self._save(engine)
+        if self._ends:
+            raise Terminated
 
     def _end_epoch(self, engine: ContrastiveTrainer) -> None:
         epoch = engine.state.epoch
         self.history.end_epoch(epoch, self._writes)
-        if not self._writes:
-            return
         state: Any = engine.state
-        snapshot = epoch % self.snapshot_interval == 0 or epoch == engine.total_epochs
-        if snapshot:
+        last = epoch == engine.total_epochs
+        snapshot = epoch % self.snapshot_interval == 0 or last
+        if self._writes and snapshot:
             self._save_snapshot(epoch)
-        if snapshot or self._due.at_end(state.iteration, state.epoch_length):
+        if self._writes and (
+            snapshot or self._ends or self._due.at_end(state.iteration, state.epoch_length)
+        ):
             self._save(engine)
+        if self._ends and not last:
+            raise Terminated
 
     def _save(self, engine: ContrastiveTrainer) -> None:
         path, terms = self.run_dir / "checkpoint.pt", self.history.state_dict()
@@ -233,9 +245,8 @@ class RunFolder:
                 self._save(engine)
                 self._save_model()
 
-    def _fail(self, _: ContrastiveTrainer, error: BaseException) -> None:
+    def _fail(self, *_: Any) -> None:
         self._open.close()
-        raise error
 
 
 def _head(model: nn.Module) -> nn.Linear:

@@ -87,10 +87,10 @@ class Tracking:
         if self._tracker is not None:
             self._tracker.close()
 
-    def _fail(self, _: ContrastiveTrainer, error: BaseException) -> None:
+    def _fail(self, *_: Any) -> None:
         if self._tracker is not None:
             self._tracker.close(failed=True)
-        raise error
+            self._tracker = None
 
 
 def picture(columns: list[Tensor]) -> NDArray[np.uint8]:

@@ -130,9 +130,15 @@ class ContrastiveTrainer(Trainer):
             self.method.classifier.head.out_features,
             self.method.needs_of_all(),
         )
+        if self.has_event_handler(_raise, Events.EXCEPTION_RAISED):  # it was run before
+            self.remove_event_handler(_raise, Events.EXCEPTION_RAISED)
+        self.add_event_handler(Events.EXCEPTION_RAISED, _raise)  # after what handlers do of it
         scaled = self.amp and torch.device(self.state.device).type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=scaled)
-        super(Trainer, self).run()
+        try:
+            super(Trainer, self).run()
+        finally:
+            distributed.seed_draws(self.state.device, None)
 
     def _iteration(  # type: ignore[override]  # MONAI promises a dict; its handlers read a list
         self, engine: Engine, batchdata: Mapping[str, Any]
@@ -234,10 +240,21 @@ def _before_step(engine: ContrastiveTrainer) -> None:
 
 def _reseed(engine: ContrastiveTrainer, number: int) -> None:
     """Draw from here on what is drawn there whenever the epoch comes to it."""
-    key = [engine.seed, engine.state.epoch, distributed.rank(), number]
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+    state: Any = engine.state
+    first, seed = (
+        int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+        for key in (
+            [engine.seed, state.epoch, 0, number, 1],  # of all ranks
+            [engine.seed, state.epoch, distributed.rank(), number],
+        )
+    )
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  MONAI's transforms draw from the global state
+    distributed.seed_draws(state.device, first)
+
+
+def _raise(_: ContrastiveTrainer, error: BaseException) -> None:
+    raise error
 
 
 def _same_start_on_all_ranks(engine: ContrastiveTrainer) -> None:

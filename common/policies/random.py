@@ -1,7 +1,7 @@
 """Policies that do not look at the image: they draw the parameters (Ruppli et al. 2022, § 2.3).
 
-They have no weights. Without a generator they draw from PyTorch's global one of the device of
-``x``, which whoever trains seeds.
+They have no weights. Without a generator they draw what the engine has seeded, the same for an
+image on however many ranks; outside a training from PyTorch's global one of the device of ``x``.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from common.checks import require
+from common.distributed import uniform
 
 __all__ = ["EachWithProbability", "Uniform"]
 
@@ -89,4 +90,6 @@ class EachWithProbability(nn.Module):
 
 def _uniform(x: Tensor, count: int, generator: Generator | None) -> Tensor:
     dtype = torch.promote_types(x.dtype, torch.float32)
+    if generator is None:
+        return uniform(x.shape[0], count, x.device, dtype)
     return torch.rand(x.shape[0], count, generator=generator, device=x.device, dtype=dtype)

@@ -95,6 +95,13 @@ def broadcast() -> list[Tensor]:
     return list(net.state_dict().values())
 
 
+def drawn() -> Tensor:
+    distributed.seed_draws("cpu", 3)
+    rows = distributed.uniform(8 // distributed.world_size(), 3, torch.device("cpu"), torch.double)
+    distributed.seed_draws("cpu", None)
+    return rows
+
+
 def everything() -> dict[str, Any]:
     return {
         "size": (distributed.rank(), distributed.world_size()),
@@ -102,6 +109,7 @@ def everything() -> dict[str, Any]:
         "averaged": averaged(),
         "refused": refused(),
         "broadcast": broadcast(),
+        "drawn": drawn(),
         "labelled": labelled_step(LABELLED),
         "unlabelled": labelled_step(torch.zeros(SUBJECTS, dtype=torch.bool)),
         "steps": {(name, tile): step(name, TILES[tile]) for name in LOSSES for tile in TILES},
@@ -191,6 +199,17 @@ def test_broadcast_gives_every_rank_the_weights_and_buffers_of_rank_0(
         assert torch.equal(first, second)
     torch.manual_seed(0)
     assert torch.equal(ranks[1]["broadcast"][0], nn.Conv2d(1, 2, 3).weight)
+
+
+@pytest.mark.slow
+def test_ranks_draw_for_their_images_what_one_process_draws(ranks: list[dict[str, Any]]) -> None:
+    for index, rank in enumerate(ranks):
+        assert torch.equal(rank["drawn"], drawn()[index::2])
+    torch.manual_seed(0)
+    assert torch.equal(
+        distributed.uniform(2, 3, torch.device("cpu"), torch.double),
+        torch.rand(2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(0)),
+    )
 
 
 def test_one_process_gathers_and_averages_nothing() -> None:

@@ -45,7 +45,7 @@ def test_an_interruption_ends_in_one_line(number: signal.Signals, tmp_path: Path
             assert process.poll() is None
         process.send_signal(number)
         _, errors = process.communicate()
-    assert process.returncode != 0
+    assert process.returncode == (-number if number == signal.SIGINT else 143)
     assert errors.splitlines()[-1] == "interrupted: nothing is lost. The same command begins again."
     assert "Traceback" not in errors
 
@@ -55,6 +55,7 @@ ENDS = {
     "full disk": (OSError(28, "No space left on device"), None, "error: the disk is full."),
     "GPU": (torch.OutOfMemoryError("CUDA"), None, "error: the GPU's memory is full."),
     "a lost rank": (RuntimeError("gloo: Connection closed by peer [::1]"), None, "error: another"),
+    "a silent rank": (RuntimeError("Timed out waiting 2ms for recv"), None, "error: another proce"),
     "memory": (RuntimeError("DefaultCPUAllocator: not enough memory"), None, "error: the memory"),
     "a size": (RuntimeError("mat1 and mat2 shapes cannot be"), None, "error: image: must have"),
     "a path": (PermissionError(13, "Permission denied", "/x"), None, "error: /x: must be a path"),
@@ -64,7 +65,9 @@ ENDS = {
 
 
 def ended(error: BaseException, config: dict[str, Any], capsys: Any) -> str:
-    endings._Hook(config)(type(error), error, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(endings, "_leave", lambda: None)
+        endings._Hook(config)(type(error), error, None)
     return str(capsys.readouterr().err)
 
 
@@ -88,6 +91,22 @@ def test_an_interrupted_training_says_what_is_saved(tmp_path: Path, capsys: Any)
     hook(KeyboardInterrupt, KeyboardInterrupt(), None)
     line = f"interrupted: epochs 1 to 7 are saved in {tmp_path}. --resume True goes on from there."
     assert capsys.readouterr().err == f"{line}\n"
+
+
+@pytest.mark.parametrize(
+    ("engine", "line"),
+    [
+        ({"epoch": 1, "iteration": 9, "epoch_length": 9}, "epoch 1 is saved"),
+        ({"epoch": 0, "iteration": 1, "epoch_length": 9}, "1 step of epoch 1 is saved"),
+        ({"epoch": 2, "iteration": 23, "epoch_length": 9}, "epochs 1 to 2 and 5 steps of epoch 3"),
+    ],
+)
+def test_the_steps_of_a_begun_epoch_are_said_to_be_saved(
+    engine: dict[str, int], line: str, tmp_path: Path, capsys: Any
+) -> None:
+    torch.save({"engine": engine}, tmp_path / "checkpoint.pt")
+    config = {**TRAINING, "run_dir": str(tmp_path)}
+    assert f"interrupted: {line}" in ended(KeyboardInterrupt(), config, capsys)
 
 
 def test_an_older_run_in_the_folder_is_not_taken_for_this_one(tmp_path: Path, capsys: Any) -> None:

@@ -1,7 +1,9 @@
 """Checkpoints: exact resume, and refusal of what does not fit."""
 
 import json
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from monai.handlers import LrScheduleHandler
 from torch.optim.lr_scheduler import StepLR
 
 from common.checks import InputError
+from common.config import endings
 from common.engines import RunFolder, due
 from common.engines import run_folder as run_folder_module
 from common.files import locked
@@ -45,14 +48,24 @@ def train(
     resume: bool = False,
     method: Method | None = None,
     bundle: str = "tiny",
-    cut: int = 0,
+    during: Mapping[int, Callable[[], None]] | None = None,
     snapshots: int = 1,
     every: str = "1 epoch",
     **settings: Any,
 ) -> dict[str, Any]:
     """State of everything after a training with Adam, a schedule and a run folder.
 
-    One that is `cut` ends after so many steps as if it had been killed.
+    Args:
+        path: of the run's folder.
+        kind: of the method.
+        max_epochs: of three steps.
+        resume: see `RunFolder`.
+        method: unless it is to be made.
+        bundle: its name.
+        during: step -> what happens while it is done.
+        snapshots: epochs between two.
+        every: see `RunFolder`.
+        settings: of the trainer.
     """
     method = method or make(kind)
     engine = trainer(
@@ -66,7 +79,8 @@ def train(
             LrScheduleHandler(schedule, print_lr=False),
         ]
     )
-    engine.add_event_handler(Events.ITERATION_COMPLETED(once=cut or 10**6), killed)
+    for step, happens in (during or {}).items():
+        engine.add_event_handler(Events.ITERATION_STARTED(once=step), happens)
     with suppress(KeyboardInterrupt):
         engine.run()
     return {name: thing.state_dict() for name, thing in objects.items()}
@@ -92,7 +106,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_to_the_bit(
     kind: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     whole = train(tmp_path / "whole", kind, **settings)
-    train(tmp_path / "parts", kind, cut=9, every="2 steps", **settings)
+    train(tmp_path / "parts", kind, during={9: killed}, every="2 steps", **settings)
     saved = torch.load(tmp_path / "parts" / "checkpoint.pt")["engine"]
     assert saved == {"epoch": 2, "iteration": 8, "epoch_length": 3}
     other_start = make(kind, seed=1)
@@ -109,6 +123,27 @@ def test_a_training_resumed_after_a_whole_epoch_equals_the_uninterrupted_one(
     whole = train(tmp_path / "whole")
     train(tmp_path / "parts", max_epochs=2)
     assert_same(whole, train(tmp_path / "parts", resume=True))
+
+
+@pytest.fixture
+def asked() -> Iterator[Callable[[], None]]:
+    """Return what asks this process to end, as a batch system does."""
+    before = signal.signal(signal.SIGTERM, endings.Termination())
+    yield lambda: os.kill(os.getpid(), signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("step", "saved"), [(4, 5), (5, 5), (6, 6)])
+def test_a_training_that_is_asked_to_end_saves_its_next_whole_step(
+    step: int, saved: int, asked: Callable[[], None], tmp_path: Path
+) -> None:
+    """The optimisers step after the second and the third batch of an epoch."""
+    whole = train(tmp_path / "whole", accumulation=2)
+    with pytest.raises(endings.Terminated):
+        train(tmp_path / "parts", accumulation=2, during={step: asked})
+    assert torch.load(tmp_path / "parts" / "checkpoint.pt")["engine"]["iteration"] == saved
+    signal.signal(signal.SIGTERM, endings.Termination())  # another process
+    assert_same(whole, train(tmp_path / "parts", resume=True, accumulation=2))
 
 
 SAVES = {"1 epoch": [3, 6, 9], "2 epochs": [6, 9], "2 steps": [2, 4, 6, 8, 9], "9 minutes": [6, 9]}

@@ -1,6 +1,7 @@
 """Many processes of a part of a batch against one, with and without cached activations."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ class Chance(nn.Module):
 
     def __init__(self, _: int) -> None:
         super().__init__()
-        self.calls = 0
+        self.calls: Tensor
+        self.register_buffer("calls", torch.zeros(()))  # a resumed run goes on
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
@@ -117,28 +119,30 @@ def every_method(policy: Callable[[int], nn.Module] = Chance) -> dict[str, Metho
     def predictor() -> Projector:
         return Projector(4, 7, 4)
 
-    views = (policy(6), Shift())
+    def views() -> tuple[nn.Module, nn.Module]:
+        return policy(6), Shift()
+
     queue: dict[str, Any] = {"queue": 10}
     clusters = {"images": 3 * SUBJECTS, "prototypes": 5, "heads": 3}
     classifier, head = parts()
-    byol = BYOL(classifier, head, predictor(), *views, momentum=0.9)
-    two = [byol, MoCo(classifier, Projector(5, 7, 3), *views, momentum=0.8, **queue)]
+    byol = BYOL(classifier, head, predictor(), *views(), momentum=0.9)
+    two = [byol, MoCo(classifier, Projector(5, 7, 3), *views(), momentum=0.8, **queue)]
     dino = DINOHead(5, out_features=6, hidden_features=7, bottleneck_features=4)
-    group, loss = ViewGroup(*views, count=2), DINOLoss(6)
+    group, loss = ViewGroup(*views(), count=2), DINOLoss(6)
     return {
-        "SimCLR": Contrastive(*parts(), *views, loss=InfoNCE(0.2)),
-        "Barlow": Contrastive(*parts(), *views, loss=BarlowTwins(0.1)),
-        "VICReg": Contrastive(*parts(), *views, loss=VICReg()),
-        "VIbCReg": Contrastive(*parts(IterNorm(4, groups=2)), *views, loss=VIbCReg()),
-        "BYOL": BYOL(*parts(), predictor(), *views, momentum=0.9),
-        "NNBYOL": NNBYOL(*parts(), predictor(), *views, momentum=0.9, **queue),
-        "NNCLR": NNCLR(*parts(), predictor(), *views, **queue),
-        "SimSiam": SimSiam(*parts(), predictor(), *views),
-        "MoCo": MoCo(*parts(), *views, momentum=0.9, **queue),
-        "MoCo both ways": MoCo(*parts(), *views, symmetric=True, **queue),
-        "ReSSL": ReSSL(*parts(), *views, momentum=0.9, **queue),
-        "SwAV": SwAV(*parts(), *views, prototypes=3, queue_after=1, **queue),
-        "DeepClusterV2": DeepClusterV2(*parts(), *views, **clusters),
+        "SimCLR": Contrastive(*parts(), *views(), loss=InfoNCE(0.2)),
+        "Barlow": Contrastive(*parts(), *views(), loss=BarlowTwins(0.1)),
+        "VICReg": Contrastive(*parts(), *views(), loss=VICReg()),
+        "VIbCReg": Contrastive(*parts(IterNorm(4, groups=2)), *views(), loss=VIbCReg()),
+        "BYOL": BYOL(*parts(), predictor(), *views(), momentum=0.9),
+        "NNBYOL": NNBYOL(*parts(), predictor(), *views(), momentum=0.9, **queue),
+        "NNCLR": NNCLR(*parts(), predictor(), *views(), **queue),
+        "SimSiam": SimSiam(*parts(), predictor(), *views()),
+        "MoCo": MoCo(*parts(), *views(), momentum=0.9, **queue),
+        "MoCo both ways": MoCo(*parts(), *views(), symmetric=True, **queue),
+        "ReSSL": ReSSL(*parts(), *views(), momentum=0.9, **queue),
+        "SwAV": SwAV(*parts(), *views(), prototypes=3, queue_after=1, **queue),
+        "DeepClusterV2": DeepClusterV2(*parts(), *views(), **clusters),
         "DINO": DINO(parts()[0], dino, [group], loss=loss, momentum=0.9),
         "WeightedSum": WeightedSum(two, [0.4, 1.0]),
     }
@@ -162,9 +166,31 @@ def killed(epochs: int, method: Method, folder: Path, at: int, resume: bool = Fa
     batches = [content(seed) for seed in range(3)]
     engine = ContrastiveTrainer("cpu", epochs, batches, method, optimizers)
     objects = {"network": method, "optimizers": optimizers}
-    run_folder(folder, objects, resume=resume, checkpoint_every="2 steps").attach(engine)
-    engine.add_event_handler(Events.ITERATION_COMPLETED(once=at), engine.terminate, True)
-    engine.run()
+    saving = {"snapshot_interval": 9, "checkpoint_every": "2 steps"}
+    run_folder(folder, objects, resume=resume, **saving).attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=at), end)
+    with suppress(KeyboardInterrupt):
+        engine.run()
+
+
+def end() -> None:
+    raise KeyboardInterrupt
+
+
+def all_killed(folder: Path) -> None:
+    """Train every method on this rank's rows until the fifth of nine steps."""
+    for name, method in every_method().items():
+        killed(3, method.double(), folder / name, at=5)
+
+
+@pytest.mark.slow
+def test_every_method_goes_on_on_another_number_of_ranks(tmp_path: Path) -> None:
+    on_two_ranks(partial(all_killed, tmp_path / "parts"), tmp_path)
+    for name, whole in every_method().items():
+        killed(3, whole.double(), tmp_path / "whole" / name, at=99)
+        other = every_method()[name].double()
+        killed(3, other, tmp_path / "parts" / name, at=99, resume=True)
+        torch.testing.assert_close(other.state_dict(), whole.state_dict(), rtol=0, atol=1e-8)
 
 
 def test_every_method_resumed_within_an_epoch_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
