@@ -135,7 +135,9 @@ class _TensorBoard(Tracker):
     def follow(self, trainer: "Engine", validator: "Engine | None") -> None:
         from monai.handlers import TensorBoardStatsHandler
 
-        TensorBoardStatsHandler(self.writer, output_transform=_terms).attach(trainer)
+        often = _every(trainer)
+        handler = TensorBoardStatsHandler(self.writer, iteration_log=often, output_transform=_terms)
+        handler.attach(trainer)
         if validator is not None:
             TensorBoardStatsHandler(
                 self.writer,
@@ -196,7 +198,7 @@ class _MLflow(Tracker):
         return experiment, run
 
     def follow(self, trainer: "Engine", validator: "Engine | None") -> None:
-        self._handler(output_transform=_terms).attach(trainer)
+        self._handler(iteration_log=_every(trainer), output_transform=_terms).attach(trainer)
         if validator is not None:
             epoch: Any = lambda _: trainer.state.epoch  # noqa: E731
             self._handler(iteration_log=False, global_epoch_transform=epoch).attach(validator)
@@ -220,6 +222,12 @@ class _MLflow(Tracker):
 
     def close(self, failed: bool = False) -> None:
         self.client.set_terminated(self.run.info.run_id, "FAILED" if failed else "FINISHED")
+
+
+def _every(trainer: Any) -> bool | int:
+    """How often a handler of MONAI's is to read what the trainer gives: when it has read it."""
+    interval: int = getattr(trainer, "log_interval", 1)
+    return interval if interval > 1 else True
 
 
 def _terms(output: Any) -> dict[str, float]:

@@ -26,7 +26,7 @@ PAGES = [
         ROOT / "docs" / f"{name}.md"
         for name in (
             *("own_data", "chest_films", "brain_age", "federated", "deploy", "label"),
-            *("sweeps", "audit"),
+            *("sweeps", "audit", "cluster"),
         )
     ),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
@@ -43,6 +43,9 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 def folder_of(page: Path, words: list[str]) -> Path:
     """Where a bundle's command is typed: the repository, unless its files are the bundle's."""
     from_root = any("bundles/" in word for word in words)
+    entered = re.findall(r"^cd (bundles/\w+)$", page.read_text(), flags=re.M)
+    if page.parent == ROOT / "docs" and entered and not from_root:
+        return ROOT / entered[-1]
     return page.parents[1] if page.parent.name == "docs" and not from_root else ROOT
 
 

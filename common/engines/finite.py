@@ -20,7 +20,13 @@ from common import distributed
 from common.checks import InputError
 from common.networks import require_finite
 
-__all__ = ["batch_names", "finite_terms", "require_finite_images", "require_finite_weights"]
+__all__ = [
+    "batch_names",
+    "finite_terms",
+    "listed",
+    "require_finite_images",
+    "require_finite_weights",
+]
 
 NAMED = 5  # images in a message
 
@@ -45,7 +51,7 @@ def require_finite_images(engine: Engine, batch: Mapping[str, Any]) -> None:
     numbers = bad.nonzero()[:, 0].tolist()
     names = batch_names(engine)
     images = [names[i] if i < len(names) else f"image {i} of the batch" for i in numbers]
-    where = _listed(images) or "the batch of another process"
+    where = listed(images) or "the batch of another process"
     raise InputError(
         f"ContrastiveTrainer: every image must be finite numbers, got NaN or infinity in {where} "
         f"{_place(engine)}. Leave it out and prepare the data again; the weights are those before "
@@ -114,8 +120,12 @@ def require_finite_weights(engine: Any) -> None:
     )
 
 
-def batch_names(engine: Engine) -> list[str]:
+def batch_names(engine: Engine, iteration: int | None = None) -> list[str]:
     """Name the images of the batch the engine is at, as the entries of the data set do.
+
+    Args:
+        engine: the trainer.
+        iteration: another one of the same epoch.
 
     Nothing is carried along for it: a sampler whose order follows from the epoch is asked again.
 
@@ -128,7 +138,7 @@ def batch_names(engine: Engine) -> list[str]:
     sampler = getattr(loader, "sampler", None)
     if batches is None or not isinstance(sampler, DistributedSampler | SequentialSampler):
         return []
-    position = (state.iteration - 1) % state.epoch_length
+    position = ((iteration or state.iteration) - 1) % state.epoch_length
     indices: Sequence[int] = next(islice(batches, position, None), [])
     data = loader.dataset
     entries = getattr(data, "entries", getattr(data, "data", None))
@@ -145,7 +155,8 @@ def _name(entries: Any, index: int) -> str:
     return f"{image} row {entry['index']}" if "index" in entry else image
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return some of the names of images, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 
@@ -156,7 +167,7 @@ def _place(engine: Engine) -> str:
 
 def _end(engine: Engine) -> str:
     names = batch_names(engine)
-    batch = f" (images {_listed(names)})" if names else ""
+    batch = f" (images {listed(names)})" if names else ""
     return (
         f" {_place(engine)}{batch}. Lower the learning rates, or check the images and what the "
         "loss reads; the weights are those before this step."

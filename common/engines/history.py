@@ -5,6 +5,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from common.checks import require
 from common.files import read_json, replacing
 
@@ -23,9 +26,11 @@ class History:
         self.epochs: list[int] = []
         self.terms: dict[str, list[float]] = {}
         self._values: dict[str, list[float]] = {}
+        self._noted: dict[str, list[float | Tensor]] = {}
 
     def state_dict(self) -> dict[str, list[float]]:
         """Return what was noted of the epoch that is not at its end."""
+        self._read()
         return self._values
 
     def load_state_dict(self, state: Mapping[str, list[float]]) -> None:
@@ -53,13 +58,27 @@ class History:
         self.epochs = kept["epoch"][:epochs]
         self.terms = {name: values[:epochs] for name, values in kept["terms"].items()}
 
-    def add(self, output: Mapping[str, float]) -> None:
-        """Note the terms of one iteration."""
+    def add(self, output: Mapping[str, float | Tensor]) -> None:
+        """Note the terms of one iteration, which may be on a device still."""
         for name, value in output.items():
-            self._values.setdefault(name, []).append(value)
+            self._noted.setdefault(name, []).append(value)
+        if not any(isinstance(value, Tensor) for value in output.values()):
+            self._read()
+
+    def _read(self) -> None:
+        """Read at once what is noted and on a device."""
+        waiting = [v for values in self._noted.values() for v in values if isinstance(v, Tensor)]
+        numbers = iter(
+            torch.stack([v.detach().double() for v in waiting]).tolist() if waiting else []
+        )
+        for name, values in self._noted.items():
+            read = [next(numbers) if isinstance(v, Tensor) else float(v) for v in values]
+            self._values.setdefault(name, []).extend(read)
+        self._noted = {}
 
     def end_epoch(self, epoch: int, write: bool) -> None:
         """Take the means of the epoch and, where this process writes, replace the file."""
+        self._read()
         self.epochs.append(epoch)
         for name, values in self._values.items():
             self.terms.setdefault(name, []).append(math.fsum(values) / len(values))

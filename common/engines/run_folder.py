@@ -187,9 +187,9 @@ class RunFolder:
 
     def _add(self, engine: ContrastiveTrainer) -> None:
         state: Any = engine.state
-        terms: dict[str, float] = state.output[0]
+        terms: dict[str, Any] = state.output[0]
         self.history.add(terms)
-        if self._writes:
+        if self._writes and isinstance(terms["loss"], float):  # else it is not looked at
             self._progress.advance(state.iteration, state.epoch, terms["loss"])
         last = engine.done_in_epoch == 0
         self._ends |= self._preemption.asked(last)

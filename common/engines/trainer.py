@@ -7,6 +7,7 @@ the step (`common.engines.finite`). Losses gather features across ranks themselv
 (`common.distributed`), so W ranks of batch B/W follow the same path as one process of batch B.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from common import distributed
 from common.checks import require
 from common.data.label_check import check_labels
 from common.engines.finite import finite_terms, require_finite_images, require_finite_weights
+from common.engines.late_look import LateLook
 from common.engines.optimizers import PhaseOptimizers
 from common.methods import Method, Phase
 from common.networks import set_cache_chunk
@@ -30,8 +32,9 @@ __all__ = ["ContrastiveTrainer"]
 class ContrastiveTrainer(Trainer):
     """A MONAI `Trainer` for any `common.methods.Method`; MONAI's and Ignite's handlers attach.
 
-    ``engine.state.output`` is, as MONAI's handlers expect, a list holding one dict of floats:
-    "loss" (of the last phase, usually the encoder's) and "<phase>/<term>" for each phase.
+    ``engine.state.output`` is, as MONAI's handlers expect, a list holding one dict of floats, or of
+    scalars on the device after steps that were not looked at: "loss" (of the last phase, usually
+    the encoder's) and "<phase>/<term>" for each phase.
 
     Args:
         device: where the network is and batches go.
@@ -49,6 +52,9 @@ class ContrastiveTrainer(Trainer):
             as zero where it is missing.
         cache_chunk: the encoder sees a batch in parts of so many images and keeps no activations,
             so that memory no longer grows with the batch (`common.networks.chunks`); 0 for off.
+        log_interval: steps between two looks at the numbers; 1 reads them before each step, which
+            then is not taken where one is not finite, and 20 keeps a GPU busy: a loss that is not
+            finite is told up to 19 steps later (`common.engines.late_look`).
         train_handlers: MONAI or Ignite handlers (objects with ``attach``).
         prepare_batch: ``(batch, device, non_blocking) -> batch``; moves every tensor unless given.
         non_blocking: copies from pinned memory overlap with work on the GPU.
@@ -68,6 +74,7 @@ class ContrastiveTrainer(Trainer):
         amp_kwargs: dict[str, Any] | None = None,
         accumulation: int = 1,
         cache_chunk: int = 0,
+        log_interval: int = 1,
         train_handlers: Sequence[Any] | None = None,
         prepare_batch: Callable[..., Mapping[str, Any]] | None = None,
         non_blocking: bool = False,
@@ -76,6 +83,12 @@ class ContrastiveTrainer(Trainer):
             accumulation >= 1,
             f"ContrastiveTrainer: accumulation must be at least 1, got {accumulation}.",
         )
+        require(
+            log_interval >= 1,
+            f"ContrastiveTrainer: log_interval must be at least 1, got {log_interval}.",
+        )
+        self.log_interval = log_interval
+        self._late = LateLook(self) if log_interval > 1 else None
         set_cache_chunk(network, network.classifier.encoder, cache_chunk)
         self.method = network
         self.network: nn.Module = network  # what others see; of a federated client a part
@@ -142,11 +155,14 @@ class ContrastiveTrainer(Trainer):
 
     def _iteration(  # type: ignore[override]  # MONAI promises a dict; its handlers read a list
         self, engine: Engine, batchdata: Mapping[str, Any]
-    ) -> list[dict[str, float]]:
+    ) -> list[dict[str, Any]]:
         state: Any = engine.state
         self.method.train()
         batch = self.prepare_batch(batchdata, state.device, self.non_blocking)
-        require_finite_images(self, batch)
+        if self._late is None:
+            require_finite_images(self, batch)
+        else:
+            self._late.begin(batch)
         position = (state.iteration - 1) % state.epoch_length
         first = position % self.accumulation == 0
         last = position + 1 == state.epoch_length
@@ -174,7 +190,11 @@ class ContrastiveTrainer(Trainer):
                 self._step(name, output, read)
             self.scaler.update()
         self._read(output, read)
-        return [{"loss": read[shown]} | {name: read[name] for name in output}]
+        terms: Mapping[str, Any] = read
+        if self._late is not None:
+            looks = last or state.iteration % self.log_interval == 0
+            terms = self._late.look() if looks else output
+        return [{"loss": terms[shown]} | {name: terms[name] for name in output}]
 
     def _next(self, phases: Any) -> Phase | None:
         device = torch.device(self.state.device).type
@@ -210,7 +230,11 @@ class ContrastiveTrainer(Trainer):
         scale = None
         if gradients and self.scaler.is_enabled():
             scale = self.scaler.scale(torch.ones((), device=gradients[0].device))
-        read |= finite_terms(self, new, phase, gradients, scale)
+        if self._late is None:
+            read |= finite_terms(self, new, phase, gradients, scale)
+        else:
+            self._late.note(new, phase, gradients, scale)
+            read |= dict.fromkeys(new, math.nan)  # they are noted
 
 
 def _to_device(
