@@ -38,7 +38,7 @@ DIALS: dict[str, Any] = {
         "spatial_dims": 3,
         "channels": [4, 8],
     },
-    **{"norm": "group", "batch_size": 4, "learning_rate": 0.01, "resume": True},
+    **{"norm": "group", "batch_size": 4, "learning_rate": 0.001, "resume": True},
     "optimizers#optimizer#_target_": "torch.optim.SGD",  # Adam would make steps of rounding errors
     **{"val_interval": 1000, "snapshot_interval": 1000, "checkpoint_every": "2 steps"},
     "device": "$torch.device('cpu')",

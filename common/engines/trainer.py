@@ -29,6 +29,9 @@ from common.networks import set_cache_chunk
 __all__ = ["ContrastiveTrainer"]
 
 
+AT_ONCE = ("cpu",)  # devices that a look at a number does not halt
+
+
 class ContrastiveTrainer(Trainer):
     """A MONAI `Trainer` for any `common.methods.Method`; MONAI's and Ignite's handlers attach.
 
@@ -52,9 +55,9 @@ class ContrastiveTrainer(Trainer):
             as zero where it is missing.
         cache_chunk: the encoder sees a batch in parts of so many images and keeps no activations,
             so that memory no longer grows with the batch (`common.networks.chunks`); 0 for off.
-        log_interval: steps between two looks at the numbers; 1 reads them before each step, which
-            then is not taken where one is not finite, and 20 keeps a GPU busy: a loss that is not
-            finite is told up to 19 steps later (`common.engines.late_look`).
+        log_interval: steps between two looks at the numbers of a GPU, which each look halts: a loss
+            that is not finite is told up to so many steps later (`common.engines.late_look`). On a
+            CPU, or with 1, they are read before each step, which then is not taken.
         train_handlers: MONAI or Ignite handlers (objects with ``attach``).
         prepare_batch: ``(batch, device, non_blocking) -> batch``; moves every tensor unless given.
         non_blocking: copies from pinned memory overlap with work on the GPU.
@@ -87,8 +90,8 @@ class ContrastiveTrainer(Trainer):
             log_interval >= 1,
             f"ContrastiveTrainer: log_interval must be at least 1, got {log_interval}.",
         )
-        self.log_interval = log_interval
-        self._late = LateLook(self) if log_interval > 1 else None
+        self.log_interval = 1 if torch.device(device).type in AT_ONCE else log_interval
+        self._late = LateLook(self) if self.log_interval > 1 else None
         set_cache_chunk(network, network.classifier.encoder, cache_chunk)
         self.method = network
         self.network: nn.Module = network  # what others see; of a federated client a part

@@ -13,11 +13,18 @@ from torch.overrides import TorchFunctionMode
 
 from common.checks import InputError
 from common.engines import ContrastiveTrainer
+from common.engines import trainer as trainer_module
 from common.losses import InfoNCE
 from common.methods import Contrastive
 from tests.common.engines.test_finite import Hooked
 from tests.ranks import on_two_ranks
 from tests.tiny import Linear, conv_method, entries, run_folder, trainer
+
+
+@pytest.fixture(autouse=True)
+def _like_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "AT_ONCE", ())
+
 
 READS = {"item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "nonzero"}
 
@@ -96,9 +103,11 @@ def test_what_was_not_finite_is_told_with_its_step_when_it_is_looked_at() -> Non
 
 
 def bad_on_rank_1() -> str:
+    trainer_module.AT_ONCE = ()
     method = Hooked(loss=math.inf if torch.distributed.get_rank() else 0.0)
     with pytest.raises(InputError) as caught:
         trainer(method, entries(18), 3, log_interval=2).run()
+    trainer_module.AT_ONCE = ("cpu",)
     return str(caught.value)
 
 
