@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -117,11 +118,15 @@ class _Hook:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
         self._started = int(time.time())  # file systems may keep whole seconds only
+        self._pid = os.getpid()
 
     def __call__(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+        main = threading.current_thread() is threading.main_thread()
+        if not main and os.getpid() != self._pid:
+            return  # what hands a forked worker's tensors over misses the process that was killed
+        if main and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another one ends the process at once
         line = next(filter(None, map(self._line, _causes(error))), None)
         if line is None:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -14,20 +13,13 @@ import numpy as np
 import pytest
 
 from common.deploy import PredictionFolder, Predictor
+from common.deploy.commands.predict import main
 from common.deploy.journal import read_steps
 from tests.commands import ROOT
 from tests.models import SLICES
 from tests.synthetic import ramp, write_picture
 
 BATCH = 2
-RUN = """
-import sys, time, common
-from common.deploy import PredictionFolder
-predictor = common.load(sys.argv[1], sys.argv[2])
-predictor.batch_size, predictor.num_workers = int(sys.argv[3]), 2
-predictor.columns.append(lambda batch: time.sleep(0.03) or {})
-PredictionFolder(sys.argv[5], embeddings="npz").write(predictor, predictor.dataset.of(sys.argv[4]))
-"""
 
 
 class Killed(Exception):
@@ -44,9 +36,10 @@ def images(tmp_path: Path) -> Path:
 
 def said(folder: Path) -> list[list[str]]:
     rows: list[list[str]] = []
-    for name in ("predictions.csv", "skipped.csv"):
-        with (folder / name).open(newline="", encoding="utf-8") as file:
-            rows += csv.reader(file)
+    for path in (folder / "predictions.csv", folder / "skipped.csv"):
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows += csv.reader(file)
     return rows
 
 
@@ -115,23 +108,25 @@ def test_rows_that_a_machine_lost_as_it_went_down_are_predicted_again(
 
 @pytest.mark.slow
 def test_kill_9_keeps_all_but_the_last_batch_and_the_same_command_goes_on(
-    model: Path, predictor: Predictor, tmp_path: Path
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number in range(60):
-        write_picture(tmp_path / "in" / f"{number:02d}.png", ramp(20 + number, 24, 90 + number))
-    words = [sys.executable, "-c", RUN, SLICES, str(model), str(BATCH), str(tmp_path / "in")]
-    with subprocess.Popen([*words, str(tmp_path / "out")], cwd=ROOT) as process:
-        until = time.monotonic() + 240
-        while len(read_steps(tmp_path / "out")) < 5 and time.monotonic() < until:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
+    for number in range(300):
+        write_picture(tmp_path / "in" / f"{number:03d}.png", ramp(20, 24, 90 + number % 7))
+    words = ["predict", SLICES, str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    words += ["--weights", str(model), "--batch-size", "2", "--workers", "2"]
+    command = [sys.executable, "-W", "ignore", "-m", "common", *words]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        while len(read_steps(tmp_path / "out")) < 5 and process.poll() is None:
+            time.sleep(0.002)
+        process.kill()
+        _, errors = process.communicate()
+    assert "Traceback" not in errors
     done = read_steps(tmp_path / "out")[-1]["counts"]["images"]
-    with (tmp_path / "out" / "predictions.csv").open() as file:
-        assert done <= len(list(csv.DictReader(file))) <= done + BATCH
-    assert 10 <= done < 60
-    folder = PredictionFolder(tmp_path / "out", embeddings="npz")
-    predictor.batch_size = BATCH
-    folder.write(predictor, predictor.dataset.of(tmp_path / "in"))
-    assert folder.resumed == done
-    with (tmp_path / "out" / "predictions.csv").open() as file:
-        assert [row["file"] for row in csv.DictReader(file)] == [f"{n:02d}.png" for n in range(60)]
+    assert 10 <= done < 300
+    assert done <= len(said(tmp_path / "out")[1:]) <= done + BATCH
+    assert main(words[1:]) == 0
+    assert (
+        f"{done} files had been done by a command that was interrupted" in capsys.readouterr().out
+    )
+    names = [row[0] for row in said(tmp_path / "out")[1:]]
+    assert names == [f"{number:03d}.png" for number in range(300)]
