@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 PYTEST := $(BIN)/python -m pytest -q
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo label-setup test test-label test-deploy test-fast bad-inputs lint types format bundle-check docs release clean
+.PHONY: setup demo label-setup test test-label test-deploy test-fast bad-inputs bench-smoke lint types format bundle-check docs release clean
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "installing PyTorch, MONAI and the rest into $(VENV): some minutes, without a word"
@@ -63,6 +63,9 @@ test-fast: $(VENV)/.tested    ## the tests that train nothing
 
 bad-inputs: $(VENV)/.tested   ## the catalogue of bad inputs: tried / held, by area
 	$(PYTEST) $(PARALLEL) -m bad_input
+
+bench-smoke: $(VENV)/.tested  ## every benchmark at a tiny size: it runs, its ways agree
+	PYTHONPATH=. $(BIN)/python benchmarks/smoke.py
 
 lint: $(VENV)/.tested         ## style
 	$(BIN)/ruff check .

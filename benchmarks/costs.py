@@ -30,15 +30,18 @@ def cost(run: Callable[[], object]) -> Cost:
 
 
 def best_times(passes: Mapping[str, Callable[[], float]]) -> dict[str, dict[str, float]]:
-    """Value and best time of "ours" and its peers, in turn, after a warm-up pass each."""
+    """Value and best time of "ours" and its peers, in turn, after a warm-up pass each.
+
+    Time is that of the processor, on one thread: other work on the machine does not count.
+    """
     values = {name: run() for name, run in passes.items()}
     times: dict[str, list[float]] = {name: [] for name in passes}
     until = time.perf_counter() + SECONDS
     while len(times["ours"]) < ROUNDS or time.perf_counter() < until:
         for name, run in passes.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return {"values": values, "seconds": {name: min(taken) for name, taken in times.items()}}
 
 

@@ -96,13 +96,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tables", choices=TABLES, nargs="+", default=list(TABLES))
+    parser.add_argument("--heads", choices=HEADS, nargs="+", default=list(HEADS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     rows = []
     for name in options.tables:
-        for head in HEADS:
+        for head in options.heads:
             rows.append(measured(name, head, options.jobs, options.rounds))
             print(rows[-1], flush=True)
     columns = ("one thread", "threads", "processes")

@@ -156,7 +156,15 @@ def cases() -> dict[str, dict[str, Callable[[], Loss]]]:
     return table
 
 
-CASES = cases()
+PACKAGES = {"lightly": "lightly", "pytorch-metric-learning": "pytorch_metric_learning"}
+CASES = {  # without the peers whose package is not installed
+    loss: {
+        peer: make
+        for peer, make in by.items()
+        if peer not in PACKAGES or importlib.util.find_spec(PACKAGES[peer])
+    }
+    for loss, by in cases().items()
+}
 LARGEST = {  # subjects of which 16 GB hold what the peer keeps
     ("L_thr", "plain"): 256,  # (2 size)^3 numbers: 34 GB at 1,024
     ("L_thr released", "plain"): 256,
@@ -239,7 +247,7 @@ def line(row: dict[str, Any]) -> str:
         return f"| {' | '.join([*cells, '-', '-', '-', '-', '-'])} |"
     best, peer = peers[0]
     cells += [peer, f"{best * 1e3:,.1f}", f"{used[peer] / 1e6:,.1f}"]
-    cells += [f"{best / seconds['ours']:.3g} x", f"{used[peer] / used['ours']:.3g} x"]
+    cells += [f"{best / seconds['ours']:.3g} x", f"{used[peer] / max(used['ours'], 1):.3g} x"]
     return f"| {' | '.join(cells)} |"
 
 

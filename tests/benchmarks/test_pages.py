@@ -1,0 +1,42 @@
+"""Every benchmark stands on a page, every page in a results file, and `make bench-smoke` knows all."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.commands import BUNDLES, ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+SCRIPTS = sorted(
+    path.stem
+    for path in BENCHMARKS.glob("*.py")
+    if "__main__" in path.read_text() and path.stem != "smoke"
+)
+PAGES = sorted(path for path in BENCHMARKS.glob("*.md") if path.stem != "README")
+NO_FILE = "none (measured before the script wrote a results file)"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_is_named_on_a_page(script: str) -> None:
+    cards = [path for bundle in BUNDLES for path in (bundle / "docs").glob("*.md")]
+    pages = [*PAGES, *cards, ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert any(f"{script}.py" in page.read_text() for page in pages)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_page_shows_its_command_and_names_its_results_file_or_says_why_not(
+    page: Path,
+) -> None:
+    text = page.read_text()
+    assert set(re.findall(r"\b(\w+)\.py\b", text)) & {*SCRIPTS, "trainable_crop"}
+    sources = re.findall(r"<!-- figures[^:]*: (.*?) -->", text, flags=re.S)
+    named = [name.split("#")[0] for source in sources for name in re.split(r",\s*", source)]
+    assert NO_FILE in sources or any([*(BENCHMARKS / "results").glob(f"{n}.json")] for n in named)
+
+
+def test_the_smoke_run_knows_every_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    cases = importlib.import_module("smoke_cases")
+    assert sorted([*cases.CASES, *cases.EXPERIMENTS]) == SCRIPTS
