@@ -120,7 +120,7 @@ def lines(measurement: dict[str, Any]) -> list[str]:
             cells += ["", ""]
         else:
             cells += [f"{seconds[form] / seconds['ours']:.3g} x"]
-            cells += [f"{used[form] / used['ours']:.3g} x"]
+            cells += [f"{used[form] / max(used['ours'], 1):.3g} x"]
         table.append(f"| {' | '.join(cells)} |")
     return table
 

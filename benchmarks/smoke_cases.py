@@ -154,6 +154,9 @@ CASES = {
         "brats.json",
         constants(SHAPE=(50, 50, 30)),
     ),
+    "reading": Case(
+        "--work OUT/films --films 1 --size 64 --turns 2 --out OUT/reading.json", "reading.json"
+    ),
     "digit_clusters": Case(
         "--source - --out OUT --batch 32 --queue 64 --width 0.03125 --groups 2",
         "digit_clusters.json",

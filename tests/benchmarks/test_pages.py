@@ -1,4 +1,4 @@
-"""Every benchmark stands on a page, every page in a results file, and `make bench-smoke` knows all."""
+"""Pages of benchmarks show their command and their results file; `make bench-smoke` runs all."""
 
 import importlib
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import BUNDLES, ROOT
+from tests.commands import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = sorted(
@@ -16,13 +16,6 @@ SCRIPTS = sorted(
 )
 PAGES = sorted(path for path in BENCHMARKS.glob("*.md") if path.stem != "README")
 NO_FILE = "none (measured before the script wrote a results file)"
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_every_script_is_named_on_a_page(script: str) -> None:
-    cards = [path for bundle in BUNDLES for path in (bundle / "docs").glob("*.md")]
-    pages = [*PAGES, *cards, ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    assert any(f"{script}.py" in page.read_text() for page in pages)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -36,7 +29,8 @@ def test_every_page_shows_its_command_and_names_its_results_file_or_says_why_not
     assert NO_FILE in sources or any([*(BENCHMARKS / "results").glob(f"{n}.json")] for n in named)
 
 
-def test_the_smoke_run_knows_every_script(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smoke_run_names_scripts_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     cases = importlib.import_module("smoke_cases")
-    assert sorted([*cases.CASES, *cases.EXPERIMENTS]) == SCRIPTS
+    assert {*cases.CASES, *cases.EXPERIMENTS} <= {*SCRIPTS}
+    assert not {*cases.CASES} & {*cases.EXPERIMENTS}
