@@ -73,8 +73,8 @@ def drawn_images(module: Module) -> None:
     small = importlib.import_module("small_images")
 
     def images(data: Path, out: Path, side: int = 32) -> Any:
-        y, group = np.arange(48) // 2 % 2, np.array([f"p{k // 2}" for k in range(48)])
-        x = torch.randint(120, (48, 3, side, side)) + 60 * torch.from_numpy(y)[:, None, None, None]
+        y, group = np.arange(144) // 2 % 2, np.array([f"p{k // 2}" for k in range(144)])
+        x = torch.randint(120, (144, 3, side, side)) + 60 * torch.from_numpy(y)[:, None, None, None]
         return small.Images(x.byte(), y, group, small.by_group(group)[:1])
 
     module.SETS = dict.fromkeys(module.SETS, images)
