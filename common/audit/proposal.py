@@ -182,7 +182,7 @@ def overlay_of(
     changed = {key: value for key, value in config.items() if base.get(key) != value}
     what = "the label's information" if bench.plain is not None else "the lesions, by geometry"
     told = f"Proposed by an audit: to keep {100 * bench.keep:g} % of {what}."
-    return {**changed, "_desc_": told}
+    return {"_desc_": told, "bundle": transforms.bundle, **changed}
 
 
 def _put(config: dict[str, Any], place: str, blocks: Mapping[str, Any]) -> None:

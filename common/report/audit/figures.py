@@ -2,7 +2,7 @@
 
 import math
 
-from common.report.audit.result import Estimate
+from common.report.audit.result import Audit, Estimate
 from common.report.markup import Markup, long
 from common.report.words import percent, plain
 
@@ -11,6 +11,7 @@ __all__ = [
     "ends",
     "interval",
     "number",
+    "pixel_of",
     "place",
     "setting",
     "setting_named",
@@ -31,6 +32,11 @@ def place(number: int, part: str) -> str:
 def colour(number: int) -> str:
     """Return the colour of a set in every chart."""
     return COLOURS[number % len(COLOURS)]
+
+
+def pixel_of(audit: Audit) -> str:
+    """Return "pixel", or "voxel" of volumes."""
+    return "pixel" if audit.images.spatial_dims == 2 else "voxel"
 
 
 def ends(estimate: Estimate, images: int) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from common.checks import InputError
 from common.report.audit.comparison import comparison
+from common.report.audit.figures import pixel_of
 from common.report.audit.gallery import Detail
 from common.report.audit.result import Audit
 from common.report.audit.sections import all_sets, images, in_words, reading, sentences
@@ -53,7 +54,7 @@ def _about(audit: Audit) -> str:
     parts = [
         f"{images.source}: {used}",
         *([plural(images.patients, "patient")] if images.patients_known else []),
-        f"{' × '.join(map(str, images.shape))} pixels",
+        f"{' × '.join(map(str, images.shape))} {pixel_of(audit)}s",
         f"{plural(len(audit.sets), 'set')} of transformations",
         f"encoder: {audit.measurement.encoder}",
         f"{audit.seconds:.0f} seconds",

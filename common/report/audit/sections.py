@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from common.report.audit.destroys import destroys
 from common.report.audit.difficulty import difficulty
-from common.report.audit.figures import colour, place, setting
+from common.report.audit.figures import colour, pixel_of, place, setting
 from common.report.audit.gallery import Detail, looks
 from common.report.audit.missing import missing, nothing_found, warnings
 from common.report.audit.proposal import cost, learned, proposal
@@ -172,8 +172,8 @@ def images(audit: Audit) -> Markup:
          "not told: each image counts as one"),
         ("label", f"{images.target or 'none'}{f' ({classes})' if classes else ''}"),
         ("images with a lesion's mask", f"{images.with_lesion:,}"),
-        ("size looked at", f"{' × '.join(map(str, images.shape))} pixels"),
-        ("pixel", f"{spacing} {images.unit}"),
+        ("size looked at", f"{' × '.join(map(str, images.shape))} {pixel_of(audit)}s"),
+        (pixel_of(audit), f"{spacing} {images.unit}"),
     ]  # fmt: skip
     parts = [facts([(name, [(value, "")]) for name, value in rows])]
     if audit.notes:

@@ -62,8 +62,8 @@ def test_a_proposal_is_an_overlay_that_the_bundle_accepts(spec: str, tmp_path: P
     folder = folder_of(spec)
     config = {**base_of(spec), **found.sets[0].proposal.overlay, "bundle_root": str(folder)}
     check(config, [folder / "configs" / "train.json", overlay])
-    again = read_transforms(f"{spec}+{overlay}", 32).kinds[0]
-    assert again.chooser == "probability"
+    again = read_transforms(overlay, 32)
+    assert (again.bundle, again.kinds[0].chooser) == (spec, "probability")
 
 
 def test_an_overlay_that_sets_one_key_of_a_block_is_applied() -> None:
