@@ -15,7 +15,7 @@ from common.audit.proposal import propose
 from common.audit.scan import Bench, parts_of, scans_of
 from common.audit.seen import as_they_are, blank_of, lesions_of, look
 from common.audit.sets import TransformationSet
-from common.audit.targets import attributes, label_of
+from common.audit.targets import attributes, label_of, left_out
 from common.audit.views import draw
 from common.metrics.lambda_spread import lambda_spread
 from common.report.audit.result import Estimate, Measurement, SetAudit
@@ -47,9 +47,11 @@ class Study:
         if self.label is None:
             self.notes.insert(
                 0,
-                "The label is not told or has one class with two patients or more, "
+                "The label is not told or has fewer than two classes with two patients or more, "
                 "so that what views tell of it was not measured.",
             )
+        elif rare := left_out(images, self.label):
+            self.notes.insert(0, rare)
         if images.mask is None or not bool(images.mask.any()):
             self.notes.insert(0, "No image has a lesion's mask, so that lesions were not counted.")
         if images.skipped:

@@ -4,6 +4,7 @@ Numbers with many values, such as ages, are cut into thirds.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from common.audit.images import ATTRIBUTES, AuditImages
 from common.audit.telling import Target
+from common.report.words import listed
 
-__all__ = ["attributes", "coded", "label_of"]
+__all__ = ["attributes", "coded", "label_of", "left_out"]
 
 CATEGORIES = 30  # values that a number may have and still be a category
 PATIENTS, IMAGES = 40, 3  # at most so many patients, each with so many images at least
@@ -29,11 +31,37 @@ def label_of(images: AuditImages) -> Target | None:
     for name in ("label", "age"):
         if name in images.columns:
             names, every = images.names.get(name, ()), name == "label"
-            rows, code, values = coded(images.columns[name], names, name in THIRDS, every)
-            target = Target.of(name, rows, code, values, images.patient[rows])
+            target = _told(images, name, *coded(images.columns[name], names, name in THIRDS, every))
             if target is not None:
                 return target
     return None
+
+
+def left_out(images: AuditImages, target: Target) -> str:
+    """Say which values of a target's column have but one patient and were left out; "" for none."""
+    names = images.names.get(target.name, ())
+    column = images.columns[target.name]
+    values = coded(column, names, target.name in THIRDS, target.name == "label")[2]
+    rare = [f"“{value}”" for value in values if value not in target.values]
+    if not rare:
+        return ""
+    has, was = ("has", "was") if len(rare) == 1 else ("have", "were")
+    return f"{target.name}: {listed(rare)} {has} but one patient and {was} left out."
+
+
+def _told(
+    images: AuditImages,
+    name: str,
+    rows: NDArray[np.intp],
+    code: NDArray[np.intp],
+    values: Sequence[str],
+) -> Target | None:
+    """The target of the values with two patients or more: of one, nobody else can be asked."""
+    patients = [len(np.unique(images.patient[rows[code == k]])) for k in range(len(values))]
+    common = np.flatnonzero(np.array(patients) >= 2)
+    kept = np.isin(code, common)
+    rows, code = rows[kept], np.searchsorted(common, code[kept]).astype(np.intp)
+    return Target.of(name, rows, code, [values[k] for k in common], images.patient[rows])
 
 
 def attributes(images: AuditImages, label: str) -> tuple[list[Target], list[str]]:
@@ -50,16 +78,18 @@ def attributes(images: AuditImages, label: str) -> tuple[list[Target], list[str]
         columns["image size"] = height * width
     mark = _marks(images)
     columns |= {} if mark is None else {"mark": mark}
+    with_marks = replace(images, columns=columns)
     for name, column in columns.items():
         if name == label:
             continue
         rows, code, values = coded(column, images.names.get(name, ()), name in THIRDS)
-        target = Target.of(name, rows, code, values, images.patient[rows]) if len(rows) else None
+        target = _told(with_marks, name, rows, code, values) if len(rows) else None
         if target is not None:
             found.append(target)
+            notes += [note for note in [left_out(with_marks, target)] if note]
         elif len(values) > 1:
             notes.append(
-                f"{name}: a value has but one patient, so that nobody can be asked for it."
+                f"{name}: all values but one have one patient, so that it was not asked for."
             )
     identity = _patients(images)
     if identity is not None:

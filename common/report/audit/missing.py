@@ -31,7 +31,7 @@ def missing(audit: Audit) -> str:
     one = audit.sets[0]  # what is known of the images is the same for every set
     kinds = ["lesions (no image has a mask)"] if one.lesions is None else []
     if one.label is None:
-        kinds.append("the label (none is told that varies)")
+        kinds.append("the label (none is told, or none with two classes of two patients or more)")
     known = {audit.images.target, *(each.attribute for each in one.shortcuts)}
     unknown = [name for name in ATTRIBUTES if name not in known]
     if unknown:

@@ -107,10 +107,10 @@ def test_where_nothing_could_be_looked_for_it_says_so_and_what_to_give() -> None
         "Nothing of what was looked for (views that show nothing) crosses its threshold.",
         "Proposal: none; without a label that the images tell clearly, or lesions' masks, nothing "
         "says what a setting keeps.",
-        "Not looked for: lesions (no image has a mask); the label (none is told that varies); "
-        "site, sex and age as a shortcut (not told, the same for all, or of too few patients). "
-        "Give a folder that data_prep prepared with them; in a plain folder, 2 to 20 folders, "
-        "one for each class, tell the label.",
+        "Not looked for: lesions (no image has a mask); the label (none is told, or none with two "
+        "classes of two patients or more); site, sex and age as a shortcut (not told, the same for "
+        "all, or of too few patients). Give a folder that data_prep prepared with them; in a plain "
+        "folder, 2 to 20 folders, one for each class, tell the label.",
     ]
 
 
