@@ -29,7 +29,7 @@ from common.data import (
     read_preparation,
 )
 from common.data.image import is_picture, is_volume
-from common.data.nifti import load_volume
+from common.data.nifti import load_volume, load_voxels
 from common.report.audit.result import Skipped
 
 __all__ = ["read_images"]
@@ -173,12 +173,15 @@ def _pictures(
 
 
 def _volumes(size: int | None) -> Callable[[Any], Any]:
-    reader = LoadMedicalImaged(("image", "mask"), spatial_dims=3, allow_missing_keys=True)
+    reader = LoadMedicalImaged("image", spatial_dims=3)
 
     def load(entry: Any) -> dict[Any, Any]:
         read = reader(entry)
-        keys = [key for key in ("image", "mask") if key in read]
-        return {**read, **{key: _sized(torch.as_tensor(read[key])[None], size)[0] for key in keys}}
+        parts = {"image": torch.as_tensor(read["image"])}
+        if "mask" in entry:  # whatever its labels are; without a lesion it is empty
+            lesion = load_voxels(entry["mask"], allow_black=True) > 0
+            parts["mask"] = torch.from_numpy(lesion[None].astype(np.float32))
+        return {**read, **{key: _sized(part[None], size)[0] for key, part in parts.items()}}
 
     return load
 
@@ -243,7 +246,8 @@ def _nameless(part: Mapping[str, Any]) -> str:
     """Why a file was left out, in a line that does not name it: a name may be a patient's."""
     reason = str(part["reason"])
     image = part.get("source", part["image"])
-    for path in map(Path, image if isinstance(image, list) else [image]):
+    files = [*(image if isinstance(image, list) else [image]), part.get("mask", image)]
+    for path in [Path(file) for file in files if isinstance(file, str | Path)]:
         for text in (str(path), path.as_posix(), str(part.get("name")), path.name):
             reason = reason.replace(text, "the file")
     return reason.removeprefix("the file: ")

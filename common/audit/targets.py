@@ -61,7 +61,7 @@ def _told(
     common = np.flatnonzero(np.array(patients) >= 2)
     kept = np.isin(code, common)
     rows, code = rows[kept], np.searchsorted(common, code[kept]).astype(np.intp)
-    return Target.of(name, rows, code, [values[k] for k in common], images.patient[rows])
+    return Target.of(name, rows, code, [values[int(k)] for k in common], images.patient[rows])
 
 
 def attributes(images: AuditImages, label: str) -> tuple[list[Target], list[str]]:

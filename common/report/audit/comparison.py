@@ -20,20 +20,20 @@ from common.report.words import class_named, sentence
 
 __all__ = ["comparison"]
 
+INTERVALS = "Each figure's interval is in the charts below and in the section of its set."
+
 
 def comparison(audit: Audit) -> Markup:
     """The section that compares the sets; nothing where there is one."""
     if len(audit.sets) < 2:
         return Markup()
+    masks = any(one.lesions is not None for one in audit.sets)
+    lesions = " Lesions kept: by where they lie; blur and noise are not counted." if masks else ""
     return section(
         "compare",
         "The sets side by side",
         _table(audit),
-        paragraph(
-            "Each figure's interval is in the charts below and in the section of its set. Lesions "
-            "kept: by where they lie; blur and noise are not counted.",
-            "note",
-        ),
+        paragraph(f"{INTERVALS}{lesions}", "note"),
         *_charts(audit),
         *_classes(audit),
     )  # fmt: skip
@@ -50,7 +50,11 @@ def _table(audit: Audit) -> Markup:
         linked(swatch(colour(at), _broken(one.name)), place(at, "top"), "details")
         for at, one in enumerate(audit.sets)
     ]
-    rows = [(name, list(cells)) for name, cells in zip(names, zip(*columns, strict=True))]
+    rows = [
+        (name, list(cells))
+        for name, cells in zip(names, zip(*columns, strict=True))
+        if set(cells) != {"–"}
+    ]
     return figure_table("figure", heads, rows)
 
 

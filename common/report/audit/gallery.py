@@ -142,8 +142,10 @@ def _scan(audit: Audit, drawn: SetPictures, at: int, scan: Scan, detail: Detail)
 
 
 def of_member(audit: Audit, member: str) -> str:
-    """Name the kind of views in parentheses where a set has several."""
-    several = any(len(one.members) > 1 for one in audit.sets)
+    """Name the kind of views in parentheses where its set has several."""
+    several = any(
+        len(one.members) > 1 and member in [each.name for each in one.members] for one in audit.sets
+    )
     return f" ({member})" if several else ""
 
 

@@ -3,19 +3,27 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from common.audit import audit
 from common.audit.images import AuditImages, from_arrays
 from common.audit.reading import read_images
 from common.checks import InputError
+from common.data import write_manifest
 from common.transforms import Composition
 from data_prep.__main__ import main as prepare
 
 BLUR = Composition(["blur"])
+ABOUT: dict[str, Any] = {
+    **{"source": "", "licence": "", "arguments": {}, "versions": {}, "counts": {}},
+    **{"sha256": {}, "skipped": []},
+}
 
 
 def pictures(folder: Path, count: int = 6, side: int = 16) -> Path:
@@ -144,3 +152,27 @@ def test_folders_that_are_no_label_are_told(
         f"must be 2 to 20 with 5 images or more each and no image beside them, got {got}."
         in (read.notes[0])
     )
+
+
+def volume(path: Path, voxels: NDArray[np.uint8]) -> str:
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    return path.name
+
+
+def test_volumes_without_a_lesion_are_kept_and_every_label_of_a_mask_counts(tmp_path: Path) -> None:
+    rng, rows = np.random.default_rng(0), []
+    for number in range(4):
+        mask = np.zeros((8, 8, 8), np.uint8)
+        mask[2:4, 2:4, 2:4] = [0, 1, 2, 4][number]
+        mask[5, 5, 5] = number and 4
+        image = volume(tmp_path / f"{number}.nii.gz", rng.integers(1, 255, (8, 8, 8), np.uint8))
+        mask_name = volume(tmp_path / f"m{number}.nii.gz", mask)
+        rows.append({"image": image, "mask": mask_name, "label": number, "patient": f"{number}"})
+    (tmp_path / "m3.nii.gz").write_bytes(b"broken")
+    parts = {"training": rows, "validation": [], "test": []}
+    write_manifest(tmp_path, {**parts, **ABOUT})
+    read = read_images(tmp_path)
+    assert read.mask is not None
+    assert read.mask.flatten(1).sum(dim=1).tolist() == [0, 9, 9]
+    assert [one.number for one in read.skipped] == [4]
+    assert "m3" not in read.skipped[0].reason
