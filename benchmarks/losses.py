@@ -234,7 +234,8 @@ def beside(size: int, loss: str, against: str) -> dict[str, Any]:
         name: measure(of, "ours", size)["bytes"]
         for name, of in (("ours", loss), (against, against))
     }
-    return {"size": size, "loss": loss, "seconds": seconds, "bytes": used}
+    share = {name: of["ours"] / of[against] for name, of in (("time", seconds), ("memory", used))}
+    return {"size": size, "loss": loss, "seconds": seconds, "bytes": used, "ours_by_other": share}
 
 
 def line(row: dict[str, Any]) -> str:
