@@ -30,6 +30,7 @@ GREY = ("brain_mri_learned_transforms+strategy_base_simclr", "chest_xray_decoupl
 COLOURED = ("fundus_photo_dino", "natural_image_ssl_study")
 VOLUMES = ("brain_mri_y_aware", "brain_mri_y_aware+augmentation_cutout")
 MAX_IMAGES = 2000
+LARGEST = 2048  # pixels of a side: all images are held in memory
 
 
 def main(words: Sequence[str]) -> int:
@@ -48,6 +49,9 @@ def main(words: Sequence[str]) -> int:
     for name in ("max_images", "image_size"):
         given = getattr(options, name)
         require(given is None or given >= 2, f"--{name} must be at least 2, got {given}.")
+    size = options.image_size or 2
+    require(size <= LARGEST, f"--image_size must be at most {LARGEST}, got {size}.")
+    require(0 <= options.seed < 2**32, f"--seed must be 0 to 4294967295, got {options.seed}.")
     _make_place(output)
     images: Path | AuditImages = options.dataset_dir
     sets = options.transforms

@@ -194,6 +194,12 @@ def _built(
         count = parser.get_parsed_content(f"{place}#count") if "count" in block else 1
         if trained is not None and place == "network":
             policy = trained.policy
+        chosen = getattr(policy, "n_parameters", transform.n_parameters)
+        require(
+            chosen == transform.n_parameters,
+            f"{place}: its policy must choose {transform.n_parameters} parameters of "
+            f"{', '.join(transform.order)}, got {chosen}. Change the overlay.",
+        )
         chooser = chooser_of(policy)
         if chooser == "learned" and trained is None:
             policy, chooser = Uniform(transform.n_parameters), "untrained"

@@ -74,6 +74,8 @@ BAD = {
     "no page": (["--dataset_dir", "DATA", "--output", "audit.pdf"], r"--output must be a file"),
     "keep": (["--dataset_dir", "DATA", "--keep", "0"], r"--keep must be in \(0, 1\], got 0\."),
     "images": (["--dataset_dir", "DATA", "--max_images", "1"], r"--max_images must be at least 2"),
+    "size": (["--dataset_dir", "DATA", "--image_size", "4096"], r"--image_size must be at most"),
+    "seed": (["--dataset_dir", "DATA", "--seed", "-1"], r"--seed must be 0 to 4294967295, got -1"),
     "no set": (["--dataset_dir", "DATA", "--transforms", "nothing"], r"nothing"),
     "no option": (["--dataset_dir", "DATA", "--transfroms", "x"], r"unrecognized arguments"),
     "no encoder": (["--dataset_dir", "DATA", "--encoder", "none"], r"--encoder none: must be .*"),
