@@ -80,7 +80,7 @@ class Drawn(nn.Module):
         for layer in self.layers:
             x = layer(x).relu_()
             told += [x.flatten(2).mean(dim=2), x.flatten(2).amax(dim=2)]
-            x = self.pool(x)
+            x = self.pool(x) if min(x.shape[2:]) > 1 else x
         return torch.cat(told, dim=1)
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from common.audit import audit
-from common.audit.features import Encoder, given_encoder, one_kind
+from common.audit.features import Encoder, given_encoder, one_kind, untrained_encoder
 from common.audit.images import from_arrays
 from common.audit.reading import read_images
 from common.checks import InputError
@@ -35,6 +36,11 @@ def test_a_given_encoder_represents_as_the_predictor_does(films: Path) -> None:
     expected = load(FILMS).embed([str(path) for path in sorted(films.iterdir())]).h
     assert (encoder.name, encoder.reads) == (FILMS, (1, 2))
     np.testing.assert_allclose(one_kind(read.x, "encoder", encoder), expected, rtol=0.02, atol=0.02)
+
+
+def test_images_of_two_pixels_are_represented_too() -> None:
+    h = one_kind(torch.rand(3, 1, 2, 2), "encoder", untrained_encoder(2, 1))
+    assert (h.shape, bool(np.isfinite(h).all())) == ((3, 128), True)
 
 
 def grey(*shape: int) -> np.ndarray:
