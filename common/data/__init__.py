@@ -1,6 +1,8 @@
 """Manifests and images: what `data_prep` writes and the bundles read.
 
-- `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder;
+- `read_manifest`, `write_manifest`, `load_datalist`: the manifest of a prepared folder; of many
+  images its entries are `common.data.rows.Rows`, in memory once a machine; images lie in files, in
+  stacks or in archives (`common.data.image_store`);
 - `class_names`: the names of the values of a column;
 - `fingerprint`: what tells one prepared folder from another;
 - `keep_labels`: labels for a fraction of the patients; `labelled_only`: these images alone;

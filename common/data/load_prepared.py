@@ -132,12 +132,12 @@ def _name(value: Any) -> str:
 
 
 def read_row(path: Path, index: int) -> npt.NDArray[np.float32]:
-    """Read one image of a stack ``(N, H, W)`` or ``(N, H, W, C)`` of bytes, (C, H, W) in [0, 1]."""
+    """Read one image of a stack ``(N, H, W)`` or ``(N, H, W, C)``, (C, H, W) in [0, 1]."""
     stored = stack_row(path, index)
     require(
-        stored.ndim in (2, 3) and stored.dtype == np.uint8,
+        stored.ndim in (2, 3) and stored.dtype in (np.uint8, np.uint16),
         f"{path.name}: must be a stack of 2D images of bytes, got {stored.dtype} of shape "
         f"{stored.shape}. Prepare the images with the source that the bundle's README names.",
     )
-    row = stored.astype(np.float32) / np.float32(255)
+    row = stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
     return row[None] if row.ndim == 2 else np.moveaxis(row, -1, 0)

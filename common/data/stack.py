@@ -157,6 +157,9 @@ class StackDataset(Dataset[Batch]):
             volumes[:, 0, self._mask] = raw
             return torch.from_numpy(volumes)
         image = torch.from_numpy(raw)
+        if image.dtype == torch.uint16:
+            image = image.to(torch.float32)[:, None]
+            return image.div_(65535)
         if image.dtype != torch.uint8:
             return image.float() if image.ndim in (2, CHANNELS_NDIM) else image.float()[:, None]
         if image.ndim == 4 and image.shape[-1] == RGB:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.checks import require
+from common.data.image_store import ENDING, StoredImages
 from common.data.reading import reading
 from common.data.rows import Rows, coded, counted, numbers
 from common.files import replacing
@@ -24,16 +25,19 @@ CHANNELS_NDIM = 5  # of a stack of volumes with several channels: (N, C, X, Y, Z
 CURE = "Prepare the data again with python -m data_prep."
 
 
-def open_stack(path: str | Path) -> Array:
+def open_stack(path: str | Path) -> Any:
     """Map a stack into memory, read-only; nothing is read until rows are asked for.
 
     Returns:
-        (N, ...), uint8, float16, float32 or float64.
+        (N, ...), uint8, float16, float32 or float64; of an archive of images the same by their
+        blocks, see `common.data.image_store.StoredImages`.
 
     Raises:
         InputError: no such file, not a whole ``.npy`` file, no row axis, or another type.
     """
     path = Path(path)
+    if path.suffix == ENDING:
+        return StoredImages(path)
     with reading(path, ".npy file of numbers"):
         array = np.lib.format.open_memmap(path, mode="r")
     require(

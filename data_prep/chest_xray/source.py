@@ -8,6 +8,7 @@ from data_prep.folders import Choices, lay_out
 from data_prep.machinery import (
     Plan,
     add_label_arguments,
+    add_store_argument,
     find_labels,
     label_arguments,
     walk_images,
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``chest_xray``."""
     add_label_arguments(parser)
     parser.add_argument("--size", type=int, default=512, help="longer side at most; 0: original")
+    add_store_argument(parser)
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--seed", type=int, default=0, help="of the split")
 
@@ -39,9 +41,9 @@ def plan(options: argparse.Namespace) -> Plan:
     images = [path.relative_to(source) for path in walked.files]
     return lay_out(
         find_labels(source, images, options.labels, options.negative),
-        Choices(size=options.size, bits=options.bits, seed=options.seed),
+        Choices(size=options.size, bits=options.bits, seed=options.seed, store=options.store),
         walked=walked,
         root=source,
         source="chest X-rays (data_prep chest_xray)",
-        arguments=label_arguments(options),
+        arguments=label_arguments(options) | ({"store": True} if options.store else {}),
     )

@@ -13,6 +13,7 @@ from data_prep.machinery import (
     Line,
     Plan,
     Row,
+    add_store_argument,
     check_once,
     check_shares,
     is_missing,
@@ -33,6 +34,7 @@ LICENCE = "Stanford University Dataset Research Use Agreement: no redistribution
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``chexpert``."""
     parser.add_argument("--size", type=int, default=256, help="longer side at most; 0: original")
+    add_store_argument(parser)
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--validation", type=float, default=0.02, help="share of the patients")
     parser.add_argument("--seed", type=int, default=0, help="of the validation part")
@@ -60,10 +62,19 @@ def plan(options: argparse.Namespace) -> Plan:
     ]
     return lay_out(
         LabelTable(rows, ["absent", "present"]),
-        Choices(options.size, options.bits, options.seed, validation=options.validation),
+        Choices(
+            options.size,
+            options.bits,
+            options.seed,
+            store=options.store,
+            validation=options.validation,
+        ),
         root=options.source,
         source="CheXpert (data_prep chexpert)",
-        arguments={"validation": options.validation},
+        arguments={
+            "validation": options.validation,
+            **({"store": True} if options.store else {}),
+        },
         licence=LICENCE,
     )
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from common.checks import require
 from common.data import seeded_order
+from common.data.image_store import ENDING
 from common.data.prepare import Preparation
 from data_prep.folders.people import People, find_people
 from data_prep.folders.pictures import Picture, Shard, convert
 from data_prep.machinery import (
     FOLDS,
+    STORED,
     Entry,
     Item,
     LabelTable,
@@ -41,6 +43,7 @@ class Choices:
         seed: of what is drawn.
         kind: "grey", "photo" or "fundus".
         stack: rows of stacks, not a PNG each; photographs always are.
+        store: archives of PNG, not a file each.
         slices: of volumes, as `Picture` has them.
         validation: share of the training patients.
         test: share of the patients, where no split is given.
@@ -53,6 +56,7 @@ class Choices:
     seed: int = 0
     kind: str = "grey"
     stack: bool = False
+    store: bool = False
     slices: int | None = None
     validation: float = 0.1
     test: float = 0.3
@@ -98,7 +102,7 @@ def lay_out(
         source=source,
         licence=licence,
         arguments={key: getattr(choices, key) for key in ("bits", "seed", "size")} | arguments,
-        items=_stacks(pictures) if choices.stack else _files(pictures),
+        items=_items(pictures, choices),
         convert=convert,
         split=partial(_split, choices=choices, given=parts),
         skipped=[*(walked.skipped if walked else []), *people.skipped],
@@ -137,6 +141,12 @@ def _pictures(people: People, root: Path, choices: Choices) -> Found:
     return pictures
 
 
+def _items(pictures: Found, choices: Choices) -> list[Item]:
+    if choices.store:
+        return _shards(pictures, STORED, ENDING)
+    return _shards(pictures, ROWS, ".npy") if choices.stack else _files(pictures)
+
+
 def _files(pictures: Found) -> list[Item]:
     return [
         Item(picture.stem.replace("/", "_"), picture, (_origin(row, picture),))
@@ -144,11 +154,11 @@ def _files(pictures: Found) -> list[Item]:
     ]
 
 
-def _stacks(pictures: Found) -> list[Item]:
+def _shards(pictures: Found, size: int, ending: str) -> list[Item]:
     items = []
-    for number, start in enumerate(range(0, len(pictures), ROWS)):
-        chosen = pictures[start : start + ROWS]
-        shard = Shard(f"images_{number:04d}.npy", tuple(picture for _, picture in chosen))
+    for number, start in enumerate(range(0, len(pictures), size)):
+        chosen = pictures[start : start + size]
+        shard = Shard(f"images_{number:04d}{ending}", tuple(picture for _, picture in chosen))
         items.append(Item(f"images_{number:04d}", shard, tuple(_origin(*pair) for pair in chosen)))
     return items
 

@@ -13,8 +13,9 @@ from PIL import Image
 from common.checks import InputError, require
 from common.data import read_image
 from common.data.datalist import MAX_BLACK
-from common.data.fundus import read_fundus
+from common.data.fundus import MARK, read_fundus
 from common.data.image import is_picture, is_volume
+from common.data.image_store import ENDING
 from common.data.nifti import axial_slice, black_share, read_nifti
 from common.data.photo import read_photo, square
 from common.data.prepare import Preparation, fit, store
@@ -52,9 +53,9 @@ class Picture:
     slices: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
-    """Pictures that become rows of one stack of squares."""
+    """Pictures that become rows of one stack of squares, or files of one archive."""
 
     stack: str
     pictures: tuple[Picture, ...]
@@ -63,13 +64,19 @@ class Shard:
 def convert(payload: Picture | Shard, output: Output) -> list[Entry]:
     """Read one picture, or those of a shard, and write what is stored of them."""
     if isinstance(payload, Shard):
-        return _stacked(payload, output)
+        archive = payload.stack.endswith(ENDING)
+        return _archived(payload, output) if archive else _stacked(payload, output)
     entries = []
     for index, pixels in _stored(payload):
         stem = payload.stem if index is None else f"{payload.stem}_{index:03d}"
-        path = output.write(f"images/{stem}.png", encode_png(pixels))
+        path = output.write(f"images/{stem}.png", _encoded(payload, pixels))
         entries.append({**payload.entry, "image": path, "copy": _same(payload, pixels)})
     return entries
+
+
+def _encoded(picture: Picture, pixels: Pixels) -> bytes:
+    """As PNG; a field of view that was cut says so, and is not looked for again."""
+    return encode_png(pixels, MARK if picture.preparation.kind == "fundus" else None)
 
 
 def _same(picture: Picture, pixels: Pixels) -> str:
@@ -97,6 +104,27 @@ def _stacked(shard: Shard, output: Output) -> list[Entry]:
     shape = (side, side) if preparation.kind == "grey" else (side, side, 3)
     output.write_stack(shard.stack, rows(), shape, "uint8")
     return entries
+
+
+def _archived(shard: Shard, output: Output) -> list[Entry]:
+    """The pictures as PNG in one archive, each as large as it is stored."""
+    entries: list[Entry] = []
+
+    def images() -> Iterator[tuple[str, bytes]]:
+        for picture in shard.pictures:
+            try:
+                stored = output.attempt(picture.name, _stored, picture)
+            except InputError as error:
+                output.skip(picture.name, str(error))
+                continue
+            for number, pixels in stored:
+                where = {"image": shard.stack, "origin": picture.name}
+                entries.append({**picture.entry, **where, "copy": _same(picture, pixels)})
+                name = picture.stem if number is None else f"{picture.stem}_{number:03d}"
+                yield f"{name}.png", _encoded(picture, pixels)
+
+    blocks = output.write_images(shard.stack, images())
+    return [{**entry, "index": block} for entry, block in zip(entries, blocks)]
 
 
 def _squares(picture: Picture) -> list[npt.NDArray[np.uint8]]:

@@ -16,6 +16,7 @@ from data_prep.machinery import (
     Plan,
     Row,
     Walk,
+    add_store_argument,
     check_shares,
     find_labels,
     label_arguments,
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--kind", choices=tuple(SIZES), default="grey", help="what a bundle sees")
     parser.add_argument("--stack", action="store_true", help="squares in stacks, not PNG")
+    add_store_argument(parser)
     sizes = ", ".join(f"{size} for {kind}" for kind, size in SIZES.items())
     parser.add_argument("--size", type=int, help=f"pixels; default {sizes}; 0: grey as they are")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of grey PNG")
@@ -84,7 +86,12 @@ def plan(options: argparse.Namespace) -> Plan:
 
 def _choices(options: argparse.Namespace) -> Choices:
     """The options, checked."""
-    kind, stack = options.kind, options.stack or options.kind == "photo"
+    require(
+        not (options.store and options.stack),
+        "folders: --store and --stack must not be given together, got both. Leave one out.",
+    )
+    kind = options.kind
+    stack = options.stack or (kind == "photo" and not options.store)
     size = SIZES[kind] if options.size is None else options.size
     least = 8 if stack else 32
     require(
@@ -103,6 +110,7 @@ def _choices(options: argparse.Namespace) -> Choices:
         seed=options.seed,
         kind=kind,
         stack=stack,
+        store=options.store,
         slices=None if kind == "fundus" else options.slices,
         validation=options.validation,
         test=options.test,
@@ -113,7 +121,8 @@ def _choices(options: argparse.Namespace) -> Choices:
 
 def _recorded(options: argparse.Namespace) -> dict[str, Any]:
     """What the manifest says of the options; those that were left out are not in it."""
-    names = ("groups", "findings", "class_names", "patient_folders", "stack", "slices", *COLUMNS)
+    own = ("groups", "findings", "class_names", "patient_folders", "stack", "store", "slices")
+    names = (*own, *COLUMNS)
     given = {name: getattr(options, name) for name in names if getattr(options, name)}
     always = {name: getattr(options, name) for name in ("kind", "overlap", "validation", "test")}
     return {**always, **given, **label_arguments(options)}

@@ -2,25 +2,30 @@
 
 import argparse
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
-from common.checks import require
+from common.checks import InputError, require
 from common.data import seeded_order
 from common.data.fundus import MARK
+from common.data.image_store import ENDING
 from common.data.manifest import PARTS
 from common.data.prepare import Preparation
 from data_prep.fundus.files import Eye, Pictures, Place
 from data_prep.fundus.layouts import LAYOUTS, find_photographs
 from data_prep.fundus.quality import SIDE, quality
 from data_prep.machinery import (
+    STORED,
     Entry,
     Item,
     Origin,
     Output,
     Plan,
     add_label_arguments,
+    add_store_argument,
     encode_png,
     label_arguments,
     set_aside,
@@ -45,12 +50,24 @@ class Photograph:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Photographs that become files of one archive."""
+
+    store: str
+    photographs: tuple[tuple[str, Photograph], ...]
+
+
+Found = list[tuple[Eye, Photograph]]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``fundus``."""
     parser.add_argument("--layout", choices=[*LAYOUTS, "folders"], default="folders")
     add_label_arguments(parser)
     parser.add_argument("--label", choices=("grade", "referable"), help="column of the label")
     parser.add_argument("--size", type=int, default=SIDE, help="pixels of a side")
+    add_store_argument(parser)
     parser.add_argument("--split", choices=("published", "drawn"), default="published")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
 
@@ -70,10 +87,7 @@ def plan(options: argparse.Namespace) -> Plan:
     published = options.split == "published" and any(eye.part for eye in photographs.eyes)
     if published:
         _check_parts(photographs.eyes)
-    items = [
-        Item(photograph.stem.replace("/", "_"), photograph, (_origin(eye),))
-        for eye, photograph in _photographs(photographs.eyes, published, options)
-    ]
+    found = _photographs(photographs.eyes, published, options)
     classes = REFERABLE if options.label == "referable" else photographs.classes
     return Plan(
         source=f"fundus photographs, {options.layout} (data_prep fundus)",
@@ -81,8 +95,9 @@ def plan(options: argparse.Namespace) -> Plan:
         arguments={
             key: getattr(options, key) for key in ("label", "layout", "seed", "size", "split")
         }
-        | label_arguments(options),
-        items=items,
+        | label_arguments(options)
+        | ({"store": True} if options.store else {}),
+        items=_shards(found) if options.store else _files(found),
         convert=convert,
         split=partial(_split, seed=options.seed),
         skipped=[*pictures.walked.skipped, *photographs.skipped],
@@ -100,22 +115,64 @@ def plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def convert(photograph: Photograph, output: Output) -> list[Entry]:
-    """Read one photograph, measure it and write it as PNG."""
+def convert(payload: Photograph | Shard, output: Output) -> list[Entry]:
+    """Read photographs, measure them and write them as PNG."""
+    if isinstance(payload, Shard):
+        return _archived(payload, output)
+    content, measured = _read(payload)
+    path = output.write(f"images/{payload.stem}.png", content)
+    return [{**payload.entry, **measured, "image": path}]
+
+
+def _read(photograph: Photograph) -> tuple[bytes, Entry]:
+    """A photograph as PNG, and what is measured of it."""
     pixels, field_found = photograph.place.read(photograph.size)
     measured = pixels if photograph.size == SIDE else photograph.place.read(SIDE)[0]
-    path = output.write(f"images/{photograph.stem}.png", encode_png(pixels, MARK))
-    return [{**photograph.entry, **quality(measured, field_found), "image": path}]
+    return encode_png(pixels, MARK), quality(measured, field_found)
 
 
-def _photographs(
-    eyes: list[Eye], published: bool, options: argparse.Namespace
-) -> list[tuple[Eye, Photograph]]:
+def _archived(shard: Shard, output: Output) -> list[Entry]:
+    entries: list[Entry] = []
+
+    def images() -> Iterator[tuple[str, bytes]]:
+        for name, photograph in shard.photographs:
+            try:
+                content, measured = output.attempt(name, _read, photograph)
+            except InputError as error:
+                output.skip(name, str(error))
+                continue
+            where = {"image": shard.store, "origin": name, "copy": sha256(content).hexdigest()}
+            entries.append({**photograph.entry, **measured, **where})
+            yield f"{photograph.stem}.png", content
+
+    blocks = output.write_images(shard.store, images())
+    return [{**entry, "index": block} for entry, block in zip(entries, blocks)]
+
+
+def _files(found: Found) -> list[Item]:
+    return [
+        Item(photograph.stem.replace("/", "_"), photograph, (_origin(eye),))
+        for eye, photograph in found
+    ]
+
+
+def _shards(found: Found) -> list[Item]:
+    items = []
+    for number, start in enumerate(range(0, len(found), STORED)):
+        chosen = found[start : start + STORED]
+        origins = tuple(_origin(eye) for eye, _ in chosen)
+        photographs = zip((origin.name for origin in origins), (one for _, one in chosen))
+        key = f"images_{number:04d}"
+        items.append(Item(key, Shard(f"{key}{ENDING}", tuple(photographs)), origins))
+    return items
+
+
+def _photographs(eyes: list[Eye], published: bool, options: argparse.Namespace) -> Found:
     """Give every photograph its pseudonym, its label and its place in the output."""
     by_patient: dict[str, list[Eye]] = defaultdict(list)
     for eye in sorted(eyes, key=lambda eye: eye.place.name):
         by_patient[eye.patient].append(eye)
-    photographs: list[tuple[Eye, Photograph]] = []
+    photographs: Found = []
     for number, patient in enumerate(seeded_order(by_patient, seed=0), start=1):
         for index, eye in enumerate(by_patient[patient]):
             column = options.label or ("grade" if "grade" in eye.facts else "label")

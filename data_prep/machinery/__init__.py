@@ -11,8 +11,8 @@
 - people: `read_sex`, `SEXES`, `read_diagnosis`, `CONTROL` (persons);
 - splits by patient: `check_shares`, `split_by_share`, `split_by_test_size`, `split_as_told`,
   `set_aside`, `FOLDS` (split);
-- writing: `stem_of` (places), `Output`, `encode_png`, `encode_nifti`, `to_integers`, `attempt`
-  (files);
+- writing: `stem_of`, `STORED`, `add_store_argument` (places), `Output`, `encode_png`,
+  `encode_nifti`, `to_integers`, `attempt` (files);
 - what only the command line needs: `Names`, `check_key`, `write_key` (names), `MachineFault`,
   `describe` (faults); ``python -m data_prep trace`` is in `trace`.
 """
@@ -50,7 +50,7 @@ from data_prep.machinery.labels import (
 )
 from data_prep.machinery.names import Names, check_key, write_key
 from data_prep.machinery.persons import CONTROL, SEXES, read_diagnosis, read_sex
-from data_prep.machinery.places import stem_of
+from data_prep.machinery.places import STORED, add_store_argument, stem_of
 from data_prep.machinery.plan import Item, Origin, Plan
 from data_prep.machinery.runner import run
 from data_prep.machinery.split import (
@@ -73,6 +73,7 @@ __all__ = [
     "FOLDS",
     "SEXES",
     "SPLITS",
+    "STORED",
     "Columns",
     "Entry",
     "Item",
@@ -86,6 +87,7 @@ __all__ = [
     "Row",
     "Walk",
     "add_label_arguments",
+    "add_store_argument",
     "age_note",
     "attempt",
     "canonical",

@@ -18,6 +18,7 @@ from isal import igzip, isal_zlib
 
 from common.checks import InputError, require
 from common.data import write_stack
+from common.data.image_store import write_images
 from common.data.reading import has_room
 from common.files import whole
 from data_prep.machinery.faults import MachineFault, file_fault, machine_fault, out_of_memory
@@ -120,6 +121,28 @@ class Output:
                 raise MachineFault.of(error.__cause__) from None
             raise
         return count
+
+    def write_images(self, relative: str, images: Iterable[tuple[str, bytes]]) -> list[int]:
+        """Write named images as they come into one archive; see `common.data.image_store`.
+
+        Returns:
+            The index of each. With none, there is no file.
+        """
+        path = self.target / relative
+        try:
+            blocks = write_images(path, images)
+            if not blocks:
+                path.unlink()
+                return []
+            with path.open("rb") as file:
+                self.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise MachineFault.of(error) from None
+        except InputError as error:
+            if isinstance(error.__cause__, OSError):  # the archive could not be written
+                raise MachineFault.of(error.__cause__) from None
+            raise
+        return blocks
 
     def skip(self, file: str, reason: str) -> None:
         """Note an origin of the item that is left out, by its name, and why."""
