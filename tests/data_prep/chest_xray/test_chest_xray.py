@@ -287,7 +287,7 @@ def test_the_official_split_without_patients_keeps_all_624_test_films(
     labels = tmp_path / "labels.csv"
     labels.write_text("\n".join(",".join(row) for row in [["image", "label", "split"], *rows]))
     options = argparse.Namespace(
-        source=tmp_path / "in", labels=labels, negative=None, size=64, bits=8, seed=0
+        source=tmp_path / "in", labels=labels, negative=None, size=64, bits=8, seed=0, store=False
     )
     made = plan(options)
     parts = made.split([{**item.payload.entry, "image": item.key} for item in made.items])
