@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from common.checks import InputError, require
 from common.data.datalist import image_datalist, image_slices
 from common.data.image import is_volume
+from common.data.packed import packed
 from common.data.reading import has_room
 from common.data.series_entries import series_entries
 
@@ -67,13 +68,13 @@ class ImageFiles(Dataset[list[Entry]]):
         return other
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Sequence[Entry]:
         """One for each file; in 3D the DICOM files of a series are one."""
         if isinstance(self.source, str | Path):
             entries = image_datalist(self.source, self.features)
         else:
             entries = _entries(self.source, self.features)
-        return series_entries(entries) if self.spatial_dims == 3 else entries
+        return packed(series_entries(entries) if self.spatial_dims == 3 else entries)
 
     def __len__(self) -> int:
         """Return the number of files."""

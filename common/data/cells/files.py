@@ -51,7 +51,7 @@ class CellFiles(ImageFiles):
         self.plates: dict[str, PlateStandard] = {}
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Sequence[Entry]:
         """One for each field or other file; first of all the plates are measured."""
         entries = super().entries
         single = {entry["name"]: entry for entry in entries if _is_file(entry)}
