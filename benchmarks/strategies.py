@@ -47,16 +47,29 @@ REFERENCE = "random_supervised"
 DRAWS = 1000
 
 
+def overlay_of(bundle: str, strategy: str) -> Path:
+    """The bundle's overlay that is the strategy."""
+    configs = ROOT / "bundles" / bundle / "configs"
+    overlay = configs / f"strategy_{strategy}.json"
+    return overlay if overlay.is_file() else configs / f"{strategy}.json"
+
+
 def train_and_evaluate(
-    bundle: str, strategy: str, seed: int, data: Path, out: Path, settings: dict[str, Any]
+    bundle: str,
+    strategy: str,
+    seed: int,
+    data: Path,
+    out: Path,
+    settings: dict[str, Any],
+    overlay: Path | None = None,
 ) -> str:
+    """Train a strategy, or the overlay given, and evaluate it, unless that was done before."""
     run_dir = out / f"{strategy}_seed{seed}"
     if (run_dir / "evaluation.json").is_file():
         return f"{run_dir.name}: kept"
     torch.set_num_threads(1)
     configs = ROOT / "bundles" / bundle / "configs"
-    overlay = configs / f"strategy_{strategy}.json"
-    overlay = overlay if overlay.is_file() else configs / f"{strategy}.json"
+    overlay = overlay or overlay_of(bundle, strategy)
     files = [str(configs / "train.json"), str(overlay)]
     common = {
         "strategy": strategy,
