@@ -154,6 +154,16 @@ CASES = {
         "brats.json",
         constants(SHAPE=(50, 50, 30)),
     ),
+    "options": Case(
+        "--options bfloat16 --turns 2 --out OUT/options.json",
+        "options.json",
+        constants(
+            NETWORKS={
+                "ResNet18, 2D": {"dimensions": 2, "width": 0.125, "batch": 4, "side": 32},
+                "ResNet18, 3D": {"dimensions": 3, "width": 0.125, "batch": 4, "side": 16},
+            }
+        ),
+    ),
     "reading": Case(
         "--work OUT/films --films 1 --size 64 --turns 2 --out OUT/reading.json", "reading.json"
     ),
