@@ -3,8 +3,8 @@
 A small training of a bundle (brain age, 3D phantom of 16 voxels a side, group normalisation, random
 shifts and flips, saved every two steps) runs through once. It then runs again and is ended by
 SIGKILL at random moments, each time resumed: by one process, whose weights must be the first run's
-to the bit; and once by two processes, of which one is killed, resumed by one process, whose weights
-may differ by the order of sums alone.
+to the bit; and a short one once by two processes, of which one is killed, resumed by one process,
+whose weights may differ by the order of sums alone.
 
     OMP_NUM_THREADS=1 python benchmarks/killed_runs.py --out OUT [--kills 20] [--epochs 60]
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from paired_runs import provenance
+from paired_runs import kept, provenance
 
 from data_prep.__main__ import main as data_prep
 
@@ -46,6 +46,7 @@ DIALS: dict[str, Any] = {
 }
 OVERLAYS = ("train", "augmentation_shift_flip")
 LATEST = 1.0  # seconds into a training, within which it is killed
+FEW = 3  # epochs of the run that two processes begin: rounding grows with every step
 
 
 def train(dials: Mapping[str, Any], ranks: int, place: Mapping[str, str]) -> None:
@@ -75,16 +76,19 @@ def started(dials: Mapping[str, Any], ranks: int) -> list[BaseProcess]:
     return processes
 
 
-def one_killed(dials: Mapping[str, Any], folder: Path, chance: random.Random, ranks: int) -> bool:
+def one_killed(
+    dials: Mapping[str, Any], folder: Path, chance: random.Random, ranks: int, latest: float
+) -> bool:
     """Start a training and kill one of its processes; whether it was still running."""
     record = folder / "run.json"
     before = record.stat().st_mtime_ns if record.is_file() else 0
     processes = started(dials, ranks)
     while all(process.is_alive() for process in processes):
-        if record.is_file() and record.stat().st_mtime_ns != before:  # its training begins
+        begun = record.is_file() and record.stat().st_mtime_ns != before
+        if begun and (ranks == 1 or saved(folder)["iteration"]):  # two have something to hand on
             break
         time.sleep(0.005)
-    time.sleep(chance.uniform(0, LATEST))
+    time.sleep(chance.uniform(0, latest))
     victim = chance.choice(processes)
     running = victim.is_alive()
     victim.kill()
@@ -114,37 +118,40 @@ def finished(dials: Mapping[str, Any]) -> None:
 
 def scenario(
     dials: Mapping[str, Any], out: Path, name: str, kills: int, ranks: int, seed: int
-) -> tuple[Path, list[int]]:
-    """A run that is killed so often and then left alone: its folder, and the steps it had saved."""
-    folder = out / name
+) -> dict[str, Any]:
+    """A run that is killed so often and then left alone beside one that is not killed."""
+    whole, folder = out / f"{name}_whole", out / name
+    finished({**dials, "run_dir": str(whole)})
     dials = {**dials, "run_dir": str(folder)}
-    chance = random.Random(seed)
+    chance, latest = random.Random(seed), LATEST if ranks == 1 else LATEST / 10
     steps: list[int] = []
     while len(steps) < kills:
-        if not one_killed(dials, folder, chance, ranks):
+        if not one_killed(dials, folder, chance, ranks, latest):
             raise SystemExit("killed_runs: it ended before it was killed. Give more --epochs.")
         steps.append(saved(folder)["iteration"])
     finished(dials)
-    return folder, steps
+    return {
+        "steps": saved(whole)["iteration"],
+        "steps saved": steps,
+        "difference": difference(whole, folder),
+    }
 
 
 def measure(out: Path, kills: int, epochs: int, seed: int) -> dict[str, Any]:
     data = out / "data"
     if not (data / "manifest.json").is_file():
         data_prep(["phantom", "--target", str(data), *PHANTOM.split()])
-    dials = {**DIALS, "dataset_dir": str(data), "ckpt_dir": str(out), "epochs": epochs}
-    whole = out / "whole"
-    finished({**dials, "run_dir": str(whole)})
-    one, steps = scenario(dials, out, "one", kills - 1, 1, seed)
-    two, steps_of_two = scenario(dials, out, "two", 1, 2, seed)
+    dials = {**DIALS, "dataset_dir": str(data), "ckpt_dir": str(out), "output_dir": str(out)}
+    long, few = ({**dials, "epochs": count} for count in (epochs, FEW))
     return {
         "provenance": provenance(),
-        "settings": {"epochs": epochs, "kills": kills, "seed": seed, **saved(whole)},
-        "one process": {"steps saved": steps, "difference": difference(whole, one)},
-        "two processes, then one": {
-            "steps saved": steps_of_two,
-            "difference": difference(whole, two),
-        },
+        "settings": {"kills": kills, "seed": seed},
+        "one process": kept(
+            out / "one.json", lambda: scenario(long, out, "one", kills - 1, 1, seed)
+        ),
+        "two processes, then one": kept(
+            out / "two.json", lambda: scenario(few, out, "two", 1, 2, seed)
+        ),
     }
 
 
@@ -158,12 +165,13 @@ def main() -> None:
     FORKS.set_forkserver_preload(["monai.bundle", "common.engines", "common.data", "common.losses"])
     result = measure(options.out, options.kills, options.epochs, options.seed)
     (options.out / "killed_runs.json").write_text(json.dumps(result, indent=1) + "\n")
-    print("| run | killed | steps saved at the kills | greatest difference of a weight |")
-    print("|---|---:|---|---:|")
+    print("| run | steps | kills | steps saved at the kills | greatest difference of a weight |")
+    print("|---|---:|---:|---|---:|")
     for name in ("one process", "two processes, then one"):
         steps = result[name]["steps saved"]
         told = ", ".join(map(str, steps))
-        print(f"| {name} | {len(steps)} | {told} | {result[name]['difference']:.1e} |")
+        row = (name, result[name]["steps"], len(steps), told, f"{result[name]['difference']:.1e}")
+        print("|", " | ".join(map(str, row)), "|")
 
 
 if __name__ == "__main__":

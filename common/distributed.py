@@ -24,6 +24,7 @@ from common.checks import require
 
 __all__ = [
     "anywhere",
+    "apart",
     "average_gradients",
     "broadcast_parameters",
     "gather",
@@ -114,6 +115,14 @@ def host_group() -> Any:
     if world_size() == 1 or dist.get_backend() == "gloo":
         return None
     return dist.new_group(backend="gloo", timeout=_patience)
+
+
+def apart() -> Any:
+    """Return a group of all ranks whose collectives those of the default one cannot come between.
+
+    All ranks call this.
+    """
+    return dist.new_group(timeout=_patience)
 
 
 def gather(z: Tensor) -> Tensor:

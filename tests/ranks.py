@@ -17,6 +17,8 @@ from torch import Tensor
 __all__ = ["WORLD", "assert_equal_to_one", "on_ranks", "on_two_ranks"]
 
 WORLD = 2
+FORKS = multiprocessing.get_context("forkserver")  # imports once for all ranks
+FORKS.set_forkserver_preload(["common.engines", "common.losses", "monai.bundle"])
 Member = tuple[Any, Connection]  # a process and our end of the pipe to it
 _RANKS: list[Member] = []
 
@@ -69,9 +71,8 @@ def assert_equal_to_one(one: dict[str, Tensor], ranks: list[dict[str, Tensor]]) 
 
 
 def _started(rank: int) -> Member:
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(rank, theirs))
+    ours, theirs = FORKS.Pipe()
+    process = FORKS.Process(target=_serve, args=(rank, theirs))
     process.start()
     theirs.close()
     return process, ours

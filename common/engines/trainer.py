@@ -1,14 +1,16 @@
 """The engine: runs the phases a method yields, with everything a long training needs around them.
 
 Each iteration: the batch moves to the device; for each phase the method yields, the loss is
-back-propagated into that phase's parameters only, gradients are averaged over ranks, and that
-phase's optimiser steps. An image, a loss or a gradient that is not finite ends the training before
-the step (`common.engines.finite`). Losses gather features across ranks themselves
-(`common.distributed`), so W ranks of batch B/W follow the same path as one process of batch B.
+back-propagated into that phase's parameters only, gradients are averaged over ranks meanwhile
+(`common.engines.overlap`), and that phase's optimiser steps. An image, a loss or a gradient that is
+not finite ends the training (`common.engines.finite`, `common.engines.late_look`). Losses gather
+features across ranks themselves (`common.distributed`), so W ranks of batch B/W follow the same
+path as one process of batch B.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from common.data.label_check import check_labels
 from common.engines.finite import finite_terms, require_finite_images, require_finite_weights
 from common.engines.late_look import LateLook
 from common.engines.optimizers import PhaseOptimizers
+from common.engines.overlap import OverlappedAverage
 from common.methods import Method, Phase
 from common.networks import set_cache_chunk
 
@@ -151,6 +154,11 @@ class ContrastiveTrainer(Trainer):
         self.add_event_handler(Events.EXCEPTION_RAISED, _raise)  # after what handlers do of it
         scaled = self.amp and torch.device(self.state.device).type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=scaled)
+        self._averages: dict[str, OverlappedAverage] = {}
+        if distributed.world_size() > 1:
+            groups = distributed.apart(), distributed.host_group()
+            phases = self.optimizers.parameters.items()
+            self._averages = {name: OverlappedAverage(each, *groups) for name, each in phases}
         try:
             super(Trainer, self).run()
         finally:
@@ -184,7 +192,7 @@ class ContrastiveTrainer(Trainer):
             output |= {f"{phase.name}/{name}": term for name, term in phase.terms.items()}
             shown = f"{phase.name}/loss"
             if phase.name in self.optimizers.parameters and phase.loss.requires_grad:
-                self._backward(phase, group)
+                self._backward(phase, group, full or last)
                 if full or last:
                     self._step(phase.name, output, read)
                     del waiting[phase.name]
@@ -205,17 +213,20 @@ class ContrastiveTrainer(Trainer):
             phase: Phase | None = next(phases, None)
         return phase
 
-    def _backward(self, phase: Phase, group: int) -> None:
+    def _backward(self, phase: Phase, group: int, steps: bool) -> None:
         names = (phase.name, *phase.also)
-        torch.autograd.backward(
-            self.scaler.scale(phase.loss / group),
-            inputs=[p for name in names for p in self.optimizers.parameters[name]],
-            retain_graph=phase.keep_graph,
-        )
+        alone = steps and not phase.also and phase.name in self._averages
+        with self._averages[phase.name].during() if alone else nullcontext():
+            torch.autograd.backward(
+                self.scaler.scale(phase.loss / group),
+                inputs=[p for name in names for p in self.optimizers.parameters[name]],
+                retain_graph=phase.keep_graph,
+            )
 
     def _step(self, name: str, output: Mapping[str, Tensor], read: dict[str, float]) -> None:
         parameters = self.optimizers.parameters[name]
-        distributed.average_gradients(parameters)
+        if name in self._averages:
+            self._averages[name].finish()
         gradients = [p.grad for p in parameters if p.grad is not None]
         if gradients:
             self._read(output, read, name, gradients)

@@ -1,5 +1,7 @@
 """Two processes of half a batch each against one process of the whole batch."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,8 @@ from torch import Tensor, nn
 
 from common import distributed
 from common.checks import InputError
+from common.config import endings
+from common.engines import overlap
 from common.losses import repulsion
 from tests.common.losses import loss_cases
 from tests.ranks import on_two_ranks
@@ -79,6 +83,30 @@ def averaged() -> list[Tensor | None]:
     return [p.grad for p in parameters]
 
 
+def overlapped() -> dict[str, Any]:
+    """Gradients averaged during and after a backward pass, and buckets sent before its end."""
+    overlap._BUCKET = 35  # so that the last layer travels first
+    net, late = network(), nn.Parameter(torch.zeros(3, dtype=torch.double))
+    parameters = [*net.parameters(), late]
+    average = overlap.OverlappedAverage(parameters, distributed.apart())
+    sent: list[int] = []
+    net[0].bias.register_post_accumulate_grad_hook(lambda _: sent.append(average.sent))
+    found = []
+    for step in range(3):
+        for parameter in parameters:
+            parameter.grad = None
+        if step == 2 and distributed.rank() == 1:
+            late.grad = torch.ones(3, dtype=torch.double)
+        with average.during():
+            net(own(batch())).square().sum().backward()
+        average.finish()
+        found.append([None if p.grad is None else p.grad.clone() for p in parameters])
+    net.zero_grad(set_to_none=True)
+    net(own(batch())).square().sum().backward()
+    distributed.average_gradients(net.parameters())
+    return {"found": found, "sent": sent, "after": [p.grad for p in net.parameters()]}
+
+
 def refused() -> str:
     try:
         distributed.gather(torch.zeros(3 + distributed.rank(), 2))
@@ -102,6 +130,28 @@ def drawn() -> Tensor:
     return rows
 
 
+def unanswered() -> str:
+    """What the first rank is told while the second one stands still."""
+    distributed.join("cpu", timeout_minutes=0.02)
+    flag = torch.zeros(1)
+    if distributed.rank() == 1:
+        time.sleep(3)
+        return ""
+    with pytest.raises(RuntimeError) as caught:
+        torch.distributed.all_reduce(flag)
+    return str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.bad_input("dials")
+def test_a_rank_that_waits_for_a_stopped_one_ends_in_a_line(tmp_path: Path, capsys: Any) -> None:
+    text, _ = on_two_ranks(unanswered, tmp_path, joined=False)
+    error = RuntimeError(text)
+    endings._Hook({})(RuntimeError, error, None)
+    line = "error: another process of this training did not answer within timeout_minutes."
+    assert capsys.readouterr().err.startswith(line)
+
+
 def everything() -> dict[str, Any]:
     return {
         "size": (distributed.rank(), distributed.world_size()),
@@ -109,6 +159,7 @@ def everything() -> dict[str, Any]:
         "averaged": averaged(),
         "refused": refused(),
         "broadcast": broadcast(),
+        "overlapped": overlapped(),
         "drawn": drawn(),
         "labelled": labelled_step(LABELLED),
         "unlabelled": labelled_step(torch.zeros(SUBJECTS, dtype=torch.bool)),
@@ -180,6 +231,21 @@ def test_a_gradient_missing_on_one_rank_counts_as_zero_and_on_all_stays_missing(
         assert none is None
         assert frozen is None
         assert torch.equal(double, torch.full((2,), 15.0, dtype=torch.double))
+
+
+@pytest.mark.slow
+def test_gradients_averaged_during_the_backward_pass_are_those_averaged_after(
+    ranks: list[dict[str, Any]],
+) -> None:
+    for rank in (rank["overlapped"] for rank in ranks):
+        for *of_net, _ in rank["found"]:
+            for one, other in zip(of_net, rank["after"]):
+                assert torch.equal(one, other)
+        lates = [found[-1] for found in rank["found"]]
+        assert lates[:2] == [None, None]
+        assert torch.equal(lates[2], torch.full((3,), 0.5, dtype=torch.double))
+        assert rank["sent"][0] == 0  # at first a bucket waits for a parameter that is idle
+        assert rank["sent"][1:3] == [1, 1]
 
 
 @pytest.mark.slow

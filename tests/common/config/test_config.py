@@ -12,7 +12,7 @@ import monai.bundle
 import pytest
 
 from common.checks import InputError
-from common.config import Limit, guard, unknown_arguments, unknown_keys
+from common.config import Limit, check, guard, unknown_arguments, unknown_keys
 
 TRAIN = {
     "imports": ["$import torch"],
@@ -326,3 +326,15 @@ def test_a_misspelt_argument_of_an_evaluation_is_told_though_it_takes_more() -> 
     block = {"_target_": "common.evaluation.ChallengeEvaluation", "site_name": [], "run_dir": "r"}
     actual = list(unknown_arguments({"evaluator": block}))
     assert actual == [("evaluator#site_name", "Did you mean 'site_names'?")]
+
+
+@pytest.mark.bad_input("dials")
+def test_a_batch_that_the_processes_cannot_share_alike_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    config = {"initialize": [{"_target_": "common.distributed.join"}], "batch_size": 15}
+    line = "batch_size: must be a multiple of the 2 processes that share it, got 15. Give 14."
+    with pytest.raises(InputError, match=f"^{line}$"):
+        check(config, [])

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from common.engines import RunFolder, due
 from common.engines import run_folder as run_folder_module
 from common.files import locked
 from common.methods import Method
+from tests.ranks import on_two_ranks
 from tests.tiny import conv_method, entries, run_folder, trainer
 
 IMAGES, BATCH = 10, 3  # three batches an epoch, one image left over
@@ -144,6 +146,21 @@ def test_a_training_that_is_asked_to_end_saves_its_next_whole_step(
     assert torch.load(tmp_path / "parts" / "checkpoint.pt")["engine"]["iteration"] == saved
     signal.signal(signal.SIGTERM, endings.Termination())  # another process
     assert_same(whole, train(tmp_path / "parts", resume=True, accumulation=2))
+
+
+def asked_on_one_rank(folder: Path) -> int:
+    """Ask the second of two ranks alone, in its second step."""
+    signal.signal(signal.SIGTERM, endings.Termination())
+    second = torch.distributed.get_rank() == 1
+    ask = partial(os.kill, os.getpid(), signal.SIGTERM)
+    with pytest.raises(endings.Terminated):
+        train(folder, during={2: ask} if second else {}, every="99 epochs", snapshots=99)
+    return int(torch.load(folder / "checkpoint.pt")["engine"]["iteration"])
+
+
+@pytest.mark.slow
+def test_all_ranks_end_after_one_step_where_one_of_them_is_asked_to(tmp_path: Path) -> None:
+    assert on_two_ranks(partial(asked_on_one_rank, tmp_path / "run"), tmp_path) == [2, 2]
 
 
 SAVES = {"1 epoch": [3, 6, 9], "2 epochs": [6, 9], "2 steps": [2, 4, 6, 8, 9], "9 minutes": [6, 9]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,7 @@ def every_method(policy: Callable[[int], nn.Module] = Chance) -> dict[str, Metho
     }
 
 
+@cache
 def all_trained(cache_chunk: int = 0) -> dict[str, dict[str, Tensor]]:
     """Weights, queues and prototypes of every method after two epochs of three steps."""
     states = {}
