@@ -132,6 +132,7 @@ def scenario(
     finished(dials)
     return {
         "steps": saved(whole)["iteration"],
+        "kills": len(steps),
         "steps saved": steps,
         "difference": difference(whole, folder),
     }

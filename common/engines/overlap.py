@@ -50,7 +50,7 @@ class OverlappedAverage:
         """Send buckets while the backward pass inside goes on, the last one before a step."""
         self._missing = [len(bucket) for bucket in self._buckets]
         hooks = [
-            p.register_post_accumulate_grad_hook(self._arrived)
+            p.register_post_accumulate_grad_hook(self._arrived)  # type: ignore[no-untyped-call]
             for bucket in self._buckets
             for p in bucket
         ]
@@ -77,7 +77,7 @@ class OverlappedAverage:
         for bucket, (flat, work) in zip([*self._buckets, self._idle or []], self._sent):
             work.wait()
             flat /= world_size()
-            *parts, used = flat.split([p.numel() for p in bucket] + [len(bucket)])
+            *parts, used = torch.split(flat, [p.numel() for p in bucket] + [len(bucket)])
             for number, (parameter, part) in enumerate(zip(bucket, parts)):
                 if parameter.grad is not None:
                     parameter.grad.copy_(part.view_as(parameter))
