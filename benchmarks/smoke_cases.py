@@ -215,8 +215,10 @@ EXPERIMENTS = {
     "familiarity": TRAINS,
     "fundus_dino": TRAINS,
     "inserted_lesions": "reads brains that are not part of the repository; writes no figures",
+    "million": "writes a million names and reads them in processes of their own: minutes",
     "predict": "times films that are not part of the repository",
     "site_probes": "reads the settings that brain_age_tables chose",
+    "store": "reads images that are not part of the repository",
     "strategies": TRAINS,
     "trainable_crop_places": TRAINS,
 }
