@@ -217,6 +217,8 @@ EXPERIMENTS = {
     "inserted_lesions": "reads brains that are not part of the repository; writes no figures",
     "million": "writes a million names and reads them in processes of their own: minutes",
     "predict": "times films that are not part of the repository",
+    "killed_runs": "kills and resumes trainings, for minutes",
+    "predict_many": "watches the memory of minutes of inference",
     "site_probes": "reads the settings that brain_age_tables chose",
     "store": "reads images that are not part of the repository",
     "strategies": TRAINS,
