@@ -11,6 +11,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "benchmarks").glob("*.md")),
+    ROOT / "docs" / "scale.md",
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),  # their results
 ]
 
