@@ -17,6 +17,7 @@ from torch import Tensor
 __all__ = ["WORLD", "assert_equal_to_one", "on_ranks", "on_two_ranks"]
 
 WORLD = 2
+PATIENCE = 600  # seconds that no rank may need, so that ranks which wait for each other end
 FORKS = multiprocessing.get_context("forkserver")  # imports once for all ranks
 FORKS.set_forkserver_preload(["common.engines", "common.losses", "monai.bundle"])
 Member = tuple[Any, Connection]  # a process and our end of the pipe to it
@@ -48,7 +49,11 @@ def on_ranks(
     for pipe in waiting:
         pipe.send((compute, str(folder), port if not joined else None, world))
     while waiting:
-        for pipe in wait(list(waiting)):
+        ready = wait(list(waiting), PATIENCE)
+        if not ready:
+            _stop()
+            raise RuntimeError(f"{len(waiting)} of {world} ranks did not end")
+        for pipe in ready:
             error = _received(pipe)  # type: ignore[arg-type]
             if error:  # the other rank would wait forever
                 _stop()
