@@ -219,8 +219,11 @@ EXPERIMENTS = {
     "predict": "times films that are not part of the repository",
     "killed_runs": "kills and resumes trainings, for minutes",
     "predict_many": "watches the memory of minutes of inference",
+    "scale": "counts, and reads images that are not part of the repository",
     "site_probes": "reads the settings that brain_age_tables chose",
     "store": "reads images that are not part of the repository",
     "strategies": TRAINS,
     "trainable_crop_places": TRAINS,
+    "tumour_strategies": "puts together what strategies.py wrote",
+    "tumours_3d": TRAINS,
 }

@@ -18,7 +18,6 @@ Mask = npt.NDArray[np.bool_]
 
 _T1 = (0.0, 0.15, 0.3, 0.5, 0.8, 1.0)  # fluid is dark in both, grey matter brighter than white
 _FLAIR = (0.0, 0.05, 0.25, 0.55, 0.42, 0.4)
-_FIELD_WIDTH = 14.0  # of the smooth field, in pixels (standard deviation)
 
 
 class Tumour(NamedTuple):
@@ -26,7 +25,8 @@ class Tumour(NamedTuple):
 
     `smallest` and `largest` radius of the oedema in pixels, of which the core has about half;
     brightness of `core` and `oedema` in [0, 1]; `field`, the standard deviation of the logarithm of
-    the brightness over a picture, and `gain`, its greatest change from picture to picture.
+    the brightness over a picture, its `width` in pixels, and `gain`, its greatest change from
+    picture to picture.
     """
 
     smallest: float = 6.0
@@ -35,13 +35,14 @@ class Tumour(NamedTuple):
     oedema: float = 0.85
     field: float = 0.3
     gain: float = 0.4
+    width: float = 14.0
 
     positions = range(18, 42)  # 24 slices, 3 mm apart
 
     def drawn(
         self, picture: npt.NDArray[np.uint8], sick: bool, rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.uint8], Mask]:
-        """Return a T1 slice as FLAIR shows it, a tumour in it where it is sick, and its mask."""
+        """Return a T1 picture as FLAIR shows it, a tumour in it if it is sick, and its mask."""
         image, mask = flair_like(picture), np.zeros(picture.shape, bool)
         if sick:
             brain = ndimage.binary_fill_holes(picture > 0)
@@ -75,7 +76,7 @@ def insert_tumour(
 
 def uneven(image: Picture, rng: np.random.Generator, tumour: Tumour) -> Picture:
     """Give a picture its own brightness and its smooth field of brightness; black stays black."""
-    smooth = ndimage.gaussian_filter(rng.standard_normal(image.shape), _FIELD_WIDTH, mode="wrap")
+    smooth = ndimage.gaussian_filter(rng.standard_normal(image.shape), tumour.width, mode="wrap")
     field = np.exp(tumour.field * smooth / smooth.std())
     changed = image * field * rng.uniform(1 - tumour.gain, 1 + tumour.gain)
     return np.asarray(np.clip(changed, 0, 1), np.float32)
