@@ -38,7 +38,11 @@ def labelled(folder: Path) -> tuple[list[dict[str, Any]], str]:
     elif few:
         reason = f"{plural(few, 'folder')} with fewer"
     else:
-        return [{**entry, "label": group} for entry, group in zip(entries, groups)], ""
+        said = (
+            f"The label is the name of the folder that an image lies in, of {len(counts)}; the "
+            "names stand on the page. If they are patients, move the images into one folder."
+        )
+        return [{**entry, "label": group} for entry, group in zip(entries, groups)], said
     return entries, (
         f"Folders were not taken as the label: they must be {low} to {high} with {IMAGES} images "
         f"or more each and no image beside them, got {reason}. python -m data_prep folders makes a "

@@ -95,9 +95,9 @@ def _make_place(output: Path) -> None:
 
 
 def _write(found: Audit, output: Path, title: str, data: Path) -> int:
+    page = write_audit(found, output, title)
     for old in output.parent.glob(f"{glob.escape(output.stem)}_proposal*.json"):
         old.unlink()  # of an earlier audit of that name: another page's proposals
-    page = write_audit(found, output, title)
     text = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     numbers = _written(output.with_suffix(".json"), text)
     for line in in_words(found):

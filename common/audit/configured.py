@@ -28,6 +28,7 @@ ANCHORED = ("common.methods.OneViewSimCLR", "common.methods.LearnedTransforms")
 CROPS = "common.methods.TrainableCrop"
 STARTS = ("imports", "initialize", "run", "finalize")  # what is done, not what is built
 CURE = "Give a bundle's folder, whole."
+OF_EVERY_BUNDLE = {"train", "evaluate", "inference", "metadata", "multi_gpu_train", "audit"}
 
 
 def read_transforms(spec: str | Path, size: int | None = None) -> TransformationSet:
@@ -84,6 +85,11 @@ def _layered(folder: Path, overlays: Sequence[str]) -> dict[str, Any]:
     for overlay in overlays:
         beside = folder / "configs" / f"{overlay}.json"
         paths.append(Path(overlay) if overlay.endswith(".json") else beside)
+        require(
+            paths[-1].is_file(),
+            f"--transforms {folder.name}+{overlay}: must name an overlay of the bundle or its "
+            f"file, got no such file. The bundle has: {', '.join(_overlays(folder))}.",
+        )
         read_json(paths[-1], f"Name an overlay of {folder.name}, or its file.")
     config: dict[str, Any] = ConfigParser.load_config_files([str(path) for path in paths])
     for path in paths[1:]:
@@ -95,6 +101,12 @@ def _layered(folder: Path, overlays: Sequence[str]) -> dict[str, Any]:
             f"{folder.name}.",
         )
     return config
+
+
+def _overlays(folder: Path) -> list[str]:
+    """Names of the files in a bundle's configs but those that every bundle has."""
+    names = (path.stem for path in (folder / "configs").glob("*.json"))
+    return sorted(set(names) - OF_EVERY_BUNDLE)
 
 
 def _unread(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from common.report.audit.figures import (
     colour,
+    drawn,
     interval,
     number,
     place,
@@ -69,7 +70,7 @@ def _lesions(audit: Audit, at: int, found: Lesions | None) -> list[Markup]:
         f"Share of {found.views:,} views of {found.images:,} images with a lesion that keep at "
         "least half of its mass, by the lesion's diameter (of a disc or ball as large as the "
         "mask). Counted is where the lesion lies: blur and noise are not counted, so that a lesion "
-        "that is kept may no longer be visible. Line: 95 % interval over patients."
+        f"that is kept may no longer be visible. Line: 95 % interval over {drawn(audit)}."
     )
     return [
         heading("Lesions kept"),
@@ -107,9 +108,9 @@ def _label(audit: Audit, at: int, found: LabelInformation | None) -> list[Markup
     chance = (100 * found.chance, f"chance {100 * found.chance:.0f}")
     note = (
         f"A quick classifier on {_features(found)} tells "
-        f"{_target(audit)} of patients it was not fitted on: balanced accuracy, and of each class "
-        "the share told rightly. Large dot: fitted and tested on views, with its 95 % interval "
-        "over patients; small dot: on the images as they are."
+        f"{_target(audit)} of {drawn(audit)} it was not fitted on: balanced accuracy, and of each "
+        "class the share told rightly. Large dot: fitted and tested on views, with its 95 % "
+        f"interval over {drawn(audit)}; small dot: on the images as they are."
     )
     parts = [
         heading("The label"),

@@ -87,6 +87,11 @@ def setting_named(words: str) -> str:
     return f"{plain(name)} {rest}".rstrip()
 
 
+def drawn(audit: Audit) -> str:
+    """Return what intervals draw with replacement."""
+    return "patients" if audit.images.patients_known else "images"
+
+
 def number(value: float, decimals: int = 2) -> str:
     """Return a number with a minus sign that is one, and none before a zero."""
     if not math.isfinite(value):

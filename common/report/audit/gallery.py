@@ -156,7 +156,9 @@ def step_words(step: Step, strongest: bool) -> str:
         for what, estimate in (("label", step.label_kept), ("lesions", step.lesions_kept))
         if estimate is not None
     ]
-    return ", ".join([*kept, *(["strongest that keeps enough"] if strongest and kept else [])])
+    return ", ".join(
+        [*kept, *(["strongest that alone keeps enough"] if strongest and kept else [])]
+    )
 
 
 def _original(audit: Audit, image: int) -> Shown:

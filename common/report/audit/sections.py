@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from common.report.audit.destroys import destroys
 from common.report.audit.difficulty import difficulty
-from common.report.audit.figures import colour, pixel_of, place, setting
+from common.report.audit.figures import colour, drawn, pixel_of, place, setting
 from common.report.audit.gallery import Detail, looks
 from common.report.audit.missing import missing, nothing_found, warnings
 from common.report.audit.proposal import cost, learned, proposal
@@ -128,8 +128,9 @@ def reading(audit: Audit) -> Markup:
     measurement = audit.measurement
     words = (
         "A sentence stands in the verdict where its figure crosses the threshold and its 95 % "
-        "interval, patients drawn with replacement, excludes the harmless value (where all draws "
-        "agree: the figure ± 3 / patients). Everything else is listed as looked for and not found.",
+        f"interval, {drawn(audit)} drawn with replacement, excludes the harmless value (where all "
+        f"draws agree: the figure ± 3 / {drawn(audit)}). Everything else is listed as looked for "
+        "and not found.",
         f"Views: {measurement.views} of each image, drawn as a training would draw them, seed "
         f"{measurement.seed}. Difficulty: a batch of {measurement.difficulty_images:,} images, "
         f"temperature {measurement.temperature:g}; from weak to strong: "

@@ -2,7 +2,7 @@
 
 import math
 
-from common.report.audit.figures import colour, interval, number, place
+from common.report.audit.figures import colour, drawn, interval, number, place
 from common.report.audit.result import Audit, Shortcut
 from common.report.charts import DotRow, dot_chart, nice_axis
 from common.report.markup import Markup, figure_table, folded, paragraph, section
@@ -10,13 +10,17 @@ from common.report.words import sentence
 
 __all__ = ["shortcut_name", "shortcuts"]
 
-NOTE = (
-    "Balanced accuracy of a quick classifier that was fitted and tested on views, of patients it "
-    "was not fitted on; the row patient is of other images of the same patients, its interval over "
-    "images. Large dot: views, with the 95 % interval over patients; small dots: the images as "
-    "they are, and chance. What stays above chance is in both views of an image, so an "
-    "encoder may use it to find the pair; whether a training does is not said here."
-)
+
+def _note(audit: Audit) -> str:
+    known = audit.images.patients_known
+    patient = "; the row patient is of other images of the same patients, its interval over images"
+    return (
+        "Balanced accuracy of a quick classifier that was fitted and tested on views, of "
+        f"{drawn(audit)} it was not fitted on{patient if known else ''}. Large dot: views, with "
+        f"the 95 % interval over {drawn(audit)}; small dots: the images as they are, and chance. "
+        "What stays above chance is in both views of an image, so an encoder may use it to find "
+        "the pair; whether a training does is not said here."
+    )
 
 
 def shortcut_name(each: Shortcut) -> str:
@@ -37,7 +41,7 @@ def shortcuts(audit: Audit, at: int) -> Markup:
         place(at, "shortcuts"),
         title,
         chart,
-        paragraph(NOTE, "note"),
+        paragraph(_note(audit), "note"),
         folded("All figures of shortcuts", _table(found)),
     )
 

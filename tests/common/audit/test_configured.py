@@ -37,7 +37,10 @@ def test_the_parts_of_a_weighted_sum_and_of_dino_are_kinds_of_views() -> None:
         ("nothing_of_the_kind", "bundle: must be the folder of a bundle"),
         ("brain_mri_age_contrastive", "Name an overlay of it: augmentation_affine"),
         ("model.pt", "Give the run's folder"),
-        ("fundus_photo_dino+augmentation_huge", "must be readable JSON"),
+        (
+            "fundus_photo_dino+augmentation_huge",
+            "must name an overlay of the bundle or its file, .* augmentation_strong, ",
+        ),
         ("brain_mri_learned_transforms+evaluate", "does not read: head_fitted_on, test"),
         (
             "chest_xray_decoupled_uniformity+bundles/fundus_photo_dino/configs/augmentation_weak.json",

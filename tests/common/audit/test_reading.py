@@ -154,6 +154,16 @@ def test_folders_that_are_no_label_are_told(
     )
 
 
+def test_names_of_folders_that_are_the_label_are_told(tmp_path: Path) -> None:
+    for name in (f"{kind}/{n}" for kind in ("a", "b") for n in range(5)):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(path)
+    read = read_images(tmp_path)
+    assert "label" in read.columns
+    assert "name of the folder that an image lies in, of 2; the names stand on" in read.notes[0]
+
+
 def volume(path: Path, voxels: NDArray[np.uint8]) -> str:
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
     return path.name

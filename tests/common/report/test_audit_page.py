@@ -135,7 +135,7 @@ def test_strongest_that_keeps_enough_is_said_only_where_something_is_kept() -> N
     step = example_audit().sets[0].scans[0].steps[0]
     bare = dataclasses.replace(step, lesions_kept=None, label_kept=None)
     assert step_words(bare, strongest=True) == ""
-    assert step_words(step, strongest=True).endswith("strongest that keeps enough")
+    assert step_words(step, strongest=True).endswith("strongest that alone keeps enough")
 
 
 def test_the_page_says_what_its_figures_do_not_count(written: Path) -> None:
@@ -189,3 +189,15 @@ def test_too_many_sets_for_one_page_end_in_one_line(
     with pytest.raises(InputError, match=r"a\.html: the page must be below 1,000 bytes, got .* 2 "):
         write_audit(example_audit(), tmp_path / "a.html", "A")
     assert not (tmp_path / "a.html").exists()
+
+
+def test_a_page_claims_no_patients_where_none_are_told(tmp_path: Path) -> None:
+    audit = example_audit()
+    images = dataclasses.replace(audit.images, patients_known=False)
+    shortcuts = [s for s in audit.sets[0].shortcuts if s.attribute != "patient"]
+    one = dataclasses.replace(audit.sets[0], shortcuts=tuple(shortcuts))
+    audit = dataclasses.replace(audit, images=images, sets=(one,), pictures=None)
+    text = write_audit(audit, tmp_path / "audit.html", "Audit").read_text()
+    words = re.sub(r"\s+", " ", text)
+    assert "intervals over images, since patients are not told" in words
+    assert not re.search(r"over patients|patients drawn|of patients it|/ patients", words)
