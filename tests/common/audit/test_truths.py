@@ -11,30 +11,30 @@ from common.transforms import Composition
 
 Array = NDArray[np.float32]
 SIDE = 32
-RNG = np.random.default_rng(0)
 PATIENT = np.repeat(np.arange(60), 2)
 
 
 def noise(count: int = 120, channels: int = 1) -> Array:
-    return np.float32(0.4 + 0.05 * RNG.standard_normal((count, channels, SIDE, SIDE))).clip(0, 1)
+    rng = np.random.default_rng(0)  # of each call: no test draws for the next
+    return np.float32(0.4 + 0.05 * rng.standard_normal((count, channels, SIDE, SIDE))).clip(0, 1)
 
 
 def with_lesions() -> tuple[Array, Array, NDArray[np.intp]]:
     """Bright discs at random places in every second image."""
     x, label = noise(), np.arange(120) % 2
     row, column = np.mgrid[:SIDE, :SIDE]
-    mask = np.zeros_like(x)
+    mask, rng = np.zeros_like(x), np.random.default_rng(1)
     for number in np.flatnonzero(label):
-        centre = RNG.integers(4, SIDE - 4, 2)
+        centre = rng.integers(4, SIDE - 4, 2)
         mask[number, 0] = (row - centre[0]) ** 2 + (column - centre[1]) ** 2 <= 9
     return np.where(mask > 0, 0.9, x).astype(np.float32), mask, label
 
 
 def counted(mask: Array, draws: int = 200) -> float:
     """Share of windows that keep half of the disc, counted pixel by pixel without the library."""
-    kept, half, pixel = [], SIDE / 8, np.arange(SIDE)
+    kept, half, pixel, rng = [], SIDE / 8, np.arange(SIDE), np.random.default_rng(2)
     for lesion in mask[mask.any(axis=(1, 2, 3)), 0]:
-        for centre in RNG.uniform(0, SIDE, (draws, 2)):
+        for centre in rng.uniform(0, SIDE, (draws, 2)):
             rows, columns = (1 / (1 + np.exp(np.abs(pixel - c) - half)) for c in centre)
             window = np.minimum(rows[:, None], columns)
             kept.append((lesion * window).sum() >= 0.5 * lesion.sum())
