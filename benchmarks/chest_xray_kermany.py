@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from kermany import Row, extracted
 from monai.bundle import ConfigWorkflow
-from paired_runs import provenance
+from paired_runs import provenance, publish
 
 from common.data import keep_labels, load_datalist, seeded_order
 from data_prep.__main__ import main as data_prep
@@ -197,12 +197,7 @@ def main() -> None:
         "strategies": [strategy_result(name, part, arguments) for name in STRATEGIES],
         "predictions": predict(arguments),
     }
-    text = page(result)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+    publish(result, page(result), arguments.out, arguments.markdown)
 
 
 if __name__ == "__main__":

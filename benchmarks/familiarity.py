@@ -11,7 +11,6 @@ trained chest model is kept in `work`.
 
 import argparse
 import csv
-import json
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from familiarity_films import chest_groups
 from familiarity_sites import REFERENCE, calibrate, sites
 from monai.bundle import ConfigWorkflow
 from nibabel.processing import resample_to_output
-from paired_runs import markdown, provenance
+from paired_runs import markdown, provenance, publish
 
 import common
 from common.deploy import Predictor, save_model
@@ -272,12 +271,7 @@ def main() -> None:
         "brain": list(counted(brain, given)),
         "calibration": calibrate(tables / "openneuro_thickness_multisite.csv"),
     }
-    text = page(result)
-    print(text)
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
-    if options.markdown:
-        options.markdown.write_text(text)
+    publish(result, page(result), options.out, options.markdown)
 
 
 if __name__ == "__main__":

@@ -66,3 +66,12 @@ def provenance() -> dict[str, str]:
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
     }
+
+
+def publish(result: Any, text: str, out: Path | None, page: Path | None) -> None:
+    """Print a page; write the figures as JSON and the page where a file is named."""
+    print(text)
+    if out:
+        out.write_text(json.dumps(result, indent=1) + "\n")
+    if page:
+        page.write_text(text)

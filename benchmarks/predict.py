@@ -12,7 +12,6 @@ the time that passed. Memory is measured with an untrained network on smaller fi
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from paired_runs import markdown, provenance
+from paired_runs import markdown, provenance, publish
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -220,12 +219,7 @@ def main() -> None:
         "speed": speed(arguments),
         "memory_mb": {str(count): memory(arguments, count) for count in arguments.counts},
     }
-    text = page(result)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+    publish(result, page(result), arguments.out, arguments.markdown)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from paired_runs import markdown, provenance
+from paired_runs import markdown, provenance, publish
 from PIL import Image
 
 from common.deploy import TrainedModel, save_model
@@ -182,12 +182,7 @@ def main() -> None:
         "pictures": arguments.pictures,
         **run(arguments),
     }
-    text = page(result)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+    publish(result, page(result), arguments.out, arguments.markdown)
 
 
 if __name__ == "__main__":

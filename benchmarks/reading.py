@@ -16,7 +16,6 @@ disk or a decoder would cost all of them the same. Memory is the most that one c
 """
 
 import argparse
-import json
 import time
 import tracemalloc
 import warnings
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from paired_runs import markdown, provenance
+from paired_runs import markdown, provenance, publish
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -199,12 +198,7 @@ def main() -> None:
         **{name: getattr(arguments, name) for name in ("films", "size", "turns")},
         "kinds": kinds,
     }
-    text = page(result)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+    publish(result, page(result), arguments.out, arguments.markdown)
 
 
 if __name__ == "__main__":

@@ -106,21 +106,7 @@ class Output:
         Returns:
             The number of rows. With none, there is no file.
         """
-        path = self.target / relative
-        try:
-            count = write_stack(path, rows, row_shape, dtype)
-            if count == 0:
-                path.unlink()
-                return 0
-            with path.open("rb") as file:
-                self.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise MachineFault.of(error) from None
-        except InputError as error:
-            if isinstance(error.__cause__, OSError):  # the stack could not be written
-                raise MachineFault.of(error.__cause__) from None
-            raise
-        return count
+        return self._fill(relative, lambda path: write_stack(path, rows, row_shape, dtype))
 
     def write_images(self, relative: str, images: Iterable[tuple[str, bytes]]) -> list[int]:
         """Write named images as they come into one archive; see `common.data.image_store`.
@@ -128,21 +114,25 @@ class Output:
         Returns:
             The index of each. With none, there is no file.
         """
+        return self._fill(relative, lambda path: write_images(path, images))
+
+    def _fill(self, relative: str, fill: Callable[[Path], T]) -> T:
+        """Write a file of many by `fill`, which says what it holds; one of nothing is not kept."""
         path = self.target / relative
         try:
-            blocks = write_images(path, images)
-            if not blocks:
+            held = fill(path)
+            if held:
+                with path.open("rb") as file:
+                    self.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+            else:
                 path.unlink()
-                return []
-            with path.open("rb") as file:
-                self.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise MachineFault.of(error) from None
         except InputError as error:
-            if isinstance(error.__cause__, OSError):  # the archive could not be written
+            if isinstance(error.__cause__, OSError):  # the file could not be written
                 raise MachineFault.of(error.__cause__) from None
             raise
-        return blocks
+        return held
 
     def skip(self, file: str, reason: str) -> None:
         """Note an origin of the item that is left out, by its name, and why."""
