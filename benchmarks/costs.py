@@ -48,7 +48,9 @@ def best_times(passes: Mapping[str, Callable[[], float]]) -> dict[str, dict[str,
 def apart(script: str, words: Sequence[str], environment: Mapping[str, str]) -> Any:
     """Run `script` with `words` in a process of its own; return its last line, which is JSON."""
     command, settings = [sys.executable, script, *words], {**os.environ, **environment}
-    done = subprocess.run(command, env=settings, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, env=settings, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -4,6 +4,7 @@ import importlib
 import multiprocessing
 import sys
 import types
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 FORK = multiprocessing.get_context("fork")
 
@@ -122,6 +124,50 @@ def without_processes(module: Module) -> None:
     module.on_processes = lambda fit, data, jobs: fit(data, jobs)
 
 
+def given(option: str) -> Path:
+    """What the script's own arguments name."""
+    return Path(sys.argv[sys.argv.index(option) + 1])
+
+
+def pictures(folder: Path, kind: str, count: int, side: int) -> Path:
+    """Noise in files of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        drawn = rng.integers(0, 256, (side, side), np.uint8)
+        Image.fromarray(drawn).save(folder / f"{number:03d}.{kind}")
+    return folder
+
+
+def zipped(path: Path, folder: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for each in sorted(folder.iterdir()):
+            archive.write(each, each.name)
+
+
+def stored_pictures(module: Module) -> None:
+    path = given("--images")
+    zipped(path, pictures(path.parent / "drawn", "png", 40, 32))
+    module.ROUNDS = 1
+
+
+def few_names(module: Module) -> None:
+    """A manifest is in tables however few it holds, as a million's is."""
+    module.SHARD, module.SOURCES, module.BATCHES = 100, 8, 2
+
+
+def few_films(module: Module) -> None:
+    """Read in this process, and start none whose memory is measured."""
+    source = given("--source")
+    zipped(source / "images.zip", pictures(source / "drawn", "jpeg", 8, 32))
+    module.WORKERS, module.BATCH = 0, 4
+    module.memory = lambda arguments, count: 1.0
+
+
+def counted_pictures(module: Module) -> None:
+    pictures(given("--pictures"), "jpg", 4, 64)
+
+
 def one_pass(module: Module) -> None:
     """Time one pass each, not seconds of them."""
     importlib.import_module("costs").SECONDS = 0.0
@@ -195,11 +241,33 @@ CASES = {
         drawn_table(WIDTHS=(5.0,)),
     ),
     "federated": Case("--source - --out OUT --seeds 0", "federated.json", drawn_table(ROUNDS=2)),
+    "bundle_costs": Case(
+        "--bundles digits_trainable_crop --sizes small --out OUT/costs.json", "costs.json"
+    ),
+    "store": Case(
+        "--images OUT/images.zip --out OUT", "store.json", stored_pictures, needs=("lmdb",)
+    ),
+    "million": Case(
+        "--count 2000 --only make read start workers --out OUT", "million.json", few_names
+    ),
+    "predict": Case(
+        "--source OUT --work OUT/work --films 8 --turns 1 --out OUT/predict.json",
+        "predict.json",
+        few_films,
+        ("psutil",),
+    ),
+    "predict_many": Case(
+        "--work OUT/work --pictures 400 --every 0.02 --out OUT/many.json",
+        "many.json",
+        needs=("psutil",),
+    ),
+    "scale": Case("--pictures OUT/pictures --out OUT/scale.json", "scale.json", counted_pictures),
 }
 
 TRAINS = "trains for hours, on images that are not part of the repository"
 EXPERIMENTS = {
     "active_learning": TRAINS,
+    "audit_proposal": TRAINS,
     "audit": "audits images that are not part of the repository, beside encoders trained on them",
     "biased_mnist": TRAINS,
     "brain_age_heads": "reads folders of prepared brains",
@@ -215,13 +283,8 @@ EXPERIMENTS = {
     "familiarity": TRAINS,
     "fundus_dino": TRAINS,
     "inserted_lesions": "reads brains that are not part of the repository; writes no figures",
-    "million": "writes a million names and reads them in processes of their own: minutes",
-    "predict": "times films that are not part of the repository",
     "killed_runs": "kills and resumes trainings, for minutes",
-    "predict_many": "watches the memory of minutes of inference",
-    "scale": "counts, and reads images that are not part of the repository",
     "site_probes": "reads the settings that brain_age_tables chose",
-    "store": "reads images that are not part of the repository",
     "strategies": TRAINS,
     "trainable_crop_places": TRAINS,
     "tumour_strategies": "puts together what strategies.py wrote",

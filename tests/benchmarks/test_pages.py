@@ -29,8 +29,11 @@ def test_every_page_shows_its_command_and_names_its_results_file_or_says_why_not
     assert NO_FILE in sources or any([*(BENCHMARKS / "results").glob(f"{n}.json")] for n in named)
 
 
-def test_the_smoke_run_names_scripts_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smoke_run_has_every_script_or_says_why_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     cases = importlib.import_module("smoke_cases")
-    assert {*cases.CASES, *cases.EXPERIMENTS} <= {*SCRIPTS}
+    assert {*cases.CASES, *cases.EXPERIMENTS} == {*SCRIPTS}
+    assert all(cases.EXPERIMENTS.values())
     assert not {*cases.CASES} & {*cases.EXPERIMENTS}
