@@ -31,6 +31,8 @@ from data_prep.machinery import encode_png
 SHARD = 1_000  # images of a folder
 SOURCES = 64  # files of which all images are links; one of ext4 has at most 65,000
 SIDE = 32
+LARGER = 256  # pixels of a small photograph
+TURNS = 2
 PARTS = {"training": 0.8, "validation": 0.1, "test": 0.1}
 BUNDLE = Path(__file__).parents[1] / "bundles" / "chest_xray_learned_transforms"
 MB = 1e6
@@ -182,13 +184,18 @@ def ranks(options: argparse.Namespace) -> dict[str, Any]:
     return {"before": before, "after": after}
 
 
-def prepare(count: int, workers: int, options: argparse.Namespace) -> dict[str, float]:
-    """Prepare so many small files; time, and the peak of the main process and of a worker."""
-    source, target = options.out / f"source_{count}", options.out / "prepared"
+def prepare(
+    count: int, workers: int, options: argparse.Namespace, side: int = SIDE
+) -> dict[str, float]:
+    """Prepare so many files; time, and the peak of the main process and of a worker."""
+    source, target = options.out / f"source_{count}_{side}", options.out / "prepared"
     if not source.is_dir():
         for name in ("normal", "other"):
             (source / name).mkdir(parents=True)
-        _files(source, count, lambda k: f"{('normal', 'other')[k % 2]}/{k // 2:07d}_{k % 2}.png")
+        names = "{1}/{0:07d}_{2}.png"
+        _files(
+            source, count, lambda k: names.format(k // 2, ("normal", "other")[k % 2], k % 2), side
+        )
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-c", WATCHED, "folders", "--source", str(source)]
     command += ["--target", str(target), "--workers", str(workers)]
@@ -220,10 +227,16 @@ def _of(share: int) -> Callable[[argparse.Namespace], dict[str, float]]:
     }
 
 
-def _pairs(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One worker and two in turn, on a tenth of the files."""
-    count = options.files // 10
-    return [{str(n): prepare(count, n, options) for n in (1, 2)} for _ in range(3)]
+def _pairs(side: int, share: int) -> Callable[[argparse.Namespace], list[dict[str, Any]]]:
+    """One worker and two in turn, on a share of the files, of `side` pixels."""
+
+    def pairs(options: argparse.Namespace) -> list[dict[str, Any]]:
+        count = options.files // share
+        turns = [{str(n): prepare(count, n, options, side) for n in (1, 2)} for _ in range(TURNS)]
+        faster = [round(turn["1"]["seconds"] / turn["2"]["seconds"], 2) for turn in turns]
+        return [{**turn, "faster": times} for turn, times in zip(turns, faster)]
+
+    return pairs
 
 
 STAGES: dict[str, Callable[[argparse.Namespace], Any]] = {
@@ -232,15 +245,18 @@ STAGES: dict[str, Callable[[argparse.Namespace], Any]] = {
 }
 PREPARED: dict[str, Callable[[argparse.Namespace], Any]] = {
     **{f"files_1_{share}": _of(share) for share in (20, 4, 2, 1)},
-    "pairs": _pairs,
+    f"pairs_{SIDE}": _pairs(SIDE, 1),
+    f"pairs_{LARGER}": _pairs(LARGER, 5),
 }
 
 
-def _files(folder: Path, count: int, name: Callable[[int], str] = "{}.png".format) -> list[str]:
+def _files(
+    folder: Path, count: int, name: Callable[[int], str] = "{}.png".format, side: int = SIDE
+) -> list[str]:
     rng = np.random.default_rng(0)
     paths = [f"{folder}/{name(number)}" for number in range(count)]
     for path in paths:
-        Path(path).write_bytes(encode_png(rng.integers(0, 256, (SIDE, SIDE), np.uint8)))
+        Path(path).write_bytes(encode_png(rng.integers(0, 256, (side, side), np.uint8)))
     return paths
 
 

@@ -12,10 +12,10 @@ what it holds, so that a new manifest never takes away a table of the old one be
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -75,6 +75,33 @@ class Lookup(Mapping[str, Any]):
         return {row["name"]: row["value"] for row in self.rows.take(np.unique(places))}
 
 
+class _Pairs(Sequence[dict[str, Any]]):
+    """The rows of a mapping, "name" and "value" by name, each made when it is asked for."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values, self._names = values, sorted(values)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(place, slice):
+            return list(map(self._row, self._names[place]))
+        return self._row(self._names[place])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self._row, self._names)
+
+    def _row(self, name: str) -> dict[str, Any]:
+        return {"name": name, "value": self._values[name]}
+
+
 def signature(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the entries of all parts and of the digests of the files.
 
@@ -105,14 +132,8 @@ def write_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         OSError: the disk is full or the folder cannot be written.
     """
     (folder / FOLDER).mkdir(exist_ok=True)
-    lookups = {name: manifest[name] for name in LOOKUPS if name in manifest}
-    tables = {
-        **{part: manifest[part] for part in PARTS},
-        **{
-            name: [{"name": key, "value": values[key]} for key in sorted(values)]
-            for name, values in lookups.items()
-        },
-    }
+    lookups = {name: _Pairs(manifest[name]) for name in LOOKUPS if name in manifest}
+    tables = {**{part: manifest[part] for part in PARTS}, **lookups}
     header = {key: value for key, value in manifest.items() if key not in tables}
     header["tables"] = {name: _write(folder, name, rows) for name, rows in tables.items()}
     header["fingerprint"] = signature(manifest)[:DIGITS]

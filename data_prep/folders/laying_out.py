@@ -1,5 +1,6 @@
 """The work on the images of a table: pseudonyms, outputs, and the split."""
 
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
@@ -123,16 +124,16 @@ def lay_out(
 def _pictures(people: People, root: Path, choices: Choices) -> Found:
     """Give every image its pseudonym and its place in the output."""
     pictures: Found = []
-    count = sum(map(len, people.images.values()))
+    count, preparation = sum(map(len, people.images.values())), choices.preparation
     for number, patient in enumerate(seeded_order(people.images, seed=0), start=1):
         name = f"p{number:04d}"
         for index, (row, entry) in enumerate(people.images[patient]):
             picture = Picture(
-                path=root / row.path,
+                path=str(root / row.path),
                 name=row.path.as_posix(),
                 stem=stem_of(name, index, len(pictures), count),
                 entry={**entry, "patient": name},
-                preparation=choices.preparation,
+                preparation=preparation,
                 identity=patient,
                 part=row.part,
                 slices=choices.slices,
@@ -164,8 +165,9 @@ def _shards(pictures: Found, size: int, ending: str) -> list[Item]:
 
 
 def _origin(row: Row, picture: Picture) -> Origin:
-    facts = sorted((key, value) for key, value in picture.entry.items() if key != "patient")
-    return Origin(picture.name, (picture.path,), f"{facts} {row.part}", picture.identity)
+    known = sorted((key, value) for key, value in picture.entry.items() if key != "patient")
+    facts = sys.intern(f"{known} {row.part}")  # of many images the same
+    return Origin(picture.name, (picture.path,), facts, picture.identity)
 
 
 def _check_folders(people: People) -> None:

@@ -43,7 +43,7 @@ class Picture:
             the number of those that are nearest to the middle.
     """
 
-    path: Path
+    path: str
     name: str
     stem: str
     entry: Entry
@@ -139,7 +139,7 @@ def _squares(picture: Picture) -> list[npt.NDArray[np.uint8]]:
 
 def _stored(picture: Picture) -> list[tuple[int | None, Pixels]]:
     """What is stored of a file: (slice or None, pixels (H, W) or (H, W, 3))."""
-    path, preparation = picture.path, picture.preparation
+    path, preparation = Path(picture.path), picture.preparation
     if is_volume(path):
         require(
             picture.slices is not None,

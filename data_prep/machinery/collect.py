@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -152,7 +153,7 @@ def _gathered(
     origins: dict[str, Any] = {}
     records = Records(target)
     for item in plan.items:
-        record = records[item.key]
+        record = _shared(records[item.key])
         entries += record.get("entries", [])
         digests |= _sums(record)
         _add_origins(origins, record)
@@ -161,6 +162,20 @@ def _gathered(
     alone = {path: n for path, n in origins.items() if isinstance(n, list) and len(set(n)) == 1}
     origins |= {path: numbers[0] for path, numbers in alone.items()}
     return entries, digests, origins, skipped
+
+
+def _shared(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose entries have names of columns and of files that are held once."""
+    names = {name: name for name in _sums(record)}
+
+    def value_of(value: Any) -> Any:
+        return names.get(value, value) if isinstance(value, str) else value
+
+    entries = [
+        {sys.intern(key): value_of(value) for key, value in entry.items()}
+        for entry in record.get("entries", [])
+    ]
+    return {**record, "entries": entries}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from common.checks import InputError, require
@@ -65,7 +65,8 @@ def hide(origin: Origin, number: int, reason: str) -> dict[str, str]:
     """
     inside = PurePosixPath(origin.name.rsplit(": ", 1)[-1])  # the name of an archive's member
     names = {origin.name, origin.patient}
-    names |= {part for path in (*origin.paths, inside) for part in (str(path), path.name)}
+    paths = [*map(PurePath, origin.paths), inside]
+    names |= {part for path in paths for part in (str(path), path.name)}
     names |= {plain(name) for name in names}  # as an `InputError` quotes them
     for name in sorted(names, key=len, reverse=True):
         if len(name) >= SHORTEST:

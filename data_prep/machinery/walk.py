@@ -149,11 +149,14 @@ def _judge(path: Path, source: Path, wanted: Callable[[Path], bool]) -> tuple[bo
 
 
 def _judge_visible(path: Path, source: Path, wanted: Callable[[Path], bool]) -> tuple[bool, str]:
-    if path.is_symlink() and not leads_below(path, source):
-        return False, "a link that leads out of the source folder"
-    if not path.exists():
-        return False, "a link that leads nowhere"
-    if not stat.S_ISREG(path.stat().st_mode):
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        if not leads_below(path, source):
+            return False, "a link that leads out of the source folder"
+        if not path.exists():
+            return False, "a link that leads nowhere"
+        mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
         return False, "neither a file nor a folder"
     if not os.access(path, os.R_OK):
         return False, "unreadable (Permission denied)"
