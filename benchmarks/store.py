@@ -3,11 +3,13 @@
 ``python benchmarks/store.py --images images.zip --out DIR`` writes ``store.json`` there: images a
 second by the clock and by the processor, and what they take on the disk. Every image is read once
 as bytes, in a random order; cold means that the system was asked to forget the pages of the files
-(``posix_fadvise``; the names of files stay known to it, which favours plain files). All stores take
-turns; the figures are medians of the rounds. ``lmdb`` must be there (``pip install lmdb``).
+(``posix_fadvise``; the names of files stay known to it, which favours plain files). What decoding
+an image costs once its bytes are there is measured beside them. All stores take turns; the figures
+are medians of the rounds. ``lmdb`` must be there (``pip install lmdb``).
 """
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -24,6 +26,7 @@ import lmdb
 import numpy as np
 import pyarrow as pa
 from costs import apart
+from PIL import Image
 
 from common.data.image_store import image_bytes, write_images
 from data_prep.machinery import STORED
@@ -117,6 +120,7 @@ def main() -> None:
         for key in measured[0]:
             found[name][key] = statistics.median(one[key] for one in measured)
     about = {"images": len(images), "bytes": sum(map(len, images)), "rounds": ROUNDS}
+    about["decode_cpu_us"] = statistics.median(_decoded(images) for _ in range(ROUNDS))
     about |= {"machine": f"{os.cpu_count()} cores, {platform.machine()}, shared with other work"}
     path = options.out / "store.json"
     record = {**about, "date": date.today().isoformat(), "stores": found}
@@ -134,6 +138,14 @@ def _written(name: str, images: Images, out: Path) -> dict[str, float]:
     paths = [path for path in folder.rglob("*") if path.is_file()]
     taken = sum(path.stat().st_blocks * 512 for path in paths)
     return {"write_cpu_us": 1e6 * used / len(images), "files": len(paths), "disk_bytes": taken}
+
+
+def _decoded(images: Images) -> float:
+    """Microseconds of the processor to decode an image once its bytes are there."""
+    begun = time.process_time()
+    for image in images:
+        np.asarray(Image.open(io.BytesIO(image)))
+    return 1e6 * (time.process_time() - begun) / len(images)
 
 
 def _read(name: str, images: Images, seed: int, out: Path) -> dict[str, float]:
