@@ -3,10 +3,10 @@
     python benchmarks/smoke.py [--only losses transforms] [--jobs 2]
 
 A script's own ``main`` runs in a copy of this process, with the arguments and the changed constants
-of `smoke_cases.py`; data are drawn where it reads some. Where ways are compared the script itself
-stops if they differ. What must hold besides: it ends within its limit, and its file holds finite
-numbers. One whose package is missing is skipped. `EXPERIMENTS` are not run, for the reason there;
-they are imported and asked for their help.
+of `smoke_cases.py`; data are drawn where it reads some (`smoke_data.py`). Where ways are compared
+the script itself stops if they differ. What must hold besides: it ends within its limit, and its
+file holds finite numbers. One whose package is missing is skipped. `EXPERIMENTS` are not run, for
+the reason there; they are imported and asked for their help.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from smoke_cases import CASES, EXPERIMENTS, FORK, Module
+from smoke_cases import CASES, EXPERIMENTS
+from smoke_data import FORK, Module
 
 FOLDER = Path(__file__).resolve().parent
 IMPORTED_ONCE = ("common.engines", "common.evaluation")  # and not in every copy of this process
@@ -134,7 +135,7 @@ def all_outcomes(names: Sequence[str], jobs: int, limit: float) -> Iterator[tupl
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    scripts = sorted(p.stem for p in FOLDER.glob("*.py") if "__main__" in p.read_text())
+    scripts = sorted(p.stem for p in FOLDER.glob("*.py") if "__name__ ==" in p.read_text())
     others = [name for name in scripts if name not in {*CASES, "smoke"}]  # asked for their help
     every = [*CASES, *others]
     parser.add_argument("--only", nargs="+", choices=every, default=every)

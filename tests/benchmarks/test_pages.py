@@ -12,7 +12,7 @@ BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = sorted(
     path.stem
     for path in BENCHMARKS.glob("*.py")
-    if "__main__" in path.read_text() and path.stem != "smoke"
+    if "__name__ ==" in path.read_text() and path.stem != "smoke"
 )
 PAGES = sorted(path for path in BENCHMARKS.glob("*.md") if path.stem != "README")
 NO_FILE = "none (measured before the script wrote a results file)"
