@@ -51,7 +51,10 @@ CASES = {
     ),
     "crop_windows": Case("--out OUT/windows.json", "windows.json", constants(IMAGES=2, DRAWN=2)),
     "transforms": Case(
-        "--repeats 1 --out OUT/transforms.json", "transforms.json", needs=("kornia",)
+        "--repeats 1 --out OUT/transforms.json",
+        "transforms.json",
+        constants(PICTURES=(4, 1, 64, 64), VOLUMES=(2, 1, 32, 32, 32)),
+        ("kornia",),
     ),
     "views_dino": Case("--repeats 1 --out OUT/views.json", "views.json", few_pictures),
     "ssl_steps": Case(

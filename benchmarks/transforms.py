@@ -56,6 +56,7 @@ from common.transforms import Composition, blur, crop
 
 Case = Callable[[], object]
 Transform = Callable[[Tensor, Tensor], Tensor]
+PICTURES, VOLUMES = (32, 1, 224, 224), (8, 1, 96, 96, 96)
 TAPS = 13  # ceil(3 x 2 pixels) on each side, as ours
 Y_AWARE = ("mirror", "blur", "noise", "cutout", "crop_resize")
 
@@ -129,8 +130,8 @@ def agree(ours: Transform, peers: dict[str, Transform], x: Tensor, lam: Tensor) 
 
 def pipeline() -> dict[str, Case]:
     generator = torch.Generator().manual_seed(0)
-    x, weight = torch.rand(2, 32, 1, 224, 224, generator=generator)
-    lam = torch.rand(32, 7, generator=generator)
+    x, weight = torch.rand(2, *PICTURES, generator=generator)
+    lam = torch.rand(len(x), 7, generator=generator)
     peers: dict[str, Transform] = {
         f"kornia, {blurred} blur, {window_name} crop, {turn.__name__}": partial(
             kornia_pipeline, separable=blurred == "separable", cut=cut, turn=turn
@@ -147,7 +148,7 @@ def pipeline() -> dict[str, Case]:
 
 def volume(gradients: bool) -> dict[str, Case]:
     generator = torch.Generator().manual_seed(0)
-    x, weight = torch.rand(2, 2, 1, 96, 96, 96, generator=generator)
+    x, weight = torch.rand(2, 2, *VOLUMES[1:], generator=generator)
     lam = torch.tensor([[0.3], [0.9]])
     peers = {
         "kornia filter3d, Gaussian kernel": kornia_volume,
@@ -224,7 +225,7 @@ def monai_volumes(x: Tensor, probability: float, names: tuple[str, ...], meta: b
 
 
 def volumes(probability: float, names: tuple[str, ...]) -> dict[str, Case]:
-    x = torch.rand(8, 1, 96, 96, 96, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(VOLUMES, generator=torch.Generator().manual_seed(0))
     ranges = {
         "blur": {"min_sigma": 0.1, "max_sigma": 1.0},
         "noise": {"min_std": 0.0, "max_std": 1.0},
@@ -240,7 +241,7 @@ def volumes(probability: float, names: tuple[str, ...]) -> dict[str, Case]:
 
 
 def views(probability: float) -> dict[str, Case]:
-    x = torch.rand(32, 1, 224, 224, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(PICTURES, generator=torch.Generator().manual_seed(0))
     policy, composition = EachWithProbability(probability), Composition()
     return {
         "ours": lambda: composition(x, policy(x)),
