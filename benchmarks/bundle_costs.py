@@ -41,7 +41,7 @@ BATCHES: dict[str, tuple[int, ...]] = {  # empty: the default batch itself
     "brain_mri_decoupled_uniformity": (2, 4),
     "brain_mri_learned_transforms": (8, 16),
     "brain_mri_y_aware": (2, 4),
-    "cell_microscopy_ssl": (8, 24),
+    "cell_microscopy_ssl": (4, 12),
     "chest_xray_decoupled_uniformity": (16, 48),
     "chest_xray_learned_transforms": (4, 8),
     "digits_ssl_clusters": (),
