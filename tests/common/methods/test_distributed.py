@@ -24,8 +24,10 @@ from common.methods import (
     DeepClusterV2,
     Method,
     MoCo,
+    OneViewSimCLR,
     ReSSL,
     SimSiam,
+    Supervised,
     SwAV,
     ViewGroup,
     WeightedSum,
@@ -110,7 +112,12 @@ class Chance(nn.Module):
 
 
 def every_method(policy: Callable[[int], nn.Module] = Chance) -> dict[str, Method]:
-    """Each self-supervised method on rows of a table, without batch normalisation."""
+    """Each method on rows of a table, without batch normalisation.
+
+    Elsewhere: `LearnedTransforms` (tests/bundles/test_distributed_run.py) and `TrainableCrop`
+    (test_trainable_crop.py). `VariationalAutoencoder` has no term of a batch, and each rank draws
+    its codes.
+    """
 
     def parts(end: nn.Module | None = None) -> tuple[Any, ...]:
         torch.manual_seed(0)
@@ -128,6 +135,7 @@ def every_method(policy: Callable[[int], nn.Module] = Chance) -> dict[str, Metho
     byol = BYOL(classifier, head, predictor(), *views(), momentum=0.9)
     two = [byol, MoCo(classifier, Projector(5, 7, 3), *views(), momentum=0.8, **queue)]
     dino = DINOHead(5, out_features=6, hidden_features=7, bottleneck_features=4)
+    three = ImageClassifier(Projector(6, 7, 5), 5, num_classes=3)
     group, loss = ViewGroup(*views(), count=2), DINOLoss(6)
     return {
         "SimCLR": Contrastive(*parts(), *views(), loss=InfoNCE(0.2)),
@@ -145,6 +153,8 @@ def every_method(policy: Callable[[int], nn.Module] = Chance) -> dict[str, Metho
         "DeepClusterV2": DeepClusterV2(*parts(), *views(), **clusters),
         "DINO": DINO(parts()[0], dino, [group], loss=loss, momentum=0.9),
         "WeightedSum": WeightedSum(two, [0.4, 1.0]),
+        "OneViewSimCLR": OneViewSimCLR(*parts(), *views(), loss=InfoNCE(0.2)),
+        "Supervised": Supervised(three, *views(), loss=cross_entropy),
     }
 
 
