@@ -11,6 +11,7 @@ Without ``torch.distributed`` initialised, or with one rank, all functions are t
 plain local operation. Every rank must make the same calls in the same order.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -59,15 +60,36 @@ def join(device: str | torch.device, timeout_minutes: float = 30.0) -> None:
         device: of this process; NCCL joins GPUs, gloo processors.
         timeout_minutes: after which a process that waits for another one, which was stopped or
             cannot be reached, ends with an error.
+
+    Raises:
+        InputError: torchrun may restart several machines, and has one store for all restarts.
     """
     global _patience
     _patience = timedelta(minutes=timeout_minutes)
     if torch.device(device).type != "cuda":
-        dist.init_process_group("gloo", timeout=_patience)
+        dist.init_process_group("gloo", timeout=_patience, **_store())
         return
     torch.cuda.set_device(device)
     # NCCL ends a process without a word: `host_group`, which raises, is to notice first
-    dist.init_process_group("nccl", timeout=_patience + timedelta(minutes=1))
+    dist.init_process_group("nccl", timeout=_patience + timedelta(minutes=1), **_store())
+
+
+def _store() -> dict[str, Any]:
+    """Where torchrun's processes find each other after a restart, else what PyTorch takes.
+
+    Its one store still holds where killed ones listened (github.com/pytorch/pytorch/issues/135712).
+    """
+    told = os.environ.get
+    if told("TORCHELASTIC_USE_AGENT_STORE") != "True" or told("TORCHELASTIC_MAX_RESTARTS") == "0":
+        return {}
+    require(
+        told("GROUP_WORLD_SIZE") == "1",  # several machines count restarts each for itself
+        "torchrun: --max-restarts on several machines must come with a store for each restart, got "
+        "none. Set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun, on each.",
+    )
+    store, rank, world_size = next(dist.rendezvous("env://", timeout=_patience))
+    own = dist.PrefixStore(told("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    return {"store": own, "rank": rank, "world_size": world_size}
 
 
 def seed_draws(device: str | torch.device, seed: int | None) -> None:

@@ -22,6 +22,10 @@ from tests.ranks import WORLD, on_two_ranks
 from tests.tiny import batch, matrix_method, one_batch
 
 SAVE = "$torch.save(@network.state_dict(), @output_dir + '/rank' + str(@rank) + '.pt')"
+MONAI = ("-m", "monai.bundle", "run")
+KILL = """$os.environ['TORCHELASTIC_RESTART_COUNT'] == '0' and @rank == 1 and
+@train#trainer.add_event_handler(ignite.engine.Events.ITERATION_COMPLETED(once=5),
+lambda: os.kill(os.getpid(), 9)) and None"""
 LABELS = torch.tensor([0, 1, 1, -1, -1, 0])  # three on rank 0, one on rank 1
 CASES: dict[str, dict[str, Any]] = {
     "alternate": {"update": "alternate"},
@@ -94,16 +98,27 @@ def test_one_step_of_two_ranks_is_that_of_one_process(
         torch.testing.assert_close(rank[case]["parameters"], one["parameters"], rtol=0, atol=1e-10)
 
 
-def torchrun(bundle: Path, folder: Path, **overrides: Any) -> subprocess.CompletedProcess[str]:
-    """The documented command, with an overlay that saves the weights of every rank."""
-    overlay = {"run": ["$@train#trainer.run()", SAVE, "$torch.distributed.destroy_process_group()"]}
+def torchrun(
+    bundle: Path, folder: Path, first: str = "$None", words: str = "", **overrides: Any
+) -> subprocess.CompletedProcess[str]:
+    """The documented command, with an overlay that saves the weights of every rank.
+
+    Args:
+        bundle: its folder.
+        folder: where it runs.
+        first: what the overlay does before the training.
+        words: more options of torchrun.
+        overrides: of the bundle.
+    """
+    ended = "$torch.distributed.destroy_process_group()"
+    overlay = {"+imports": ["$import ignite"], "run": [first, "$@train#trainer.run()", SAVE, ended]}
     (folder / "save.json").write_text(json.dumps(overlay))
     configs = [bundle / "configs" / name for name in ("train.json", "multi_gpu_train.json")]
     files = [str(path) for path in [*configs, folder / "save.json"]]
     options = [word for key, value in overrides.items() for word in (f"--{key}", str(value))]
-    command = f"-m torch.distributed.run --standalone --nproc_per_node={WORLD} -m monai.bundle run"
+    command = f"-m torch.distributed.run --standalone --nproc_per_node={WORLD} {words}"
     return subprocess.run(
-        [sys.executable, *command.split(), "--config_file", str(files), *options],
+        [sys.executable, *command.split(), *MONAI, "--config_file", str(files), *options],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -151,3 +166,19 @@ def test_torchrun_trains_a_bundle_to_the_same_weights_on_both_ranks(
     done = torchrun(bundle, tmp_path, **settings(bundle, phantom(bundle), tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert_one_training(*(torch.load(tmp_path / f"rank{r}.pt") for r in range(WORLD)), tmp_path)
+
+
+def test_torchrun_starts_a_killed_worker_again_and_it_ends_as_the_uninterrupted_run(
+    phantom: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    (bundle,) = (one for one in BUNDLES if one.name == "brain_mri_learned_transforms")
+    ends = []
+    for name, first in (("whole", "$None"), ("killed", KILL.replace("\n", " "))):
+        (folder := tmp_path / name).mkdir()
+        dials = {**settings(bundle, phantom(bundle), folder), "epochs": 2, "resume": True}
+        dials |= {"checkpoint_every": "2 steps"}
+        done = torchrun(bundle, folder, first, "--max-restarts=1", **dials)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert ("exitcode: -9" in done.stderr) == (name == "killed")
+        ends.append(torch.load(folder / "rank0.pt"))
+    torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=1e-6)

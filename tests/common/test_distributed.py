@@ -312,3 +312,15 @@ def test_mean_of_nothing_is_zero_with_zero_gradient() -> None:
 def test_mean_refuses_a_mask_that_is_not_one(mask: Tensor) -> None:
     with pytest.raises(InputError, match=r"^mean: mask must be bool of shape \(3,\), got .*\.$"):
         distributed.mean(torch.ones(3), mask)
+
+
+@pytest.mark.bad_input("run")
+def test_restarts_of_several_machines_without_stores_of_their_own_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {"USE_AGENT_STORE": "True", "MAX_RESTARTS": "3", "RESTART_COUNT": "0"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "4")
+    with pytest.raises(InputError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun"):
+        distributed.join("cpu")
