@@ -87,8 +87,10 @@ def _store() -> dict[str, Any]:
         "torchrun: --max-restarts on several machines must come with a store for each restart, got "
         "none. Set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun, on each.",
     )
-    store, rank, world_size = next(dist.rendezvous("env://", timeout=_patience))
-    own = dist.PrefixStore(told("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    found = dist.rendezvous("env://", timeout=_patience)  # type: ignore[attr-defined]
+    store, rank, world_size = next(found)
+    restart = told("TORCHELASTIC_RESTART_COUNT", "0")
+    own = dist.PrefixStore(restart, store)  # type: ignore[attr-defined]
     return {"store": own, "rank": rank, "world_size": world_size}
 
 
