@@ -32,7 +32,7 @@ MARKS = {
 
 def is_volume(path: str | Path) -> bool:
     """Whether the name is that of a NIfTI or NumPy file."""
-    return Path(path).name.lower().endswith(VOLUMES)
+    return str(path).lower().endswith(VOLUMES)
 
 
 def is_picture(path: str | Path) -> bool:
@@ -42,7 +42,7 @@ def is_picture(path: str | Path) -> bool:
 
 def _is_named(path: str | Path) -> bool:
     """Whether the name is that of a picture or of DICOM."""
-    return Path(path).name.lower().endswith((*PICTURES, ".dcm", ".dicom"))
+    return str(path).lower().endswith((*PICTURES, ".dcm", ".dicom"))
 
 
 def is_image(path: str | Path) -> bool:
@@ -89,9 +89,10 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         str(path) not in ("", "."),
         "image: must be the path of a file, got an empty one. Name an image that is listed.",
     )
+    path = Path(path)
     require(
-        not Path(path).is_dir(),
-        f"{Path(path).name}: must be an image, got a folder that is locked or a link. "
+        not path.is_dir(),
+        f"{path.name}: must be an image, got a folder that is locked or a link. "
         "Unlock it, or give the folder that it leads to.",
     )
     if is_volume(path):
@@ -99,7 +100,7 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         return volume[None] if slice_index is None else axial_slice(volume, slice_index)[None]
     require(
         slice_index is None,
-        f"{Path(path).name}: slice_index must be left out for a 2D image, got {slice_index}.",
+        f"{path.name}: slice_index must be left out for a 2D image, got {slice_index}.",
     )
     dicom = is_dicom(path)
     if not dicom and _is_named(path):
@@ -108,11 +109,11 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         from common.data.dicom import read_dicom  # pydicom and SimpleITK, for those who need them
 
         return read_dicom(path)[None]
-    if not Path(path).exists():
+    if not path.exists():
         raise InputError(f"{path}: must exist, got no such file. Check the path.")
-    why = why_no_image(Path(path))
+    why = why_no_image(path)
     reason = f" ({why})" if why else ""
     raise InputError(
-        f"{Path(path).name}: must be PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or .npy, got another "
+        f"{path.name}: must be PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or .npy, got another "
         f"type{reason}. Convert it or leave it out."
     )

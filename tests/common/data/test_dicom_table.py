@@ -48,6 +48,14 @@ def test_every_window_and_rescale_gives_the_formula_of_every_pixel(
         np.testing.assert_array_equal(read_image(path)[0], expected)
 
 
+@pytest.mark.parametrize("width", [30, 31], ids=["in twos", "one by one"])
+def test_bytes_are_looked_up_in_either_way(tmp_path: Path, width: int) -> None:
+    for signed in (False, True):
+        stored = pixels(8, signed, (40, width))
+        path = write_dicom(tmp_path / "a.dcm", stored, 8)
+        np.testing.assert_array_equal(read_image(path)[0], shown(stored))
+
+
 @pytest.mark.parametrize("end", ["lowest", "highest", "within", "none"])
 @pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])

@@ -247,20 +247,47 @@ def test_a_file_without_preamble_and_suffix_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(bare), read_image(film))
 
 
-@pytest.mark.bad_input("pixels")
-@pytest.mark.parametrize(
-    ("padding", "limit", "signed"),
-    [(9000, None, False), (9000, 8000, False), (0, None, False), (63536, None, True)],
-    ids=["above", "a range", "below", "written unsigned"],
-)
-def test_padding_is_no_part_of_the_range_that_is_shown(
-    tmp_path: Path, padding: int, limit: int | None, signed: bool
-) -> None:
-    values = ramp(high=1000).astype(np.int16 if signed else np.uint16) + np.uint16(not signed)
-    values[:, 0] = np.uint16(padding).astype(values.dtype)
-    path = write_dicom(
-        tmp_path / "a.dcm", values, 16, PixelPaddingValue=padding, PixelPaddingRangeLimit=limit
-    )
+def beside_padding(path: Path, values: np.ndarray) -> None:
+    """The first column is padding."""
     inside = values[:, 1:].astype(np.float64)
     expected = (inside - inside.min()) / (inside.max() - inside.min())
     np.testing.assert_allclose(read_image(path)[0, :, 1:], expected, atol=1e-6)
+
+
+@pytest.mark.bad_input("pixels")
+@pytest.mark.parametrize(
+    ("padding", "limit"),
+    [(9000, None), (9000, 8000), (0, None)],
+    ids=["above", "a range", "below"],
+)
+def test_padding_is_no_part_of_the_range_that_is_shown(
+    tmp_path: Path, padding: int, limit: int | None
+) -> None:
+    values = ramp(high=1000) + np.uint16(1)
+    values[:, 0] = padding
+    path = write_dicom(
+        tmp_path / "a.dcm", values, 16, PixelPaddingValue=padding, PixelPaddingRangeLimit=limit
+    )
+    beside_padding(path, values)
+
+
+@pytest.mark.bad_input("pixels")
+def test_padding_of_signed_pixels_written_unsigned_is_negative(tmp_path: Path) -> None:
+    values = ramp(high=1000).astype(np.int16)
+    values[:, 0] = -2000
+    data = pydicom.dcmread(write_dicom(tmp_path / "a.dcm", values, 16))
+    data.add_new("PixelPaddingValue", "US", 65536 - 2000)
+    data.save_as(tmp_path / "b.dcm")
+    assert pydicom.dcmread(tmp_path / "b.dcm").PixelPaddingValue == 63536
+    beside_padding(tmp_path / "b.dcm", values)
+
+
+def test_a_window_beside_the_values_is_passed_over_also_where_its_table_is_kept(
+    tmp_path: Path,
+) -> None:
+    window = {"WindowCenter": 500, "WindowWidth": 100, "RescaleIntercept": 2}
+    for high in (1000, 400, 1000):
+        values = ramp(high=high)
+        path = write_dicom(tmp_path / "a.dcm", values, **window)
+        expected = (values + 2 - 499.5) / 99 + 0.5 if high > 450 else values / high
+        np.testing.assert_allclose(read_image(path)[0], np.clip(expected, 0, 1), atol=1e-6)
