@@ -1,6 +1,7 @@
 """One reader for every image: data preparation, training and inference see the same pixels."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,15 @@ from common.data.dicom_mark import is_dicom
 from common.data.nifti import axial_slice, read_nifti
 from common.data.picture import read_picture
 
-__all__ = ["PICTURES", "is_image", "is_picture", "is_volume", "read_image", "why_no_image"]
+__all__ = [
+    "PICTURES",
+    "image_kind",
+    "is_image",
+    "is_picture",
+    "is_volume",
+    "read_image",
+    "why_no_image",
+]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 VOLUMES = (".nii", ".nii.gz", ".npy")
@@ -37,12 +46,16 @@ def is_volume(path: str | Path) -> bool:
 
 def is_picture(path: str | Path) -> bool:
     """Whether `read_image` reads the file with Pillow: a picture by its name, not DICOM inside."""
-    return _is_named(path) and not is_dicom(path)
+    return image_kind(path) == "picture"
 
 
-def _is_named(path: str | Path) -> bool:
-    """Whether the name is that of a picture or of DICOM."""
-    return str(path).lower().endswith((*PICTURES, ".dcm", ".dicom"))
+def image_kind(path: str | Path) -> str:
+    """What `read_image` reads a file as: "volume", "dicom", "picture", or "" for none of them."""
+    if is_volume(path):
+        return "volume"
+    if is_dicom(path):
+        return "dicom"
+    return "picture" if str(path).lower().endswith((*PICTURES, ".dcm", ".dicom")) else ""
 
 
 def is_image(path: str | Path) -> bool:
@@ -72,12 +85,15 @@ def why_no_image(path: Path) -> str:
     return f"holds a {kind} picture, but its name does not say so" if kind else ""
 
 
-def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[np.float32]:
+def read_image(
+    path: str | Path, slice_index: int | None = None, told: dict[str, Any] | None = None
+) -> npt.NDArray[np.float32]:
     """Read a PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or NumPy (``.npy``) file.
 
     Args:
         path: the file; one with the DICOM mark is DICOM whatever its name.
         slice_index: for a volume, one axial slice, counted from the feet; None gives the volume.
+        told: gets what the pixels of a picture tell beside their grey, see `read_picture`.
 
     Returns:
         (1, H, W), or (1, X, Y, Z) for a volume; float32 in [0, 1].
@@ -95,17 +111,17 @@ def read_image(path: str | Path, slice_index: int | None = None) -> npt.NDArray[
         f"{path.name}: must be an image, got a folder that is locked or a link. "
         "Unlock it, or give the folder that it leads to.",
     )
-    if is_volume(path):
+    kind = image_kind(path)
+    if kind == "volume":
         volume = read_nifti(path)
         return volume[None] if slice_index is None else axial_slice(volume, slice_index)[None]
     require(
         slice_index is None,
         f"{path.name}: slice_index must be left out for a 2D image, got {slice_index}.",
     )
-    dicom = is_dicom(path)
-    if not dicom and _is_named(path):
-        return read_picture(path)[None]
-    if dicom:
+    if kind == "picture":
+        return read_picture(path, told)[None]
+    if kind == "dicom":
         from common.data.dicom import read_dicom  # pydicom and SimpleITK, for those who need them
 
         return read_dicom(path)[None]

@@ -53,12 +53,20 @@ class LoadMedicalImaged(MapTransform):
             result[key] = with_meta(image, result[key])
         return result
 
-    def read(self, value: Any, index: int | None = None) -> npt.NDArray[np.float32]:
-        """Read a path, or a list of paths as channels, or an array: (C, *spatial) in [0, 1]."""
+    def read(
+        self, value: Any, index: int | None = None, told: dict[str, Any] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Read a path, or a list of paths as channels, or an array: (C, *spatial) in [0, 1].
+
+        Args:
+            value: the path, paths or array.
+            index: of a slice of a volume.
+            told: as `read_image` fills it.
+        """
         if in_memory(value):
             return as_image(value, self.spatial_dims, index)
         paths = [str(value)] if not isinstance(value, list | tuple) else [str(p) for p in value]
-        channels = [self._read(path, index) for path in paths]
+        channels = [self._read(path, index, told) for path in paths]
         shapes = {channel.shape[1:] for channel in channels}
         require(
             len(shapes) == 1,
@@ -67,7 +75,9 @@ class LoadMedicalImaged(MapTransform):
         )
         return np.concatenate(channels)
 
-    def _read(self, path: str, index: int | None) -> npt.NDArray[np.float32]:
+    def _read(
+        self, path: str, index: int | None, told: dict[str, Any] | None
+    ) -> npt.NDArray[np.float32]:
         if is_volume(path):
             volume = self._volume(path)
             if self.spatial_dims == 3:
@@ -82,7 +92,7 @@ class LoadMedicalImaged(MapTransform):
         require(
             self.spatial_dims == 2, f"{path}: must be a NIfTI volume for spatial_dims=3, got 2D."
         )
-        return read_image(path)
+        return read_image(path, told=told)
 
     def _volume(self, path: str) -> npt.NDArray[np.float32]:
         volume = self._volumes.get(path)  # threads share the cache, so nothing is read back from it

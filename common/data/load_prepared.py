@@ -35,6 +35,8 @@ class PrepareImaged(MapTransform):
     the data. A path, or a list of paths (grey channels), is read as `LoadMedicalImaged` does; an
     entry with "index" is that row of a stack of `data_prep`. An array in the place of a path is
     prepared as the content of a file would be (`common.data.in_memory`), and keeps its metadata.
+    An entry with "facts" (a dict, `common.deploy`) gets there what a picture that is read as grey
+    tells beside it (`common.data.read_image`).
 
     Args:
         keys: entries to load.
@@ -77,18 +79,23 @@ class PrepareImaged(MapTransform):
         """Replace each path by its pixels."""
         result = dict(data)
         for key in self.keys:
-            image = self._stored(result[key], result)
+            told: dict[str, Any] | None = {} if "facts" in result else None
+            image = self._stored(result[key], result, told)
             check_shown(image, _name(result[key]))
             if self.channels == 3 and len(image) == 1:
                 image = np.repeat(image, 3, axis=0)
             result[key] = with_meta(torch.from_numpy(fit(image, self.size)), result[key])
+            if told:
+                result["facts"] = {**result["facts"], **told}
         for key in self.masks:
             if key in result:
                 mask = self._load.read(result[key], result.get("slice"))
                 result[key] = torch.from_numpy(fit(mask, self.size))
         return result
 
-    def _stored(self, path: Any, entry: Mapping[Hashable, Any]) -> npt.NDArray[np.float32]:
+    def _stored(
+        self, path: Any, entry: Mapping[Hashable, Any], told: dict[str, Any] | None
+    ) -> npt.NDArray[np.float32]:
         """Read an image in the form in which it is stored, (C, H, W)."""
         require(
             self.volumes or not _is_volume(path),
@@ -99,7 +106,7 @@ class PrepareImaged(MapTransform):
         if entry.get("index") is not None and not in_memory(path):
             return read_row(Path(str(path)), int(entry["index"]))
         if self.preparation.kind == "grey":
-            return store(self._load.read(path, index), self.preparation)
+            return store(self._load.read(path, index, told), self.preparation)
         pixels = self._colour(path, index, self.preparation.size or self.size)
         return np.moveaxis(pixels, -1, 0).astype(np.float32) / np.float32(255)
 

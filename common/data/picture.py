@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,13 @@ from PIL.TiffTags import TAGS_V2
 from common.checks import InputError, require
 from common.data.reading import LARGEST, check_pixels, quiet, reading
 
-__all__ = ["Depth", "eight_bits", "opened", "read_picture", "to_rgb"]
+__all__ = ["Depth", "eight_bits", "is_coloured", "opened", "read_picture", "to_rgb"]
 
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 EIGHT_BIT = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "La", "RGBa")
 HAS_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
+COLOUR = 0.02  # mean of the largest difference between channels, of 1: JPEG noise stays below
+LOOK = (64, 64)  # pixels of the small copy in which colours are looked for
 MOST_PAGES = 10
 # forms of grey TIFF that Pillow decodes but does not list: (byte order, white or black is zero,
 # sample format, fill order, bits, extra samples) to modes; `Depth` inverts white is zero
@@ -30,11 +32,15 @@ OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 TAG = {tag.name: number for number, tag in TAGS_V2.items()}
 
 
-def read_picture(path: str | Path) -> npt.NDArray[np.float32]:
+def read_picture(path: str | Path, told: dict[str, Any] | None = None) -> npt.NDArray[np.float32]:
     """Read one picture, upright as its EXIF orientation says.
 
     Grey values of n bits are divided by 2ⁿ - 1 (n to 16; TIFF "white is zero" is inverted). Colour
     becomes luminance (ITU-R 601, as Pillow converts); transparency is laid over black.
+
+    Args:
+        path: the file.
+        told: gets "colour", whether the picture shows colours, which are lost in what is returned.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -46,7 +52,20 @@ def read_picture(path: str | Path) -> npt.NDArray[np.float32]:
     with opened(path, "PNG, JPEG, TIFF, BMP or WebP") as picture:
         depth = Depth(picture)
         picture.load()
+        if told is not None:
+            told.setdefault("colour", is_coloured(picture))  # of channels, the first tells
         return _grey(ImageOps.exif_transpose(picture), path.name, depth)
+
+
+def is_coloured(picture: Image.Image) -> bool:
+    """Whether a picture shows colours, whatever its mode."""
+    if picture.mode in (*SIXTEEN_BIT, "1", "L", "LA", "La", "I", "F"):
+        return False
+    small = picture.convert("RGB").resize(LOOK, Image.Resampling.BOX)
+    red, green, blue = map(np.asarray, small.split())
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    return float((highest - lowest).mean()) > 255 * COLOUR
 
 
 class Depth:

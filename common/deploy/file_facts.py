@@ -1,54 +1,51 @@
 """What a file tells of itself by its header, and an image by its grey values.
 
 `file_facts` reads what a header says without its pixels, and nothing that identifies a patient,
-`array_facts` what the shape of an array in memory says;
+`array_facts` what the shape of an array in memory says; whether a picture shows colours its reader
+tells (`common.data.PrepareImaged`), which decodes it once;
 `image_facts` measures an image as the network sees it. `common.deploy.expected` compares both with
 those of the training images.
 """
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from common.checks import InputError
-from common.data.dicom_mark import is_dicom
-from common.data.image import is_picture, is_volume
+from common.data.image import image_kind
 from common.data.in_memory import CHANNELS, WIDEST
+from common.data.picture import COLOUR
 from common.data.reading import reading
 
 __all__ = ["TELLING", "array_facts", "file_facts", "image_facts"]
 
 TELLING = ("body_part", "view")  # of a header, beside the modality
+DIMS = {"picture": 2, "volume": 3}
 SLICES = ("MR", "CT", "PT", "NM")  # modalities of which a file may be a slice of a volume
-COLOUR = 0.02  # mean of the largest difference between channels, of 1: JPEG noise stays below
 ENOUGH = 48  # voxels a side to look at; of larger volumes the others are left out
 
 
 def file_facts(path: str | Path) -> dict[str, Any]:
-    """Read what the header of a file tells, without its pixels but for the colours of a picture.
+    """Read what the header of a file tells, without its pixels.
 
     Returns:
         ``kind`` ("dicom", "picture", "volume", or "" where it is none), and where they are told:
         ``dims`` (2 or 3), ``modality``, ``body_part``, ``view`` (allow-lists, see
-        `common.data.dicom_facts`), ``age`` (years), ``colour`` (bool). What cannot be read is left
-        to the reader to tell.
+        `common.data.dicom_facts`), ``age`` (years), ``colour`` (bool, of DICOM). What cannot be
+        read is left to the reader to tell.
     """
-    path = Path(path)
+    kind = image_kind(path)
     try:
-        if is_dicom(path):
-            return _of_dicom(path)
-        if is_volume(path):
-            return {"kind": "volume", "dims": 3}
-        if is_picture(path):
-            return {"kind": "picture", "dims": 2, "colour": _is_coloured(path)}
+        if kind == "dicom":
+            return _of_dicom(Path(path))
     except InputError:
-        pass
-    return {"kind": ""}
+        return {"kind": ""}
+    return {"kind": kind, **({"dims": DIMS[kind]} if kind else {})}
 
 
 def array_facts(value: Any) -> dict[str, Any]:
@@ -89,22 +86,24 @@ def image_facts(x: NDArray[np.floating[Any]]) -> dict[str, float]:
     if x.ndim == 4:
         x = x[(slice(None), *(slice(None, None, max(1, n // ENOUGH)) for n in x.shape[1:]))]
     grey = np.asarray(x, np.float64).mean(axis=0)
-    low, high, spread = float(grey.min()), float(grey.max()), float(grey.std())
-    if spread == 0:
-        return {"mean": float(grey.mean()), "contrast": 0.0}
+    low, high, mean = float(grey.min()), float(grey.max()), float(grey.mean())
+    centred = grey - mean
+    spread = math.sqrt(float((centred**2).mean()))
+    if low == high:
+        return {"mean": mean, "contrast": 0.0}
     fiftieth = (high - low) / 50
-    inner = np.zeros(grey.shape, bool)
-    inner[tuple(slice(n // 4, n - n // 4) for n in grey.shape)] = True
+    inner = centred[tuple(slice(n // 4, n - n // 4) for n in grey.shape)]
+    border = -float(inner.sum()) / max(1, grey.size - inner.size)  # all of them sum up to 0
     steps = [np.abs(np.diff(grey, axis=axis)).mean() for axis in range(grey.ndim)]
-    mirrored = np.flip(grey, axis=-1 if grey.ndim == 2 else 0)
+    mirrored = np.flip(centred, axis=-1 if grey.ndim == 2 else 0)
     return {
-        "mean": float(grey.mean()),
+        "mean": mean,
         "contrast": spread,
         "black": float((grey < low + fiftieth).mean()),
         "white": float((grey > high - fiftieth).mean()),
-        "middle": float(grey[inner].mean() - grey[~inner].mean()) / spread,
+        "middle": (float(inner.mean()) - border) / spread,
         "detail": float(np.mean(steps)) / spread,
-        "mirror": float(np.corrcoef(grey.ravel(), mirrored.ravel())[0, 1]),
+        "mirror": float((centred * mirrored).mean()) / spread**2,
     }
 
 
@@ -120,18 +119,3 @@ def _of_dicom(path: Path) -> dict[str, Any]:
         colour = int(data.get("SamplesPerPixel") or 1) == 3
     dims = {} if kept["modality"] in SLICES else {"dims": 2}
     return {"kind": "dicom", **dims, "colour": colour, **kept}
-
-
-def _is_coloured(path: Path) -> bool:
-    """Whether a picture shows colours: judged on a small copy."""
-    with reading(path, "picture"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as picture:
-            if picture.mode in ("1", "L", "LA", "I", "I;16", "F"):
-                return False
-            picture.draft("RGB", (64, 64))
-            small = picture.convert("RGB").resize((64, 64))
-    red, green, blue = map(np.asarray, small.split())
-    highest = np.maximum(np.maximum(red, green), blue)
-    lowest = np.minimum(np.minimum(red, green), blue)
-    return float((highest - lowest).mean()) > 255 * COLOUR

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.checks import InputError
+from common.data import PrepareImaged
 from common.deploy.expected import Expected
 from common.deploy.file_facts import array_facts, file_facts, image_facts
 from tests.synthetic import ramp, write_dicom, write_nifti, write_picture
@@ -23,18 +24,28 @@ def test_the_header_of_a_film_tells_what_it_is_and_not_of_whom(tmp_path: Path) -
     assert facts == {"kind": "dicom", "dims": 2, "colour": False} | message
 
 
-def test_a_volume_is_told_and_a_picture_tells_whether_it_has_colours(tmp_path: Path) -> None:
+def test_a_volume_and_a_picture_are_told_by_their_names(tmp_path: Path) -> None:
     voxels = np.ones((4, 5, 6), np.float32)
     facts = file_facts(write_nifti(tmp_path / "a.nii.gz", voxels, np.diag([1.0, 2, 3, 1])))
     assert facts == {"kind": "volume", "dims": 3}
-    grey = np.repeat(ramp(32, 32, 255)[..., None], 3, axis=2).astype(np.uint8)
-    assert not file_facts(write_picture(tmp_path / "grey.jpg", grey))["colour"]
-    grey[..., 2] //= 2
-    assert file_facts(write_picture(tmp_path / "colour.jpg", grey))["colour"]
+    picture = write_picture(tmp_path / "a.png", ramp(8, 8, 255).astype(np.uint8))
+    assert file_facts(picture) == {"kind": "picture", "dims": 2}
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_the_reader_of_a_picture_tells_whether_it_has_colours(tmp_path: Path, ending: str) -> None:
+    prepare = PrepareImaged(size=16)
+    pixels = np.repeat(ramp(32, 32, 255)[..., None], 3, axis=2).astype(np.uint8)
+    grey = write_picture(tmp_path / f"grey.{ending}", pixels)
+    pixels[..., 2] //= 2
+    colour = write_picture(tmp_path / f"colour.{ending}", pixels)
+    assert prepare({"image": str(grey), "facts": {}})["facts"] == {"colour": False}
+    assert prepare({"image": str(colour), "facts": {"dims": 2}})["facts"]["colour"]
+    assert "facts" not in prepare({"image": str(colour)})
 
 
 def test_a_damaged_file_tells_nothing_and_is_left_to_its_reader(tmp_path: Path) -> None:
-    for name in ("a.dcm", "a.png", "a.txt"):
+    for name in ("a.dcm", "a.txt"):
         (tmp_path / name).write_bytes(b"no image")
         assert file_facts(tmp_path / name) == {"kind": ""}
 

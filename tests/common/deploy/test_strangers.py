@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import common
 from common.checks import InputError
@@ -79,6 +80,19 @@ def test_an_embedding_that_lies_apart_is_warned_of_before_all_else(predictor: Pr
     first, second = str(columns["warning"][0]).split("; ")[:2]
     assert first.startswith("unlike the training images (familiarity below 0.01 %)")
     assert second == "a colour picture, training: grey"
+
+
+@pytest.mark.bad_input("strangers")
+def test_a_colour_picture_is_warned_of_and_opened_once(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    open_ = Image.open
+    monkeypatch.setattr(Image, "open", lambda file: opened.append(file) or open_(file))
+    red = np.stack([slices(1, 3)[0], *[np.zeros((16, 16), np.uint8)] * 2], axis=2)
+    (actual,) = predictor.predict(written(tmp_path, [red]))
+    assert "a colour picture, training: grey" in str(actual.columns["warning"])
+    assert len(opened) == 1
 
 
 @pytest.mark.bad_input("strangers")
