@@ -60,6 +60,11 @@ class _Curve:
     modality: Table | None
     voi: Table | None
 
+    @property
+    def of_numbers(self) -> bool:
+        """Whether it has no table."""
+        return self.modality is None and self.voi is None
+
     def values(self, low: int, high: int) -> Values:
         """Stored values `low` to `high` after the modality transformation."""
         levels = np.arange(low, high + 1, dtype=np.float64)
@@ -69,11 +74,22 @@ class _Curve:
         levels += self.intercept
         return levels
 
-    def shown(self, values: Values) -> Values | None:
-        """Those through the VOI table or the window; None where there is neither."""
+    def shown(self, low: int, high: int, ends: tuple[int, int] | None) -> Values:
+        """What is shown of stored values `low` to `high`, not limited to [0, 1].
+
+        Args:
+            low: the first.
+            high: the last.
+            ends: the two of them to show as 0 and as 1; None for the VOI table or the window.
+        """
+        values = self.values(low, high)
+        if ends is not None:
+            black, white = sorted(float(values[end - low]) for end in ends)
+            return (values - black) / (white - black) if black < white else np.zeros_like(values)
         if self.voi is not None:
             return np.asarray(self.voi(np.rint(values)) / self.voi.top)
-        return None if self.window is None else self.window.shown(values)
+        assert self.window is not None
+        return self.window.shown(values)
 
 
 def grey(stored: Stored, data: pydicom.Dataset, inverted: bool, name: str) -> Shown:
@@ -92,22 +108,22 @@ def grey(stored: Stored, data: pydicom.Dataset, inverted: bool, name: str) -> Sh
         InputError: every pixel has the same value, or the header contradicts the pixels.
     """
     curve = _curve(data, name)
-    if curve.window and not (curve.modality or curve.voi):
-        image = _looked_up(_kept(curve, stored.dtype.str, inverted), stored)
-        if image is not None:
-            return image
+    image = None
+    if curve.window and curve.of_numbers:  # the table of all values, which is kept
+        every = np.iinfo(stored.dtype)
+        image = _looked_up(stored, curve, (int(every.min), int(every.max)), None, inverted)
+    if image is not None:
+        return image
     low, high = int(stored.min()), int(stored.max())
     require(
         low < high,
         f"{name}: must hold an image, got the same value in every pixel. Leave it out.",
     )
-    cell, values = stored.itemsize, curve.values(low, high)
-    shown = curve.shown(values)
-    image = None if shown is None else _looked_up(_by_place(shown, low, cell, inverted), stored)
+    if not curve.of_numbers and (curve.voi or curve.window):
+        image = _looked_up(stored, curve, (low, high), None, inverted)
     if image is None:  # no window, or one beside the values, which would erase the image
-        ends = values[_range(stored, low, high, data)]
-        shown = _stretched(values, float(ends.min()), float(ends.max()))
-        image = _looked_up(_by_place(shown, low, cell, inverted), stored)
+        ends = _range(stored, curve, low, high, data)
+        image = _looked_up(stored, curve, (low, high), ends, inverted)
     if image is None:
         raise InputError(
             f"{name}: must show something, got the same value in every pixel after its modality "
@@ -147,39 +163,29 @@ def _window(data: pydicom.Dataset) -> _Window | None:
     return _Window(centre, width, function)
 
 
-@lru_cache(maxsize=8)
-def _kept(curve: _Curve, dtype: str, inverted: bool) -> Shown:
-    """The table of all values of a type; many films of a machine have one window."""
-    ends = np.iinfo(np.dtype(dtype))
-    shown = curve.shown(curve.values(int(ends.min), int(ends.max)))
-    assert shown is not None
-    return _by_place(shown, int(ends.min), np.dtype(dtype).itemsize, inverted)
-
-
-def _stretched(values: Values, low: float, high: float) -> Values:
-    """From 0 at `low` to 1 at `high`."""
-    return (values - low) / (high - low) if low < high else np.zeros_like(values)
-
-
-def _range(stored: Stored, low: int, high: int, data: pydicom.Dataset) -> npt.NDArray[np.intp]:
-    """Places, counted from `low`, of the values whose range is shown.
+def _range(
+    stored: Stored, curve: _Curve, low: int, high: int, data: pydicom.Dataset
+) -> tuple[int, int]:
+    """The two stored values whose range is shown.
 
     Those are the ends of what occurs and is no padding (PS3.3 C.7.5.1.1.2), if it shows something;
-    with a modality table, which need not rise or fall throughout, all of it.
+    with a modality table, which need not rise or fall throughout, its least and its greatest.
     """
     bottom, top = _padding(stored, data) or (low - 1, low - 1)
-    if data.get("ModalityLUTSequence"):
+    if curve.modality is not None:
         levels = np.arange(low, high + 1)
-        there = np.flatnonzero(_occurring(stored)[levels.astype(_places(stored).dtype)])
-        inside = there[(levels[there] < bottom) | (levels[there] > top)]
-        return inside if len(inside) > 1 else there
+        there = levels[_occurring(stored)[levels.astype(_places(stored).dtype)]]
+        inside = there[(there < bottom) | (there > top)]
+        chosen = inside if len(inside) > 1 else there
+        values = curve.values(low, high)[chosen - low]
+        return int(chosen[values.argmin()]), int(chosen[values.argmax()])
     ends, places = [low, high], _places(stored)
     # distances are unsigned: what is on the other side of the padding is farther than all else
     if bottom <= low <= top < high:
         ends[0] = top + 1 + int((places - _wrapped(top + 1, stored)).min())
     elif low < bottom <= high <= top:
         ends[1] = bottom - 1 - int((_wrapped(bottom - 1, stored) - places).min())
-    return np.array(ends if ends[0] < ends[1] else [low, high]) - low
+    return (ends[0], ends[1]) if ends[0] < ends[1] else (low, high)
 
 
 def _wrapped(value: int, stored: Stored) -> Any:
@@ -210,35 +216,57 @@ def _signed(value: float, stored: Stored) -> int:
     return int(value) - 65536 if stored.dtype.kind == "i" and value >= 32768 else int(value)
 
 
-def _by_place(shown: Values, low: int, cell: int, inverted: bool) -> Shown:
-    """A table by `_places` of what is shown of the values from `low` on; others get anything.
+def _table(
+    curve: _Curve,
+    levels: tuple[int, int],
+    ends: tuple[int, int] | None,
+    inverted: bool,
+    cell: int,
+    twos: bool,
+) -> npt.NDArray[np.floating[Any]]:
+    """A table by `_places` of what is shown; those of values that do not occur hold anything.
 
     Args:
-        shown: (N,), not limited yet.
-        low: the stored value of the first.
-        cell: bytes of a stored value.
+        curve: of the header.
+        levels: the first and the last stored value to work it out for.
+        ends: as `_Curve.shown` takes them.
         inverted: whether low values are bright.
+        cell: bytes of a stored value.
+        twos: whether it is for two neighbours at a time, of one byte each.
     """
-    limited = np.clip(shown, 0.0, 1.0)
+    limited = np.clip(curve.shown(*levels, ends), 0.0, 1.0)
     if inverted:
         limited = 1.0 - limited
     table = np.empty(2 ** (8 * cell), np.float32)
-    first = low % len(table)
+    first = levels[0] % len(table)
     last = len(table) - first  # values from here on are not negative, and stand in front
     table[first : first + len(limited)] = limited[:last]
     table[: len(limited[last:])] = limited[last:]
+    if twos:
+        return table.take(np.arange(2**16, dtype=np.uint16).view(np.uint8)).view(np.float64)
     return table
 
 
-def _looked_up(table: Shown, stored: Stored) -> Shown | None:
-    """What a table by `_places` shows of all pixels (H, W); None where all look the same."""
+_kept = lru_cache(maxsize=8)(_table)  # many films of a machine have one window
+
+
+def _looked_up(
+    stored: Stored,
+    curve: _Curve,
+    levels: tuple[int, int],
+    ends: tuple[int, int] | None,
+    inverted: bool,
+) -> Shown | None:
+    """What is shown of all pixels (H, W); None where all look the same. See `_table`."""
+    twos = stored.itemsize == 1 and stored.flags.c_contiguous and stored.shape[1] % 2 == 0
+    make = _kept if curve.of_numbers else _table
+    table = make(curve, levels, ends, inverted, stored.itemsize, twos)
     image = np.empty(stored.shape, np.float32)
-    places, pixels = _places(stored), image
-    across = abs(stored.strides[0]) < abs(stored.strides[1])
-    if stored.itemsize == 1 and stored.flags.c_contiguous and stored.shape[1] % 2 == 0:
-        # two neighbours at a time, of all that there can be
-        table = table.take(np.arange(2**16, dtype=np.uint16).view(np.uint8)).view(np.float64)
+    places: Stored = _places(stored)
+    pixels: npt.NDArray[Any] = image
+    if twos:
         places, pixels = places.view(np.uint16), image.view(np.float64)
+    across = abs(stored.strides[0]) < abs(stored.strides[1])
     for rows in _parts(places):
         # of a film that lies on its side a part is copied, where its columns are near each other
         part = places[rows].copy(order="K") if across else places[rows]

@@ -106,30 +106,35 @@ def read_image(
         "image: must be the path of a file, got an empty one. Name an image that is listed.",
     )
     path = Path(path)
-    require(
-        not path.is_dir(),
-        f"{path.name}: must be an image, got a folder that is locked or a link. "
-        "Unlock it, or give the folder that it leads to.",
-    )
     kind = image_kind(path)
     if kind == "volume":
         volume = read_nifti(path)
         return volume[None] if slice_index is None else axial_slice(volume, slice_index)[None]
+    if not kind:
+        raise _no_image(path)
     require(
         slice_index is None,
         f"{path.name}: slice_index must be left out for a 2D image, got {slice_index}.",
     )
     if kind == "picture":
         return read_picture(path, told)[None]
-    if kind == "dicom":
-        from common.data.dicom import read_dicom  # pydicom and SimpleITK, for those who need them
+    from common.data.dicom import read_dicom  # pydicom and SimpleITK, for those who need them
 
-        return read_dicom(path)[None]
+    return read_dicom(path)[None]
+
+
+def _no_image(path: Path) -> InputError:
+    """Say why a path is none that `read_image` takes."""
+    if path.is_dir():
+        return InputError(
+            f"{path.name}: must be an image, got a folder that is locked or a link. "
+            "Unlock it, or give the folder that it leads to."
+        )
     if not path.exists():
-        raise InputError(f"{path}: must exist, got no such file. Check the path.")
+        return InputError(f"{path}: must exist, got no such file. Check the path.")
     why = why_no_image(path)
     reason = f" ({why})" if why else ""
-    raise InputError(
+    return InputError(
         f"{path.name}: must be PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or .npy, got another "
         f"type{reason}. Convert it or leave it out."
     )
