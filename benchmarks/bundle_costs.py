@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +31,6 @@ from ignite.engine import Events
 from paired_runs import markdown, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = tempfile.TemporaryDirectory()  # of the phantoms
 STEPS = {"seconds": 3, "bytes": 2}
 SIZES = ("default", "small")
 BATCHES: dict[str, tuple[int, ...]] = {  # empty: the default batch itself
@@ -109,14 +107,12 @@ def setting(bundle: str, size: str, batch: int = 0) -> Tried:
     return Tried(phantom, ["train"], {"batch_size": batch})
 
 
-@cache
-def drawn(bundle: str, size: str, batch: int) -> Path:
-    """A phantom with a table of a prior beside it, as wide as the bundle's VAE makes it."""
+def draw(bundle: str, size: str, batch: int, folder: Path) -> None:
+    """A phantom, and where training reads a prior a table as wide as the bundle's VAE makes it."""
     from common.data import load_datalist, save_prior, with_prior
     from data_prep.__main__ import main as data_prep
 
     options = setting(bundle, size, batch).phantom
-    folder = Path(FOLDER.name) / f"{bundle}_{size}"
     words = [word for pair in {**options, "--target": str(folder)}.items() for word in pair]
     if data_prep(["phantom", *words, "--workers", "1"]):
         raise RuntimeError(f"{bundle}: no phantom")
@@ -124,7 +120,6 @@ def drawn(bundle: str, size: str, batch: int) -> Path:
         entries = with_prior(load_datalist(folder, "training"), folder)
         table = np.random.default_rng(0).normal(size=(len(entries), 64))
         save_prior(folder / "prior.npz", [entry["image_key"] for entry in entries], table)
-    return folder
 
 
 class _Enough(Exception):
@@ -177,12 +172,14 @@ def row(bundle: str, size: str) -> dict[str, Any]:
     config = config_of(bundle, own.overlays)
     batch = config["batch_size"] if size == "default" else {**config, **own.dials}["batch_size"]
     batches = (size == "default" and BATCHES[bundle]) or (batch,)
-    folder = drawn(bundle, size, max(batches))
     points: dict[str, list[float]] = {what: [] for what in STEPS}
-    for what, environment in (("seconds", {}), ("bytes", STRICT_ALLOCATION)):
-        for each in batches:
-            words = ["--one", bundle, size, str(each), what, "--folder", str(folder)]
-            points[what].append(apart(__file__, words, {"OMP_NUM_THREADS": "1", **environment}))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "phantom"
+        draw(bundle, size, max(batches), folder)
+        for what, environment in (("seconds", {}), ("bytes", STRICT_ALLOCATION)):
+            for each in batches:
+                words = ["--one", bundle, size, str(each), what, "--folder", str(folder)]
+                points[what].append(apart(__file__, words, {"OMP_NUM_THREADS": "1", **environment}))
     whole = {what: at(batch, batches, found) for what, found in points.items()}
     return {
         **{"bundle": bundle, "size": size, "image": _image(bundle, size), "batch": batch},
