@@ -16,6 +16,7 @@ import importlib.util
 import io
 import json
 import math
+import os
 import sys
 import tempfile
 import time
@@ -47,16 +48,16 @@ def in_this_process(module: Module) -> Callable[..., Any]:
 
 
 def run(name: str, folder: Path) -> None:
-    """Run a script in this process, what it prints going to a file in `folder`."""
-    out, err = contextlib.redirect_stdout, contextlib.redirect_stderr
-    with (folder / "log").open("w") as log, out(log), err(log):
-        try:
-            _run(name, folder)
-        except BaseException as error:
-            if not (isinstance(error, SystemExit) and not error.code):
-                traceback.print_exc()
-                log.flush()
-                raise SystemExit(1) from None
+    """Run a script in this process; what all of it prints goes to a file in `folder`."""
+    with (folder / "log").open("w") as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    try:
+        _run(name, folder)
+    except BaseException as error:
+        if not (isinstance(error, SystemExit) and not error.code):
+            traceback.print_exc()
+            raise SystemExit(1) from None
 
 
 def _run(name: str, folder: Path) -> None:

@@ -169,6 +169,14 @@ CASES = {
         "audit_proposal.json",
         phantom,
     ),
+    "killed_runs": Case(
+        "--kills 2 --epochs 6 --out OUT", "killed_runs.json", constants(LATEST=0.3)
+    ),
+    "predict_many": Case(
+        "--work OUT/work --pictures 3000 --every 0.02 --out OUT/many.json",
+        "many.json",
+        needs=("psutil",),
+    ),
 }
 
 TRAINS = "trains for hours, on images that are not part of the repository"
@@ -184,7 +192,5 @@ EXPERIMENTS = {
     "demo": "is the demo of the README, which a test runs",
     "familiarity": TRAINS,
     "inserted_lesions": "reads brains that are not part of the repository; writes no figures",
-    "killed_runs": "kills and resumes trainings; a test does so at a tiny size",
-    "predict_many": "starts the command twice and watches it: half a minute at any size",
     "tumour_strategies": "puts together what strategies.py wrote",
 }
