@@ -73,7 +73,7 @@ class LoadMedicalImaged(MapTransform):
             f"{paths[0]}: all channels must have one shape, got {sorted(shapes)}. "
             "Give images of the same patient and grid.",
         )
-        return np.concatenate(channels)
+        return channels[0] if len(channels) == 1 else np.concatenate(channels)
 
     def _read(
         self, path: str, index: int | None, told: dict[str, Any] | None

@@ -21,7 +21,7 @@ SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 EIGHT_BIT = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "La", "RGBa")
 HAS_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 COLOUR = 0.02  # mean of the largest difference between channels, of 1: JPEG noise stays below
-LOOK = (64, 64)  # pixels of the small copy in which colours are looked for
+LOOK = 64  # pixels of the shorter side of a small copy in which colours are looked for, at least
 MOST_PAGES = 10
 # forms of grey TIFF that Pillow decodes but does not list: (byte order, white or black is zero,
 # sample format, fill order, bits, extra samples) to modes; `Depth` inverts white is zero
@@ -61,8 +61,10 @@ def is_coloured(picture: Image.Image) -> bool:
     """Whether a picture shows colours, whatever its mode."""
     if picture.mode in (*SIXTEEN_BIT, "1", "L", "LA", "La", "I", "F"):
         return False
-    small = picture.convert("RGB").resize(LOOK, Image.Resampling.BOX)
-    red, green, blue = map(np.asarray, small.split())
+    small = (picture if picture.mode == "RGB" else picture.convert("RGB")).reduce(
+        max(1, min(picture.size) // LOOK)
+    )
+    red, green, blue = np.moveaxis(np.asarray(small), 2, 0)
     highest = np.maximum(np.maximum(red, green), blue)
     lowest = np.minimum(np.minimum(red, green), blue)
     return float((highest - lowest).mean()) > 255 * COLOUR
@@ -178,7 +180,9 @@ def _grey(picture: Image.Image, name: str, depth: Depth) -> npt.NDArray[np.float
         return depth.read(picture)
     if mode in HAS_ALPHA or mode == "CMYK" or "transparency" in picture.info:
         picture = to_rgb(picture)
-    return np.asarray(picture.convert("L")).astype(np.float32) / np.float32(255)
+    values = np.array(picture.convert("L"), np.float32)
+    values /= np.float32(255)
+    return values
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -119,7 +119,9 @@ def store(image: Array, preparation: Preparation) -> Array:
         image = np.clip(_resized(image, shape, Image.Resampling.LANCZOS), 0.0, 1.0)
     if preparation.bits:
         top = np.float32(2**preparation.bits - 1)
-        image = np.rint(image * top) / top
+        image = image * top
+        np.rint(image, out=image)
+        image /= top
     return np.asarray(image, np.float32)
 
 

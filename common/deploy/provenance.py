@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,13 +20,19 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and the packages a number depends on, device and commit."""
     facts = {"python": platform.python_version()}
     facts[_OURS] = common.__version__  # which need not be installed
-    facts |= {name: version(name) for name in _PACKAGES}
+    facts |= _installed()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     facts |= {"device": device, "threads": str(torch.get_num_threads())}
     commit = _commit()
     return facts | ({"commit": commit} if commit else {})
 
 
+@cache  # what is imported stays as it was
+def _installed() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
+
+
+@cache
 def _commit() -> str:
     """Commit of the checkout this file is tracked in, "+" behind it with changes; else nothing."""
     here = Path(__file__)
