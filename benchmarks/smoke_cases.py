@@ -58,7 +58,10 @@ CASES = {
     ),
     "views_dino": Case("--repeats 1 --out OUT/views.json", "views.json", few_pictures),
     "ssl_steps": Case(
-        "--rounds 1 --out OUT/steps.json", "steps.json", constants(BATCH=16), ("lightly",)
+        "--turns 2 --processes 1 --out OUT/steps.json",
+        "steps.json",
+        constants(BATCH=16, OUTPUTS=64, UNCOUNTED=1),
+        ("lightly",),
     ),
     "gradient_caching": Case(
         "--side 16 --width 0.125 --batches 8 --out OUT/caching.json", "caching.json", in_forks

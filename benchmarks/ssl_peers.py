@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from batches import Batches
-from lightly_steps import lightly_step
+from lightly_steps import SwaVPrototypes, lightly_step
 from paired_runs import kept, markdown, mean_and_spread, provenance
 from ssl_methods import SETTINGS, Digits, encoder, judged, read_both, views
 from torch import nn
@@ -38,9 +38,11 @@ def run(name: str, seed: int, digits: Digits) -> dict[str, Any]:
     head, predictor = (
         Projector(width, hidden, features, norm="BATCH") for width in (trunk.out_features, features)
     )
+    prototypes = SwaVPrototypes(features, SETTINGS["prototypes"])
     online = nn.Sequential(trunk, head).train()
     adam = partial(torch.optim.AdamW, lr=SETTINGS["rate"], weight_decay=SETTINGS["decay"])
-    step, optimizer = lightly_step(name, online, predictor, adam, SETTINGS)
+    extra = predictor if name == "BYOL" else prototypes
+    step, optimizer = lightly_step(name, online, extra, adam, SETTINGS)
     loader = Batches({"image": digits["training"][0]}, SETTINGS["batch"])
     steps = SETTINGS["epochs"] * len(loader) + 1
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, SETTINGS["rate"], steps, pct_start=0.1)

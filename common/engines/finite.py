@@ -41,11 +41,13 @@ def require_finite_images(engine: Engine, batch: Mapping[str, Any]) -> None:
     image = batch.get("image")
     if not isinstance(image, Tensor) or not image.is_floating_point() or image.dim() == 0:
         return
-    rows = image.detach().reshape(len(image), -1)
-    sums = rows.sum(dim=1, dtype=torch.promote_types(rows.dtype, torch.float32))
-    if not distributed.anywhere(~torch.isfinite(sums).all()):
+    image = image.detach()
+    total = image.sum(dtype=torch.promote_types(image.dtype, torch.float32))
+    if distributed.world_size() == 1 and math.isfinite(total.item()):
         return
-    bad = ~torch.isfinite(rows).all(dim=1)  # a sum may be infinite where its terms are not
+    if not distributed.anywhere(~torch.isfinite(total)):
+        return
+    bad = ~torch.isfinite(image.reshape(len(image), -1)).all(dim=1)  # the sum alone may overflow
     if not distributed.anywhere(bad.any()):
         return
     numbers = bad.nonzero()[:, 0].tolist()
@@ -87,13 +89,16 @@ def finite_terms(
     values = [term.detach().float().reshape(()) for term in terms.values()]
     if not values and not gradients:
         return {}
-    one = (values[0] if values else gradients[0]).new_ones((), dtype=torch.float32)
-    bad = distributed.anywhere(~torch.isfinite(torch.stack([one, *values])).all())
-    lengths = torch._foreach_norm(list(gradients)) if gradients else (one,)
-    length = torch.stack([part.float() for part in lengths]).sum()
-    numbers = torch.stack([*values, bad.float(), length, one if scale is None else scale])
-    *read, bad_term, slope, factor = numbers.tolist()
-    by_name = dict(zip(terms, read))
+    told = []  # 1 where a term is not finite in any process
+    if values and distributed.world_size() > 1:
+        told = [distributed.anywhere(~torch.isfinite(torch.stack(values)).all()).float()]
+    factors = [] if scale is None else [scale]
+    lengths = torch._foreach_norm(list(gradients)) if gradients else ()
+    read = iter(torch.stack([*values, *told, *factors, *lengths]).tolist())
+    by_name = {name: next(read) for name in terms}
+    bad_term = any(next(read) for _ in told) or not all(map(math.isfinite, by_name.values()))
+    factor = next(read) if factors else 1.0
+    slope = sum(read)
     if bad_term:
         wrong = [f"{name} {value}" for name, value in by_name.items() if not math.isfinite(value)]
         got = ", ".join(wrong) or "NaN or infinity in another process"

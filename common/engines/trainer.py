@@ -9,8 +9,9 @@ path as one process of batch B.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = ["ContrastiveTrainer"]
 
 
 AT_ONCE = ("cpu",)  # devices that a look at a number does not halt
+_BLOCK = 32  # seeds that are made at once, which is quicker
 
 
 class ContrastiveTrainer(Trainer):
@@ -97,6 +99,7 @@ class ContrastiveTrainer(Trainer):
         self._late = LateLook(self) if self.log_interval > 1 else None
         set_cache_chunk(network, network.classifier.encoder, cache_chunk)
         self.method = network
+        self._parts = list(network.modules())
         self.network: nn.Module = network  # what others see; of a federated client a part
         self.optimizers = optimizers
         self.seed = seed
@@ -168,7 +171,8 @@ class ContrastiveTrainer(Trainer):
         self, engine: Engine, batchdata: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         state: Any = engine.state
-        self.method.train()
+        if not all(module.training for module in self._parts):  # some were evaluated
+            self.method.train()
         batch = self.prepare_batch(batchdata, state.device, self.non_blocking)
         if self._late is None:
             require_finite_images(self, batch)
@@ -207,9 +211,10 @@ class ContrastiveTrainer(Trainer):
             terms = self._late.look() if looks else output
         return [{"loss": terms[shown]} | {name: terms[name] for name in output}]
 
-    def _next(self, phases: Any) -> Phase | None:
-        device = torch.device(self.state.device).type
-        with torch.autocast(device, enabled=self.amp, **self.amp_kwargs):
+    def _next(self, phases: Iterator[Phase]) -> Phase | None:
+        if not self.amp:
+            return next(phases, None)
+        with torch.autocast(torch.device(self.state.device).type, **self.amp_kwargs):
             phase: Phase | None = next(phases, None)
         return phase
 
@@ -227,7 +232,7 @@ class ContrastiveTrainer(Trainer):
         parameters = self.optimizers.parameters[name]
         if name in self._averages:
             self._averages[name].finish()
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        gradients = [gradient for p in parameters if (gradient := p.grad) is not None]
         if gradients:
             self._read(output, read, name, gradients)
             self.scaler.step(self.optimizers[name])
@@ -279,16 +284,25 @@ def _before_step(engine: ContrastiveTrainer) -> None:
 def _reseed(engine: ContrastiveTrainer, number: int) -> None:
     """Draw from here on what is drawn there whenever the epoch comes to it."""
     state: Any = engine.state
-    first, seed = (
-        int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-        for key in (
-            [engine.seed, state.epoch, 0, number, 1],  # of all ranks
-            [engine.seed, state.epoch, distributed.rank(), number],
-        )
-    )
-    torch.manual_seed(seed)
+    block, place = divmod(number, _BLOCK)
+    first, seed = _seeds(engine.seed, state.epoch, distributed.rank(), block)[place]
+    if torch.device(state.device).type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:  # seeds all devices, and takes time for those that nobody uses
+        torch.manual_seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  MONAI's transforms draw from the global state
     distributed.seed_draws(state.device, first)
+
+
+@lru_cache(maxsize=4)
+def _seeds(seed: int, epoch: int, rank: int, block: int) -> list[tuple[int, int]]:
+    """Return what to draw from at `_BLOCK` places of an epoch: what all ranks do, and this one."""
+
+    def drawn(*key: int) -> int:
+        return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+    places = range(block * _BLOCK, (block + 1) * _BLOCK)
+    return [(drawn(seed, epoch, 0, k, 1), drawn(seed, epoch, rank, k)) for k in places]
 
 
 def _raise(_: ContrastiveTrainer, error: BaseException) -> None:

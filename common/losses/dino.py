@@ -49,17 +49,16 @@ def dino(
     large, views = teacher.shape[1], z.shape[1]
     wide = torch.promote_types(z.dtype, torch.float32)
     with torch.autocast(z.device.type, enabled=False):
-        centred = teacher.detach().to(wide) - center.detach().to(wide)
-        q = (centred / teacher_temperature).softmax(dim=2)
-        every = q.sum(dim=1, keepdim=True)
-        s = z.to(wide) / temperature
-        log_sum = s.logsumexp(dim=2)  # (B, V)
+        # views first, as the networks give them
+        centred = teacher.detach().transpose(0, 1).to(wide) - center.detach().to(wide)
+        q = centred.div_(teacher_temperature).softmax(dim=2)
+        every = q.sum(dim=0, keepdim=True)
+        logarithm = (z.transpose(0, 1).to(wide) / temperature).log_softmax(dim=2)
         # a global view is compared with the other G - 1 teachers, a local one with all G
-        agreement = ((every - q) * s[:, :large]).sum() + (every * s[:, large:]).sum()
-        total = (
-            (large - 1) * log_sum[:, :large].sum() + large * log_sum[:, large:].sum() - agreement
-        )
-        return total / (len(z) * large * (views - 1))
+        total = torch.linalg.vecdot(every - q, logarithm[:large]).sum()
+        if views > large:
+            total = total + torch.linalg.vecdot(every, logarithm[large:]).sum()
+        return -total / (len(z) * large * (views - 1))
 
 
 class DINO(nn.Module):

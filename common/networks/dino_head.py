@@ -31,7 +31,8 @@ class Prototypes(nn.Module):
 
     def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
         """Return ``(B, out_features)``; no gradient reaches the weights where `frozen`."""
-        weight = self.weight_g * nn.functional.normalize(self.weight_v, dim=1)
+        length = torch.linalg.vector_norm(self.weight_v, dim=1, keepdim=True).clamp_min(1e-12)
+        weight = self.weight_v * (self.weight_g / length)
         return nn.functional.linear(x, weight.detach() if frozen else weight)
 
 
