@@ -58,7 +58,8 @@ def dino(
         total = torch.linalg.vecdot(every - q, logarithm[:large]).sum()
         if views > large:
             total = total + torch.linalg.vecdot(every, logarithm[large:]).sum()
-        return -total / (len(z) * large * (views - 1))
+        loss: Tensor = -total / (len(z) * large * (views - 1))
+        return loss
 
 
 class DINO(nn.Module):

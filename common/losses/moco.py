@@ -14,13 +14,16 @@ Paper: https://arxiv.org/abs/1911.05722
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.checks import require
 from common.losses.queue import Queue
+from common.losses.repulsion import log_repulsion
 from common.losses.rows import check_temperature, scaled_rows
 
 __all__ = ["MoCo", "moco"]
+
+_KEPT = 2**22  # pairs that are kept for the backward pass: 16 MB in float32
 
 
 def moco(z: Tensor, key: Tensor, queue: Tensor, *, temperature: float) -> Tensor:
@@ -62,16 +65,20 @@ def _check(z: Tensor, key: Tensor, queue: Tensor) -> None:
     )
 
 
+def _all(rows: slice, columns: slice) -> float:
+    """Every key of the queue repels every query."""
+    return 1.0
+
+
 def _against(z: Tensor, key: Tensor, unit: Tensor, temperature: float) -> Tensor:
     """Compute `moco` of a queue whose rows are of unit length."""
     queries = scaled_rows(z, temperature).flatten(0, 1)
     keys = scaled_rows(key.detach(), temperature).flatten(0, 1).to(queries)
-    positive = (queries * keys).sum(dim=1, keepdim=True)
+    positive = (queries * keys).sum(dim=1)
     if queries.dtype == torch.double:  # rows kept in single precision are not of length 1 in double
         unit = scaled_rows(unit.double(), 1.0)
-    negatives = temperature**-0.5 * queries @ unit.T
-    first = torch.zeros(len(queries), dtype=torch.long, device=z.device)
-    loss = nn.functional.cross_entropy(torch.cat([positive, negatives], dim=1), first)
+    negatives = log_repulsion(temperature**-0.5 * queries, unit, _all, kept=_KEPT)
+    loss = (torch.logaddexp(positive, negatives) - positive).mean()
     return loss.to(torch.promote_types(z.dtype, torch.float32))
 
 

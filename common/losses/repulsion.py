@@ -124,6 +124,7 @@ def log_repulsion(
     damping: Damping | None = None,
     symmetric: bool = True,
     mirrored: bool = False,
+    kept: int = 0,
 ) -> Tensor:
     """Compute ``log sum_j w_ij e^{<anchor_i, bank_j>}`` for every anchor, differentiably.
 
@@ -135,12 +136,14 @@ def log_repulsion(
         symmetric: `weight` and `damping` are so, which halves the work of a batch against itself.
         mirrored: the bank is the anchors with columns exchanged in pairs, so that
             ``<anchor_i, bank_j> = <anchor_j, bank_i>``: as symmetric as a batch against itself.
+        kept: a matrix of so many pairs is computed at once too, if it is larger than a tile.
 
     Returns:
         (n,), same type and device; -inf, without gradient, for an anchor whose weights are all 0.
         Differentiable once.
     """
-    return log_repulsions(anchors, bank, [weight], damping, symmetric, mirrored).squeeze(0)
+    every = log_repulsions(anchors, bank, [weight], damping, symmetric, mirrored, kept)
+    return every.squeeze(0)
 
 
 def log_repulsions(
@@ -150,11 +153,12 @@ def log_repulsions(
     damping: Damping | None = None,
     symmetric: bool = True,
     mirrored: bool = False,
+    kept: int = 0,
 ) -> Tensor:
     """Compute `log_repulsion` for k weights (k, n) from one exponential a pair."""
     tile = tile_side(anchors.device)
     symmetric = symmetric and (mirrored or bank is anchors)
-    function = _AtOnce if len(anchors) * len(bank) <= tile**2 else _InTiles
+    function = _AtOnce if len(anchors) * len(bank) <= max(tile**2, kept) else _InTiles
     result: Tensor = function.apply(  # type: ignore[no-untyped-call]
         anchors, bank, symmetric, weights, damping, tile
     )
@@ -196,7 +200,8 @@ class _AtOnce(torch.autograd.Function):
         for damped in kept[len(weighted) :]:
             slope *= damped
         with torch.autocast(anchors.device.type, enabled=False):
-            to_bank = None if ctx.symmetric else torch.mm(slope.T, anchors)
+            asked = ctx.needs_input_grad[1] and not ctx.symmetric
+            to_bank = torch.mm(slope.T, anchors) if asked else None
             return torch.mm(slope, bank), to_bank, None, None, None, None
 
 
@@ -241,7 +246,8 @@ class _InTiles(torch.autograd.Function):
                 mirror = scale[:, columns] if twice else None
                 slope = _slope(terms.weighted, scale[:, rows], mirror).mul_(terms.slope)
                 to_anchors[rows].addmm_(slope, bank[columns])
-                to_bank[columns].addmm_(slope.T, anchors[rows])
+                if ctx.symmetric or ctx.needs_input_grad[1]:
+                    to_bank[columns].addmm_(slope.T, anchors[rows])
         return to_anchors, to_bank, None, None, None, None
 
 

@@ -200,3 +200,13 @@ def test_a_phase_that_learns_needs_a_rate_and_one_that_does_not_may_have_one() -
         PhaseOptimizers(matrix_method(), {"encoder": 1.0})
     optimizers = PhaseOptimizers(make("simclr"), {"encoder": 1.0, "policy": 1.0})
     assert list(optimizers) == ["encoder"]
+
+
+def test_a_part_that_was_evaluated_after_a_step_is_trained_in_the_next() -> None:
+    method, modes = conv_method("byol"), []
+    engine = trainer(method, entries(6), 3)
+    engine.add_event_handler(Events.ITERATION_STARTED, method.projector.eval)
+    method.projector.register_forward_hook(lambda module, *_: modes.append(module.training))
+    engine.run()
+    assert modes
+    assert all(modes)
