@@ -11,10 +11,8 @@ path as one process of batch B.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.trainer import Trainer
@@ -27,6 +25,7 @@ from common.engines.finite import finite_terms, require_finite_images, require_f
 from common.engines.late_look import LateLook
 from common.engines.optimizers import PhaseOptimizers
 from common.engines.overlap import OverlappedAverage
+from common.engines.seeds import reseed
 from common.methods import Method, Phase
 from common.networks import set_cache_chunk
 
@@ -34,7 +33,6 @@ __all__ = ["ContrastiveTrainer"]
 
 
 AT_ONCE = ("cpu",)  # devices that a look at a number does not halt
-_BLOCK = 32  # seeds that are made at once, which is quicker
 
 
 class ContrastiveTrainer(Trainer):
@@ -282,27 +280,8 @@ def _before_step(engine: ContrastiveTrainer) -> None:
 
 
 def _reseed(engine: ContrastiveTrainer, number: int) -> None:
-    """Draw from here on what is drawn there whenever the epoch comes to it."""
     state: Any = engine.state
-    block, place = divmod(number, _BLOCK)
-    first, seed = _seeds(engine.seed, state.epoch, distributed.rank(), block)[place]
-    if torch.device(state.device).type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:  # seeds all devices, and takes time for those that nobody uses
-        torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  MONAI's transforms draw from the global state
-    distributed.seed_draws(state.device, first)
-
-
-@lru_cache(maxsize=4)
-def _seeds(seed: int, epoch: int, rank: int, block: int) -> list[tuple[int, int]]:
-    """Return what to draw from at `_BLOCK` places of an epoch: what all ranks do, and this one."""
-
-    def drawn(*key: int) -> int:
-        return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-
-    places = range(block * _BLOCK, (block + 1) * _BLOCK)
-    return [(drawn(seed, epoch, 0, k, 1), drawn(seed, epoch, rank, k)) for k in places]
+    reseed(state.device, engine.seed, state.epoch, number)
 
 
 def _raise(_: ContrastiveTrainer, error: BaseException) -> None:
