@@ -4,8 +4,9 @@
 
 ``python -m common predict`` with embeddings and two processes that read, on drawn pictures of 16
 pixels, by an untrained, tiny network: what a network costs is no part of the question. Half-way the
-command is killed (SIGKILL) and given again. Memory is the proportional set size of the command and
-of its readers, looked at again and again.
+command is killed (SIGKILL) and given again. Memory is what the command and its readers hold of
+their own, each with its share of what they have in common (Pss_Anon of Linux), looked at again and
+again; code of libraries is left out, of which a process is counted more when an unrelated one ends.
 """
 
 import argparse
@@ -73,11 +74,13 @@ def done(folder: Path) -> int:
 
 
 def held(process: psutil.Process) -> float:
-    """Megabytes of its own, and its share of what it has in common with others."""
+    """Megabytes of its own, and its share of what it has in common with forks."""
     try:
-        return float(process.memory_full_info().pss) / 2**20
-    except psutil.Error:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
         return 0.0
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:")]
+    return sum(sizes) / 2**10
 
 
 def follow(words: list[str], folder: Path, until: int, every: float) -> list[Sample]:
@@ -161,7 +164,7 @@ def page(result: dict[str, Any]) -> str:
         f"again it went on from there; at the end there are {after['rows']} rows of "
         f"{after['of_one_picture']} pictures, and as many embeddings.",
         "",
-        "Memory (proportional set size, MB) of the command, and with the processes that read:",
+        "Memory of its own (Pss_Anon, MB) of the command, and with the processes that read:",
         "",
         markdown(["", "pictures done", "command", "all"], looks),
     ]) + "\n"  # fmt: skip
