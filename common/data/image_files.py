@@ -139,7 +139,7 @@ def _entries(source: Iterable[Any], features: Mapping[str, Any] | None) -> list[
     folders = [_folder(item) for item in items if isinstance(item, str | Path) and _is_there(item)]
     base = _common(folders) if len(folders) > 1 else ""
     entries: list[Entry] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, int | None]] = set()
     for number, item in enumerate(items):
         if isinstance(item, np.ndarray | Tensor):
             entries.append({"image": item, "name": f"array {number}"})
@@ -155,11 +155,11 @@ def _entries(source: Iterable[Any], features: Mapping[str, Any] | None) -> list[
     return entries
 
 
-def _once(entries: Iterable[Entry], seen: set[str]) -> list[Entry]:
-    """Leave out files that were named before: paths may overlap."""
+def _once(entries: Iterable[Entry], seen: set[tuple[str, int | None]]) -> list[Entry]:
+    """Leave out files, or rows of one, that were named before: paths may overlap."""
     new = []
     for entry in entries:
-        key = str(Path(str(entry["image"])).absolute())
+        key = (str(Path(str(entry["image"])).absolute()), entry.get("index"))
         if key not in seen:
             new.append(entry)
         seen.add(key)

@@ -16,9 +16,12 @@ from typing import Any
 
 from common.checks import InputError, require
 from common.data import seeded_order
+from common.data.image_store import ENDING
+from common.data.manifest import PARTS
 from common.files import leads_below, replacing
 from common.text import cell, plain
 from data_prep.machinery.plan import Item, Origin, Plan
+from data_prep.machinery.split import Entry
 
 __all__ = ["HEADER", "Names", "check_key", "digest", "hide", "write_key"]
 
@@ -141,14 +144,29 @@ def write_key(key: Path, names: Names, manifest: dict[str, Any]) -> None:
 
 def _rows(by_number: dict[int, Origin], manifest: dict[str, Any]) -> Iterable[list[str]]:
     origins = manifest.get("origins", {})
-    for part in ("training", "validation", "test"):
-        for entry in manifest.get(part, []):
-            images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-            numbered = origins.get(images[0])
-            row = entry.get("index")
-            number = numbered[row] if isinstance(numbered, list) else numbered
-            if number is not None:
-                origin = by_number[number]
-                known = [str(entry["patient"]), origin.name, origin.patient]
-                place = "" if row is None else f"[{row}]"
-                yield from ([f"file {number}", image + place, *known] for image in images)
+    entries = [entry for part in PARTS for entry in manifest.get(part, [])]
+    place_of = _places(entries)
+    for entry in entries:
+        images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+        numbered = origins.get(images[0])
+        row = entry.get("index")
+        place = place_of.get((images[0], row), row)
+        number = numbered[place] if isinstance(numbered, list) else numbered
+        if number is not None:
+            origin = by_number[number]
+            known = [str(entry["patient"]), origin.name, origin.patient]
+            ending = "" if row is None else f"[{row}]"
+            yield from ([f"file {number}", image + ending, *known] for image in images)
+
+
+def _places(entries: Iterable[Entry]) -> dict[tuple[str, int], int]:
+    """The place of each image in its archive: the index of its entry is a block, no place."""
+    blocks: dict[str, set[int]] = {}
+    for entry in entries:
+        if str(entry["image"]).endswith(ENDING):
+            blocks.setdefault(entry["image"], set()).add(entry["index"])
+    return {
+        (path, block): place
+        for path, found in blocks.items()
+        for place, block in enumerate(sorted(found))
+    }

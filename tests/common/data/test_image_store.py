@@ -1,5 +1,7 @@
 """Images in archives: the same pixels through the same doors as images in files."""
 
+import csv
+import io
 import tarfile
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from PIL import Image
 
 from common.checks import InputError
 from common.data import PrepareImaged, StackDataset, load_datalist, read_manifest, read_preparation
+from common.data.image_files import ImageFiles
 from common.data.image_store import StoredImages, image_bytes, write_images
 from data_prep.__main__ import main
 
@@ -88,6 +91,29 @@ def test_a_store_that_was_cut_short_is_prepared_again(tmp_path: Path) -> None:
         read_manifest(target)
     assert prepare("folders", source, target, "--store") == 0
     assert archive.read_bytes() == whole
+
+
+def test_a_key_leads_from_an_archive_to_the_files_of_the_source(tmp_path: Path) -> None:
+    source, target = pictures(tmp_path / "grey"), tmp_path / "out"
+    (source / "normal" / "9_9.png").write_bytes(b"no picture")
+    assert prepare("folders", source, target, "--store", "--key", str(tmp_path / "key.csv")) == 0
+    lines = list(csv.DictReader((tmp_path / "key.csv").read_text().splitlines()))
+    found = {line["prepared"]: source / line["source"] for line in lines if line["prepared"]}
+    assert len(found) == 8
+    for name, path in found.items():
+        archive, index = name.removesuffix("]").split("[")
+        stored = Image.open(io.BytesIO(image_bytes(target / archive, int(index))))
+        assert np.array_equal(np.asarray(stored), np.asarray(Image.open(path)))
+    assert [line["source"] for line in lines if not line["prepared"]] == ["normal/9_9.png"]
+
+
+@pytest.mark.parametrize("options", [["--store"], ["--stack"]])
+def test_a_folder_of_archives_or_stacks_is_all_its_images(
+    tmp_path: Path, options: list[str]
+) -> None:
+    assert prepare("folders", pictures(tmp_path / "grey"), tmp_path / "out", *options) == 0
+    both = ImageFiles([str(tmp_path / "out"), str(tmp_path / "out")], PrepareImaged(size=32))
+    assert len(both) == 8
 
 
 @pytest.mark.bad_input("files")
