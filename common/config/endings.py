@@ -8,6 +8,7 @@ again"; every other error is exit code 1.
 
 import atexit
 import errno
+import io
 import json
 import logging
 import os
@@ -132,12 +133,15 @@ class _Hook:
         if line is None:
             sys.__excepthook__(kind, error, trace)
             return
+        asked = any(isinstance(cause, Terminated) for cause in _causes(error))
         if os.environ.get("RANK", "0") == "0" or line.startswith("error"):
-            print(line, file=sys.stderr, flush=True)
+            # torch's hook of a rank keeps what is printed until this returns; `_leave` does not
+            kept = asked and isinstance(sys.stderr, io.StringIO)
+            print(line, file=sys.__stderr__ if kept else sys.stderr, flush=True)
         if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):  # torchrun prints it in a table
             content = {"message": line, "timestamp": int(time.time())}
             Path(report).write_text(json.dumps(content))
-        if any(isinstance(cause, Terminated) for cause in _causes(error)):
+        if asked:
             _leave()
 
     def _line(self, error: BaseException) -> str:
@@ -179,6 +183,8 @@ class _Hook:
                 "for, or change image_size, in_channels, batch_size or what the network is made of."
             )
         if isinstance(error, KeyboardInterrupt | Terminated):
+            if os.environ.get("RANK", "0") != "0":  # the first one may still be saving
+                return "interrupted: the first process of this training says what is saved."
             left = self._what_is_left()
             return f"interrupted: {left[0].lower()}{left[1:]}"
         return ""

@@ -115,8 +115,9 @@ def _check_places(config: Mapping[str, Any]) -> None:
     if any("common.distributed.join" in str(step) for step in config.get("initialize", [])):
         require(
             "RANK" in os.environ,
-            "multi_gpu_train.json: must be started by torchrun. Leave the file out, or start with "
-            "torchrun --nproc_per_node=2 -m monai.bundle run.",
+            "multi_gpu_train.json: must be started by torchrun, or by what gives RANK and "
+            "WORLD_SIZE. Leave the file out, or start with torchrun --nproc_per_node=2 -m "
+            "monai.bundle run.",
         )
         batch, ranks = config.get("batch_size"), int(os.environ.get("WORLD_SIZE", "1"))
         require(
@@ -195,6 +196,8 @@ def _check_keys(config: Mapping[str, Any], layers: Layers) -> None:
         name = layer_of(key, layers)
         if key in trained:
             cure = "Leave it out: it is read from the model, as it was trained."
+        if key == "overlays":
+            cure = "Name overlays in --config_file: \"['configs/train.json','configs/NAME.json']\"."
         raise InputError(f"{name}: {key!r} is not a key of this configuration. {cure}")
 
 

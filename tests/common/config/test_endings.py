@@ -1,5 +1,6 @@
 """How a command ends: one line, also when it is interrupted."""
 
+import io
 import json
 import os
 import signal
@@ -79,6 +80,27 @@ def test_an_error_ends_in_one_line(name: str, capsys: Any) -> None:
     said = ended(error, TRAINING, capsys)
     assert said.startswith(line)
     assert said.count("\n") == 1
+
+
+def test_a_rank_that_was_asked_to_end_is_not_kept_silent_by_torch(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    ours, kept = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "__stderr__", ours)
+    monkeypatch.setattr(sys, "stderr", kept)  # as torch's hook of a rank does
+    ended(endings.Terminated(), TRAINING, capsys)
+    assert ours.getvalue().startswith("interrupted: no epoch was saved.")
+    assert kept.getvalue() == ""
+
+
+def test_the_other_ranks_leave_it_to_the_first_to_say_what_is_saved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "report.json"))
+    assert ended(endings.Terminated(), TRAINING, capsys) == ""
+    said = json.loads((tmp_path / "report.json").read_text())["message"]
+    assert said == "interrupted: the first process of this training says what is saved."
 
 
 def test_any_other_error_keeps_its_traceback(capsys: Any) -> None:
