@@ -117,22 +117,24 @@ def exchange(parameters: float, gpus: int, machine: Machine) -> float:
 
 def epoch(work: Work, one: dict[str, float], gpus: int, machine: Machine) -> dict[str, Any]:
     """Seconds that each part of an epoch takes alone, and what a whole training comes to."""
-    computing = work.images * one["operations"] / (gpus * machine.operations * machine.reached)
-    steps = work.images / (work.batch * gpus)
+    steps = work.images // (work.batch * gpus)  # what does not go round is left out of an epoch
+    seen = steps * work.batch * gpus
+    computing = seen * one["operations"] / (gpus * machine.operations * machine.reached)
     exchanging = steps * exchange(one["parameters"], gpus, machine)
     hours = work.epochs * (computing + exchanging) / 3600
     return {
         "training": work.name.split(",")[0],
         "gpus": gpus,
         "global_batch": work.batch * gpus,
-        "steps": round(steps),
+        "steps": steps,
         "computing_s": round(computing, 1),
         "exchanging_s": round(exchanging, 2),
         "computing_ms_a_step": round(1e3 * computing / steps, 1),
         "exchanging_ms_a_step": round(1e3 * exchanging / steps, 1),
-        "images_per_s": round(work.images / (computing + exchanging)),
-        "read_GB_per_s": round(work.images * work.image_bytes / (computing + exchanging) / 1e9, 2),
-        "hours": round(hours, 2),
+        "images_per_s": round(seen / (computing + exchanging)),
+        "read_GB_per_s": round(seen * work.image_bytes / (computing + exchanging) / 1e9, 2),
+        "epochs": work.epochs,
+        "hours": round(hours, 3),
         "gpu_hours": round(hours * gpus, 1),
         "dollars": round(hours * gpus * machine.dollars, 1),
     }
@@ -205,14 +207,19 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument(
+        "--pictures", type=Path, help="unless given, what OUT says of reading stays"
+    )
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     machine = Machine()
     images = [per_image(work) for work in WORKS]
     held = [memory(work, one) for work, one in zip(WORKS, images)]
     epochs = [epoch(work, one, gpus, machine) for work, one in zip(WORKS, images) for gpus in GPUS]
-    read = reading(options.pictures)
+    if options.pictures:
+        read = reading(options.pictures)
+    else:
+        read = json.loads(options.out.read_text())["reading"]
     print(table(held), table(epochs), read, sep="\n\n")
     record = {
         "reading": read,
