@@ -56,7 +56,7 @@ def main() -> None:
     done = {name: _record(options, name) for name in every if _record(options, name).is_file()}
     found = {name: json.loads(record.read_text()) for name, record in done.items()}
     about = {"images": options.count, "files": options.files, "date": date.today().isoformat()}
-    about |= {"machine": f"{os.cpu_count()} cores, {platform.machine()}, shared with other work"}
+    about |= {"machine": f"{os.cpu_count()} cores, {platform.machine()}"}
     path = options.out / "million.json"
     path.write_text(json.dumps({**about, **found}, indent=1) + "\n")
     print(path)
