@@ -44,6 +44,7 @@ setup: $(VENV)/.installed     ## environment with the pinned dependencies
 demo: $(VENV)/.installed      ## phantom, train, evaluate, predict: the result in a few minutes
 	PATH="$(abspath $(BIN)):$$PATH" sh demo.sh
 
+test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.tested         ## lint, types and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -98,6 +98,7 @@ class ContrastiveTrainer(Trainer):
         set_cache_chunk(network, network.classifier.encoder, cache_chunk)
         self.method = network
         self._parts = list(network.modules())
+        self._modes: list[bool] = []  # of the parts as the method's `train` left them
         self.network: nn.Module = network  # what others see; of a federated client a part
         self.optimizers = optimizers
         self.seed = seed
@@ -169,8 +170,9 @@ class ContrastiveTrainer(Trainer):
         self, engine: Engine, batchdata: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         state: Any = engine.state
-        if not all(module.training for module in self._parts):  # some were evaluated
+        if [module.training for module in self._parts] != self._modes:  # some were evaluated
             self.method.train()
+            self._modes = [module.training for module in self._parts]
         batch = self.prepare_batch(batchdata, state.device, self.non_blocking)
         if self._late is None:
             require_finite_images(self, batch)

@@ -172,13 +172,12 @@ def test_torchrun_starts_a_killed_worker_again_and_it_ends_as_the_uninterrupted_
     phantom: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     (bundle,) = (one for one in BUNDLES if one.name == "brain_mri_learned_transforms")
-    ends = []
-    for name, first in (("whole", "$None"), ("killed", KILL.replace("\n", " "))):
-        (folder := tmp_path / name).mkdir()
-        dials = {**settings(bundle, phantom(bundle), folder), "epochs": 2, "resume": True}
-        dials |= {"checkpoint_every": "2 steps"}
-        done = torchrun(bundle, folder, first, "--max-restarts=1", **dials)
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert ("exitcode: -9" in done.stderr) == (name == "killed")
-        ends.append(torch.load(folder / "rank0.pt"))
-    torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=1e-6)
+    (folder := tmp_path / "killed").mkdir()
+    dials = {"epochs": 2, "resume": True, "checkpoint_every": "2 steps"}
+    dials = {**settings(bundle, phantom(bundle), folder), **dials}
+    done = torchrun(bundle, folder, KILL.replace("\n", " "), "--max-restarts=1", **dials)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "failed (exitcode: " in done.stderr  # of the killed one, or of the one that missed it
+    whole = {**dials, "output_dir": str(tmp_path), "ckpt_dir": str(tmp_path)}
+    expected, _ = on_two_ranks(partial(trained, bundle, whole), tmp_path, joined=False)
+    torch.testing.assert_close(torch.load(folder / "rank0.pt"), expected, rtol=0, atol=1e-6)
