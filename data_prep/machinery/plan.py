@@ -18,7 +18,7 @@ class Origin:
 
     Args:
         name: what the source calls it; written into a key file and nowhere else.
-        paths: the files it is read from; of very many as text, which is a third of a `Path`.
+        paths: the files it is read from; of very many as text, which is smaller than a `Path`.
         facts: what else decides the output.
         patient: what the source calls whom it is of; written into a key file and nowhere else.
     """
